@@ -1,0 +1,110 @@
+package listfile
+
+import (
+	"errors"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// canary is what FuzzParse adds to a list as the end of its last URL's query.
+const canary = "CANARY7f3a"
+
+// FuzzParse holds Parse to its promises, whatever the list.
+func FuzzParse(f *testing.F) {
+	samples, err := filepath.Glob("../testdata/lists/*")
+	if err != nil || len(samples) == 0 {
+		f.Fatal("no sample lists", err)
+	}
+	for _, sample := range samples {
+		text, err := os.ReadFile(sample)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	for _, text := range []string{
+		"", "\ufeffname\turl\r\na\thttp://h/x", "\xff\xfea\x00",
+		"a : http://h/1\na : http://h/1\na : http://h/2\na/b http://h/3",
+		"a/b/c http://h/1\na/b http://h/2\na http://h/3",
+		"../a ftp://h/x\n/b\thttp:///\nc\td\thttp://h/%zz\n.dlfs http://u:p/w@h/",
+		"a\x1b\u009b\u202e\\\thttp://h/x", "http://h/%2e%2e%2f%00", "x\n\nhttp://h/?",
+		"http:/h?u=https://", "://a://http://h/x", "1http://h/x", "# c\n \t\nhttp://h/a%20b",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		check(t, text)
+		check(t, slices.Concat(text, []byte("?sig="+canary)))
+	})
+}
+
+// check parses a list and checks what must be true of any. The two parsers of
+// names and URLs that it asks are the ones that will meet them next: io/fs and
+// net/url.
+func check(t *testing.T, text []byte) {
+	l, err := Parse(strings.NewReader(string(text)), "list")
+	if l == nil {
+		t.Fatal("no list")
+	}
+	if err != nil {
+		checkError(t, err)
+	}
+	names := make(map[string]bool)
+	lines, last := strings.Count(string(text), "\n")+1, 0
+	for _, e := range l.Entries {
+		if !fs.ValidPath(e.Name) || !filepath.IsLocal(e.Name) || e.Name == "." || strings.ContainsFunc(e.Name, unicode.IsControl) {
+			t.Errorf("name %q is not safe", e.Name)
+		}
+		if names[e.Name] {
+			t.Errorf("name %q stands twice", e.Name)
+		}
+		names[e.Name] = true
+		if e.Line <= last || e.Line > lines {
+			t.Errorf("line %d after %d of %d", e.Line, last, lines)
+		}
+		last = e.Line
+		u, err := url.Parse(e.URL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+			t.Errorf("URL %q is not one to fetch: %v", e.URL, err)
+		}
+	}
+	for name := range names {
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			if names[dir] {
+				t.Errorf("name %q lies in the file %q", name, dir)
+			}
+		}
+	}
+	if (l.Dialect == Empty) != (len(l.Entries) == 0) {
+		t.Errorf("dialect %s of %d entries", l.Dialect, len(l.Entries))
+	}
+}
+
+// checkError checks that the problems are in order and safe to print.
+func checkError(t *testing.T, err error) {
+	errs, ok := errors.AsType[Errors](err)
+	if !ok || len(errs) == 0 {
+		t.Fatalf("error is %T: %v", err, err)
+	}
+	if !slices.IsSortedFunc(errs, func(a, b *SyntaxError) int { return a.Line - b.Line }) {
+		t.Errorf("not in line order:\n%v", err)
+	}
+	if got := strings.Count(err.Error(), "\n") + 1; got != len(errs) {
+		t.Errorf("%d problems print as %d lines", len(errs), got)
+	}
+	for _, c := range err.Error() {
+		if c != '\n' && c != ' ' && !unicode.IsPrint(c) {
+			t.Errorf("prints %U: %q", c, err)
+		}
+	}
+	if strings.Contains(err.Error(), canary) {
+		t.Errorf("quotes a query: %v", err)
+	}
+}

@@ -1,0 +1,72 @@
+package listfile
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+)
+
+const (
+	// maxLine bounds a line without its ending, in bytes. Signed URLs are a few
+	// KiB at most; a MiB leaves no honest list out and costs nothing.
+	maxLine = 1 << 20
+
+	// readSize is what is asked of the reader at once.
+	readSize = 64 << 10
+)
+
+// byteOrderMark is U+FEFF in UTF-8, as some editors begin a file.
+var byteOrderMark = []byte("\ufeff")
+
+// lineReader cuts a reader into lines. Unlike bufio.Scanner it carries on after
+// a line that is too long, having skipped the rest of it.
+type lineReader struct {
+	r *bufio.Reader
+
+	// Valid after next returned true, until its next call.
+	text    []byte // without LF, CRLF or byte order mark; meaningless if tooLong
+	number  int    // 1-based
+	tooLong bool
+
+	// Valid after next returned false; nil at the end of the input. The line
+	// being read when the reader failed is number+1.
+	err error
+}
+
+func newLineReader(r io.Reader) *lineReader {
+	return &lineReader{r: bufio.NewReaderSize(r, readSize)}
+}
+
+// next moves to the next line. It returns false at the end of the input and
+// when the reader fails, in which case a line cut short by that is not shown.
+func (l *lineReader) next() bool {
+	l.text = l.text[:0]
+	size := 0
+	for {
+		p, err := l.r.ReadSlice('\n')
+		size += len(p)
+		if size <= maxLine+len("\r\n") {
+			l.text = append(l.text, p...)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			l.err = err
+			return false
+		}
+		break // at a newline, or at the end of the input
+	}
+	if size == 0 {
+		return false
+	}
+	l.number++
+	l.text = bytes.TrimSuffix(l.text, []byte("\n"))
+	l.text = bytes.TrimSuffix(l.text, []byte("\r"))
+	l.tooLong = size > maxLine+len("\r\n") || len(l.text) > maxLine
+	if l.number == 1 {
+		l.text = bytes.TrimPrefix(l.text, byteOrderMark)
+	}
+	return true
+}

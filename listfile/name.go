@@ -1,0 +1,72 @@
+package listfile
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxComponent = 255  // NAME_MAX of Linux, in bytes
+	maxName      = 4000 // below PATH_MAX (4096), with room for the directory it lies in
+
+	// reservedDir holds dlfs' own state in the output directory.
+	reservedDir = ".dlfs"
+)
+
+// checkName returns the first rule that a name breaks, or nil. A name that it
+// accepts satisfies io/fs.ValidPath and path/filepath.IsLocal, can be created
+// on any Linux file system, and prints as one line.
+func checkName(name string) error {
+	if name == "" {
+		return errEmptyName
+	}
+	if !utf8.ValidString(name) {
+		return fmt.Errorf("name %s is not valid UTF-8; write it in UTF-8", quote(name))
+	}
+	if c, found := findControl(name); found {
+		return fmt.Errorf("name %s holds the control character %U; remove it", quote(name), c)
+	}
+	switch {
+	case strings.Contains(name, `\`):
+		return fmt.Errorf("name %s holds a backslash; use / between directories", quote(name))
+	case name[0] == '/':
+		return fmt.Errorf("name %s is absolute; remove the leading /", quote(name))
+	case len(name) > maxName:
+		return fmt.Errorf("name %s has %d bytes, more than %d; shorten it", quote(name), len(name), maxName)
+	case name[len(name)-1] == '/':
+		return fmt.Errorf("name %s ends in /; name a file, not a directory", quote(name))
+	}
+	return checkComponents(name)
+}
+
+// checkComponents checks what stands between the slashes of a name.
+func checkComponents(name string) error {
+	for component := range strings.SplitSeq(name, "/") {
+		switch {
+		case component == "":
+			return fmt.Errorf("name %s has an empty component; remove the extra /", quote(name))
+		case component == "." || component == "..":
+			return fmt.Errorf("name %s has a component %q; write the path without it", quote(name), component)
+		case len(component) > maxComponent:
+			return fmt.Errorf("name %s has a component of %d bytes, more than %d; shorten it",
+				quote(name), len(component), maxComponent)
+		}
+	}
+	if first, _, _ := strings.Cut(name, "/"); first == reservedDir {
+		return fmt.Errorf("name %s lies in %s, where dlfs keeps its own state; use another name",
+			quote(name), reservedDir)
+	}
+	return nil
+}
+
+// findControl returns the first control character of s: C0, DEL or C1.
+func findControl(s string) (c rune, found bool) {
+	i := strings.IndexFunc(s, unicode.IsControl)
+	if i < 0 {
+		return 0, false
+	}
+	c, _ = utf8.DecodeRuneInString(s[i:])
+	return c, true
+}
