@@ -1,0 +1,256 @@
+package cache
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// index is the durable state in badger:
+//
+//	f/<name>                     the record of a name
+//	b/<generation 8><chunk 4>    256 bytes of bitmap
+//	l/<number 4>                 some 64 KiB of the list's names, one a line
+//
+// Numbers are big-endian. Every value ends in a CRC32C over its key and
+// content; one that does not check is treated as absent, because badger hands
+// out a flipped byte of a table without an error.
+//
+// Nothing is invalidated by deleting keys: a deleted key may come back after a
+// crash. A record points at a fresh random generation instead, and chunks of a
+// generation no record points at mean nothing.
+type index struct {
+	db  *badger.DB
+	dir *os.File // the database directory, fsynced after each write
+	log *slog.Logger
+}
+
+const (
+	namesBytes   = 64 << 10
+	closeTimeout = 10 * time.Second
+)
+
+// openBadger opens the database at path with small settings: it is opened in
+// some 10 ms and keeps memory to tens of megabytes. SyncWrites makes a batch
+// durable before Flush returns. All values stay below ValueThreshold, so the
+// value log, whose failed syncs badger only logs, stays empty.
+func openBadger(path string) (*badger.DB, error) {
+	return badger.Open(badger.DefaultOptions(path).
+		WithSyncWrites(true).
+		WithMemTableSize(2 << 20).
+		WithNumMemtables(2).
+		WithNumLevelZeroTables(2).
+		WithNumLevelZeroTablesStall(4).
+		WithNumCompactors(2).
+		WithBaseTableSize(1 << 20).
+		WithValueLogFileSize(1 << 20).
+		WithValueThreshold(128 << 10).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(0).
+		WithMetricsEnabled(false).
+		WithDetectConflicts(false).
+		WithLogger(nil))
+}
+
+func recordKey(name string) []byte { return append([]byte("f/"), name...) }
+
+func chunkKey(gen uint64, c int64) []byte {
+	k := binary.BigEndian.AppendUint64([]byte("b/"), gen)
+	return binary.BigEndian.AppendUint32(k, uint32(c))
+}
+
+func generationPrefix(gen uint64) []byte { return chunkKey(gen, 0)[:10] }
+
+// get returns the content of key, nil if it is absent or cannot be trusted.
+func (x *index) get(key []byte) (value []byte, err error) {
+	err = x.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(key)
+		if err != nil {
+			return err
+		}
+		sealed, err := item.ValueCopy(nil)
+		if err == nil {
+			value = x.trust(key, sealed)
+		}
+		return err
+	})
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, nil
+	}
+	return value, err
+}
+
+// trust unseals a value; a damaged one is logged and absent.
+func (x *index) trust(key, sealed []byte) []byte {
+	value, err := unseal(key, sealed)
+	if err != nil {
+		x.log.Warn("state value is damaged; what it said is fetched again", "key", fmt.Sprintf("%q", key), "err", err)
+		return nil
+	}
+	return value
+}
+
+// record returns what is known of name; ok is false if nothing is.
+func (x *index) record(name string) (r record, ok bool, err error) {
+	value, err := x.get(recordKey(name))
+	if value == nil || err != nil {
+		return r, false, err
+	}
+	if r, err = decodeRecord(value); err != nil {
+		x.log.Warn("state record is not readable; its file is fetched again", "name", name, "err", err)
+		return r, false, nil
+	}
+	return r, true, nil
+}
+
+// chunks calls f with every trusted bitmap chunk of gen.
+func (x *index) chunks(gen uint64, f func(c int64, w *words)) error {
+	return x.scan(generationPrefix(gen), func(key, value []byte) {
+		if len(key) != 14 || len(value) != chunkBytes {
+			return
+		}
+		var w words
+		for k := range w {
+			w[k] = binary.LittleEndian.Uint64(value[8*k:])
+		}
+		f(int64(binary.BigEndian.Uint32(key[10:])), &w)
+	})
+}
+
+// scan calls f with every trusted key and value under prefix. Both are f's
+// only until it returns.
+func (x *index) scan(prefix []byte, f func(key, value []byte)) error {
+	return x.db.View(func(txn *badger.Txn) error {
+		opt := badger.DefaultIteratorOptions
+		opt.Prefix = prefix
+		opt.PrefetchValues = false
+		it := txn.NewIterator(opt)
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			key := it.Item().Key()
+			err := it.Item().Value(func(sealed []byte) error {
+				if value := x.trust(key, sealed); value != nil {
+					f(key, value)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// batch collects changes for one synced write.
+type batch struct {
+	wb  *badger.WriteBatch
+	err error
+}
+
+func (x *index) batch() *batch { return &batch{wb: x.db.NewWriteBatch()} }
+
+func (b *batch) set(key, value []byte) {
+	if b.err == nil {
+		b.err = b.wb.Set(key, seal(key, value))
+	}
+}
+
+func (b *batch) setRecord(name string, r record) { b.set(recordKey(name), r.encode()) }
+
+func (b *batch) setChunk(gen uint64, c int64, w *words) {
+	value := make([]byte, 0, chunkBytes+4)
+	for _, v := range w {
+		value = binary.LittleEndian.AppendUint64(value, v)
+	}
+	b.set(chunkKey(gen, c), value)
+}
+
+// forget deletes the chunks of gen, which nothing points at any more. It saves
+// room; correctness does not depend on it.
+func (b *batch) forget(gen uint64, size int64) {
+	n := (geometry{size}).blocks()
+	for c := int64(0); c*chunkBlocks < n && b.err == nil; c++ {
+		b.err = b.wb.Delete(chunkKey(gen, c))
+	}
+}
+
+// write makes the batch durable: when it returns nil, all of it is on disk.
+// badger does not fsync the directory of a memtable file it has just added, so
+// write does. A large batch may be split into several transactions; readers of
+// the index depend on no two keys changing together.
+func (x *index) write(b *batch) error {
+	if b.err != nil {
+		b.wb.Cancel()
+		return b.err
+	}
+	if err := b.wb.Flush(); err != nil {
+		return err
+	}
+	return x.dir.Sync()
+}
+
+// names returns the list last written with setNames.
+func (x *index) names() (names []string, err error) {
+	err = x.scan([]byte("l/"), func(_, value []byte) {
+		names = append(names, strings.Split(string(value), "\n")...)
+	})
+	return names, err
+}
+
+// setNames replaces the list of names, writing only what differs.
+func (x *index) setNames(names []string) error {
+	b, n := x.batch(), 0
+	for ; len(names) > 0; n++ {
+		k, size := 0, 0
+		for ; k < len(names) && (k == 0 || size+len(names[k]) <= namesBytes); k++ {
+			size += len(names[k]) + 1
+		}
+		key, value := namesKey(n), []byte(strings.Join(names[:k], "\n"))
+		names = names[k:]
+		old, err := x.get(key)
+		if err != nil {
+			b.wb.Cancel()
+			return err
+		}
+		if !bytes.Equal(old, value) {
+			b.set(key, value)
+		}
+	}
+	for ; ; n++ {
+		old, err := x.get(namesKey(n))
+		if err != nil {
+			b.wb.Cancel()
+			return err
+		}
+		if old == nil {
+			return x.write(b)
+		}
+		b.err = errors.Join(b.err, b.wb.Delete(namesKey(n)))
+	}
+}
+
+func namesKey(n int) []byte { return binary.BigEndian.AppendUint32([]byte("l/"), uint32(n)) }
+
+// close ends badger. Its Close retries a failing flush for ever, so it is given
+// closeTimeout; everything acknowledged is on disk already.
+func (x *index) close() error {
+	done := make(chan error, 1)
+	go func() { done <- x.db.Close() }() // owned by close, or by the end of the process
+	var err error
+	select {
+	case err = <-done:
+	case <-time.After(closeTimeout):
+		err = fmt.Errorf("state database does not close within %v; what it acknowledged is safe", closeTimeout)
+	}
+	return errors.Join(err, x.dir.Close())
+}

@@ -1,0 +1,119 @@
+package cache
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+)
+
+// Lookup returns the blob of name as earlier runs left it, nil if nothing that
+// still holds is known of it.
+func (s *Store) Lookup(name string) (*Blob, error) {
+	r, ok, err := s.index.record(name)
+	if !ok || err != nil {
+		return nil, err
+	}
+	if r.published {
+		return s.lookupPublished(name, r)
+	}
+	b := s.blob(name, r.gen, r.version)
+	if err := b.loadBits(); err != nil {
+		return nil, err
+	}
+	if b.present.Load() == 0 && r.version.Size > 0 {
+		return b, nil
+	}
+	info, err := s.blobs.Lstat(b.id())
+	if errors.Is(err, fs.ErrNotExist) && b.Complete() {
+		// Either it was renamed just before a crash, or never begun.
+		if _, err := s.adoptable(name, r.version); err == nil {
+			s.adopt(b)
+			return b, nil
+		}
+	}
+	if err == nil && info.Size() == r.version.Size || errors.Is(err, fs.ErrNotExist) && r.version.Size == 0 {
+		return b, nil
+	}
+	s.log.Warn("unfinished file is gone or was cut short; it is fetched again", "name", name)
+	return s.fresh(name, r.version), nil
+}
+
+// lookupPublished checks that a published file still stands where it was put.
+func (s *Store) lookupPublished(name string, r record) (*Blob, error) {
+	info, err := s.root.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() || info.Size() != r.version.Size {
+		s.log.Warn("finished file was changed or taken away; it is fetched again", "name", name)
+		return nil, nil
+	}
+	if info.ModTime().UnixNano() != r.mtime {
+		s.log.Warn("finished file has another time than it was published with; its size is right, so it is kept", "name", name)
+	}
+	b := s.blob(name, r.gen, r.version)
+	b.bits = nil
+	b.present.Store(r.version.Size)
+	b.mu.published = true
+	return b, nil
+}
+
+// Create returns a new blob for a version of name. If a finished file of the
+// right size already stands in the output directory, it is adopted: the blob is
+// complete and published. If something else stands there, the error is an
+// *InTheWayError.
+func (s *Store) Create(name string, v Version) (*Blob, error) {
+	_, err := s.adoptable(name, v)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	b := s.fresh(name, v)
+	if err == nil {
+		s.adopt(b)
+	}
+	return b, nil
+}
+
+// Occupied reports whether anything stands under name in the output directory,
+// so that Create may adopt it or refuse.
+func (s *Store) Occupied(name string) bool {
+	_, err := s.root.Lstat(name)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// fresh returns a blob of a new generation and records it with the next round,
+// that is, not later than its first bits.
+func (s *Store) fresh(name string, v Version) *Blob {
+	var gen [8]byte
+	rand.Read(gen[:])
+	b := s.blob(name, binary.BigEndian.Uint64(gen[:]), v)
+	s.put(name, record{gen: b.gen, version: v})
+	return b
+}
+
+// adopt takes the file that stands under the blob's name for the blob.
+func (s *Store) adopt(b *Blob) {
+	b.mu.Lock()
+	b.present.Store(b.version.Size)
+	b.mu.published = true
+	b.mu.Unlock()
+	s.put(b.name, b.publishedRecord())
+}
+
+func (s *Store) blob(name string, gen uint64, v Version) *Blob {
+	b := &Blob{store: s, geo: geometry{v.Size}, name: name, gen: gen, version: v}
+	b.bits = newBitmap(b.geo.blocks())
+	return b
+}
+
+// loadBits turns on the bits the index has.
+func (b *Blob) loadBits() error {
+	blocks := b.geo.blocks()
+	return b.store.index.chunks(b.gen, func(c int64, w *words) {
+		w.eachBit(c, func(i int64) {
+			if i < blocks && !b.bits.has(i) {
+				b.bits.set(i)
+				_, n := b.geo.extent(i, i+1)
+				b.present.Add(n)
+			}
+		})
+	})
+}

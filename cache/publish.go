@@ -1,0 +1,197 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// InTheWayError says that something else stands in the output directory where
+// a blob is to be published.
+type InTheWayError struct {
+	Name string
+	Why  string
+}
+
+func (e *InTheWayError) Error() string {
+	return fmt.Sprintf("%q in the output directory %s; move it away or delete it", e.Name, e.Why)
+}
+
+// Publish asks for the blob to appear in the output directory under its name
+// once it is complete and durable. It does not wait: done is called from the
+// syncer, holding no lock, with nil or with why it could not be. A second call
+// before that replaces done.
+func (b *Blob) Publish(done func(error)) {
+	b.mu.Lock()
+	if b.mu.published {
+		b.mu.Unlock()
+		done(nil)
+		return
+	}
+	b.mu.publish = done
+	b.mu.Unlock()
+	b.store.touch(b)
+}
+
+// publishAll renames every full blob of a round, forces the directories to
+// disk, and records the files as published. Dying at any point in between
+// leaves either the blob or the published file, and Lookup finishes the work.
+func (s *Store) publishAll(claims []*claim) error {
+	dirs := map[string]bool{}
+	var renamed []*Blob
+	for _, c := range claims {
+		if !c.full {
+			continue
+		}
+		if err := s.rename(c.blob, dirs); err != nil {
+			c.blob.answer(err)
+			continue
+		}
+		renamed = append(renamed, c.blob)
+	}
+	if len(renamed) == 0 {
+		return nil
+	}
+	var err error
+	for dir := range dirs {
+		err = errors.Join(err, s.syncDir(dir))
+	}
+	if err == nil {
+		batch := s.index.batch()
+		for _, b := range renamed {
+			batch.setRecord(b.name, b.publishedRecord())
+			batch.forget(b.gen, b.version.Size)
+		}
+		err = s.index.write(batch)
+	}
+	if err != nil {
+		err = fmt.Errorf("publish: %w", err)
+	}
+	for _, b := range renamed {
+		b.answer(err)
+	}
+	return err
+}
+
+// answer tells whoever asked for b to be published.
+func (b *Blob) answer(err error) {
+	b.mu.Lock()
+	done := b.mu.publish
+	b.mu.publish = nil
+	b.mu.Unlock()
+	if done != nil {
+		done(err)
+	}
+}
+
+// rename moves the blob's file to its name, never over another file. It adds
+// the directories whose entries changed to dirs.
+func (s *Store) rename(b *Blob, dirs map[string]bool) error {
+	parent := path.Dir(b.name)
+	if err := s.root.MkdirAll(parent, 0o755); err != nil {
+		return fmt.Errorf("publish %q: %w", b.name, err)
+	}
+	dir, err := s.root.Open(parent)
+	if err != nil {
+		return fmt.Errorf("publish %q: %w", b.name, err)
+	}
+	defer dir.Close()
+	err = renameNoReplace(s.blobsDir, b.id(), dir, path.Base(b.name))
+	if errors.Is(err, fs.ErrExist) {
+		return &InTheWayError{b.name, "appeared while it was being fetched"}
+	}
+	if err != nil {
+		return fmt.Errorf("publish %q: %w", b.name, err)
+	}
+	b.mu.Lock()
+	b.mu.published = true
+	b.mu.Unlock()
+	for d := parent; ; d = path.Dir(d) {
+		dirs[d] = true
+		if d == "." {
+			return nil
+		}
+	}
+}
+
+// renameNoReplace renames atomically where the filesystem can refuse to
+// replace, else by link and unlink, which no crash can turn into a loss.
+func renameNoReplace(fromDir *os.File, from string, toDir *os.File, to string) error {
+	ffd, tfd := int(fromDir.Fd()), int(toDir.Fd())
+	err := unix.Renameat2(ffd, from, tfd, to, unix.RENAME_NOREPLACE)
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS) {
+		if err = unix.Linkat(ffd, from, tfd, to, 0); err == nil {
+			err = unix.Unlinkat(ffd, from, 0)
+		}
+	}
+	return err
+}
+
+func (s *Store) syncDir(name string) error {
+	d, err := s.root.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// publishedRecord describes the published file as it stands now.
+func (b *Blob) publishedRecord() record {
+	r := record{gen: b.gen, version: b.version, published: true}
+	if info, err := b.store.root.Lstat(b.name); err == nil {
+		r.mtime = info.ModTime().UnixNano()
+	}
+	return r // without a time, the next start takes the file for edited and adopts it by size
+}
+
+// adoptable reports whether a finished copy of version stands under name: a
+// regular file of the right size, whole. os.ErrNotExist means the place is
+// free; an *InTheWayError that something else has it.
+func (s *Store) adoptable(name string, version Version) (fs.FileInfo, error) {
+	info, err := s.root.Lstat(name)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, &InTheWayError{name, "cannot be made: a file stands where its directory belongs"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &InTheWayError{name, "is not a regular file"}
+	}
+	if info.Size() != version.Size {
+		return nil, &InTheWayError{name, fmt.Sprintf("has %d bytes where the origin has %d", info.Size(), version.Size)}
+	}
+	if _, err := s.root.Lstat(name + ".aria2"); err == nil {
+		return nil, &InTheWayError{name, "is an unfinished file of aria2"}
+	}
+	if hole, err := s.hasHole(name, info.Size()); err != nil {
+		return nil, err
+	} else if hole {
+		return nil, &InTheWayError{name, "has holes, so it was never finished"}
+	}
+	return info, nil
+}
+
+// hasHole reports whether the file was never wholly written. A filesystem that
+// knows of no holes reports none.
+func (s *Store) hasHole(name string, size int64) (bool, error) {
+	f, err := s.root.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	if size == 0 {
+		return false, nil
+	}
+	hole, err := f.Seek(0, unix.SEEK_HOLE)
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EINVAL) {
+		return false, nil
+	}
+	return err == nil && hole < size, err
+}

@@ -1,0 +1,112 @@
+package cache
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+)
+
+// Version identifies one version of an origin file: what was pinned at the
+// first probe and must agree with every later response.
+type Version struct {
+	Size         int64  // bytes
+	ETag         string // strong entity tag as sent, quotes included; "" if none
+	LastModified string // Last-Modified header as sent; "" if none
+}
+
+// ModTime is the Last-Modified time, zero if there is none or it does not
+// parse (RFC 9110 section 5.6.7).
+func (v Version) ModTime() time.Time {
+	t, err := time.Parse(time.RFC1123, v.LastModified)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// record is what the index keeps of one name: its version, the generation that
+// names its blob and its bitmap chunks, and, once it is published, the
+// modification time the published file had, to notice a later edit.
+type record struct {
+	gen       uint64
+	version   Version
+	published bool
+	mtime     int64 // nanoseconds; meaningful once published
+}
+
+const recordFormat = 1
+
+var (
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	errShort   = errors.New("value is cut short")
+)
+
+// seal appends a CRC32C over key and value, so that a value that was damaged,
+// or that stands under another key, does not check.
+func seal(key, value []byte) []byte {
+	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+	return binary.BigEndian.AppendUint32(value, sum)
+}
+
+// unseal returns what seal was given, or why it cannot be trusted.
+func unseal(key, sealed []byte) ([]byte, error) {
+	n := len(sealed) - 4
+	if n < 0 {
+		return nil, errShort
+	}
+	value := sealed[:n:n]
+	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+	if got := binary.BigEndian.Uint32(sealed[n:]); got != sum {
+		return nil, fmt.Errorf("checksum is %08x, want %08x", got, sum)
+	}
+	return value, nil
+}
+
+func (r record) encode() []byte {
+	b := []byte{recordFormat, 0}
+	if r.published {
+		b[1] = 1
+	}
+	b = binary.BigEndian.AppendUint64(b, r.gen)
+	b = binary.AppendVarint(b, r.version.Size)
+	b = binary.AppendVarint(b, r.mtime)
+	for _, s := range []string{r.version.ETag, r.version.LastModified} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	return b
+}
+
+// decodeRecord parses what encode wrote. The checksum has been verified, but
+// a value of a later format must still be refused, never misread.
+func decodeRecord(b []byte) (r record, err error) {
+	if len(b) < 10 {
+		return r, errShort
+	}
+	if b[0] != recordFormat {
+		return r, fmt.Errorf("record format %d, want %d", b[0], recordFormat)
+	}
+	r.published = b[1] == 1
+	r.gen = binary.BigEndian.Uint64(b[2:])
+	b = b[10:]
+	for _, p := range []*int64{&r.version.Size, &r.mtime} {
+		v, n := binary.Varint(b)
+		if n <= 0 {
+			return r, errShort
+		}
+		*p, b = v, b[n:]
+	}
+	for _, p := range []*string{&r.version.ETag, &r.version.LastModified} {
+		v, n := binary.Uvarint(b)
+		if n <= 0 || v > uint64(len(b)-n) {
+			return r, errShort
+		}
+		*p, b = string(b[n:n+int(v)]), b[n+int(v):]
+	}
+	if r.version.Size < 0 {
+		return r, fmt.Errorf("size %d is negative", r.version.Size)
+	}
+	return r, nil
+}

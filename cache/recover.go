@@ -1,0 +1,113 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// openIndex opens the database under state ("DIR/.dlfs"), whatever a crash left
+// of it. base is a path to state that stays valid while something is mounted
+// over it.
+//
+// After a plain SIGKILL, badger refuses to open on a 0-byte .mem or .vlog file
+// (its issue 2207), so those go first; they hold nothing. A database that still
+// does not open, or that made the process die while opening it three times in
+// a row, is set aside and a new one begun: then the blocks of unfinished blobs
+// are fetched again, and finished files are adopted by their size.
+func openIndex(state *os.Root, base string, log *slog.Logger) (*index, error) {
+	if err := state.Mkdir("db", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	deaths, err := markOpening(state)
+	if err != nil {
+		return nil, err
+	}
+	var db *badger.DB
+	if deaths < 3 {
+		if db, err = openClean(state, base); err != nil {
+			db, err = openClean(state, base)
+		}
+	} else {
+		err = fmt.Errorf("dlfs died %d times while opening it", deaths)
+	}
+	if err != nil {
+		aside, err2 := quarantine(state)
+		if err2 != nil {
+			return nil, fmt.Errorf("state database does not open (%w) and cannot be set aside: %w", err, err2)
+		}
+		log.Error("state database is damaged and was set aside; unfinished files start again, finished ones are kept",
+			"aside", aside, "err", err)
+		if db, err = openClean(state, base); err != nil {
+			return nil, err
+		}
+	}
+	if err := state.Remove("opening"); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	dir, err := state.Open("db")
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &index{db: db, dir: dir, log: log}, nil
+}
+
+// markOpening counts the starts that did not live to open the database.
+func markOpening(state *os.Root) (deaths int, err error) {
+	b, err := state.ReadFile("opening")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	if err == nil {
+		deaths, _ = strconv.Atoi(strings.TrimSpace(string(b))) // unreadable counts as none
+	}
+	return deaths, state.WriteFile("opening", []byte(strconv.Itoa(deaths+1)), 0o600)
+}
+
+// openClean removes the empty files a killed process leaves and opens badger.
+func openClean(state *os.Root, base string) (*badger.DB, error) {
+	entries, err := fs.ReadDir(state.FS(), "db")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		if info.Size() == 0 && (strings.HasSuffix(e.Name(), ".mem") || strings.HasSuffix(e.Name(), ".vlog")) {
+			if err := state.Remove("db/" + e.Name()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return openBadger(base + "/db")
+}
+
+// quarantine moves the database aside and makes room for a new one. Only the
+// newest broken one is kept.
+func quarantine(state *os.Root) (aside string, err error) {
+	entries, err := fs.ReadDir(state.FS(), ".")
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "db.broken-") {
+			if err := state.RemoveAll(e.Name()); err != nil {
+				return "", err
+			}
+		}
+	}
+	aside = "db.broken-" + time.Now().UTC().Format("20060102T150405Z")
+	if err := state.Rename("db", aside); err != nil {
+		return "", err
+	}
+	return aside, state.Mkdir("db", 0o700)
+}

@@ -1,0 +1,326 @@
+// Package cache keeps what was fetched.
+//
+// A Store is one output directory, DIR. Finished files stand there under their
+// names and nothing else does, apart from DIR/.dlfs:
+//
+//	DIR/name           appears by rename when it is complete, durable and synced
+//	DIR/.dlfs/blobs/   unfinished files, sparse, named by generation
+//	DIR/.dlfs/db/      the index: versions and block bitmaps, in badger
+//	DIR/.dlfs/lock     held while a Store is open
+//
+// A Blob is the local copy of one version of one origin file. Blocks are put
+// into it in any order and are readable at once; one syncer goroutine makes
+// them durable about once a second, bytes first and bits after, so that after a
+// crash a bit that is on always has its bytes. A complete blob is published:
+// renamed into place. A new version is a new blob with a new random generation,
+// so an old bitmap can never describe new bytes.
+//
+// The package knows nothing of networks. It reaches everything through
+// descriptors of DIR opened at the start, so it goes on working when something
+// is mounted over DIR, and no symbolic link leads it outside.
+//
+// Lock order of the whole program, outermost first:
+//
+//	fetch.Handle.mu, fetch.Prefetcher.mu, fetch.File.mu, Blob.mu, Store.mu
+//
+// No two of one kind are held together, and none is held while waiting for the
+// network or a channel. Blob.mu is held over opening and creating the blob's
+// file, nothing slower.
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options for Open. The zero value is useful.
+type Options struct {
+	// Log gets what is worth a person's attention. If nil, nothing is logged.
+	Log *slog.Logger
+
+	// Owner says, in a few words, what opened the store. It is shown to
+	// whoever finds the directory in use.
+	Owner string
+
+	// SyncEvery is how often blocks are made durable, and so what a crash may
+	// cost. If zero, one second.
+	SyncEvery time.Duration
+
+	// SyncBytes makes them durable earlier when so much has been written. If
+	// zero, 64 MiB.
+	SyncBytes int64
+
+	// MinFree is the free space below which no block is stored, so that the
+	// index, which dies on a full disk, has room. If zero, 64 MiB.
+	MinFree int64
+}
+
+// ErrInUse is wrapped by the error of Open when another process has the
+// directory.
+var ErrInUse = errors.New("in use")
+
+// Store is an open output directory. It is safe for concurrent use.
+type Store struct {
+	// Constant data
+	opts     Options
+	log      *slog.Logger
+	path     string   // as given, made absolute; for messages only
+	root     *os.Root // DIR
+	state    *os.Root // DIR/.dlfs
+	stateDir *os.File // the same, kept open: paths through it survive a mount over DIR
+	blobs    *os.Root // DIR/.dlfs/blobs
+	blobsDir *os.File
+	lock     *os.File
+	index    *index
+
+	// The syncer
+	wake     chan struct{}   // a round is due early
+	flush    chan chan error // a round is due now, and somebody waits
+	stop     chan struct{}
+	stopped  chan struct{}
+	closeErr error // of the last round; read after stopped
+
+	mu struct {
+		sync.Mutex
+		touched       map[*Blob]struct{} // with something for the next round
+		records       map[string]record  // likewise
+		unsyncedBytes int64
+	}
+}
+
+// Open makes dir, with its parents, a store and locks it. It waits for nothing
+// but the disk.
+func Open(dir string, opts Options) (_ *Store, err error) {
+	if opts.SyncEvery == 0 {
+		opts.SyncEvery = time.Second
+	}
+	if opts.SyncBytes == 0 {
+		opts.SyncBytes = 64 << 20
+	}
+	if opts.MinFree == 0 {
+		opts.MinFree = 64 << 20
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{opts: opts, log: opts.Log, path: abs,
+		wake: make(chan struct{}, 1), flush: make(chan chan error),
+		stop: make(chan struct{}), stopped: make(chan struct{})}
+	s.mu.touched, s.mu.records = map[*Blob]struct{}{}, map[string]record{}
+	if err := s.open(); err != nil {
+		if s.index != nil {
+			s.index.close()
+		}
+		s.closeFiles()
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	go s.run() // owned by the Store; Close waits for it
+	return s, nil
+}
+
+// open opens everything in order. What it opened before failing is closed by
+// closeFiles.
+func (s *Store) open() (err error) {
+	if err := os.MkdirAll(s.path, 0o755); err != nil {
+		return err
+	}
+	if s.root, err = os.OpenRoot(s.path); err != nil {
+		return err
+	}
+	if s.state, s.stateDir, err = subdir(s.root, ".dlfs"); err != nil {
+		return err
+	}
+	if err := s.takeLock(); err != nil {
+		return err
+	}
+	if s.blobs, s.blobsDir, err = subdir(s.state, "blobs"); err != nil {
+		return err
+	}
+	if err := s.room(0); err != nil {
+		return fmt.Errorf("%w; make room, at least %d MiB must be free", err, s.opts.MinFree>>20)
+	}
+	if s.index, err = openIndex(s.state, s.StatePath(), s.log); err != nil {
+		return err
+	}
+	return s.sweep()
+}
+
+// subdir makes and opens a directory that only the owner may enter. A symbolic
+// link in its place is refused.
+func subdir(parent *os.Root, name string) (*os.Root, *os.File, error) {
+	if err := parent.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, nil, err
+	}
+	if info, err := parent.Lstat(name); err != nil {
+		return nil, nil, err
+	} else if !info.IsDir() {
+		return nil, nil, fmt.Errorf("%s is not a directory; move it away", name)
+	}
+	root, err := parent.OpenRoot(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := root.Open(".")
+	return root, dir, err
+}
+
+// takeLock makes this process the only one with the store. The lock goes with
+// the process, whatever way it ends.
+func (s *Store) takeLock() (err error) {
+	if s.lock, err = s.state.OpenFile("lock", os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return err
+	}
+	if err := unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		holder := make([]byte, 200)
+		n, _ := s.lock.ReadAt(holder, 0) // best effort, for the message
+		return fmt.Errorf("%w by %s; stop that one, or ask it with \"dlfs status\"", ErrInUse, holder[:n])
+	}
+	if err := s.lock.Truncate(0); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.lock, "process %d (%s)", os.Getpid(), s.opts.Owner)
+	return err
+}
+
+// sweep removes the blobs and bitmaps that no record points at: what a crash
+// left between a new generation and its record, or after a publish.
+func (s *Store) sweep() error {
+	blobs, err := fs.ReadDir(s.blobs.FS(), ".")
+	if err != nil {
+		return err
+	}
+	if len(blobs) == 0 {
+		return nil
+	}
+	live := map[string]bool{}
+	err = s.index.scan([]byte("f/"), func(_, value []byte) {
+		if r, err := decodeRecord(value); err == nil && !r.published {
+			live[blobID(r.gen)] = true
+		}
+	})
+	for _, e := range blobs {
+		if err == nil && !live[e.Name()] {
+			err = s.blobs.RemoveAll(e.Name())
+		}
+	}
+	return err
+}
+
+// Path returns the output directory as an absolute path.
+func (s *Store) Path() string { return s.path }
+
+// StatePath returns a path of DIR/.dlfs that stays valid, in this process,
+// when something is mounted over DIR.
+func (s *Store) StatePath() string { return fmt.Sprintf("/proc/self/fd/%d", s.stateDir.Fd()) }
+
+// put records r with the next round.
+func (s *Store) put(name string, r record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.records[name] = r
+}
+
+// touch has the next round look at b.
+func (s *Store) touch(b *Blob) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.touched[b] = struct{}{}
+}
+
+// wrote counts n bytes put into b and calls for a round when they are many.
+func (s *Store) wrote(b *Blob, n int64) {
+	s.mu.Lock()
+	s.mu.touched[b] = struct{}{}
+	s.mu.unsyncedBytes += n
+	due := s.mu.unsyncedBytes >= s.opts.SyncBytes
+	s.mu.Unlock()
+	if due {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// room reports ErrNoSpace unless n bytes can be written above the floor.
+func (s *Store) room(n int64) error {
+	free, err := s.Free()
+	if err != nil {
+		return err
+	}
+	if free-n < s.opts.MinFree {
+		return ErrNoSpace
+	}
+	return nil
+}
+
+// Free returns the bytes an ordinary user can still write to the disk of the
+// output directory.
+func (s *Store) Free() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(s.stateDir.Fd()), &st); err != nil {
+		return 0, fmt.Errorf("statfs %s: %w", s.path, err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+// SetNames records the names of the list, for Names.
+func (s *Store) SetNames(names []string) error { return s.index.setNames(names) }
+
+// Names returns the names of the list the store was last used with.
+func (s *Store) Names() ([]string, error) { return s.index.names() }
+
+// Sync makes everything put before durable, and publishes what is complete and
+// wanted. It blocks for the disk, or until ctx ends; the sync then goes on.
+func (s *Store) Sync(ctx context.Context) error {
+	done := make(chan error, 1)
+	select {
+	case s.flush <- done:
+	case <-s.stopped:
+		return fs.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close syncs, stops the syncer, and gives the directory up. No method of the
+// store or of its blobs may be in progress.
+func (s *Store) Close() error {
+	close(s.stop)
+	<-s.stopped
+	return errors.Join(s.closeErr, s.index.close(), s.closeFiles())
+}
+
+func (s *Store) closeFiles() error {
+	var errs []error
+	for _, r := range []*os.Root{s.blobs, s.state, s.root} {
+		if r != nil {
+			errs = append(errs, r.Close())
+		}
+	}
+	for _, f := range []*os.File{s.blobsDir, s.stateDir, s.lock} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
