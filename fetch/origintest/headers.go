@@ -1,0 +1,59 @@
+package origintest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"strings"
+	"sync/atomic"
+)
+
+// Faults that change what the header says of the body.
+
+// RotateETag gives each answer the next of these entity tags, over and over.
+// Without any it gives each answer a strong one of its own.
+func RotateETag(tags ...string) *Fault {
+	var n atomic.Uint64
+	return newFault(stageHeader, (*plan).shows, func(p *plan) {
+		i := n.Add(1) - 1
+		tag := fmt.Sprintf("rotated-%d", i)
+		if len(tags) > 0 {
+			tag = tags[i%uint64(len(tags))]
+		}
+		p.set("ETag", headerETag(tag, 0))
+	}, "RotateETag(%s)", strings.Join(tags, ", "))
+}
+
+// WeakETag makes a strong entity tag weak.
+func WeakETag() *Fault {
+	return newFault(stageHeader, func(p *plan) bool {
+		return p.shows() && strings.HasPrefix(p.header.Get("ETag"), `"`)
+	}, func(p *plan) {
+		p.set("ETag", "W/"+p.header.Get("ETag"))
+	}, "WeakETag()")
+}
+
+// Header sets a field of any answer, or removes it if value is empty.
+// Content-Length is not such a field.
+func Header(key, value string) *Fault {
+	return newFault(stageHeader, (*plan).anything, func(p *plan) {
+		p.set(key, value)
+	}, "Header(%q, %q)", key, value)
+}
+
+// Gzip sends the body compressed with Content-Encoding: gzip, whatever the
+// request accepts. Content-Range stays. The body is made in memory.
+func Gzip() *Fault {
+	return newFault(stageHeader, (*plan).shows, func(p *plan) {
+		p.set("Content-Encoding", "gzip")
+		if p.isHead() {
+			p.length = -1
+			return
+		}
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		z.Write(p.bytes()) // a bytes.Buffer takes everything
+		z.Close()
+		p.setBytes(b.Bytes())
+	}, "Gzip()")
+}

@@ -1,0 +1,113 @@
+package origintest
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+)
+
+// Serve serves o on a local TCP port until the test ends, and returns its URL
+// without a slash at the end.
+func (o *Origin) Serve(t testing.TB) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(o)
+	s.Config.ConnState = o.countConn
+	s.Start()
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s.URL
+}
+
+// ServePipe serves o on a new Pipe until the test ends. Any http URL reaches
+// it through the DialContext of the Pipe; Client has that done already.
+//
+// Inside a synctest bubble call it from the bubble, with the bubble's t.
+func (o *Origin) ServePipe(t testing.TB) *Pipe {
+	t.Helper()
+	p := NewPipe()
+	s := &http.Server{Handler: o, ConnState: o.countConn}
+	done := make(chan struct{})
+	go func() { // ended by the Close in Cleanup, which waits for it
+		defer close(done)
+		s.Serve(p)
+	}()
+	t.Cleanup(func() {
+		s.Close()
+		<-done
+	})
+	return p
+}
+
+func (o *Origin) countConn(_ net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		o.tally.addConn()
+	}
+}
+
+// Pipe is a net.Listener in memory. Each connection is a net.Pipe, so a write
+// blocks until the other side reads it. It needs no network and blocks only in
+// ways that testing/synctest sees through.
+type Pipe struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once // closes closed
+}
+
+// NewPipe returns a Pipe that is open.
+func NewPipe() *Pipe {
+	return &Pipe{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+// Accept waits for a DialContext and returns the other side of its connection.
+// After Close it fails with net.ErrClosed.
+func (p *Pipe) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// DialContext connects to the Pipe, whatever the network and the address. It
+// blocks until Accept takes the connection, ctx ends, or the Pipe is closed;
+// then it fails as a closed port does.
+func (p *Pipe) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	client, server := net.Pipe()
+	var err error
+	select {
+	case p.conns <- server:
+		return client, nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-p.closed:
+		err = net.ErrClosed
+	}
+	client.Close()
+	server.Close()
+	return nil, &net.OpError{Op: "dial", Net: network, Addr: p.Addr(), Err: err}
+}
+
+// Client returns a new client whose every connection is one to the Pipe.
+func (p *Pipe) Client() *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: p.DialContext}}
+}
+
+// Close ends Accept and DialContext. Connections stay.
+func (p *Pipe) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+// Addr returns an address that names no place.
+func (p *Pipe) Addr() net.Addr { return pipeAddr{} }
+
+type pipeAddr struct{}
+
+func (pipeAddr) Network() string { return "pipe" }
+func (pipeAddr) String() string  { return "pipe" }
