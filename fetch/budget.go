@@ -1,0 +1,141 @@
+package fetch
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// giveWay is how long a speculative flight holds still for each block while a
+// reader waits on its host: long enough that TCP holds the sender back, short
+// enough that prefetch never starves.
+const giveWay = 50 * time.Millisecond
+
+// budget shares out connections by host, in three equal parts: for prefetch,
+// for readers and for their read-ahead. So a reader never queues behind
+// speculation.
+type budget struct {
+	perHost int
+
+	mu    sync.Mutex
+	hosts map[string]*host // guarded by mu
+}
+
+// host is the budget of one origin host.
+type host struct {
+	readers *semaphore.Weighted // a place for each reader's flight, first come first served
+
+	mu      sync.Mutex
+	bulk    int           // prefetch flights that may still start
+	ahead   int           // read-ahead flights that may still start
+	waiting int           // reader flights under way
+	idle    chan struct{} // closed when waiting falls to 0; nil while it is 0
+	ttfb    time.Duration // typical time to the first byte
+}
+
+func newBudget(perHost int) *budget {
+	return &budget{perHost: perHost, hosts: map[string]*host{}}
+}
+
+func (b *budget) host(name string) *host {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h := b.hosts[name]
+	if h == nil {
+		h = &host{readers: semaphore.NewWeighted(int64(b.perHost)), bulk: b.perHost, ahead: b.perHost, ttfb: 50 * time.Millisecond}
+		b.hosts[name] = h
+	}
+	return h
+}
+
+// tryBulk takes a place for a prefetch flight if one is free.
+func (h *host) tryBulk() bool { return h.try(&h.bulk) }
+
+// tryAhead takes a place for a read-ahead flight if one is free.
+func (h *host) tryAhead() bool { return h.try(&h.ahead) }
+
+func (h *host) try(places *int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if *places == 0 {
+		return false
+	}
+	*places--
+	return true
+}
+
+// put gives back the place of a flight that is not a reader's.
+func (h *host) put(c class) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch c {
+	case bulk:
+		h.bulk++
+	case readAhead:
+		h.ahead++
+	}
+}
+
+// takeReader waits for a reader's place, and has speculation give way until
+// putReader.
+func (h *host) takeReader(ctx context.Context) error {
+	h.mu.Lock()
+	if h.waiting++; h.waiting == 1 {
+		h.idle = make(chan struct{})
+	}
+	h.mu.Unlock()
+	if err := h.readers.Acquire(ctx, 1); err != nil {
+		h.readerGone()
+		return err
+	}
+	return nil
+}
+
+func (h *host) putReader() {
+	h.readers.Release(1)
+	h.readerGone()
+}
+
+func (h *host) readerGone() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.waiting--; h.waiting == 0 {
+		close(h.idle)
+		h.idle = nil
+	}
+}
+
+// yield holds a speculative flight still while a reader waits, for at most
+// giveWay. It reports whether it did.
+func (h *host) yield(ctx context.Context) bool {
+	h.mu.Lock()
+	idle := h.idle
+	h.mu.Unlock()
+	if idle == nil {
+		return false
+	}
+	t := time.NewTimer(giveWay)
+	defer t.Stop()
+	select {
+	case <-idle:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return true
+}
+
+// firstByte notes how long a request took to its first byte.
+func (h *host) firstByte(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ttfb += (d - h.ttfb) / 4
+}
+
+// requestCost is what a new request may be expected to take to its first byte.
+func (h *host) requestCost() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ttfb
+}

@@ -1,0 +1,475 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dlfs/cache"
+	"dlfs/fetch/origin"
+)
+
+// ErrStale is returned for a missing block of a version that is no longer the
+// file's: its bytes can never be had.
+var ErrStale = errors.New("the file changed on its origin; open it again")
+
+const (
+	// failureMemory is for how long an error answers readers without asking the
+	// origin again: one failed read of an application comes as two.
+	failureMemory = time.Second
+
+	// maxChanges is how often in one run a file may be found changed before its
+	// origin is taken to have no single version of it.
+	maxChanges = 3
+)
+
+// File is one entry being materialized. It is safe for concurrent use.
+//
+// INVARIANT: a block is missing, in flight or present. The File puts into its
+// Blob alone; a block leaves the flight table only after Put has returned or
+// when its flight is given up.
+type File struct {
+	// Constant data
+	set   *Set
+	order int32 // in the list
+	name  string
+	url   string
+
+	lastRead atomic.Int64 // where the last read ended: prefetch goes on there
+
+	mu struct {
+		sync.Mutex
+		loaded     bool          // the store was asked what it has
+		blob       *cache.Blob   // nil until the version is known
+		proven     bool          // a GET agreed with the version; a HEAD alone may lie
+		noRanges   bool          // the origin sends only whole files
+		probing    chan struct{} // closed when the first contact under way ends; else nil
+		flights    []*flight
+		failure    *failure    // the last error, nil once something succeeded
+		publishing *cache.Blob // complete, and the store was asked to publish it
+		headLies   bool        // a GET disagreed with a HEAD: HEAD is not asked again
+		changes    int
+		counted    tally // as which the set counts it
+	}
+}
+
+// errClosing answers whoever still wants something when the set is closing.
+var errClosing = errors.New("dlfs is stopping")
+
+// failure is an error and when it came.
+type failure struct {
+	err error
+	at  time.Time
+}
+
+// Name is the entry's slash-separated path.
+func (f *File) Name() string { return f.name }
+
+// URL is the entry's URL with what is secret in it left out.
+func (f *File) URL() string { return origin.Redact(f.url) }
+
+func (f *File) host() *host { return f.set.budget.host(origin.Host(f.url)) }
+
+// loadLocked asks the store, once, what earlier runs left.
+func (f *File) loadLocked() error {
+	if f.mu.loaded {
+		return nil
+	}
+	blob, err := f.set.store.Lookup(f.name)
+	if err != nil {
+		return err
+	}
+	f.mu.loaded = true
+	if blob != nil {
+		f.mu.proven = blob.Present() > 0
+		f.setBlobLocked(blob)
+	}
+	return nil
+}
+
+// setBlobLocked pins a version.
+func (f *File) setBlobLocked(blob *cache.Blob) {
+	f.mu.blob = blob
+	f.mu.failure = nil
+	f.countLocked()
+}
+
+// KnownGeneration is the generation of the file's version, 0 while that is not
+// known. It does not block, not even for the disk.
+func (f *File) KnownGeneration() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mu.blob == nil {
+		return 0
+	}
+	return f.mu.blob.Generation()
+}
+
+// Blob returns the file's blob, which holds its version; nil while that is not
+// known. It does not block.
+func (f *File) Blob() *cache.Blob {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.loadLocked(); err != nil {
+		f.set.log.Error("state of a file cannot be read", "name", f.name, "err", err)
+	}
+	return f.mu.blob
+}
+
+// Probe returns the file's blob, asking the origin for the version if it is not
+// known. It blocks for the network, until ctx ends. While it waits, prefetch
+// gives way.
+func (f *File) Probe(ctx context.Context) (*cache.Blob, error) { return f.contact(ctx, true) }
+
+func (f *File) contact(ctx context.Context, urgent bool) (*cache.Blob, error) {
+	for {
+		f.mu.Lock()
+		err := f.loadLocked()
+		blob, probing := f.mu.blob, f.mu.probing
+		if blob == nil && err == nil && probing == nil {
+			if err = f.recentLocked(); err == nil {
+				if probing = f.contactLocked(func() { f.probe(urgent) }); probing == nil {
+					err = errClosing
+				}
+			}
+		}
+		f.mu.Unlock()
+		if blob != nil || err != nil {
+			return blob, err
+		}
+		select {
+		case <-probing:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// recentLocked returns an error that is fresh enough to be answered again.
+func (f *File) recentLocked() error {
+	if f.mu.failure != nil && time.Since(f.mu.failure.at) < failureMemory {
+		return f.mu.failure.err
+	}
+	return nil
+}
+
+// contactLocked runs first contact in the background: once, however many ask.
+// what must call contacted. It returns nil if the set is closing.
+func (f *File) contactLocked(what func()) chan struct{} {
+	if !f.set.begin() {
+		return nil
+	}
+	f.mu.probing = make(chan struct{})
+	go func() { // owned by the Set; Close waits
+		defer f.set.flights.Done()
+		what()
+	}()
+	return f.mu.probing
+}
+
+// probe asks for the version with the least traffic. When nobody waits for it,
+// it takes no reader's place.
+func (f *File) probe(urgent bool) {
+	blob, err := f.askVersion(urgent)
+	f.contacted(blob, err)
+}
+
+func (f *File) askVersion(urgent bool) (*cache.Blob, error) {
+	if urgent {
+		host := f.host()
+		if err := host.takeReader(f.set.ctx); err != nil {
+			return nil, err
+		}
+		defer host.putReader()
+	}
+	f.mu.Lock()
+	useHead := !f.mu.headLies
+	f.mu.Unlock()
+	v, head, err := f.set.client.Probe(f.set.ctx, f.url, useHead)
+	if err != nil {
+		return nil, err
+	}
+	blob, err := f.set.store.Create(f.name, cache.Version(v))
+	if err == nil && head != nil {
+		f.proved()
+		err = keepHead(blob, head)
+	}
+	return blob, err
+}
+
+func (f *File) proved() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.proven = true
+}
+
+// keepHead stores the first bytes a probe brought, as far as they are blocks.
+func keepHead(blob *cache.Blob, head []byte) error {
+	if n := int64(len(head)); n == 0 || n%cache.BlockSize != 0 && n != blob.Version().Size {
+		return nil
+	}
+	if err := blob.Acquire(); err != nil {
+		return err
+	}
+	defer blob.Release()
+	return blob.Put(0, head)
+}
+
+// contacted ends first contact.
+func (f *File) contacted(blob *cache.Blob, err error) {
+	f.mu.Lock()
+	if err == nil {
+		f.setBlobLocked(blob)
+	} else {
+		f.failLocked(err)
+	}
+	close(f.mu.probing)
+	f.mu.probing = nil
+	f.mu.Unlock()
+	f.finishIfComplete(blob)
+	f.set.poke()
+}
+
+// failLocked remembers an error, unless it only says that everything stops.
+func (f *File) failLocked(err error) {
+	if errors.Is(err, errClosing) || f.set.ctx.Err() != nil {
+		return
+	}
+	f.mu.failure = &failure{err: err, at: time.Now()}
+	f.countLocked()
+}
+
+// ensure makes [off +n) of blob present, or says why not. It blocks until then,
+// or until ctx ends. Blocks in flight are joined; for missing ones a flight is
+// launched over each run of them, all at once.
+func (f *File) ensure(ctx context.Context, blob *cache.Blob, off, n int64) error {
+	for {
+		seats, err := f.sit(blob, off, n)
+		if len(seats) == 0 {
+			return err
+		}
+		err = f.wait(ctx, seats)
+		f.stand(seats)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// sit takes a seat for every missing run of [off +n). None means that all is
+// present, or an error.
+func (f *File) sit(blob *cache.Blob, off, n int64) (seats []*seat, err error) {
+	host := f.host()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	end := min(off+n, blob.Version().Size)
+	for off < end {
+		mo, mn := blob.Missing(off, end-off)
+		if mn == 0 {
+			return seats, nil
+		}
+		if f.mu.blob != blob {
+			return seats, ErrStale
+		}
+		fl := f.coveringLocked(mo)
+		if fl != nil && !fl.soonLocked(mo, host) {
+			fl.cutLocked(mo)
+			fl = nil
+		}
+		if fl == nil {
+			if err := f.recentLocked(); err != nil {
+				return seats, err
+			}
+			if !f.set.begin() {
+				return seats, errClosing
+			}
+			fl = f.launchLocked(blob, demand, mo, f.freeUntilLocked(mo, mo+mn), nil)
+		}
+		s := &seat{flight: fl, want: min(mo+mn, fl.end), ready: make(chan struct{})}
+		fl.seats[s] = struct{}{}
+		seats = append(seats, s)
+		off = s.want
+	}
+	return seats, nil
+}
+
+// wait waits for every seat, or for ctx, or for the first error.
+func (f *File) wait(ctx context.Context, seats []*seat) error {
+	for _, s := range seats {
+		select {
+		case <-s.ready:
+			if s.err != nil {
+				return s.err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// stand gives up the seats that are still taken.
+func (f *File) stand(seats []*seat) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range seats {
+		if _, taken := s.flight.seats[s]; taken {
+			delete(s.flight.seats, s)
+			s.flight.leaveLocked()
+		}
+	}
+}
+
+// coveringLocked returns the flight that will bring the block at off, if any.
+func (f *File) coveringLocked(off int64) *flight {
+	for _, fl := range f.mu.flights {
+		if fl.pos <= off && off < fl.end {
+			return fl
+		}
+	}
+	return nil
+}
+
+// freeUntilLocked shortens [off, end) to where the next flight begins.
+func (f *File) freeUntilLocked(off, end int64) int64 {
+	for _, fl := range f.mu.flights {
+		if fl.pos >= off && fl.pos < end && fl.pos < fl.end {
+			end = fl.pos
+		}
+	}
+	return end
+}
+
+// unassignedLocked returns the first run of [off, end) that is neither present
+// nor in flight; n is 0 if there is none.
+func (f *File) unassignedLocked(off, end int64) (int64, int64) {
+	for off < end {
+		mo, mn := f.mu.blob.Missing(off, end-off)
+		if mn == 0 {
+			return 0, 0
+		}
+		mo, mn = max(mo, off), min(mo+mn, end)-max(mo, off)
+		fl := f.coveringLocked(mo)
+		if fl == nil {
+			return mo, f.freeUntilLocked(mo, mo+mn) - mo
+		}
+		off = fl.end
+	}
+	return 0, 0
+}
+
+func (f *File) removeLocked(fl *flight) {
+	if i := slices.Index(f.mu.flights, fl); i >= 0 {
+		f.mu.flights = slices.Delete(f.mu.flights, i, i+1)
+	}
+}
+
+// flightEnded takes a flight off the table and settles what its end means.
+func (f *File) flightEnded(fl *flight, err error) {
+	f.mu.Lock()
+	f.removeLocked(fl)
+	switch {
+	case err == nil:
+		f.mu.proven = f.mu.proven || fl.pos > fl.start
+	case f.set.ctx.Err() != nil:
+		err = errClosing
+	case fl.ctx.Err() != nil:
+		err = nil // nobody wanted it any more; whoever joined since looks again
+	default:
+		err = f.settleLocked(fl, err)
+	}
+	for s := range fl.seats {
+		fl.wakeLocked(s, err)
+	}
+	f.countLocked()
+	f.mu.Unlock()
+	f.set.ended(fl, err)
+	f.finishIfComplete(fl.blob)
+	f.set.poke()
+}
+
+// settleLocked decides what a flight's error means for the file. It returns the
+// error readers are to get, nil if they are to look again.
+func (f *File) settleLocked(fl *flight, err error) error {
+	switch kind := origin.KindOf(err); {
+	case f.mu.blob != fl.blob:
+		return ErrStale
+	case kind == origin.NoRanges && !f.mu.noRanges:
+		f.mu.noRanges = true
+		f.set.log.Info("origin sends only whole files; reading from the start", "name", f.name)
+		return nil
+	case kind == origin.Changed:
+		return f.changedLocked(fl.blob, err)
+	}
+	f.failLocked(err)
+	return err
+}
+
+// changedLocked gives a version up that the origin no longer has. The next
+// contact pins the new one, in a new blob; handles of the old one go on as far
+// as its blocks are present. A version only a HEAD had told is given up
+// silently, since no byte of it was ever shown.
+func (f *File) changedLocked(blob *cache.Blob, err error) error {
+	if !f.mu.proven && !f.mu.headLies {
+		f.mu.headLies = true
+		f.set.log.Info("HEAD and GET disagree; asking again with GET", "name", f.name, "err", err)
+	} else if f.mu.changes++; f.mu.changes > maxChanges {
+		err = fmt.Errorf("origin shows another version again and again: %w", err)
+		f.failLocked(err)
+		return err
+	} else {
+		f.set.log.Warn("file changed on its origin; starting it again", "name", f.name, "err", err)
+	}
+	f.mu.blob, f.mu.proven = nil, false
+	for len(f.mu.flights) > 0 {
+		fl := f.mu.flights[0]
+		f.removeLocked(fl)
+		fl.cancel() // its seats look again, and find the blob stale
+	}
+	f.countLocked()
+	return ErrStale
+}
+
+// finishIfComplete has a complete blob published.
+func (f *File) finishIfComplete(blob *cache.Blob) {
+	f.mu.Lock()
+	if blob == nil || !blob.Complete() || blob.Published() || f.mu.publishing == blob {
+		f.mu.Unlock()
+		return
+	}
+	f.mu.publishing = blob
+	f.mu.Unlock()
+	f.set.publishing.Add(1)
+	blob.Publish(func(err error) {
+		f.mu.Lock()
+		f.mu.publishing = nil
+		if err != nil {
+			f.failLocked(err)
+			f.set.log.Error("file is complete but cannot be published", "name", f.name, "err", err)
+		}
+		f.countLocked()
+		f.mu.Unlock()
+		f.set.publishing.Add(-1)
+		f.set.poke()
+	})
+}
+
+// readAt is the walk of every read: look, ensure, look again.
+func (f *File) readAt(ctx context.Context, blob *cache.Blob, p []byte, off int64) (int, error) {
+	for {
+		n, err := blob.ReadAt(p, off)
+		if !errors.Is(err, cache.ErrMissing) {
+			return n, err
+		}
+		if err := f.ensure(ctx, blob, off, int64(len(p))); err != nil {
+			return 0, err
+		}
+	}
+}
+
+var _ io.ReaderAt = (*Handle)(nil)

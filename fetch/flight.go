@@ -1,0 +1,257 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"dlfs/cache"
+	"dlfs/fetch/origin"
+)
+
+// class is why a flight was launched.
+type class int
+
+const (
+	demand    class = iota // a reader waits for its blocks
+	readAhead              // a sequential reader will want them soon
+	bulk                   // nobody in particular: prefetch
+)
+
+// flight is one request in progress, bringing the blocks of [pos, end) of a
+// blob in order. It belongs to its File.
+//
+// A flight lives while somebody wants it: a seat is a reader waiting for a
+// part of it, a hold is a read-ahead or the prefetcher. When the last one
+// leaves, it is cancelled and in the same critical section taken off the table,
+// so a newcomer never joins a dying flight: it launches a fresh one.
+type flight struct {
+	// Constant data
+	file   *File
+	blob   *cache.Blob
+	class  class
+	whole  bool // the origin knows no ranges: streams from 0, whatever is present
+	start  int64
+	born   time.Time
+	ctx    context.Context
+	cancel context.CancelFunc
+	body   *origin.Body // open already if this goes on from first contact
+
+	// Mutable, guarded by file.mu.
+	pos   int64 // next byte to be put; a multiple of the block size, or the end of the file
+	end   int64 // may be cut short
+	part  bool  // a block is partly received
+	seats map[*seat]struct{}
+	holds int
+}
+
+// seat is one reader waiting until a flight has passed want.
+type seat struct {
+	flight *flight
+	want   int64
+	ready  chan struct{} // closed when passed, or when the flight ended
+	err    error         // why it ended; written before ready is closed
+}
+
+// bufferSize is how much a flight may take from the network before it writes.
+const bufferSize = 512 << 10
+
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// contact is the response of a first contact, to be streamed on.
+type contact struct {
+	body   *origin.Body
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// launchLocked puts a flight over [off, end) on the table and starts it, with a
+// new request unless first contact has made it. The caller holds file.mu and
+// adds a seat or a hold before it releases it; it has called Set.begin and,
+// except for a demand flight, taken a place for it in the host's budget.
+func (f *File) launchLocked(blob *cache.Blob, c class, off, end int64, from *contact) *flight {
+	fl := &flight{file: f, blob: blob, class: c, start: off, pos: off, end: end, born: time.Now(),
+		seats: map[*seat]struct{}{}}
+	if f.mu.noRanges {
+		fl.whole, fl.start, fl.pos, fl.end = true, 0, 0, blob.Version().Size
+	}
+	if from != nil {
+		fl.body, fl.ctx, fl.cancel = from.body, from.ctx, from.cancel
+	} else {
+		fl.ctx, fl.cancel = context.WithCancel(f.set.ctx)
+	}
+	f.mu.flights = append(f.mu.flights, fl)
+	f.countLocked()
+	f.set.started(fl)
+	go fl.run() // owned by the Set; Close waits
+	return fl
+}
+
+// run fetches, then takes the flight off the table and tells who waits.
+func (fl *flight) run() {
+	err := fl.fetch()
+	fl.file.host().put(fl.class)
+	fl.file.flightEnded(fl, err)
+	fl.cancel()
+	fl.file.set.flights.Done()
+}
+
+// fetch streams the body into the blob, block by block.
+func (fl *flight) fetch() error {
+	host := fl.file.host()
+	if fl.class == demand {
+		if err := host.takeReader(fl.ctx); err != nil {
+			return err
+		}
+		defer host.putReader()
+	}
+	if err := fl.blob.Acquire(); err != nil {
+		return err
+	}
+	defer fl.blob.Release()
+	if err := fl.open(host); err != nil {
+		return err
+	}
+	defer fl.body.Close()
+
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	have := 0
+	for {
+		limit, wanted := fl.left()
+		if fl.class == bulk && !wanted && host.yield(fl.ctx) {
+			limit = cache.BlockSize
+		}
+		n, err := fl.body.Read(buf[have:min(max(int64(have)+1, limit), bufferSize)])
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		have += n
+		used, done, err2 := fl.put(buf[:have], err != nil)
+		if err2 != nil || done {
+			return err2
+		}
+		have = copy(buf[:], buf[used:have])
+	}
+}
+
+// open makes the request, unless first contact has.
+func (fl *flight) open(host *host) (err error) {
+	if fl.body != nil {
+		return nil
+	}
+	asked := time.Now()
+	v := origin.Version(fl.blob.Version())
+	if fl.whole {
+		fl.body, err = fl.file.set.client.GetWhole(fl.ctx, fl.file.url, &v)
+	} else {
+		fl.file.mu.Lock()
+		off, end := fl.pos, fl.end
+		fl.file.mu.Unlock()
+		fl.body, err = fl.file.set.client.Get(fl.ctx, fl.file.url, &v, off, end-off)
+	}
+	if err == nil {
+		host.firstByte(time.Since(asked))
+	}
+	return err
+}
+
+// put stores the whole blocks at the front of p, which starts at pos, and
+// returns how many bytes that was. It is done when the flight is at its end;
+// eof says that p is all there is.
+func (fl *flight) put(p []byte, eof bool) (used int, done bool, err error) {
+	used = len(p) / cache.BlockSize * cache.BlockSize
+	if fl.pos+int64(len(p)) == fl.blob.Version().Size {
+		used = len(p)
+	}
+	if used > 0 {
+		if err := fl.blob.Put(fl.pos, p[:used]); err != nil {
+			return 0, false, err
+		}
+	}
+	done = fl.advance(int64(used), used < len(p))
+	if eof && !done {
+		err = io.ErrUnexpectedEOF // the client promises exactly what was asked
+	}
+	return used, done, err
+}
+
+// advance moves pos on by n bytes that were put, and wakes who waited for them.
+func (fl *flight) advance(n int64, part bool) (done bool) {
+	f := fl.file
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fl.pos += n
+	fl.part = part
+	for s := range fl.seats {
+		if s.want <= fl.pos {
+			fl.wakeLocked(s, nil)
+		}
+	}
+	if n > 0 {
+		f.mu.failure = nil
+	}
+	return fl.pos >= fl.end || fl.whole && fl.blob.Complete()
+}
+
+// wakeLocked frees a seat.
+func (fl *flight) wakeLocked(s *seat, err error) {
+	delete(fl.seats, s)
+	s.err = err
+	close(s.ready)
+}
+
+// cutLocked ends the flight early, at off, a block boundary not before pos. Who
+// waited for more looks again.
+func (fl *flight) cutLocked(off int64) {
+	fl.end = off
+	for s := range fl.seats {
+		if s.want > off {
+			fl.wakeLocked(s, nil)
+		}
+	}
+}
+
+// leaveLocked cancels the flight if nobody wants it any more.
+func (fl *flight) leaveLocked() {
+	if len(fl.seats) > 0 || fl.holds > 0 || fl.whole {
+		return // a whole stream lost is lost from the start: let it run
+	}
+	fl.file.removeLocked(fl)
+	fl.cancel()
+}
+
+// left returns how many bytes are to come, at least one block, and whether a
+// reader waits for some of them.
+func (fl *flight) left() (n int64, wanted bool) {
+	fl.file.mu.Lock()
+	defer fl.file.mu.Unlock()
+	return max(fl.end-fl.pos, 1), len(fl.seats) > 0
+}
+
+// etaLocked estimates how long the flight will take to reach off, from its own
+// rate so far; ok is false while that is not known.
+func (fl *flight) etaLocked(off int64) (eta time.Duration, ok bool) {
+	got := fl.pos - fl.start
+	if got <= 0 {
+		return 0, false
+	}
+	elapsed := max(time.Since(fl.born), time.Millisecond)
+	return time.Duration(float64(elapsed) * float64(off-fl.pos) / float64(got)), true
+}
+
+// soonLocked reports whether waiting for the flight to reach off is no worse
+// than asking anew: then the newcomer joins, else the flight is cut there.
+func (fl *flight) soonLocked(off int64, host *host) bool {
+	ahead := off - fl.pos
+	if ahead <= 2*cache.BlockSize || fl.whole {
+		return true
+	}
+	eta, ok := fl.etaLocked(off)
+	if !ok {
+		return ahead <= 1<<20
+	}
+	return eta <= host.requestCost()+10*time.Millisecond
+}

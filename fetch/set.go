@@ -1,0 +1,303 @@
+// Package fetch materializes files: it brings the blocks somebody reads, or
+// nobody has read yet, from their origin into their blob.
+//
+// A Set is the files of one list. A File is one entry. Everything that wants
+// bytes asks a File for an extent to be made present, and the File joins the
+// flight that will bring it soon or launches one. There are three ways to want
+// bytes, and they differ in nothing but priority:
+//
+//  1. a reader waits for an extent (Handle.ReadAtContext),
+//  2. a sequential reader will want the next extent soon (its read-ahead),
+//  3. nobody in particular wants the rest (prefetch, in Run).
+//
+// A flight is one ranged request that streams into the blob; each block is
+// readable the moment it is on disk, not when the request ends. Every block
+// crosses the wire once, however many want it.
+//
+// The package knows nothing of FUSE. What HTTP means is package origin's, what
+// is on disk is package cache's.
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dlfs/cache"
+	"dlfs/fetch/origin"
+)
+
+// Mode is what prefetch fetches.
+type Mode string
+
+// The modes of prefetch.
+const (
+	All    Mode = "all"    // every file
+	Opened Mode = "opened" // files that have been opened, to their end
+	None   Mode = "none"   // nothing beyond what readers read
+)
+
+// Options for New. The zero value is useful.
+type Options struct {
+	// Log gets what is worth a person's attention. If nil, nothing is logged.
+	Log *slog.Logger
+
+	// Jobs is how many files prefetch works on at once. If zero, 8.
+	Jobs int
+
+	// Split is how many flights prefetch spreads over one file, when there are
+	// places free. If zero, 4.
+	Split int
+
+	// MaxPerHost is how many requests prefetch may have open on one host;
+	// readers and their read-ahead have as many each. If zero, 8.
+	MaxPerHost int
+
+	// Prefetch is what Run fetches. If empty, All.
+	Prefetch Mode
+
+	// Keep has Run go on when there is nothing left to do, and try failed
+	// files again from time to time, as a mount wants.
+	Keep bool
+}
+
+// Entry is what New is told of one file.
+type Entry struct {
+	Name string
+	URL  string
+}
+
+// Set is the files of one list over one store. It is safe for concurrent use.
+type Set struct {
+	// Dependencies
+	store  *cache.Store
+	client *origin.Client
+	log    *slog.Logger
+
+	// Constant data
+	opts   Options
+	files  []*File
+	byName map[string]*File
+	budget *budget
+	ctx    context.Context // of every flight
+	cancel context.CancelFunc
+
+	flights    sync.WaitGroup // flights and first contacts
+	publishing atomic.Int64   // blobs complete and not yet published
+	wake       chan struct{}  // something changed that prefetch may act on
+	done       chan struct{}  // closed when every file is complete
+
+	mu struct {
+		sync.Mutex
+		counts        [states]int
+		knownFiles    int
+		knownBytes    int64
+		completeBytes int64
+		partial       map[*File]*cache.Blob // version known, incomplete
+		running       map[*flight]struct{}
+		opened        []*File   // opened and not yet looked at by prefetch
+		full          time.Time // when the disk was last found full
+		closing       bool
+	}
+}
+
+// New returns the files of entries, whose names are distinct. Nothing is
+// fetched before a file is opened or Run is called. Flights end with ctx. Close
+// ends the set; the store and the client stay the caller's.
+func New(ctx context.Context, store *cache.Store, client *origin.Client, entries []Entry, opts Options) *Set {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	for p, v := range map[*int]int{&opts.Jobs: 8, &opts.Split: 4, &opts.MaxPerHost: 8} {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	if opts.Prefetch == "" {
+		opts.Prefetch = All
+	}
+	s := &Set{store: store, client: client, log: opts.Log, opts: opts, budget: newBudget(opts.MaxPerHost),
+		files: make([]*File, len(entries)), byName: make(map[string]*File, len(entries)),
+		wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.mu.partial, s.mu.running = map[*File]*cache.Blob{}, map[*flight]struct{}{}
+	s.mu.counts[unknown] = len(entries)
+	block := make([]File, len(entries)) // one allocation for a million files
+	for i, e := range entries {
+		f := &block[i]
+		f.set, f.order, f.name, f.url = s, int32(i), e.Name, e.URL
+		s.files[i], s.byName[e.Name] = f, f
+	}
+	if len(entries) == 0 {
+		close(s.done)
+	}
+	return s
+}
+
+// Files returns the files in the order of the list. The slice is the set's.
+func (s *Set) Files() []*File { return s.files }
+
+// File returns the file of that name, nil if there is none.
+func (s *Set) File(name string) *File { return s.byName[name] }
+
+// Done is closed when every file is complete.
+func (s *Set) Done() <-chan struct{} { return s.done }
+
+// poke has prefetch look again.
+func (s *Set) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// begin counts one more flight or first contact, to be ended with flights.Done.
+// It reports false, and counts nothing, once the set is closing.
+func (s *Set) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.mu.closing {
+		s.flights.Add(1)
+	}
+	return !s.mu.closing
+}
+
+// started and ended keep the table of running flights.
+func (s *Set) started(fl *flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.running[fl] = struct{}{}
+}
+
+func (s *Set) ended(fl *flight, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.running, fl)
+	if errors.Is(err, cache.ErrNoSpace) {
+		s.mu.full = time.Now()
+	}
+}
+
+// opened tells prefetch that somebody has opened f.
+func (s *Set) opened(f *File) {
+	s.mu.Lock()
+	s.mu.opened = append(s.mu.opened, f)
+	s.mu.Unlock()
+	s.poke()
+}
+
+// count moves a file from one tally to another.
+func (s *Set) count(f *File, was, is tally) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	add := func(t tally, sign int) {
+		s.mu.counts[t.state] += sign
+		if t.known {
+			s.mu.knownFiles += sign
+			s.mu.knownBytes += int64(sign) * t.size
+		}
+		if t.state == complete {
+			s.mu.completeBytes += int64(sign) * t.size
+		}
+	}
+	add(was, -1)
+	add(is, 1)
+	if is.known && is.state != complete {
+		s.mu.partial[f] = f.mu.blob
+	} else {
+		delete(s.mu.partial, f)
+	}
+	if is.state == complete && s.mu.counts[complete] == len(s.files) {
+		select {
+		case <-s.done: // once complete, a set may lose a file again, but not this word
+		default:
+			close(s.done)
+		}
+	}
+}
+
+// graceful is how long Close lets flights finish the block they are in.
+const graceful = time.Second
+
+// Close ends all flights and waits for them. Those with a block half received
+// get up to a second to finish it, so that a clean stop loses nothing.
+func (s *Set) Close() {
+	s.mu.Lock()
+	s.mu.closing = true
+	running := make([]*flight, 0, len(s.mu.running))
+	for fl := range s.mu.running {
+		running = append(running, fl)
+	}
+	s.mu.Unlock()
+	for _, fl := range running {
+		fl.windUp()
+	}
+	finished := make(chan struct{})
+	go func() { // owned by Close, which ends what it waits for
+		s.flights.Wait()
+		close(finished)
+	}()
+	t := time.NewTimer(graceful)
+	defer t.Stop()
+	select {
+	case <-finished:
+	case <-t.C:
+	}
+	s.cancel()
+	<-finished
+}
+
+// windUp ends the flight after the block it is in, at once if it is in none.
+func (fl *flight) windUp() {
+	fl.file.mu.Lock()
+	defer fl.file.mu.Unlock()
+	if fl.part {
+		fl.cutLocked(min(fl.pos+cache.BlockSize, fl.end))
+	} else {
+		fl.cancel()
+	}
+}
+
+// Failures returns the files that are not complete and why, in the order of
+// the list.
+func (s *Set) Failures() []EntryStatus {
+	var list []EntryStatus
+	for _, f := range s.files {
+		if e := f.Status(); e.State == failed.String() {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+func sortByOrder(files []*File) {
+	slices.SortFunc(files, func(a, b *File) int { return int(a.order - b.order) })
+}
+
+// load asks the store for every file, in order, and records the names.
+func (s *Set) load(ctx context.Context) error {
+	names := make([]string, len(s.files))
+	for i, f := range s.files {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		names[i] = f.name
+		s.finish(f, f.Blob())
+	}
+	if err := s.store.SetNames(names); err != nil {
+		return fmt.Errorf("record the list: %w", err)
+	}
+	return nil
+}
+
+// finish has a blob published that was complete before it could be.
+func (s *Set) finish(f *File, blob *cache.Blob) {
+	if blob != nil && !blob.Published() {
+		f.finishIfComplete(blob)
+	}
+}
