@@ -1,0 +1,38 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	iofs "io/fs"
+	"syscall"
+
+	"dlfs/fetch"
+	"dlfs/fetch/origin"
+)
+
+// errno is the one table from errors to what an application is told. go-fuse
+// has one too, which makes ENOTSUP of a cancelled context and of a wrapped
+// fs.ErrNotExist. ENOSPC is no answer to a read.
+func errno(err error) syscall.Errno {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, context.Canceled):
+		return syscall.EINTR // the reader was interrupted, or everything stops
+	case errors.Is(err, context.DeadlineExceeded):
+		return syscall.EIO // the read timeout; the log says so
+	case errors.Is(err, fetch.ErrStale):
+		return syscall.ESTALE
+	case errors.Is(err, syscall.ENOSPC):
+		return syscall.EIO
+	case errors.Is(err, iofs.ErrNotExist):
+		return syscall.ENOENT
+	}
+	switch origin.KindOf(err) {
+	case origin.NotFound:
+		return syscall.ENOENT
+	case origin.NeedsURL:
+		return syscall.EACCES
+	}
+	return syscall.EIO
+}

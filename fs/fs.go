@@ -1,0 +1,190 @@
+// Package fs shows the files of a fetch.Set as a read-only FUSE filesystem. It
+// adapts and decides nothing: what is there is package listfile's, how bytes
+// come is package fetch's.
+//
+// # What the kernel is told
+//
+// Names come from memory, so listing a directory costs no request. The first
+// stat of a file whose size is not known waits for that file's own probe.
+// Attributes are then kept by the kernel for a second while the file is
+// incomplete, and for an hour after; data is kept for as long as there is room,
+// since the content of an inode never changes: another version of a file is
+// another inode.
+//
+// # How reads end
+//
+// A read returns the origin's bytes, or an error: EIO when the origin cannot be
+// had within the read timeout, ESTALE when the file changed on its origin,
+// EACCES and ENOENT when the origin said so, EINTR when the reader was
+// interrupted. The reason is in the log and in user.dlfs.error.
+//
+// # Deadlocks
+//
+// The process never touches the mount it serves: it works through descriptors
+// opened before. Tests that read through a mount do so from another process.
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"dlfs/fetch"
+)
+
+// Options for New. The zero value is useful.
+type Options struct {
+	// Log gets failed reads and what the kernel complains of. If nil, nothing
+	// is logged.
+	Log *slog.Logger
+
+	// ReadTimeout bounds every call of an application that waits for the
+	// network. If zero, 60 s.
+	ReadTimeout time.Duration
+
+	// AllowOther lets other users in. An ordinary user may do so if
+	// /etc/fuse.conf has user_allow_other.
+	AllowOther bool
+
+	// ControlSocket is where .dlfs/control.sock in the mount points, for those
+	// who know only the mountpoint. If empty, there is none.
+	ControlSocket string
+
+	// NoPassthrough has every read come through this process and the page
+	// cache, as where the kernel or the privileges do not allow better.
+	NoPassthrough bool
+}
+
+// Mount is a live mount.
+type Mount struct {
+	fs     *fileSystem
+	server *fuse.Server
+	point  string
+}
+
+// fileSystem is what all nodes share. It is immutable once mounted.
+type fileSystem struct {
+	opts        Options
+	log         *slog.Logger
+	set         *fetch.Set
+	mounted     time.Time
+	uid, gid    uint32
+	passthrough bool
+	root        *dir
+}
+
+// New mounts the files of set at mountpoint, an existing directory, and returns
+// once the mount is live. Root mounts directly; others through fusermount3.
+func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.ReadTimeout == 0 {
+		opts.ReadTimeout = time.Minute
+	}
+	point, err := filepath.Abs(mountpoint)
+	if err != nil {
+		return nil, err
+	}
+	if err := preflight(point); err != nil {
+		return nil, err
+	}
+	root := os.Geteuid() == 0
+	f := &fileSystem{opts: opts, log: opts.Log, set: set, mounted: time.Now(),
+		uid: uint32(os.Getuid()), gid: uint32(os.Getgid()), passthrough: root && !opts.NoPassthrough}
+	f.root = newTree(f, set.Files())
+	never := time.Duration(0)
+	fuseLog := log.New(logWriter{opts.Log}, "", 0)
+	server, err := fusefs.Mount(point, f.root, &fusefs.Options{
+		NegativeTimeout: &never,
+		Logger:          fuseLog,
+		MountOptions: fuse.MountOptions{
+			Name:                     "dlfs",
+			FsName:                   "dlfs",
+			Logger:                   fuseLog,
+			AllowOther:               opts.AllowOther,
+			Options:                  mountOptions(root),
+			DirectMountStrict:        root,
+			DirectMountFlags:         syscall.MS_RDONLY | syscall.MS_NOSUID | syscall.MS_NODEV,
+			DisableReadDirPlus:       true,
+			ExplicitDataCacheControl: true,
+			IgnoreSecurityLabels:     true,
+			MaxWrite:                 1 << 20, // also the largest READ
+			MaxReadAhead:             1 << 20,
+			MaxBackground:            64,
+			PanicHandler:             f.panicked,
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("mount %s: %w", point, mountError(err))
+	}
+	m := &Mount{fs: f, server: server, point: point}
+	if root {
+		m.raiseReadAhead()
+	}
+	return m, nil
+}
+
+func mountOptions(root bool) []string {
+	if root {
+		return []string{"default_permissions"}
+	}
+	return []string{"default_permissions", "ro", "nosuid", "nodev"}
+}
+
+// stamp sets owner and times.
+func (f *fileSystem) stamp(a *fuse.Attr, t time.Time) {
+	a.Owner = fuse.Owner{Uid: f.uid, Gid: f.gid}
+	a.SetTimes(&t, &t, &t)
+}
+
+// fail logs why a call fails and returns what the application is told.
+func (f *fileSystem) fail(what string, file *fetch.File, err error) syscall.Errno {
+	code := errno(err)
+	if code == syscall.EINTR {
+		return code
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("gave up after --read-timeout, %v", f.opts.ReadTimeout)
+	}
+	f.log.Warn(what+" file failed", "name", file.Name(), "err", err, "errno", code)
+	return code
+}
+
+// panicked has one call fail instead of the mount.
+func (f *fileSystem) panicked(v any) fuse.Status {
+	f.log.Error("bug: a call panicked", "panic", v, "stack", string(debug.Stack()))
+	return fuse.EIO
+}
+
+// hidden returns what is found by name at the root but not listed: .dlfs, with
+// a symbolic link to the control socket, whose own path is under the mount.
+func (f *fileSystem) hidden(ctx context.Context, d *dir, name string) *fusefs.Inode {
+	if d != f.root || name != ".dlfs" || f.opts.ControlSocket == "" {
+		return nil
+	}
+	state := d.NewInode(ctx, &fusefs.Inode{}, fusefs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino(".dlfs/", 0)})
+	link := d.NewInode(ctx, &fusefs.MemSymlink{Data: []byte(f.opts.ControlSocket)},
+		fusefs.StableAttr{Mode: syscall.S_IFLNK, Ino: ino(".dlfs/control.sock", 0)})
+	state.AddChild("control.sock", link, true)
+	return state
+}
+
+// logWriter takes what go-fuse prints to a log.
+type logWriter struct{ log *slog.Logger }
+
+func (w logWriter) Write(p []byte) (int, error) {
+	w.log.Debug("fuse: " + strings.TrimSpace(string(p)))
+	return len(p), nil
+}

@@ -1,0 +1,258 @@
+package fs
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fsType is how mounts of this package show in /proc/self/mountinfo.
+const fsType = "fuse.dlfs"
+
+// Wait blocks until the mount is gone.
+func (m *Mount) Wait() { m.server.Wait() }
+
+// Point is the mountpoint, absolute.
+func (m *Mount) Point() string { return m.point }
+
+// detachedFor is how long a detached mount goes on serving those who hold it.
+const detachedFor = time.Second
+
+// Close unmounts. If somebody uses the mount, it is detached instead: it
+// disappears from the tree, whoever has files open may read on for a second,
+// and then everything they ask fails; busy says who they are, as far as that
+// can be seen.
+func (m *Mount) Close() (busy []string, err error) {
+	busy = holders(m.point)
+	if len(busy) == 0 {
+		if err := m.server.Unmount(); err == nil {
+			return nil, nil
+		}
+		busy = holders(m.point)
+	}
+	if err := Detach(m.point); err != nil {
+		return busy, err
+	}
+	gone := make(chan struct{})
+	go func() { // ends with the connection, at the latest when the process does
+		m.server.Wait()
+		close(gone)
+	}()
+	t := time.NewTimer(detachedFor)
+	defer t.Stop()
+	select {
+	case <-gone:
+	case <-t.C:
+	}
+	return busy, nil
+}
+
+// raiseReadAhead lets the kernel read ahead as much as one READ may ask for; it
+// caps what INIT asks at its own default, 128 KiB. Only root may, and nothing
+// depends on it.
+func (m *Mount) raiseReadAhead() {
+	var st unix.Stat_t
+	if err := unix.Stat(m.point, &st); err != nil {
+		return
+	}
+	knob := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(st.Dev), unix.Minor(st.Dev))
+	if err := os.WriteFile(knob, []byte("1024"), 0); err != nil {
+		m.fs.log.Debug("kernel read-ahead stays at its default", "err", err)
+	}
+}
+
+// Detach takes a mount out of the tree, whoever uses it.
+func Detach(point string) error {
+	if os.Geteuid() == 0 {
+		if err := unix.Unmount(point, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount %s: %w", point, err)
+		}
+		return nil
+	}
+	return fusermount(point, "-u", "-z")
+}
+
+// Unmount unmounts point if nobody uses it, for a process other than the one
+// that serves it.
+func Unmount(point string) error {
+	if os.Geteuid() == 0 {
+		if err := unix.Unmount(point, 0); err != nil {
+			return fmt.Errorf("unmount %s: %w", point, err)
+		}
+		return nil
+	}
+	return fusermount(point, "-u")
+}
+
+func fusermount(point string, args ...string) error {
+	bin, err := fusermountPath()
+	if err != nil {
+		return err
+	}
+	out, err := exec.Command(bin, append(args, "--", point)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("unmount %s: %s", point, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+func fusermountPath() (string, error) {
+	for _, name := range []string{"fusermount3", "fusermount", "/bin/fusermount3", "/bin/fusermount"} {
+		if bin, err := exec.LookPath(name); err == nil {
+			return bin, nil
+		}
+	}
+	return "", errors.New("fusermount3 is not installed, and only root can do without; install the package fuse3")
+}
+
+// preflight says in one sentence what would keep the mount from working.
+func preflight(point string) error {
+	info, err := os.Stat(point)
+	if err != nil {
+		return fmt.Errorf("mountpoint %s: %w", point, err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("mountpoint %s is not a directory", point)
+	}
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		return errors.New("this system has no /dev/fuse; load the module with \"modprobe fuse\", or use \"dlfs fetch\", which needs no FUSE")
+	}
+	if os.Geteuid() != 0 {
+		if _, err := fusermountPath(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mountError adds what to do to the errors of a mount that have a known cure.
+func mountError(err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("%w; mounting needs root with CAP_SYS_ADMIN, or an ordinary user with fusermount3", err)
+	case strings.Contains(err.Error(), "fusermount exited"):
+		return errors.New("fusermount3 refused, for the reason it printed above")
+	}
+	return err
+}
+
+// mounts returns the filesystem types mounted at point, the topmost last, from
+// /proc/self/mountinfo: reading that touches no mount, dead or alive.
+func mounts(point string) (types []string, err error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		head, tail, ok := strings.Cut(sc.Text(), " - ")
+		fields := strings.Fields(head)
+		if ok && len(fields) > 4 && unescape(fields[4]) == point {
+			kind, _, _ := strings.Cut(tail, " ")
+			types = append(types, kind)
+		}
+	}
+	return types, nil
+}
+
+// unescape undoes the octal escapes of mountinfo (proc_pid_mountinfo(5)).
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if v, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(v))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// Mounted reports whether the topmost mount at point is one of this package.
+func Mounted(point string) (bool, error) {
+	point, err := filepath.Abs(point)
+	if err != nil {
+		return false, err
+	}
+	types, err := mounts(point)
+	return len(types) > 0 && types[len(types)-1] == fsType, err
+}
+
+// ErrMounted is wrapped by the error of ClearDead when a live mount is in the
+// way.
+var ErrMounted = errors.New("is mounted by a running dlfs already")
+
+// ClearDead makes way for a new mount at point: mounts of this package whose
+// process was killed, which answer everything with ENOTCONN, are detached. It
+// reports whether there was one. A live one is an error that wraps ErrMounted.
+func ClearDead(point string) (cleared bool, err error) {
+	if point, err = filepath.Abs(point); err != nil {
+		return false, err
+	}
+	for {
+		ours, err := Mounted(point)
+		if err != nil || !ours {
+			return cleared, err
+		}
+		// Not stat: the kernel would answer that from what it keeps.
+		err = unix.Statfs(point, new(unix.Statfs_t))
+		if !errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, syscall.ECONNABORTED) {
+			return cleared, fmt.Errorf("%s %w; stop it with \"dlfs umount %s\"", point, ErrMounted, point)
+		}
+		if err := Detach(point); err != nil {
+			return cleared, fmt.Errorf("dead mount cannot be replaced: %w", err)
+		}
+		cleared = true
+	}
+}
+
+// holders lists the processes that have something under point open, as "name
+// (pid)", apart from this one. It reads /proc only, and sees what the user may.
+func holders(point string) (list []string) {
+	procs, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	for _, p := range procs {
+		pid, err := strconv.Atoi(p.Name())
+		if err != nil || pid == os.Getpid() || !holds("/proc/"+p.Name(), point) {
+			continue
+		}
+		comm, err := os.ReadFile("/proc/" + p.Name() + "/comm")
+		if err != nil {
+			continue // gone meanwhile
+		}
+		list = append(list, fmt.Sprintf("%s (%d)", strings.TrimSpace(string(comm)), pid))
+	}
+	return list
+}
+
+func holds(proc, point string) bool {
+	links := []string{proc + "/cwd", proc + "/root"}
+	fds, err := os.ReadDir(proc + "/fd")
+	if err != nil {
+		return false // not ours to see
+	}
+	for _, fd := range fds {
+		links = append(links, proc+"/fd/"+fd.Name())
+	}
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		if err == nil && (target == point || strings.HasPrefix(target, point+"/")) {
+			return true
+		}
+	}
+	return false
+}

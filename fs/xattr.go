@@ -1,0 +1,74 @@
+package fs
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+)
+
+// The extended attributes of a file tell what status does, from memory. Those
+// that are empty are left out.
+const (
+	xattrState   = "user.dlfs.state"   // unknown, waiting, fetching, complete or failed
+	xattrPresent = "user.dlfs.present" // bytes materialized
+	xattrURL     = "user.dlfs.url"     // without credentials and query
+	xattrETag    = "user.dlfs.etag"    // the pinned strong entity tag
+	xattrError   = "user.dlfs.error"   // of the last attempt
+)
+
+func (n *node) xattrs() map[string]string {
+	s := n.file.Status()
+	all := map[string]string{
+		xattrState:   s.State,
+		xattrPresent: strconv.FormatInt(n.blob.Present(), 10),
+		xattrURL:     n.file.URL(),
+		xattrETag:    n.blob.Version().ETag,
+		xattrError:   s.Error,
+	}
+	for k, v := range all {
+		if v == "" {
+			delete(all, k)
+		}
+	}
+	return all
+}
+
+var _ = (fusefs.NodeGetxattrer)((*node)(nil))
+
+// Getxattr returns one attribute.
+func (n *node) Getxattr(_ context.Context, attr string, dest []byte) (uint32, syscall.Errno) {
+	if !strings.HasPrefix(attr, "user.dlfs.") {
+		return 0, fusefs.ENOATTR // asked for by many an open and exec
+	}
+	v, ok := n.xattrs()[attr]
+	if !ok {
+		return 0, fusefs.ENOATTR
+	}
+	return give(v, dest)
+}
+
+var _ = (fusefs.NodeListxattrer)((*node)(nil))
+
+// Listxattr returns the names.
+func (n *node) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Errno) {
+	var names strings.Builder
+	for k := range n.xattrs() {
+		names.WriteString(k + "\x00")
+	}
+	return give(names.String(), dest)
+}
+
+// give answers with v, or with its length if dest has no room at all
+// (getxattr(2)).
+func give(v string, dest []byte) (uint32, syscall.Errno) {
+	if len(dest) == 0 {
+		return uint32(len(v)), 0
+	}
+	if len(dest) < len(v) {
+		return 0, syscall.ERANGE
+	}
+	return uint32(copy(dest, v)), 0
+}
