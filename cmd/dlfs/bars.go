@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/mattn/go-runewidth"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"dlfs/fetch"
+)
+
+// activeShown is how many active files are shown below the overall bar.
+const activeShown = 8
+
+// picture is what the bars show, made outside of the drawing.
+type picture struct {
+	frame
+	active []fetch.EntryStatus
+}
+
+// showBars draws one overall bar and a line for each active file below it. mpb
+// does the drawing: it moves the cursor, follows the width of the terminal, and
+// prints log lines above.
+func (d *display) showBars(set *fetch.Set) {
+	var m meter
+	var now atomic.Pointer[picture]
+	look := func() { now.Store(&picture{m.frame(set), set.Active(activeShown)}) }
+	look()
+	d.bars = mpb.New(mpb.WithOutput(d.std.err), mpb.WithAutoRefresh(), mpb.WithRefreshRate(redraw))
+	bar := d.bars.MustAdd(1, mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
+		_, err := io.WriteString(w, now.Load().overall(s.AvailableWidth))
+		return err
+	}), mpb.BarFillerTrim(), mpb.BarExtender(mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
+		for _, e := range now.Load().active {
+			if _, err := fmt.Fprintln(w, activeLine(e, s.AvailableWidth)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}), false))
+	d.stopped.Go(func() { // owned by the display; close waits
+		t := time.NewTicker(redraw)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				look()
+			case <-d.stop:
+				p := &picture{frame: m.frame(set)}
+				now.Store(p)
+				bar.SetCurrent(1) // completes it: one last drawing
+				d.bars.Wait()
+				return
+			}
+		}
+	})
+}
+
+// overall is the first line, at most width columns wide.
+func (p *picture) overall(width int) string {
+	text := p.line()
+	room := width - runewidth.StringWidth(text) - 1
+	if room < 12 {
+		return runewidth.Truncate(text, width, "…")
+	}
+	return drawBar(p.PresentBytes, p.TotalBytes, min(room, 40)) + " " + text
+}
+
+// activeLine is the line of one active file, at most width columns wide.
+func activeLine(e fetch.EntryStatus, width int) string {
+	const bar = 16
+	tail := fmt.Sprintf(" %4s of %s", percent(e.Present, e.Size), sizeText(e.Size))
+	name := width - bar - 3 - len(tail)
+	if name < 8 {
+		return runewidth.Truncate("  "+printable(e.Name)+tail, width, "…")
+	}
+	name = min(name, 48)
+	label := runewidth.FillRight(runewidth.TruncateLeft(printable(e.Name), max(0, runewidth.StringWidth(e.Name)-name), "…"), name)
+	return "  " + runewidth.Truncate(label, name, "") + " " + drawBar(e.Present, e.Size, bar) + tail
+}
+
+func sizeText(n int64) string {
+	if n < 0 {
+		return "?"
+	}
+	return bytesText(n)
+}
+
+// drawBar draws part of whole in width columns.
+func drawBar(part, whole int64, width int) string {
+	inner := width - 2
+	full := 0
+	if whole > 0 {
+		full = int(min(part, whole) * int64(inner) / whole)
+	}
+	return "[" + strings.Repeat("=", full) + strings.Repeat(" ", inner-full) + "]"
+}

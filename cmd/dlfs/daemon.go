@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+)
+
+// A daemon is this program started again, detached, with a pipe on descriptor
+// 3. It writes "live" there once the mount is; or else what went wrong, and
+// exits with the code that says so.
+const (
+	daemonEnv = "DLFS_IS_DAEMON"
+	daemonFD  = 3
+	liveWord  = "live\n"
+)
+
+func isDaemon() bool { return os.Getenv(daemonEnv) != "" }
+
+// tellParent tells a waiting parent how the start went, and returns err, quiet
+// if somebody was told.
+func tellParent(err error) error {
+	if !isDaemon() {
+		return err
+	}
+	os.Unsetenv(daemonEnv)
+	pipe := os.NewFile(daemonFD, "parent")
+	defer pipe.Close()
+	if err == nil {
+		_, err := io.WriteString(pipe, liveWord)
+		return err
+	}
+	fmt.Fprint(pipe, err)
+	var e *exitError
+	if errors.As(err, &e) {
+		return &exitError{e.code, nil}
+	}
+	return &exitError{exitFailed, nil}
+}
+
+// daemonize starts the daemon and waits until it is live or has failed.
+func (c *mountCmd) daemonize(std stdio) error {
+	logFile, err := c.daemonLog()
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	cmd := exec.Command(self, os.Args[1:]...)
+	cmd.Env = append(os.Environ(), daemonEnv+"=1")
+	cmd.ExtraFiles = []*os.File{w} // becomes daemonFD
+	cmd.Stdout, cmd.Stderr = logFile, logFile
+	if c.List == "-" {
+		cmd.Stdin = std.in
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		w.Close()
+		return err
+	}
+	w.Close()
+	said, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(said, []byte(liveWord)) {
+		fmt.Fprintf(std.err, "dlfs: mounted at %s by process %d; it logs to %s\n", c.Mountpoint, cmd.Process.Pid, logFile.Name())
+		return nil
+	}
+	err = cmd.Wait()
+	code := exitFailed
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	}
+	if len(said) == 0 {
+		return &exitError{code, fmt.Errorf("the daemon died before the mount was live; see %s", logFile.Name())}
+	}
+	return &exitError{code, errors.New(string(said))}
+}
+
+// daemonLog opens the file that takes the daemon's output: --log-file, or the
+// one in the state directory.
+func (c *mountCmd) daemonLog() (*os.File, error) {
+	path := c.LogFile
+	if path == "" {
+		if err := c.prepare(); err != nil {
+			return nil, err
+		}
+		path = filepath.Join(c.Dir, ".dlfs", "log")
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+}

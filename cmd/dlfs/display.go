@@ -1,0 +1,220 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/vbauerster/mpb/v8"
+	"golang.org/x/term"
+
+	"dlfs/fetch"
+)
+
+// progressFlags choose how progress is shown.
+type progressFlags struct {
+	Progress string        `enum:"auto,bar,line,json,none" default:"auto" help:"How to show progress: ${enum}. auto is bar on a terminal, else line."`
+	Stats    time.Duration `default:"5s" help:"How often line and json tell it."`
+}
+
+// display shows progress and keeps log lines apart from it.
+type display struct {
+	log  *slog.Logger
+	mode string
+	std  stdio
+	opts progressFlags
+
+	bars    *mpb.Progress // of mode bar, else nil
+	stop    chan struct{}
+	stopped sync.WaitGroup
+	once    sync.Once
+}
+
+const redraw = 150 * time.Millisecond
+
+func newDisplay(std stdio, p progressFlags, l logFlags) (*display, error) {
+	d := &display{mode: p.Progress, std: std, opts: p, stop: make(chan struct{})}
+	if d.mode == "auto" && (l.Quiet || isDaemon()) {
+		d.mode = "none"
+	}
+	if d.mode == "auto" {
+		d.mode = "line"
+		if f, ok := std.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			d.mode = "bar"
+		}
+	}
+	if p.Stats <= 0 {
+		return nil, &exitError{exitUsage, fmt.Errorf("--stats must be above 0")}
+	}
+	w := io.Writer(&logWriter{d: d})
+	if l.LogFile != "" {
+		f, err := os.OpenFile(l.LogFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("log file: %w", err)
+		}
+		w = f // for the life of the process
+	}
+	d.log = newLogger(w, l.level())
+	return d, nil
+}
+
+// logWriter writes above the bars while there are bars.
+type logWriter struct{ d *display }
+
+func (w *logWriter) Write(p []byte) (int, error) {
+	if bars := w.d.bars; bars != nil {
+		if n, err := bars.Write(p); err == nil {
+			return n, nil
+		}
+	}
+	return w.d.std.err.Write(p)
+}
+
+// show starts to show the progress of set. close ends it.
+func (d *display) show(set *fetch.Set) {
+	switch d.mode {
+	case "bar":
+		d.showBars(set)
+	case "line":
+		d.every(set, func(f frame) { fmt.Fprintln(d.std.err, f.line()) })
+	case "json":
+		enc := json.NewEncoder(d.std.out)
+		d.every(set, func(f frame) { enc.Encode(f.json()) }) // a reader that left is no reason to stop
+	}
+}
+
+// every shows a frame now and then, and a last one at the end.
+func (d *display) every(set *fetch.Set, show func(frame)) {
+	d.stopped.Go(func() { // owned by the display; close waits
+		t := time.NewTicker(d.opts.Stats)
+		defer t.Stop()
+		var m meter
+		m.frame(set)
+		for {
+			select {
+			case <-t.C:
+				show(m.frame(set))
+			case <-d.stop:
+				show(m.frame(set))
+				return
+			}
+		}
+	})
+}
+
+// close ends the display. It may be called more than once.
+func (d *display) close() {
+	d.once.Do(func() {
+		close(d.stop)
+		d.stopped.Wait()
+	})
+}
+
+// meter turns totals into rates.
+type meter struct {
+	start   time.Time
+	samples []sample // of the last rateWindow, oldest first
+}
+
+type sample struct {
+	at    time.Time
+	bytes int64
+}
+
+const rateWindow = 10 * time.Second
+
+// frame is what there is to show at one moment.
+type frame struct {
+	fetch.Totals
+	rate float64       // bytes a second, over the last while
+	eta  time.Duration // 0 if it cannot be told
+}
+
+func (m *meter) frame(set *fetch.Set) frame {
+	f := frame{Totals: set.Totals()}
+	now := time.Now()
+	m.samples = append(m.samples, sample{now, f.OriginBytes})
+	for len(m.samples) > 2 && now.Sub(m.samples[1].at) > rateWindow {
+		m.samples = m.samples[1:]
+	}
+	first := m.samples[0]
+	if dt := now.Sub(first.at).Seconds(); dt > 0 {
+		f.rate = max(0, float64(f.OriginBytes-first.bytes)/dt)
+	}
+	if left := f.TotalBytes - f.PresentBytes; f.rate > 0 && left > 0 {
+		f.eta = time.Duration(float64(left) / f.rate * float64(time.Second)).Round(time.Second)
+	}
+	return f
+}
+
+// jsonFrame is a line of --progress=json.
+type jsonFrame struct {
+	fetch.Totals
+	BytesPerSecond int64 `json:"bytes_per_second"`
+	ETASeconds     int64 `json:"eta_seconds"` // 0 if it cannot be told
+}
+
+func (f frame) json() jsonFrame {
+	return jsonFrame{f.Totals, int64(f.rate), int64(f.eta / time.Second)}
+}
+
+// line tells a frame in one line.
+func (f frame) line() string {
+	s := totalsText(f.Totals) + ", " + bytesText(int64(f.rate)) + "/s"
+	if eta := f.etaText(); eta != "" {
+		s += ", " + eta
+	}
+	return s
+}
+
+// etaText is marked with ~ while not all sizes are known.
+func (f frame) etaText() string {
+	if f.eta == 0 {
+		return ""
+	}
+	about := ""
+	if f.FilesKnown < f.FilesTotal {
+		about = "~"
+	}
+	return about + f.eta.String() + " left"
+}
+
+func totalsText(t fetch.Totals) string {
+	more := ""
+	if t.FilesKnown < t.FilesTotal {
+		more = "+"
+	}
+	s := fmt.Sprintf("%d/%d files, %s of %s%s", t.FilesComplete, t.FilesTotal,
+		bytesText(t.PresentBytes), bytesText(t.TotalBytes), more)
+	if t.FilesKnown > 0 {
+		s += ", " + percent(t.PresentBytes, t.TotalBytes)
+	}
+	if t.FilesFailed > 0 {
+		s += fmt.Sprintf(", %d failed", t.FilesFailed)
+	}
+	return s
+}
+
+func percent(part, whole int64) string {
+	switch {
+	case whole < 0:
+		return "?"
+	case whole == 0:
+		return "100%"
+	}
+	return fmt.Sprintf("%d%%", part*100/whole)
+}
+
+func bytesText(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+
+func rateText(n int64, d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %s/s", bytesText(int64(float64(n)/d.Seconds())))
+}

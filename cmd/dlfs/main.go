@@ -1,0 +1,142 @@
+// Command dlfs shows the remote files of a list as a directory and materializes
+// them: what is read first, everything else in the background.
+//
+// What goes where, on a terminal or not:
+//
+//   - standard output gets what was asked for: the answers of status and check,
+//     the summary of fetch, JSON;
+//   - standard error gets progress and the log, one event a line;
+//   - an error that ends the program is one line, "dlfs: what failed, on what,
+//     and what to do", without a capital or a full stop.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes. Where a peer has a code for a thing, it is aria2's.
+const (
+	exitOK          = 0
+	exitFailed      = 1 // some entries failed, or the command itself did
+	exitUsage       = 2 // of the command line or the list
+	exitInterrupted = 7 // incomplete, and resumable
+	exitDiskFull    = 9
+)
+
+// exitError ends the program with a code. A nil err has nothing printed.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return fmt.Sprint(e.err) }
+func (e *exitError) Unwrap() error { return e.err }
+
+type cli struct {
+	Mount  mountCmd  `cmd:"" help:"Mount a list: every file is there at once, and materializes."`
+	Fetch  fetchCmd  `cmd:"" aliases:"get" help:"Materialize a list without a mount, as a batch job."`
+	Umount umountCmd `cmd:"" aliases:"unmount,stop" help:"Stop a mount cleanly."`
+	Status statusCmd `cmd:"" help:"Tell how far a directory or a mount is."`
+	Check  checkCmd  `cmd:"" help:"Check a list without fetching anything."`
+	Demo   demoCmd   `cmd:"" help:"See it work, without a network, in a temporary directory."`
+}
+
+// stdio is the process's standard streams, as run was given them.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func main() { os.Exit(run(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})) }
+
+// run is the program. It returns the exit code. The first interrupt ends ctx,
+// the second one the process.
+func run(ctx context.Context, args []string, std stdio) int {
+	ctx, stop := withSignals(ctx)
+	defer stop()
+	err := dispatch(ctx, args, std)
+	var e *exitError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &e):
+		if e.err != nil {
+			report(std.err, e.err)
+		}
+		return e.code
+	}
+	report(std.err, err)
+	return exitFailed
+}
+
+// report prints the error that ends the program, each of its lines once.
+func report(w io.Writer, err error) {
+	for line := range strings.Lines(strings.TrimSpace(err.Error())) {
+		fmt.Fprintln(w, "dlfs:", printable(strings.TrimSpace(line)))
+	}
+}
+
+// dispatch parses the command line and runs the command.
+func dispatch(ctx context.Context, args []string, std stdio) error {
+	var c cli
+	helped := false
+	parser, err := kong.New(&c,
+		kong.Name("dlfs"),
+		kong.Description("Remote files of a list, as a directory: what is read comes first, the rest in the background."),
+		kong.Writers(std.out, std.err),
+		kong.Exit(func(int) { helped = true }),
+		kong.UsageOnError(),
+		kong.DefaultEnvars("DLFS"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Bind(std),
+		kong.BindTo(ctx, (*context.Context)(nil)))
+	if err != nil {
+		return err
+	}
+	kctx, err := parser.Parse(args)
+	switch {
+	case helped:
+		return nil
+	case err != nil:
+		return &exitError{exitUsage, fmt.Errorf("%w; \"dlfs --help\" tells more", err)}
+	}
+	return kctx.Run()
+}
+
+// withSignals returns a context that ends with the first SIGINT or SIGTERM. The
+// second ends the process at once: what was fetched and synced is safe.
+func withSignals(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() { // owned by run, which ends it with stop
+		select {
+		case s := <-signals:
+			cancel(fmt.Errorf("%w by %v", errInterrupted, s))
+		case <-done:
+			return
+		}
+		select {
+		case <-signals:
+			os.Exit(exitInterrupted)
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel(nil)
+	}
+}
+
+var errInterrupted = errors.New("interrupted")
