@@ -111,8 +111,14 @@ func fusermountPath() (string, error) {
 			return bin, nil
 		}
 	}
-	return "", errors.New("fusermount3 is not installed, and only root can do without; install the package fuse3")
+	return "", &UnavailableError{"fusermount3 is not installed, and only root can do without; install the package fuse3"}
 }
+
+// UnavailableError says why nothing can be mounted on this system, or by this
+// user. Where a mount cannot be had, a list can still be fetched.
+type UnavailableError struct{ Why string }
+
+func (e *UnavailableError) Error() string { return e.Why }
 
 // preflight says in one sentence what would keep the mount from working.
 func preflight(point string) error {
@@ -124,7 +130,7 @@ func preflight(point string) error {
 		return fmt.Errorf("mountpoint %s is not a directory", point)
 	}
 	if _, err := os.Stat("/dev/fuse"); err != nil {
-		return errors.New("this system has no /dev/fuse; load the module with \"modprobe fuse\", or use \"dlfs fetch\", which needs no FUSE")
+		return &UnavailableError{"this system has no /dev/fuse; load the module with \"modprobe fuse\", or use \"dlfs fetch\", which needs no FUSE"}
 	}
 	if os.Geteuid() != 0 {
 		if _, err := fusermountPath(); err != nil {
@@ -138,9 +144,9 @@ func preflight(point string) error {
 func mountError(err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("%w; mounting needs root with CAP_SYS_ADMIN, or an ordinary user with fusermount3", err)
+		return &UnavailableError{"not permitted; mounting needs root with CAP_SYS_ADMIN, or an ordinary user with fusermount3"}
 	case strings.Contains(err.Error(), "fusermount exited"):
-		return errors.New("fusermount3 refused, for the reason it printed above")
+		return &UnavailableError{"fusermount3 refused, for the reason it printed above"}
 	}
 	return err
 }

@@ -80,8 +80,11 @@ func activeLine(e fetch.EntryStatus, width int) string {
 		return runewidth.Truncate("  "+printable(e.Name)+tail, width, "…")
 	}
 	name = min(name, 48)
-	label := runewidth.FillRight(runewidth.TruncateLeft(printable(e.Name), max(0, runewidth.StringWidth(e.Name)-name), "…"), name)
-	return "  " + runewidth.Truncate(label, name, "") + " " + drawBar(e.Present, e.Size, bar) + tail
+	label := printable(e.Name)
+	if over := runewidth.StringWidth(label) - name; over > 0 {
+		label = runewidth.TruncateLeft(label, over+1, "…") // the end of a name tells more
+	}
+	return "  " + runewidth.FillRight(label, name) + " " + drawBar(e.Present, e.Size, bar) + tail
 }
 
 func sizeText(n int64) string {

@@ -59,7 +59,7 @@ func (c *mountCmd) daemonize(std stdio) error {
 		return err
 	}
 	defer r.Close()
-	cmd := exec.Command(self, os.Args[1:]...)
+	cmd := &exec.Cmd{Path: self, Args: os.Args}
 	cmd.Env = append(os.Environ(), daemonEnv+"=1")
 	cmd.ExtraFiles = []*os.File{w} // becomes daemonFD
 	cmd.Stdout, cmd.Stderr = logFile, logFile

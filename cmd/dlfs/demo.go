@@ -1,6 +1,219 @@
 package main
 
-type demoCmd struct{}
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
 
-// Run is written next.
-func (c *demoCmd) Run() error { return nil }
+	"dlfs/fetch"
+	"dlfs/fs"
+	"dlfs/listfile"
+)
+
+type demoCmd struct {
+	Rate int `default:"2" placeholder:"MIB" help:"MiB a second the demo's origin sends on each connection."`
+	progressFlags
+	logFlags
+}
+
+// demoFile is one file of the demo's origin.
+type demoFile struct {
+	name string
+	body []byte
+}
+
+// Run starts an origin on loopback, mounts a list of its files, reads from the
+// middle of one that is not there yet, waits for the rest, and verifies it.
+func (c *demoCmd) Run(ctx context.Context, std stdio) (err error) {
+	if c.Rate < 1 {
+		return &exitError{exitUsage, errors.New("--rate must be at least 1")}
+	}
+	tmp, err := os.MkdirTemp("", "dlfs-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	files := demoFiles()
+	base, stop, err := serveDemo(files, int64(c.Rate)<<20)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	list := demoList(files, base)
+	path, dir := filepath.Join(tmp, "list.txt"), filepath.Join(tmp, "data")
+	if err := os.WriteFile(path, list, 0o600); err != nil {
+		return err
+	}
+	parsed, err := listfile.Parse(bytes.NewReader(list), path)
+	if err != nil {
+		return err
+	}
+	d, err := newDisplay(std, c.progressFlags, c.logFlags)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	fmt.Fprintf(std.out, "An origin on %s has %d files, %s in all. A list of them begins:\n\n", base, len(files), bytesText(demoSize(files)))
+	for _, line := range strings.SplitN(string(list), "\n", 4)[:3] {
+		fmt.Fprintln(std.out, "    "+strings.ReplaceAll(line, "\t", "  "))
+	}
+	if err := c.materialize(ctx, std, d, parsed, path, dir, files); err != nil {
+		return err
+	}
+	return verifyDemo(std.out, dir, files)
+}
+
+// materialize mounts the list, or fetches it where there is no FUSE to be had.
+func (c *demoCmd) materialize(ctx context.Context, std stdio, d *display, list *listfile.List, path, dir string, files []demoFile) error {
+	m := mountCmd{List: path, Mountpoint: dir, Prefetch: string(fetch.All), UntilComplete: true, ReadTimeout: time.Minute}
+	m.Jobs, m.Split, m.MaxPerHost, m.Tries, m.MinFree = 8, 4, 8, 10, 64
+	fmt.Fprintf(std.out, "\n$ dlfs mount list.txt %s\n", dir)
+	err := m.prepare()
+	if err == nil {
+		var peeked error
+		err = m.serve(ctx, list, d, std, func() {
+			peeked = peek(ctx, std, dir, files[len(files)-1])
+		})
+		if err = errors.Join(err, peeked); err == nil {
+			fmt.Fprintf(std.out, "\nEverything was there, so dlfs unmounted itself. What is left is an ordinary directory.\n")
+		}
+	}
+	if why := new(fs.UnavailableError); errors.As(err, &why) {
+		fmt.Fprintf(std.out, "\nThere is no FUSE to be had here: %v.\nSo the same list is fetched without a mount:\n\n$ dlfs fetch list.txt %s\n", why, dir)
+		f := fetchCmd{List: path, Dir: dir, fetchFlags: m.fetchFlags, progressFlags: c.progressFlags, logFlags: c.logFlags}
+		return f.Run(ctx, std)
+	}
+	return err
+}
+
+// peek lists the mount and reads a piece from the middle of the last file,
+// through other processes: this one serves the mount and must not wait for it.
+func peek(ctx context.Context, std stdio, dir string, f demoFile) error {
+	ls, err := exec.CommandContext(ctx, "ls", dir).Output()
+	if err != nil {
+		return fmt.Errorf("ls %s: %w", dir, err)
+	}
+	fmt.Fprintf(std.out, "\n$ ls %s\n%s", dir, ls)
+	const piece = 4096
+	skip := len(f.body) / 2 / piece
+	args := []string{"if=" + filepath.Join(dir, f.name), "bs=4096", fmt.Sprintf("skip=%d", skip), "count=1", "status=none"}
+	start := time.Now()
+	got, err := exec.CommandContext(ctx, "dd", args...).Output()
+	if err != nil {
+		return fmt.Errorf("dd %s: %w", strings.Join(args, " "), err)
+	}
+	took := time.Since(start)
+	if !bytes.Equal(got, f.body[skip*piece:(skip+1)*piece]) {
+		return fmt.Errorf("the middle of %s is wrong", f.name)
+	}
+	fmt.Fprintf(std.out, "\n$ dd %s\n\nThe middle of a file of which nothing had been fetched took %v: one request for\njust that block. Meanwhile everything is fetched in the background:\n\n",
+		strings.Join(args, " "), took.Round(time.Millisecond))
+	return nil
+}
+
+// verifyDemo compares the files of the directory with the origin's.
+func verifyDemo(w io.Writer, dir string, files []demoFile) error {
+	for _, f := range files {
+		got, err := os.ReadFile(filepath.Join(dir, f.name))
+		if err != nil {
+			return err
+		}
+		if sha256.Sum256(got) != sha256.Sum256(f.body) {
+			return fmt.Errorf("checksum of %s is wrong", f.name)
+		}
+	}
+	_, err := fmt.Fprintf(w, "The SHA-256 of all %d files is right. The temporary directory is removed.\n", len(files))
+	return err
+}
+
+// demoFiles makes three dozen files, the same at every run.
+func demoFiles() []demoFile {
+	r := rand.New(rand.NewPCG(1, 2))
+	random := rand.NewChaCha8([32]byte{1})
+	files := make([]demoFile, 36)
+	for i := range files {
+		body := make([]byte, 200<<10+r.IntN(3<<20))
+		random.Read(body) // never fails
+		files[i] = demoFile{fmt.Sprintf("%s/%03d.bin", []string{"train", "test", "extra"}[i%3], i), body}
+	}
+	return files
+}
+
+func demoSize(files []demoFile) (n int64) {
+	for _, f := range files {
+		n += int64(len(f.body))
+	}
+	return n
+}
+
+// demoList writes the files as a list.
+func demoList(files []demoFile, base string) []byte {
+	var b bytes.Buffer
+	fmt.Fprintln(&b, "file_name\tcdn_link")
+	for _, f := range files {
+		fmt.Fprintf(&b, "%s\t%s/%s\n", f.name, base, f.name)
+	}
+	return b.Bytes()
+}
+
+// serveDemo serves the files on loopback, each connection at rate bytes a
+// second.
+func serveDemo(files []demoFile, rate int64) (base string, stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	byPath := map[string]demoFile{}
+	for _, f := range files {
+		byPath["/"+f.name] = f
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f, ok := byPath[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("ETag", fmt.Sprintf("%q", f.name))
+		http.ServeContent(slowWriter{w, r.Context(), rate}, r, "", time.Unix(1e9, 0), bytes.NewReader(f.body))
+	})}
+	done := make(chan struct{})
+	go func() { // owned by serveDemo's caller, who calls stop
+		defer close(done)
+		server.Serve(l) // returns http.ErrServerClosed
+	}()
+	return "http://" + l.Addr().String(), func() { server.Close(); <-done }, nil
+}
+
+// slowWriter writes at rate bytes a second.
+type slowWriter struct {
+	http.ResponseWriter
+	ctx  context.Context
+	rate int64
+}
+
+func (w slowWriter) Write(p []byte) (n int, err error) {
+	const piece = 32 << 10
+	for len(p) > 0 && err == nil {
+		k, err2 := w.ResponseWriter.Write(p[:min(piece, len(p))])
+		n, p, err = n+k, p[k:], err2
+		t := time.NewTimer(time.Duration(int64(k) * int64(time.Second) / w.rate))
+		select {
+		case <-t.C:
+		case <-w.ctx.Done():
+			t.Stop()
+			return n, w.ctx.Err()
+		}
+	}
+	return n, err
+}

@@ -117,7 +117,6 @@ func (d *display) close() {
 
 // meter turns totals into rates.
 type meter struct {
-	start   time.Time
 	samples []sample // of the last rateWindow, oldest first
 }
 

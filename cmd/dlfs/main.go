@@ -21,6 +21,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/sys/unix"
 )
 
 // The exit codes. Where a peer has a code for a thing, it is aria2's.
@@ -122,7 +123,7 @@ func withSignals(ctx context.Context) (context.Context, func()) {
 	go func() { // owned by run, which ends it with stop
 		select {
 		case s := <-signals:
-			cancel(fmt.Errorf("%w by %v", errInterrupted, s))
+			cancel(fmt.Errorf("%w by %s", errInterrupted, unix.SignalName(s.(syscall.Signal))))
 		case <-done:
 			return
 		}

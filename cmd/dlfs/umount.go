@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"dlfs/fs"
 )
@@ -45,20 +46,29 @@ func (c *umountCmd) Run(ctx context.Context) error {
 }
 
 // waitGone waits for the process to end: then the mount is gone and the
-// directory free.
+// directory free. A pidfd says so even of a process nobody has reaped.
 func waitGone(ctx context.Context, pid int) error {
-	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("watch process %d: %w", pid, err)
+	}
+	defer unix.Close(fd)
+	deadline := time.Now().Add(stopTimeout)
+	for ctx.Err() == nil {
+		left := time.Until(deadline)
+		if left <= 0 {
 			return fmt.Errorf("process %d was asked to stop and has not within %v; look at its log", pid, stopTimeout)
 		}
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("watch process %d: %w", pid, err)
+		}
+		if n > 0 {
+			return nil
+		}
 	}
+	return context.Cause(ctx)
 }
