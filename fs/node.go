@@ -2,9 +2,11 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -94,10 +96,16 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 	return &cachedHandle{handle{node: n, h: h}}, fuse.FOPEN_KEEP_CACHE, 0
 }
 
+// timeoutMemory is for how long a read that timed out answers the next one of
+// its handle. One failing read of an application comes as two, the kernel's
+// read-ahead and then a single page, and must not wait twice.
+const timeoutMemory = time.Second
+
 // handle is an open file.
 type handle struct {
-	node *node
-	h    *fetch.Handle
+	node     *node
+	h        *fetch.Handle
+	timedOut atomic.Int64 // when a read last did, in Unix nanoseconds
 }
 
 var _ = (fusefs.FileReader)((*handle)(nil))
@@ -106,12 +114,18 @@ var _ = (fusefs.FileReader)((*handle)(nil))
 // error: to the application, a short read in mid-file would be its end.
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	if !h.h.Blob().Has(off, int64(len(dest))) {
+		if time.Since(time.Unix(0, h.timedOut.Load())) < timeoutMemory {
+			return nil, syscall.EIO
+		}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, h.node.fs.opts.ReadTimeout)
 		defer cancel()
 	}
 	n, err := h.h.ReadAtContext(ctx, dest, off)
 	if err != nil && err != io.EOF {
+		if errors.Is(err, context.DeadlineExceeded) {
+			h.timedOut.Store(time.Now().UnixNano())
+		}
 		return nil, h.node.fs.fail(fmt.Sprintf("read [%d +%d) of", off, len(dest)), h.node.file, err)
 	}
 	return fuse.ReadResultData(dest[:n]), 0

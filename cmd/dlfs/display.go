@@ -88,17 +88,21 @@ func (d *display) show(set *fetch.Set) {
 	}
 }
 
-// every shows a frame now and then, and a last one at the end.
+// every shows a frame now and then, if anything has changed, and a last one at
+// the end.
 func (d *display) every(set *fetch.Set, show func(frame)) {
 	d.stopped.Go(func() { // owned by the display; close waits
 		t := time.NewTicker(d.opts.Stats)
 		defer t.Stop()
 		var m meter
-		m.frame(set)
+		shown := m.frame(set).Totals
 		for {
 			select {
 			case <-t.C:
-				show(m.frame(set))
+				if f := m.frame(set); f.Totals != shown {
+					show(f)
+					shown = f.Totals
+				}
 			case <-d.stop:
 				show(m.frame(set))
 				return

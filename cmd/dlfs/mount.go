@@ -69,6 +69,9 @@ func (c *mountCmd) prepare() (err error) {
 	if c.Mountpoint, err = filepath.EvalSymlinks(c.Mountpoint); err != nil {
 		return err
 	}
+	if info, err := os.Stat(c.Mountpoint); err == nil && !info.IsDir() {
+		return fmt.Errorf("mountpoint %s is not a directory", c.Mountpoint)
+	}
 	if c.Dir == "" {
 		c.Dir = c.Mountpoint
 		return nil
