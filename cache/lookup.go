@@ -21,18 +21,16 @@ func (s *Store) Lookup(name string) (*Blob, error) {
 	if err := b.loadBits(); err != nil {
 		return nil, err
 	}
-	if b.present.Load() == 0 && r.version.Size > 0 {
-		return b, nil
-	}
 	info, err := s.blobs.Lstat(b.id())
-	if errors.Is(err, fs.ErrNotExist) && b.Complete() {
-		// Either it was renamed just before a crash, or never begun.
+	if errors.Is(err, fs.ErrNotExist) {
+		// Either it was renamed and the index does not say so, because of a
+		// crash or because it lost that record, or it was never begun.
 		if _, err := s.adoptable(name, r.version); err == nil {
 			s.adopt(b)
 			return b, nil
 		}
 	}
-	if err == nil && info.Size() == r.version.Size || errors.Is(err, fs.ErrNotExist) && r.version.Size == 0 {
+	if err == nil && info.Size() == r.version.Size || b.Present() == 0 {
 		return b, nil
 	}
 	s.log.Warn("unfinished file is gone or was cut short; it is fetched again", "name", name)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 )
 
 // Body is the bytes [off +n) of one version of a file, streamed. It resumes by
@@ -25,7 +26,7 @@ type Body struct {
 
 	cur    *watched // the response being read, nil between two
 	curEnd int64    // where it ends
-	ranged bool     // an answer has been a 206
+	ranged bool     // an answer has been about a range
 }
 
 // Get asks for [off +n) of the file at url. want is the pinned version; if nil,
@@ -60,10 +61,11 @@ func (b *Body) begin(want *Version) (*Body, error) {
 	return b, nil
 }
 
-// Version is the pinned version, or on first contact the one that answered.
+// Version is the pinned version, or on first contact the one that answered,
+// with the validators it lacked and later answers had.
 func (b *Body) Version() Version { return b.version }
 
-// Ranged reports whether the origin has shown that it answers ranges.
+// Ranged reports whether the origin has shown that it knows ranges.
 func (b *Body) Ranged() bool { return b.ranged }
 
 // End is the offset of the first byte that is not part of the body.
@@ -114,11 +116,15 @@ func (b *Body) readOnce(p []byte) (int, error) {
 	return 0, b.fail(&Error{Err: fmt.Errorf("body broke off at byte %d: %w", b.off, err)})
 }
 
+// endWait is how long the bytes of a body may be kept back by its end.
+const endWait = 100 * time.Millisecond
+
 // finish ends a response whose last wanted byte was read, taking its end-of-body
 // along where it follows at once, so that the connection can be kept.
 func (b *Body) finish() {
 	var one [1]byte
 	if b.cur != nil && !b.whole {
+		b.cur.timeout = min(b.cur.timeout, endWait)
 		b.cur.Read(one[:]) // the outcome does not matter: the bytes are all there
 	}
 	b.Close()
@@ -126,12 +132,12 @@ func (b *Body) finish() {
 
 // connect makes one request for what is left.
 func (b *Body) connect() error {
-	header := rangeHeader(b.off, b.end)
+	off, header := b.off, rangeHeader(b.off, b.end)
 	if b.whole {
-		header = ""
+		off, header = 0, ""
 	}
-	if b.off == b.end && b.pinned {
-		return nil // an empty file, known to be
+	if b.off >= b.end && b.pinned {
+		return nil // there are no such bytes
 	}
 	resp, w, err := b.c.send(b.ctx, http.MethodGet, b.url, header)
 	if err != nil {
@@ -141,7 +147,7 @@ func (b *Body) connect() error {
 	if b.pinned {
 		pinned = &b.version
 	}
-	a, err := examine(resp, b.off, b.end, pinned)
+	a, err := examine(resp, off, b.end, pinned)
 	if partOnly := b.off > 0 || b.pinned && b.end < a.version.Size; err == nil && a.whole && !b.whole && partOnly {
 		err = &Error{Kind: NoRanges, Status: resp.StatusCode, Err: errors.New("origin ignores ranges")}
 	}
@@ -152,10 +158,10 @@ func (b *Body) connect() error {
 	if !b.pinned && a.whole {
 		b.whole, b.end = true, a.version.Size
 	}
-	b.version, b.pinned, b.end = a.version, true, min(b.end, a.version.Size)
-	b.ranged = b.ranged || resp.StatusCode == http.StatusPartialContent
+	b.version, b.pinned, b.end = b.version.merge(a.version), true, min(b.end, a.version.Size)
+	b.ranged = b.ranged || !a.whole
 	b.cur, b.curEnd = w, min(a.end, b.end)
-	if b.off == b.end {
+	if b.off >= b.end {
 		b.Close()
 		return nil
 	}

@@ -132,14 +132,17 @@ func (c *Client) Received() int64 { return c.received.Load() }
 // checkRedirect follows at most maxRedirects, only over HTTP, never from https
 // to http, and tells no host where the request came from: list URLs are secret.
 func checkRedirect(req *http.Request, via []*http.Request) error {
+	refuse := func(format string, args ...any) error {
+		return &Error{Kind: Permanent, Err: fmt.Errorf(format, args...)}
+	}
 	last := via[len(via)-1].URL
 	switch scheme := req.URL.Scheme; {
 	case len(via) > maxRedirects:
-		return fmt.Errorf("more than %d redirects", maxRedirects)
+		return refuse("more than %d redirects", maxRedirects)
 	case scheme != "http" && scheme != "https":
-		return fmt.Errorf("redirect to scheme %q refused", scheme)
+		return refuse("redirect to scheme %q refused", scheme)
 	case scheme == "http" && last.Scheme == "https":
-		return errors.New("redirect from https to http refused")
+		return refuse("redirect from https to http refused")
 	}
 	req.Header.Del("Referer")
 	return nil
@@ -155,10 +158,10 @@ func (c *Client) send(ctx context.Context, method, rawURL, rangeHeader string) (
 	resp, err := c.sendWatched(ctx, method, rawURL, rangeHeader)
 	w.rest()
 	if err != nil {
-		w.end()
-		if cause := context.Cause(ctx); cause != nil {
+		if cause := context.Cause(ctx); cause != nil { // asked before end is one
 			err = cause
 		}
+		w.end()
 		return nil, nil, withoutURL(err)
 	}
 	w.body = resp.Body
@@ -168,7 +171,7 @@ func (c *Client) send(ctx context.Context, method, rawURL, rangeHeader string) (
 func (c *Client) sendWatched(ctx context.Context, method, rawURL, rangeHeader string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, rawURL, nil)
 	if err != nil {
-		return nil, &Error{Kind: Permanent, Err: withoutURL(err)}
+		return nil, &Error{Kind: Permanent, Err: errors.New("URL does not parse")} // err may quote a password
 	}
 	req.Header.Set("User-Agent", c.opts.UserAgent)
 	req.Header.Set("Accept-Encoding", "identity")

@@ -1,9 +1,7 @@
 package origin
 
 import (
-	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -70,21 +68,12 @@ func KindOf(err error) Kind {
 	return Transient
 }
 
-// transient reports whether err may pass by itself.
+// transient reports whether err may pass by itself. It is not asked about the
+// end of the caller's context, and does not look for it in err: the timeouts of
+// package net say that they are context.DeadlineExceeded too.
 func transient(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return false
-	}
-	var (
-		unknown *x509.UnknownAuthorityError
-		host    *x509.HostnameError
-		invalid *x509.CertificateInvalidError
-		verify  *tls.CertificateVerificationError
-	)
-	if errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid) || errors.As(err, &verify) {
-		return false
-	}
-	return KindOf(err) == Transient
+	var verify *tls.CertificateVerificationError
+	return !errors.As(err, &verify) && KindOf(err) == Transient
 }
 
 // statusError says what a status means that is neither 200 nor 206.
@@ -124,7 +113,10 @@ func retryAfter(v string, now time.Time) time.Duration {
 func withoutURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
-		return u.Err
+		err = u.Err
+	}
+	if strings.HasPrefix(err.Error(), "failed to parse Location header") { // and quotes it
+		return errors.New("redirect to a URL that does not parse")
 	}
 	return err
 }
@@ -133,7 +125,7 @@ func withoutURL(err error) error {
 // query, where signatures stand, replaced by an ellipsis.
 func Redact(rawURL string) string {
 	u, err := url.Parse(rawURL)
-	if err != nil {
+	if err != nil || u.Opaque != "" { // "http:user:password@host" is opaque
 		return "(unreadable URL)"
 	}
 	u.User, u.Fragment, u.RawFragment = nil, "", ""

@@ -40,7 +40,7 @@ func (c *Client) Probe(ctx context.Context, url string, useHead bool) (v Version
 func (c *Client) head(ctx context.Context, url string) (v Version, ok bool, err error) {
 	resp, w, err := c.send(ctx, http.MethodHead, url, "")
 	if err != nil {
-		return v, false, ctx.Err()
+		return v, false, context.Cause(ctx)
 	}
 	defer w.end()
 	if resp.StatusCode != http.StatusOK || resp.ContentLength <= 0 || resp.Header.Get("Content-Encoding") != "" {

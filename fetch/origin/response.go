@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,17 +22,19 @@ type Version struct {
 type answer struct {
 	version  Version
 	off, end int64
-	whole    bool // a 200: the origin may not do ranges
+	whole    bool // a 200 without a range: the origin may not do ranges
 }
 
 // check compares a later version with the pinned one. A strong entity tag
 // decides where both have one; else Last-Modified; a response without any
 // validator proves nothing if the pinned version has one.
 func (v Version) check(now Version) error {
-	changed := func(what string, was, is any) error {
-		return &Error{Kind: Changed, Err: fmt.Errorf("file changed on the origin: %s was %v and is %v", what, was, is)}
-	}
+	pinned, given := v.ETag+v.LastModified != "", now.ETag+now.LastModified != ""
 	switch {
+	case pinned && !given:
+		// Of another size it is most likely a page of a proxy or a portal, and
+		// that is no reason to give up what was fetched.
+		return &Error{Err: errors.New("answer has no validator to tell its version by")}
 	case v.Size != now.Size:
 		return changed("size", v.Size, now.Size)
 	case v.ETag != "" && now.ETag != "":
@@ -46,6 +49,16 @@ func (v Version) check(now Version) error {
 		return &Error{Err: errors.New("answer has no validator to tell its version by")}
 	}
 	return nil
+}
+
+func changed(what string, was, is any) error {
+	return &Error{Kind: Changed, Err: fmt.Errorf("file changed on the origin: %s was %v and is %v", what, was, is)}
+}
+
+// merge returns v with the validators it lacks taken from a later answer that
+// passed check. Those it has stay, lest the pin drift from answer to answer.
+func (v Version) merge(now Version) Version {
+	return Version{now.Size, cmp.Or(v.ETag, now.ETag), cmp.Or(v.LastModified, now.LastModified)}
 }
 
 // validators returns the version a header describes, except for its size. A
@@ -66,17 +79,17 @@ func examine(resp *http.Response, off, end int64, pinned *Version) (a answer, er
 		return a, &Error{Kind: Permanent, Status: resp.StatusCode, Err: fmt.Errorf("answer is encoded with %q although none was asked for", enc)}
 	}
 	a.version = validators(h)
-	switch resp.StatusCode {
-	case http.StatusOK:
+	switch code := resp.StatusCode; {
+	case code == http.StatusOK && h.Get("Content-Range") == "":
 		if resp.ContentLength < 0 {
 			return a, &Error{Kind: NoLength, Status: resp.StatusCode, Err: errors.New("origin does not say how long the file is")}
 		}
 		a.version.Size, a.end, a.whole = resp.ContentLength, resp.ContentLength, true
-	case http.StatusPartialContent:
+	case code == http.StatusOK, code == http.StatusPartialContent: // some say 200 and send a range
 		if err := a.partial(resp, off, end, pinned); err != nil {
 			return a, &Error{Status: resp.StatusCode, Err: err}
 		}
-	case http.StatusRequestedRangeNotSatisfiable:
+	case code == http.StatusRequestedRangeNotSatisfiable:
 		return a, a.unsatisfiable(h, off, pinned)
 	default:
 		return a, statusError(resp)
@@ -87,11 +100,11 @@ func examine(resp *http.Response, off, end int64, pinned *Version) (a answer, er
 	return a, nil
 }
 
-// partial reads the Content-Range of a 206. Only a body that starts exactly
-// where it was asked to is data; it may be shorter than asked (RFC 9110 section
-// 15.3.7), and what it has beyond is not read.
+// partial reads the Content-Range of a 206, or of a 200 that has one. Only a
+// body that starts exactly where it was asked to is data; it may be shorter than
+// asked (RFC 9110 section 15.3.7), and what it has beyond is not read.
 func (a *answer) partial(resp *http.Response, off, end int64, pinned *Version) error {
-	if t := resp.Header.Get("Content-Type"); strings.HasPrefix(strings.ToLower(t), "multipart/") {
+	if t := resp.Header.Get("Content-Type"); strings.HasPrefix(strings.ToLower(t), "multipart/byteranges") {
 		return fmt.Errorf("answer to a single range is %q", t)
 	}
 	first, last, total, err := ParseContentRange(resp.Header.Get("Content-Range"))
@@ -115,7 +128,7 @@ func (a *answer) partial(resp *http.Response, off, end int64, pinned *Version) e
 }
 
 // unsatisfiable makes sense of a 416, which carries the size: nothing is to be
-// had of an empty file, and a file that got shorter has changed.
+// had of an empty file or beyond the end, and a file that got shorter has changed.
 func (a *answer) unsatisfiable(h http.Header, off int64, pinned *Version) error {
 	size, ok := strings.CutPrefix(h.Get("Content-Range"), "bytes */")
 	n, err := strconv.ParseUint(size, 10, 63)
@@ -123,13 +136,11 @@ func (a *answer) unsatisfiable(h http.Header, off int64, pinned *Version) error 
 		return &Error{Kind: Permanent, Status: http.StatusRequestedRangeNotSatisfiable, Err: errors.New("origin refuses the range and does not say how long the file is")}
 	}
 	a.version.Size = int64(n)
-	if pinned != nil {
-		if err := pinned.check(a.version); err != nil {
-			return err
-		}
+	if pinned != nil && pinned.Size != a.version.Size {
+		return changed("size", pinned.Size, a.version.Size)
 	}
-	if off == 0 && n == 0 {
-		return nil
+	if off >= a.version.Size {
+		return nil // on first contact, that is: pinned, nothing is asked there
 	}
 	return &Error{Status: http.StatusRequestedRangeNotSatisfiable, Err: fmt.Errorf("origin refuses a range inside the file's %d bytes", n)}
 }

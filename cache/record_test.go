@@ -1,0 +1,124 @@
+package cache
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"testing"
+	"time"
+)
+
+var records = []record{
+	{},
+	{gen: math.MaxUint64, version: Version{Size: math.MaxInt64}, mtime: math.MinInt64},
+	{gen: 1 << 63, version: version(1), published: true, mtime: publishedAt.UnixNano()},
+	{gen: 7, version: Version{Size: 1 << 40, ETag: `"` + string(bytes.Repeat([]byte{0xff}, 300)) + `"`}},
+	{gen: 8, version: Version{LastModified: "not a\x00time"}},
+}
+
+func TestRecordRoundTrip(t *testing.T) {
+	for _, r := range records {
+		got, err := decodeRecord(r.encode())
+		check(t, err)
+		if got != r {
+			t.Errorf("%+v came back as %+v", r, got)
+		}
+	}
+}
+
+func TestRecordCutShort(t *testing.T) {
+	for _, r := range records {
+		b := r.encode()
+		for n := range b {
+			if _, err := decodeRecord(b[:n]); !errors.Is(err, errShort) {
+				t.Errorf("the first %d of %d bytes of %+v: %v", n, len(b), r, err)
+			}
+		}
+	}
+}
+
+func TestRecordOfALaterFormat(t *testing.T) {
+	for format := range 256 {
+		b := records[2].encode()
+		b[0] = byte(format)
+		if _, err := decodeRecord(b); (err == nil) != (format == recordFormat) {
+			t.Errorf("format %d: %v", format, err)
+		}
+	}
+}
+
+func TestRecordOfNegativeSize(t *testing.T) {
+	r := record{version: Version{Size: -1}}
+	if _, err := decodeRecord(r.encode()); err == nil {
+		t.Error("a negative size was believed")
+	}
+}
+
+// TestSealRefuses damages a sealed value in every single way.
+func TestSealRefuses(t *testing.T) {
+	key := recordKey("a/b")
+	for _, value := range [][]byte{{}, {0}, records[2].encode(), make([]byte, chunkBytes)} {
+		sealed := seal(key, bytes.Clone(value))
+		got, err := unseal(key, sealed)
+		check(t, err)
+		if got == nil || !bytes.Equal(got, value) {
+			t.Fatalf("%x came back as %x", value, got)
+		}
+		for n := range sealed {
+			if _, err := unseal(key, sealed[:n]); err == nil {
+				t.Errorf("the first %d of %d bytes were believed", n, len(sealed))
+			}
+		}
+		for i := range sealed {
+			for flip := 1; flip < 256; flip++ {
+				sealed[i] ^= byte(flip)
+				if _, err := unseal(key, sealed); err == nil {
+					t.Errorf("byte %d of %d flipped by %02x was believed", i, len(sealed), flip)
+				}
+				sealed[i] ^= byte(flip)
+			}
+		}
+		for _, other := range [][]byte{nil, recordKey("a/c"), recordKey("a/"), recordKey("a/bb"), chunkKey(0, 0)} {
+			if _, err := unseal(other, sealed); err == nil {
+				t.Errorf("the value of %q was believed under %q", key, other)
+			}
+		}
+	}
+}
+
+func TestModTime(t *testing.T) {
+	for _, c := range []struct {
+		header string
+		want   time.Time
+	}{
+		{lastModified, publishedAt},
+		{"", time.Time{}},
+		{"yesterday", time.Time{}},
+		{"2015-10-21T07:28:00Z", time.Time{}},
+	} {
+		if got := (Version{LastModified: c.header}).ModTime(); !got.Equal(c.want) {
+			t.Errorf("%q is %v, want %v", c.header, got, c.want)
+		}
+	}
+}
+
+// FuzzDecodeRecord: any bytes are refused or mean one record.
+func FuzzDecodeRecord(f *testing.F) {
+	for _, r := range records {
+		f.Add(r.encode())
+	}
+	f.Add(append(make([]byte, 10), bytes.Repeat([]byte{0xff}, 30)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := decodeRecord(b)
+		if err != nil {
+			return
+		}
+		if r.version.Size < 0 {
+			t.Fatalf("size %d", r.version.Size)
+		}
+		again, err := decodeRecord(r.encode())
+		if err != nil || again != r {
+			t.Fatalf("%+v came back as %+v, %v", r, again, err)
+		}
+	})
+}

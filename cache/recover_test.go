@@ -1,0 +1,139 @@
+package cache
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestEmptyFilesOfBadger leaves what a kill can leave. By itself, badger v4.9.6
+// refuses both, and leaks goroutines as it does, so that is not shown here.
+func TestEmptyFilesOfBadger(t *testing.T) {
+	for _, name := range []string{"00099.mem", "000099.vlog"} {
+		dir := closedStore(t)
+		check(t, os.WriteFile(filepath.Join(dir, ".dlfs", "db", name), nil, 0o600))
+		var log logLines
+		s := open(t, dir, Options{Log: log.logger()})
+		wantBlocks(t, lookup(t, s, "unfinished"), 0, 2)
+		wantPublished(t, s, "finished", lookup(t, s, "finished").Generation())
+		log.wantNone(t)
+	}
+}
+
+// closedStore returns the directory of a store that holds a finished file and
+// an unfinished one with blocks 0 and 2, and is closed.
+func closedStore(t *testing.T) string {
+	t.Helper()
+	s := open(t, t.TempDir(), Options{})
+	finished := create(t, s, "finished", blobSize)
+	putAll(t, finished)
+	check(t, publish(t, finished))
+	put(t, create(t, s, "unfinished", blobSize), 0, 2)
+	check(t, s.Close())
+	return s.Path()
+}
+
+// TestQuarantine damages the database beyond opening.
+func TestQuarantine(t *testing.T) {
+	for what, damage := range map[string]func(state string) error{
+		"garbage MANIFEST": func(state string) error {
+			return os.WriteFile(state+"/db/MANIFEST", []byte("garbage"), 0o600)
+		},
+		"empty MANIFEST": func(state string) error { return os.Truncate(state+"/db/MANIFEST", 0) },
+		"three deaths":   func(state string) error { return os.WriteFile(state+"/opening", []byte("3"), 0o600) },
+		"more deaths":    func(state string) error { return os.WriteFile(state+"/opening", []byte("17\n"), 0o600) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := closedStore(t)
+			state := filepath.Join(dir, ".dlfs")
+			check(t, os.Mkdir(state+"/db.broken-20200101T000000Z", 0o700))
+			check(t, damage(state))
+			var log logLines
+			s := open(t, dir, Options{Log: log.logger()})
+			log.want(t, 1, "was set aside")
+			aside, err := filepath.Glob(state + "/db.broken-*")
+			check(t, err)
+			if len(aside) != 1 || strings.Contains(aside[0], "20200101") {
+				t.Errorf("set aside: %q", aside)
+			}
+			wantNewState(t, s)
+			log.wantNone(t)
+		})
+	}
+}
+
+// wantNewState checks that a store of closedStore lost its index and nothing
+// else, and that it works.
+func wantNewState(t *testing.T, s *Store) {
+	t.Helper()
+	wantDir(t, blobsOf(s)) // what no record points at is swept
+	for _, name := range []string{"finished", "unfinished"} {
+		if b, err := s.Lookup(name); b != nil || err != nil {
+			t.Fatalf("%q is known: %v, %v", name, b, err)
+		}
+	}
+	if b := create(t, s, "finished", blobSize); !b.Published() {
+		t.Error("the finished file is not adopted")
+	}
+	wantFile(t, s, "finished", blobSize)
+	put(t, create(t, s, "unfinished", blobSize), 1)
+	s = reopen(t, s)
+	wantBlocks(t, lookup(t, s, "unfinished"), 1)
+	wantPublished(t, s, "finished", lookup(t, s, "finished").Generation())
+}
+
+// TestFewDeaths: a start that died twice, or a mark nobody can read, is no
+// reason to lose anything, and a start that lives wipes the slate.
+func TestFewDeaths(t *testing.T) {
+	dir := closedStore(t)
+	mark := filepath.Join(dir, ".dlfs", "opening")
+	for _, text := range []string{"1", "2", "", "x"} {
+		check(t, os.WriteFile(mark, []byte(text), 0o600))
+		var log logLines
+		s := open(t, dir, Options{Log: log.logger()})
+		wantBlocks(t, lookup(t, s, "unfinished"), 0, 2)
+		log.wantNone(t)
+		if _, err := os.Stat(mark); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the mark stays: %v", err)
+		}
+		check(t, s.Close())
+	}
+}
+
+func TestDatabaseIsGone(t *testing.T) {
+	dir := closedStore(t)
+	check(t, os.RemoveAll(filepath.Join(dir, ".dlfs", "db")))
+	wantNewState(t, open(t, dir, Options{}))
+}
+
+func TestStateIsGone(t *testing.T) {
+	dir := closedStore(t)
+	check(t, os.RemoveAll(filepath.Join(dir, ".dlfs")))
+	wantNewState(t, open(t, dir, Options{}))
+}
+
+// TestFailedOpen has Open fail after the database is open, on an orphan that
+// cannot be removed. The next Open must find nothing held.
+func TestFailedOpen(t *testing.T) {
+	dir := closedStore(t)
+	orphan := filepath.Join(dir, ".dlfs", "blobs", blobID(42))
+	check(t, os.WriteFile(orphan, nil, 0o600))
+	f, err := os.Open(orphan)
+	check(t, err)
+	defer f.Close()
+	if err := unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, unix.STATX_ATTR_IMMUTABLE); err != nil {
+		t.Skipf("no file can be made immutable here: %v", err)
+	}
+	var log logLines
+	_, failed := Open(dir, Options{Log: log.logger()})
+	check(t, unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, 0))
+	if failed == nil {
+		t.Fatal("the orphan was removed")
+	}
+	wantBlocks(t, lookup(t, open(t, dir, Options{Log: log.logger()}), "unfinished"), 0, 2)
+	log.wantNone(t)
+}

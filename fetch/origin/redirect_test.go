@@ -1,0 +1,172 @@
+package origin
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dlfs/fetch/origintest"
+)
+
+func TestRedirect(t *testing.T) {
+	for _, code := range []int{301, 302, 303, 307, 308} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.url = "http://user:password@list/start?token=1"
+			to := origintest.Redirect(code, "http://cdn/a.tar?x=1").On("/start")
+			seen := record(x.Origin, func(r *http.Request) string {
+				_, _, auth := r.BasicAuth()
+				return fmt.Sprintf("%s %s%s %s referer=%q auth=%t", r.Method, r.Host, r.RequestURI, r.Header.Get("Range"), r.Referer(), auth)
+			})
+			x.Inject(to)
+			_, p, err := x.get(nil, 1000, 500)
+			x.wantBytes(p, 500, err)
+			want := []string{
+				`GET list/start?token=1 bytes=1000-1499 referer="" auth=true`,
+				`GET cdn/a.tar?x=1 bytes=1000-1499 referer="" auth=false`,
+			}
+			if got := seen.all(); !slices.Equal(got, want) {
+				t.Errorf("%d: asked %q", code, got)
+			}
+			wantHit(t, to)
+
+			v, head, err := x.c.Probe(t.Context(), x.url, true)
+			if v.Size != size || head != nil || err != nil {
+				t.Errorf("HEAD: %v, %v", v, err)
+			}
+		})
+	}
+}
+
+// Ten are followed, the eleventh is not.
+func TestRedirectChain(t *testing.T) {
+	for _, n := range []int{10, 11} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			hop := make([]*origintest.Fault, n)
+			for i := range hop {
+				to := fmt.Sprintf("/hop%d", i+1)
+				if i == n-1 {
+					to = "/a.tar"
+				}
+				hop[i] = origintest.Redirect(302, to).On(fmt.Sprintf("/hop%d", i))
+			}
+			x.Inject(hop...)
+			x.url = x.base + "/hop0"
+			_, p, err := x.get(nil, 0, 100)
+			if n == 10 {
+				x.wantBytes(p, 100, err)
+			} else if wantKind(t, err, Permanent); !strings.Contains(err.Error(), "more than 10 redirects") {
+				t.Errorf("got %v", err)
+			}
+			x.wantRequests(11)
+			wantHit(t, hop...)
+		})
+	}
+}
+
+// What a redirect may not do is refused once and for all, and said.
+func TestRedirectRefused(t *testing.T) {
+	tests := []struct {
+		fault    *origintest.Fault
+		requests int
+		want     string
+	}{
+		{origintest.RedirectLoop(), 11, "more than 10 redirects"},
+		{origintest.Redirect(302, "ftp://cdn/a.tar"), 1, `redirect to scheme "ftp" refused`},
+		{origintest.Redirect(302, "file:///etc/passwd"), 1, `redirect to scheme "file" refused`},
+		{origintest.Redirect(302, "javascript:1"), 1, `redirect to scheme "javascript" refused`},
+		{origintest.Redirect(302, ""), 1, "origin answers 302 Found"},
+	}
+	for _, tt := range tests {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.Inject(tt.fault)
+			_, _, err := x.get(nil, 0, 100)
+			if wantKind(t, err, Permanent); !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v: got %v", tt.fault, err)
+			}
+			x.wantRequests(tt.requests)
+			wantHit(t, tt.fault)
+		})
+	}
+}
+
+// tlsOrigin serves o over TLS; trust has c accept its certificate.
+func tlsOrigin(t *testing.T, o *origintest.Origin) (base string, trust func(*Client)) {
+	s := httptest.NewUnstartedServer(o)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s.URL, func(c *Client) {
+		ours := s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+		ours.NextProtos = nil
+		c.http.Transport.(*http.Transport).TLSClientConfig = ours
+	}
+}
+
+func TestRedirectHTTPS(t *testing.T) {
+	secure := origintest.New()
+	base, trust := tlsOrigin(t, secure)
+	secure.Put("/a.tar", origintest.File{Content: content})
+
+	x := overTCP(t)
+	trust(x.c)
+	up := origintest.Redirect(302, base+"/a.tar").On("/up")
+	x.Inject(up)
+	x.url = x.base + "/up"
+	_, p, err := x.get(nil, 5, 100)
+	x.wantBytes(p, 100, err)
+
+	down := origintest.Redirect(302, x.base+"/a.tar").On("/down")
+	secure.Inject(down)
+	x.url = base + "/down"
+	x.ResetCounts()
+	_, _, err = x.get(nil, 5, 100)
+	if wantKind(t, err, Permanent); !strings.Contains(err.Error(), "from https to http refused") {
+		t.Errorf("got %v", err)
+	}
+	x.wantRequests(0)
+	wantHit(t, up, down)
+}
+
+// A signature is over the raw query: not a byte of it may change.
+func TestRedirectKeepsRawQuery(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.Put("/dir/a b+ü%.tar", origintest.File{Content: content})
+		to := origintest.RedirectSigned(302, "/dir/a b+ü%.tar", time.Minute).On("/start")
+		signed := origintest.RequireSigned().On("/dir/*")
+		x.Inject(to, signed)
+		x.url = x.base + "/start"
+		_, p, err := x.get(nil, 1000, 500)
+		x.wantBytes(p, 500, err)
+		if signed.Hits() != 0 {
+			t.Errorf("refused: %v", x.Log())
+		}
+		wantHit(t, to)
+
+		x.url = x.base + "/dir/a%20b+%C3%BC%25.tar?sig=other"
+		_, _, err = x.get(nil, 0, 1)
+		wantKind(t, err, Permanent)
+		wantHit(t, signed)
+	})
+}
+
+// An expired signature is renewed by the list's URL with each request.
+func TestRedirectExpires(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		to := origintest.RedirectSigned(302, "/a.tar", time.Second).On("/start")
+		pause := origintest.PauseAfter(1000, time.Minute)
+		x.Inject(to, origintest.RequireSigned().On("/a.tar"), pause)
+		x.url = x.base + "/start"
+		_, p, err := x.get(nil, 0, 5000) // stalls, and resumes when the first signature is no good
+		x.wantBytes(p, 5000, err)
+		if to.Hits() < 2 {
+			t.Errorf("%d redirects", to.Hits())
+		}
+		wantHit(t, pause)
+	})
+}
