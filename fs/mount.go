@@ -132,6 +132,9 @@ func preflight(point string) error {
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		return &UnavailableError{"this system has no /dev/fuse; load the module with \"modprobe fuse\", or use \"dlfs fetch\", which needs no FUSE"}
 	}
+	if unix.Access("/dev/fuse", unix.R_OK|unix.W_OK) != nil {
+		return &UnavailableError{"this user may not open /dev/fuse; have root run \"chmod 666 /dev/fuse\", or use \"dlfs fetch\", which needs no FUSE"}
+	}
 	if os.Geteuid() != 0 {
 		if _, err := fusermountPath(); err != nil {
 			return err
