@@ -399,9 +399,11 @@ func (f *File) settleLocked(fl *flight, err error) error {
 	switch kind := origin.KindOf(err); {
 	case f.mu.blob != fl.blob:
 		return ErrStale
-	case kind == origin.NoRanges && !f.mu.noRanges:
-		f.mu.noRanges = true
-		f.set.log.Info("origin sends only whole files; reading from the start", "name", f.name)
+	case kind == origin.NoRanges && !fl.whole:
+		if !f.mu.noRanges { // else another flight found out first
+			f.mu.noRanges = true
+			f.set.log.Info("origin sends only whole files; reading from the start", "name", f.name)
+		}
 		return nil
 	case kind == origin.Changed:
 		return f.changedLocked(fl.blob, err)

@@ -30,25 +30,21 @@ const (
 // it launches are ordinary flights, told from others by their class.
 type prefetcher struct {
 	set    *Set
-	loaded chan struct{} // closed when every file has been loaded
-	cursor int           // files before it have been taken from the list
-	front  []*File       // opened files, fetched first
-	active []*File       // at most Jobs, taken from the list in order
-	later  []retryLater  // failed, to be tried again
-	paused bool          // the disk is full, and that has been said
-}
-
-type retryLater struct {
-	file *File
-	at   time.Time
+	loaded chan struct{}       // closed when every file has been loaded
+	cursor int                 // files before it have been taken from the list
+	front  []*File             // opened files, fetched first
+	active []*File             // at most Jobs, taken from the list in order
+	later  map[*File]time.Time // failed, to be tried again then
+	paused bool                // the disk is full, and that has been said
 }
 
 // Run loads what earlier runs left, probes, and prefetches as Options say. It
 // returns nil when nothing is left to do, which with Options.Keep is never;
-// cache.ErrNoSpace when the disk is full, without Keep; else ctx's error.
+// cache.ErrNoSpace when the disk is full, without Keep; else ctx's error, or
+// that the set was closed.
 func (s *Set) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx) // joined below
-	p := &prefetcher{set: s, loaded: make(chan struct{})}
+	p := &prefetcher{set: s, loaded: make(chan struct{}), later: map[*File]time.Time{}}
 	g.Go(func() error {
 		defer s.poke()
 		defer close(p.loaded)
@@ -96,10 +92,14 @@ func (p *prefetcher) run(ctx context.Context) error {
 		case <-p.set.wake:
 		case <-t.C:
 		case <-ctx.Done():
+		case <-p.set.ctx.Done():
 		}
 		t.Stop()
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if p.set.ctx.Err() != nil {
+			return errClosing
 		}
 	}
 }
@@ -155,36 +155,39 @@ func (p *prefetcher) refill() {
 		return
 	}
 	for _, f := range opened {
-		if !slices.Contains(p.front, f) && !f.over() {
+		if !slices.Contains(p.front, f) && !p.over(f) {
 			p.active = slices.DeleteFunc(p.active, func(a *File) bool { return a == f })
 			p.front = append(p.front, f)
 		}
 	}
-	p.later = slices.DeleteFunc(p.later, func(r retryLater) bool {
-		due := time.Until(r.at) <= 0
-		if due && !slices.Contains(p.front, r.file) {
-			r.file.forgive()
-			p.active = append(p.active, r.file)
+	for f, at := range p.later {
+		if time.Until(at) > 0 {
+			continue
 		}
-		return due
-	})
+		delete(p.later, f)
+		if !slices.Contains(p.front, f) && !slices.Contains(p.active, f) {
+			f.forgive()
+			p.active = append(p.active, f)
+		}
+	}
 	if s.opts.Prefetch != All {
 		return
 	}
 	for ; p.cursor < len(s.files) && len(p.active) < s.opts.Jobs; p.cursor++ {
-		if f := s.files[p.cursor]; !f.over() && !slices.Contains(p.front, f) {
+		if f := s.files[p.cursor]; !p.over(f) && !slices.Contains(p.front, f) {
 			p.active = append(p.active, f)
 		}
 	}
 }
 
-// over reports whether prefetch is through with f, for good or for now.
+// over reports whether prefetch is through with f, for good or for now: a file
+// that failed, be it by a probe before its turn came, has another one later.
 func (p *prefetcher) over(f *File) bool {
 	if !f.over() {
 		return false
 	}
 	if at, failed := f.retryAt(); failed && p.set.opts.Keep {
-		p.later = append(p.later, retryLater{f, at})
+		p.later[f] = at
 	}
 	return true
 }
@@ -353,7 +356,7 @@ func (p *prefetcher) settled(ctx context.Context) (bool, error) {
 	default:
 		return false, nil
 	}
-	if p.paused && !s.opts.Keep {
+	if !s.opts.Keep && p.diskFull() > 0 {
 		return true, cache.ErrNoSpace
 	}
 	if len(p.front)+len(p.active) > 0 || p.cursor < len(s.files) && s.opts.Prefetch == All || !s.idle() {

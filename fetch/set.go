@@ -157,14 +157,16 @@ func (s *Set) poke() {
 }
 
 // begin counts one more flight or first contact, to be ended with flights.Done.
-// It reports false, and counts nothing, once the set is closing.
+// It reports false, and counts nothing, once the set is closing or its context
+// has ended.
 func (s *Set) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.mu.closing {
-		s.flights.Add(1)
+	if s.mu.closing || s.ctx.Err() != nil {
+		return false
 	}
-	return !s.mu.closing
+	s.flights.Add(1)
+	return true
 }
 
 // started and ended keep the table of running flights.
@@ -237,19 +239,17 @@ func (s *Set) Close() {
 	for _, fl := range running {
 		fl.windUp()
 	}
-	finished := make(chan struct{})
-	go func() { // owned by Close, which ends what it waits for
-		s.flights.Wait()
-		close(finished)
-	}()
-	t := time.NewTimer(graceful)
-	defer t.Stop()
-	select {
-	case <-finished:
-	case <-t.C:
+	limit := time.NewTimer(graceful)
+	defer limit.Stop()
+	for _, fl := range running {
+		select {
+		case <-fl.ctx.Done(): // it ended, or was in no block
+		case <-limit.C:
+			limit.Reset(0) // for the others
+		}
 	}
 	s.cancel()
-	<-finished
+	s.flights.Wait()
 }
 
 // windUp ends the flight after the block it is in, at once if it is in none.

@@ -1,0 +1,147 @@
+package fetch
+
+import (
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dlfs/fetch/origin"
+	"dlfs/fetch/origintest"
+)
+
+// lengths returns how much each GET for name asked for.
+func (x *fixture) lengths(name string) (ns []int64) {
+	for _, r := range x.gets(name) {
+		first, last, _, err := origin.ParseContentRange("bytes " + r + "/*")
+		check(x.t, err)
+		ns = append(ns, last-first+1)
+	}
+	return ns
+}
+
+// readThrough reads [off, end) in order.
+func (x *fixture) readThrough(h *Handle, off, end, step int64) {
+	x.t.Helper()
+	for ; off < end; off += step {
+		x.read(h, off, step)
+	}
+}
+
+func TestSequentialReadsGoAhead(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 24<<20)
+		x.start()
+		far := origintest.FirstByteAfter(50 * time.Millisecond).Method("GET")
+		x.Inject(far)
+		h := x.open("a")
+		defer h.Close()
+		x.readThrough(h, 0, 24<<20, 128<<10)
+		wantHit(t, far)
+		c, ns := x.Counts(), x.lengths("a")
+		if c.MaxOpen <= 3 || c.MaxOpen > readAheadFlights+1 {
+			t.Errorf("%d requests at once", c.MaxOpen)
+		}
+		if first, last := ns[1], ns[len(ns)-2]; last <= first {
+			t.Errorf("the window did not grow: %v", ns)
+		}
+		x.wantBodyBytes(24<<20, 24<<20)
+		if len(ns) > 30 {
+			t.Errorf("%d requests: %v", len(ns), ns)
+		}
+	})
+}
+
+func TestReadsOutOfOrderStaySequential(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 16<<20)
+		x.start()
+		h := x.open("a")
+		defer h.Close()
+		for off := int64(0); off < 8<<20; off += 2 * bs { // as the kernel's read-ahead may send them
+			x.read(h, off+bs, bs)
+			x.read(h, off, bs)
+		}
+		x.wantBodyBytes(8<<20, 16<<20)
+		if got := len(x.gets("a")); got > 40 {
+			t.Errorf("%d requests for 128 reads", got)
+		}
+	})
+}
+
+func TestRandomReadsFetchOnlyTheirBlocks(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		const size = 1 << 30
+		x.add("a", size)
+		x.start()
+		h := x.open("a")
+		defer h.Close()
+		rng := rand.New(rand.NewPCG(3, 3))
+		blocks := map[int64]bool{}
+		for last := int64(0); len(blocks) < 40; {
+			off := rng.Int64N(size/4096) * 4096
+			if off > last-2*slack && off < last+2*slack {
+				continue
+			}
+			x.read(h, off, 4096)
+			blocks[off/bs] = true
+			last = off
+		}
+		x.wantGets("a", len(blocks))
+		x.wantBodyBytes(int64(len(blocks))*bs, int64(len(blocks))*bs)
+	})
+}
+
+func TestOneReadGoesNotAhead(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 64<<20)
+		x.start()
+		h := x.open("a")
+		defer h.Close()
+		x.read(h, 0, 1)
+		synctest.Wait()
+		x.wantBodyBytes(bs, bs)
+	})
+}
+
+func TestCloseEndsReadAhead(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 64<<20)
+		x.start()
+		slow := origintest.Throttle(1 << 20).LongerThan(2 * bs)
+		x.Inject(slow)
+		h := x.open("a")
+		x.readThrough(h, 0, 4*bs, bs)
+		if x.Counts().Open == 0 {
+			t.Error("nothing is read ahead")
+		}
+		h.Close()
+		synctest.Wait()
+		if open := x.Counts().Open; open != 0 {
+			t.Errorf("%d requests go on", open)
+		}
+		wantHit(t, slow)
+	})
+}
+
+func TestJumpEndsReadAhead(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 256<<20)
+		x.start()
+		stall := origintest.StallAfter(0).LongerThan(2 * bs)
+		x.Inject(stall)
+		h := x.open("a")
+		defer h.Close()
+		x.read(h, 0, bs)
+		far := x.reader(t.Context(), h, bs, 1)
+		synctest.Wait()
+		x.read(h, 128<<20, bs)
+		synctest.Wait()
+		if open := x.Counts().Open; open > 1 {
+			t.Errorf("%d requests go on", open)
+		}
+		x.Clear()
+		check(t, <-far)
+		wantHit(t, stall)
+	})
+}

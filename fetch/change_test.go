@@ -1,0 +1,144 @@
+package fetch
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dlfs/fetch/origintest"
+)
+
+// other is another version of c, of the same size unless grown.
+func other(c origintest.Content, grown int64) origintest.Content {
+	return origintest.Content{Seed: c.Seed + 1000, Size: c.Size + grown}
+}
+
+func TestChangedFileIsNeverMixed(t *testing.T) {
+	for _, grown := range []int64{0, 12345, -12345} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.add("a", 4<<20)
+			x.start()
+			h := x.open("a")
+			defer h.Close()
+			x.read(h, 0, bs)
+			x.read(h, 2<<20, 100)
+			was := x.contents["a"]
+			x.show("a", other(was, grown))
+
+			p := make([]byte, 100)
+			for range 3 {
+				_, err := h.ReadAt(p, 1<<20)
+				wantError(t, err, ErrStale)
+			}
+			n, err := h.ReadAt(p, 2<<20) // present: goes on
+			check(t, err)
+			check(t, was.Check(p[:n], 2<<20))
+
+			fresh := x.open("a")
+			defer fresh.Close()
+			if fresh.Blob().Generation() == h.Blob().Generation() || x.File("a").KnownGeneration() != fresh.Blob().Generation() {
+				t.Error("the new version has the old one's generation")
+			}
+			x.read(fresh, 0, bs)
+			check(t, x.Run(t.Context()))
+			x.materialized("a")
+			_, err = h.ReadAt(p, 3<<20)
+			wantError(t, err, ErrStale)
+		})
+	}
+}
+
+func TestChangeWhilePrefetching(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 24<<20)
+		x.start()
+		swap := origintest.Swap(origintest.File{Content: other(x.contents["a"], 7)}).After(3).Method("GET")
+		x.Inject(origintest.Throttle(4<<20), swap)
+		x.contents["a"] = other(x.contents["a"], 7)
+		check(t, x.Run(t.Context()))
+		wantHit(t, swap)
+		x.materialized("a")
+		x.wantDone(true)
+	})
+}
+
+func TestChangeBetweenLives(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 4<<20)
+		x.start()
+		check(t, x.readOnce("a", 1<<20, 1<<20))
+		x.stop()
+		x.show("a", other(x.contents["a"], 0))
+		x.start()
+		if x.File("a").Status().Present == 0 {
+			t.Error("what was fetched is lost")
+		}
+		check(t, x.Run(t.Context()))
+		x.materialized("a")
+	})
+}
+
+func TestWaitingReadersLearnOfTheChange(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 16<<20)
+		x.start()
+		h := x.open("a")
+		defer h.Close()
+		x.read(h, 0, 1)
+		release := make(chan struct{})
+		hold := origintest.HoldAfter(0, release).Method("GET")
+		x.Inject(hold)
+		var readers []<-chan error
+		for i := range int64(4) {
+			readers = append(readers, x.reader(t.Context(), h, (3*i+3)<<20, 2*bs))
+			synctest.Wait()
+		}
+		x.show("a", other(x.contents["a"], 1))
+		x.Clear()
+		x.Inject(origintest.ResetAfter(0).Times(1)) // has one of them ask again
+		readers = append(readers, x.reader(t.Context(), h, 2<<20, 100))
+		time.Sleep(time.Minute) // of the bubble: for the retry
+		close(release)
+		for _, r := range readers {
+			wantError(t, <-r, ErrStale)
+		}
+		wantHit(t, hold)
+		check(t, x.Run(t.Context()))
+		x.materialized("a")
+	})
+}
+
+func TestOriginThatAlternatesForEver(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 4<<20)
+		rotate := origintest.RotateETag()
+		x.Inject(rotate, origintest.CutAfter(bs).Method("GET"))
+		x.start()
+		check(t, x.Run(t.Context()))
+		wantHit(t, rotate)
+		x.wantState("a", "failed", "changed on the origin")
+		if n := x.Counts().Requests; n > 30 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+func TestReaderOfAnOriginThatAlternates(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 4<<20)
+		rotate := origintest.RotateETag()
+		x.Inject(rotate)
+		x.start()
+		for range 20 {
+			h := x.open("a")
+			if _, err := h.ReadAt(make([]byte, 100), 1<<20); err == nil {
+				t.Error("a version that is no more was read")
+			}
+			h.Close()
+		}
+		wantHit(t, rotate)
+		if n := x.Counts().Requests; n > 30 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}

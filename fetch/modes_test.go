@@ -1,0 +1,172 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dlfs/cache"
+	"dlfs/fetch/origintest"
+)
+
+func TestModes(t *testing.T) {
+	for mode, want := range map[Mode][]int64{None: {bs, 0}, Opened: {4 << 20, 0}, All: {4 << 20, 4 << 20}} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.add("opened", 4<<20)
+			x.add("not", 4<<20)
+			x.opts.Prefetch, x.opts.Keep = mode, true
+			x.start()
+			defer x.background()()
+			h := x.open("opened")
+			defer h.Close()
+			x.read(h, 2<<20, 100)
+			time.Sleep(5 * time.Second) // of the bubble: long enough for all there is to do
+			for i, f := range x.Files() {
+				if got := f.Status(); got.Present != want[i] || got.Size != 4<<20 {
+					t.Errorf("%s: %+v, want %d present", mode, got, want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestOpenedFileIsFetchedFirst(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		for i := range 5 {
+			x.add(fmt.Sprint(i), 8<<20)
+		}
+		x.opts.Jobs, x.opts.Split, x.opts.MaxPerHost = 1, 1, 1
+		x.start()
+		slow := origintest.Throttle(4 << 20)
+		x.Inject(slow)
+		stop := x.background()
+		defer stop()
+		synctest.Wait()
+		h := x.open("4")
+		defer h.Close()
+		for x.File("0").Status().Present < 8<<20 {
+			time.Sleep(100 * time.Millisecond) // of the bubble
+		}
+		for !h.Blob().Complete() {
+			time.Sleep(100 * time.Millisecond) // of the bubble
+			if b := x.File("1").Blob(); b != nil && b.Present() > bs {
+				t.Fatal("the next of the list came before the file that is open")
+			}
+		}
+		wantHit(t, slow)
+	})
+}
+
+func TestKeepTriesFailedFilesAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("flaky", 1<<20)
+		x.add("missing", 1<<20)
+		x.opts.Keep = true
+		flaky, missing := origintest.Status(503).On("flaky"), origintest.Status(404).On("missing")
+		x.Inject(flaky, missing)
+		x.start()
+		defer x.background()()
+		time.Sleep(5 * time.Minute) // of the bubble
+		for x.File("flaky").Status().State != "failed" {
+			time.Sleep(time.Second) // of the bubble: it is just being tried again
+		}
+		x.wantState("flaky", "failed", "503")
+		x.wantState("missing", "failed", "404")
+		if n := missing.Hits(); n > 10 {
+			t.Errorf("what is missing was asked for %d times in 5 minutes", n)
+		}
+		wantHit(t, flaky, missing)
+		x.Clear()
+		time.Sleep(retryPermanent) // of the bubble
+		<-x.Done()
+		x.materialized("flaky", "missing")
+		x.wantTotals(Totals{TotalBytes: 2 << 20, PresentBytes: 2 << 20, FilesTotal: 2, FilesKnown: 2, FilesComplete: 2})
+	})
+}
+
+// Probers run ahead of prefetch. What fails for them is tried again all the same.
+func TestFileThatFailedBeforeItsTurnIsTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("first", 64<<20)
+		x.add("failed", 1<<20)
+		x.opts.Keep, x.opts.Jobs = true, 1
+		x.originOpts.Tries = 1
+		fail, slow := origintest.Status(503).On("failed"), origintest.Throttle(1<<20).On("first")
+		x.Inject(fail, slow)
+		x.start()
+		defer x.background()()
+		time.Sleep(time.Second) // of the bubble
+		x.wantState("failed", "failed", "503")
+		wantHit(t, fail, slow)
+		x.Clear()
+		time.Sleep(10 * time.Minute) // of the bubble
+		x.wantDone(true)
+		x.wantState("failed", "complete", "")
+	})
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 1<<20)
+		x.Inject(origintest.StallAfter(0))
+		x.start()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		wantError(t, x.Run(ctx), context.DeadlineExceeded)
+	})
+}
+
+func TestAdoptedFileIsNotFetched(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		for _, name := range []string{"right", "wrong", "other"} {
+			x.add(name, 300_000)
+		}
+		check(t, os.WriteFile(filepath.Join(x.dir, "right"), x.contents["right"].Bytes(), 0o644))
+		check(t, os.WriteFile(filepath.Join(x.dir, "wrong"), []byte("in the way"), 0o644))
+		x.start()
+		check(t, x.Run(t.Context()))
+		x.materialized("right", "other")
+		x.wantGets("right", 0)
+		x.wantGets("wrong", 0)
+		x.wantState("right", "complete", "")
+		x.wantState("wrong", "failed", "in the output directory has 10 bytes where the origin has 300000")
+		h := x.open("right")
+		defer h.Close()
+		x.read(h, 0, 300_000)
+		x.wantGets("right", 0)
+	})
+}
+
+func TestDiskFull(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.add("huge", 4<<30) // of which the disk takes about 64 MiB
+			x.start()
+			free, err := x.store.Free()
+			check(t, err)
+			x.cacheOpts.MinFree = free - 64<<20
+			x.opts.Keep = keep
+			x.restart()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			err = x.Run(ctx)
+			if keep {
+				wantError(t, err, context.DeadlineExceeded)
+			} else {
+				wantError(t, err, cache.ErrNoSpace)
+			}
+			h := x.open("huge")
+			defer h.Close()
+			x.read(h, 0, bs)
+			_, err = h.ReadAt(make([]byte, 1), 4<<30-1)
+			wantError(t, err, cache.ErrNoSpace)
+			if n := x.Counts().Requests; n > 200 {
+				t.Errorf("%d requests for a disk that is full", n)
+			}
+		})
+	}
+}
