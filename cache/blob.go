@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -43,6 +44,7 @@ type Blob struct {
 		refs      int              // users of file; it is closed at 0
 		unsynced  map[int64]*words // blocks written since the last sync took them, by chunk
 		published bool             // the file stands in the output directory
+		abandoned bool             // the file goes when refs is 0
 		publish   func(error)      // wanted; called once it is published or cannot be
 	}
 }
@@ -129,6 +131,25 @@ func (b *Blob) releaseLocked() {
 	}
 	if f := b.file.Swap(nil); f != nil {
 		f.Close() // synced when it mattered: unsynced blocks hold a reference
+	}
+	if b.mu.abandoned {
+		b.removeLocked()
+	}
+}
+
+// Abandon says that the blob's version is the file's no longer: its blocks give
+// their room back once nobody holds it. A published file stays.
+func (b *Blob) Abandon() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mu.abandoned = !b.mu.published; b.mu.abandoned && b.mu.refs == 0 {
+		b.removeLocked()
+	}
+}
+
+func (b *Blob) removeLocked() {
+	if err := b.store.blobs.Remove(b.id()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		b.store.log.Warn("blocks of a version that is gone are not removed", "name", b.name, "err", err)
 	}
 }
 

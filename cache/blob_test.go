@@ -245,3 +245,31 @@ func blocks(first, end int64) (all []int64) {
 	}
 	return slices.Clip(all)
 }
+
+// An abandoned blob can be read by who holds it, and then gives its room back.
+func TestAbandon(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	var blobs [2]*Blob
+	for i := range blobs {
+		b, err := s.Create([]string{"held", "idle"}[i], version(3*BlockSize))
+		check(t, err)
+		check(t, b.Acquire())
+		put(t, b, 0)
+		blobs[i] = b
+	}
+	held, idle := blobs[0], blobs[1]
+	syncNow(t, s)
+	idle.Release()
+	held.Abandon()
+	idle.Abandon()
+	if files, err := os.ReadDir(blobsOf(s)); err != nil || len(files) != 1 {
+		t.Errorf("%d blob files while one is held, want 1 (%v)", len(files), err)
+	}
+	if _, err := held.ReadAt(make([]byte, 10), 0); err != nil {
+		t.Error(err)
+	}
+	held.Release()
+	if files, err := os.ReadDir(blobsOf(s)); err != nil || len(files) != 0 {
+		t.Errorf("%d blob files at the end, want none (%v)", len(files), err)
+	}
+}

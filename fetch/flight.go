@@ -34,15 +34,15 @@ type flight struct {
 	class  class
 	whole  bool // the origin knows no ranges: streams from 0, whatever is present
 	start  int64
-	born   time.Time
 	ctx    context.Context
 	cancel context.CancelFunc
 	body   *origin.Body // open already if this goes on from first contact
 
 	// Mutable, guarded by file.mu.
-	pos   int64 // next byte to be put; a multiple of the block size, or the end of the file
-	end   int64 // may be cut short
-	part  bool  // a block is partly received
+	born  time.Time // when its bytes began to come, or may have
+	pos   int64     // next byte to be put; a multiple of the block size, or the end of the file
+	end   int64     // may be cut short
+	part  bool      // a block is partly received
 	seats map[*seat]struct{}
 	holds int
 }
@@ -152,10 +152,14 @@ func (fl *flight) open(host *host) (err error) {
 		fl.file.mu.Unlock()
 		fl.body, err = fl.file.set.client.Get(fl.ctx, fl.file.url, &v, off, end-off)
 	}
-	if err == nil {
-		host.firstByte(time.Since(asked))
+	if err != nil {
+		return err
 	}
-	return err
+	host.firstByte(time.Since(asked))
+	fl.file.mu.Lock()
+	defer fl.file.mu.Unlock()
+	fl.born = time.Now() // the rate of a flight is that of its body
+	return nil
 }
 
 // put stores the whole blocks at the front of p, which starts at pos, and
@@ -192,6 +196,7 @@ func (fl *flight) advance(n int64, part bool) (done bool) {
 	}
 	if n > 0 {
 		f.mu.failure = nil
+		f.mu.proven = f.mu.proven || f.mu.blob == fl.blob
 	}
 	return fl.pos >= fl.end || fl.whole && fl.blob.Complete()
 }

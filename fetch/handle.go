@@ -8,15 +8,14 @@ import (
 	"dlfs/cache"
 )
 
-// Read-ahead of a sequential reader starts at minWindow, doubles with each read
-// that goes on where the last ended, and ends at maxWindow, which its flights
-// share. Reads come from the kernel out of order, so "where the last ended" is
-// taken with some slack.
+// The read-ahead of a sequential reader is twice what it has read without a
+// jump, at least minWindow and at most maxWindow, which its flights share. Reads
+// come from the kernel out of order, so what is a jump is taken with some slack.
 const (
 	minWindow        = 512 << 10
 	maxWindow        = 64 << 20
 	readAheadFlights = 8
-	slack            = 2 << 20
+	slack            = 1 << 20
 )
 
 // Handle is an open file: one version of it, for as long as the handle lives.
@@ -26,8 +25,8 @@ type Handle struct {
 	blob *cache.Blob
 
 	mu      sync.Mutex
-	next    int64     // where the last sequential read ended; guarded by mu
-	window  int64     // guarded by mu
+	next    int64     // where the furthest sequential read ended; guarded by mu
+	run     int64     // bytes read without a jump, 0 before the first read; guarded by mu
 	ahead   int64     // read-ahead has been asked for up to here; guarded by mu
 	holding []*flight // guarded by mu; their holds by file.mu
 }
@@ -77,28 +76,31 @@ func (h *Handle) ReadAtContext(ctx context.Context, p []byte, off int64) (int, e
 func (h *Handle) readAhead(off, n int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.window == 0 || off+n < h.next-slack || off > h.next+slack {
-		h.next, h.window, h.ahead = off+n, 1, 0
+	if h.run == 0 || off+n < h.next-slack || off > h.next+slack {
+		h.next, h.run, h.ahead = off+n, n, 0
 		h.dropLocked()
 		return
 	}
 	if off+n <= h.next {
 		return // a straggler inside the window
 	}
+	h.run += min(n, off+n-h.next)
 	h.next = off + n
-	h.window = min(max(2*h.window, minWindow), maxWindow)
-	h.ahead = max(h.ahead, h.next/cache.BlockSize*cache.BlockSize)
-	target := (h.next + h.window) / cache.BlockSize * cache.BlockSize
-	if target-h.ahead >= h.window/2 {
-		h.launchLocked(min(target, h.blob.Version().Size))
-	}
+	window := min(max(2*h.run, minWindow), maxWindow)
+	h.launchLocked(window)
 }
 
-// launchLocked puts flights on what is unassigned between ahead and target,
-// which are block boundaries, as many as the budgets allow.
-func (h *Handle) launchLocked(target int64) {
-	f, step := h.file, max(h.window/readAheadFlights, minWindow)
-	host := f.host()
+// launchLocked puts flights on what is unassigned in the window, as many as the
+// budgets allow. The window's end moves on in halves, so that flights are long;
+// a gap inside, left where a flight was cut, is filled at once.
+func (h *Handle) launchLocked(window int64) {
+	f, host := h.file, h.file.host()
+	step := max(window/readAheadFlights, minWindow) / cache.BlockSize * cache.BlockSize
+	from := h.next / cache.BlockSize * cache.BlockSize
+	target := min((h.next+window)/cache.BlockSize*cache.BlockSize, h.blob.Version().Size)
+	if target-h.ahead < window/2 && target < h.blob.Version().Size {
+		target = h.ahead
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.mu.blob != h.blob || f.mu.noRanges || f.recentLocked() != nil {
@@ -106,9 +108,9 @@ func (h *Handle) launchLocked(target int64) {
 	}
 	h.holding = stillFlying(h.holding)
 	for len(h.holding) < readAheadFlights {
-		off, n := f.unassignedLocked(h.ahead, target)
+		off, n := f.unassignedLocked(from, target)
 		if n == 0 {
-			h.ahead = target
+			h.ahead = max(h.ahead, target)
 			return
 		}
 		if !host.tryAhead() {
@@ -121,7 +123,7 @@ func (h *Handle) launchLocked(target int64) {
 		fl := f.launchLocked(h.blob, readAhead, off, off+min(n, step), nil)
 		fl.holds++
 		h.holding = append(h.holding, fl)
-		h.ahead = fl.end
+		h.ahead = max(h.ahead, fl.end)
 	}
 }
 
