@@ -97,7 +97,7 @@ func TestWaitingReadersLearnOfTheChange(t *testing.T) {
 		x.Clear()
 		x.Inject(origintest.ResetAfter(0).Times(1)) // has one of them ask again
 		readers = append(readers, x.reader(t.Context(), h, 2<<20, 100))
-		time.Sleep(time.Minute) // of the bubble: for the retry
+		advance(time.Minute) // for the retry
 		close(release)
 		for _, r := range readers {
 			wantError(t, <-r, ErrStale)

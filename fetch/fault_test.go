@@ -50,7 +50,7 @@ func TestTransientFaults(t *testing.T) {
 				if err := x.readOnce(x.names()[i%2], rng.Int64N(size), 1+rng.Int64N(300_000)); err != nil {
 					return err
 				}
-				time.Sleep(time.Duration(rng.IntN(1000)) * time.Millisecond) // of the bubble: readers that think
+				advance(time.Duration(rng.IntN(1000)) * time.Millisecond) // readers that think
 			}
 			return nil
 		})
@@ -151,7 +151,7 @@ func TestReaderNeverQueuesBehindPrefetch(t *testing.T) {
 		x.start()
 		stop := x.background()
 		defer stop()
-		time.Sleep(5 * time.Second) // of the bubble: every place of prefetch is taken
+		advance(5 * time.Second) // every place of prefetch is taken
 		began := time.Now()
 		check(t, x.readOnce("read", 0, bs))
 		if took := time.Since(began); took > 0 {
@@ -202,11 +202,11 @@ func TestPrefetchGivesWay(t *testing.T) {
 		x.start()
 		stop := x.background()
 		defer stop()
-		time.Sleep(time.Second) // of the bubble
+		advance(time.Second)
 		alone := x.File("bulk").Status().Present
 		reading := make(chan error)
 		go func() { reading <- x.readOnce("read", 0, bs) }() // awaited below
-		time.Sleep(time.Second)                              // of the bubble
+		advance(time.Second)
 		beside := x.File("bulk").Status().Present - alone
 		if beside == 0 || beside > alone/4 {
 			t.Errorf("prefetch fetched %d bytes in a second beside a reader, %d alone", beside, alone)

@@ -287,3 +287,6 @@ func together(t testing.TB, n int, f func(i int) error) {
 	}
 	wg.Wait()
 }
+
+// advance moves the fake clock of a bubble on. What is due meanwhile happens.
+func advance(d time.Duration) { <-time.After(d) }

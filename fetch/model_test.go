@@ -108,7 +108,7 @@ func (m *model) step() {
 			d *= 100
 		}
 		m.log("advance %v", d)
-		time.Sleep(d) // of the bubble
+		advance(d)
 		m.checkStatus()
 	}
 }

@@ -24,7 +24,7 @@ func TestModes(t *testing.T) {
 			h := x.open("opened")
 			defer h.Close()
 			x.read(h, 2<<20, 100)
-			time.Sleep(5 * time.Second) // of the bubble: long enough for all there is to do
+			advance(5 * time.Second) // long enough for all there is to do
 			for i, f := range x.Files() {
 				if got := f.Status(); got.Present != want[i] || got.Size != 4<<20 {
 					t.Errorf("%s: %+v, want %d present", mode, got, want[i])
@@ -49,10 +49,10 @@ func TestOpenedFileIsFetchedFirst(t *testing.T) {
 		h := x.open("4")
 		defer h.Close()
 		for x.File("0").Status().Present < 8<<20 {
-			time.Sleep(100 * time.Millisecond) // of the bubble
+			advance(100 * time.Millisecond)
 		}
 		for !h.Blob().Complete() {
-			time.Sleep(100 * time.Millisecond) // of the bubble
+			advance(100 * time.Millisecond)
 			if b := x.File("1").Blob(); b != nil && b.Present() > bs {
 				t.Fatal("the next of the list came before the file that is open")
 			}
@@ -70,9 +70,9 @@ func TestKeepTriesFailedFilesAgain(t *testing.T) {
 		x.Inject(flaky, missing)
 		x.start()
 		defer x.background()()
-		time.Sleep(5 * time.Minute) // of the bubble
+		advance(5 * time.Minute)
 		for x.File("flaky").Status().State != "failed" {
-			time.Sleep(time.Second) // of the bubble: it is just being tried again
+			advance(time.Second) // it is just being tried again
 		}
 		x.wantState("flaky", "failed", "503")
 		x.wantState("missing", "failed", "404")
@@ -81,7 +81,7 @@ func TestKeepTriesFailedFilesAgain(t *testing.T) {
 		}
 		wantHit(t, flaky, missing)
 		x.Clear()
-		time.Sleep(retryPermanent) // of the bubble
+		advance(retryPermanent)
 		<-x.Done()
 		x.materialized("flaky", "missing")
 		x.wantTotals(Totals{TotalBytes: 2 << 20, PresentBytes: 2 << 20, FilesTotal: 2, FilesKnown: 2, FilesComplete: 2})
@@ -99,11 +99,11 @@ func TestFileThatFailedBeforeItsTurnIsTriedAgain(t *testing.T) {
 		x.Inject(fail, slow)
 		x.start()
 		defer x.background()()
-		time.Sleep(time.Second) // of the bubble
+		advance(time.Second)
 		x.wantState("failed", "failed", "503")
 		wantHit(t, fail, slow)
 		x.Clear()
-		time.Sleep(10 * time.Minute) // of the bubble
+		advance(10 * time.Minute)
 		x.wantDone(true)
 		x.wantState("failed", "complete", "")
 	})

@@ -169,7 +169,7 @@ func TestJobsAndSplitAreRespected(t *testing.T) {
 			}
 			stop := x.background()
 			for range 20 {
-				time.Sleep(70 * time.Millisecond) // of the bubble: to look in between
+				advance(70 * time.Millisecond) // to look in between
 				if open := x.Counts().Open; open > most+1 {
 					t.Errorf("%+v: %d requests open", opts, open)
 				}

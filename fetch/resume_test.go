@@ -21,7 +21,7 @@ func TestStopAndGoOn(t *testing.T) {
 		var received int64
 		for range 3 {
 			stop := x.background()
-			time.Sleep(1300 * time.Millisecond) // of the bubble
+			advance(1300 * time.Millisecond)
 			stop()
 			x.stop()
 			received += x.client.Received()
@@ -50,7 +50,7 @@ func TestCloseLosesNothing(t *testing.T) {
 		x.Inject(slow)
 		x.start()
 		stop := x.background()
-		time.Sleep(1100 * time.Millisecond) // of the bubble: into the fifth block
+		advance(1100 * time.Millisecond) // into the fifth block
 		stop()
 		x.Set.Close()
 		if got, want := x.File("a").Blob().Present(), x.client.Received(); got != want {
@@ -69,7 +69,7 @@ func TestCloseWaitsForNoStalledFlight(t *testing.T) {
 		h := x.open("a")
 		reading := x.reader(t.Context(), h, 0, 3*bs)
 		stop := x.background()
-		time.Sleep(time.Second) // of the bubble
+		advance(time.Second)
 		stop()
 		began := time.Now()
 		x.Set.Close()
@@ -97,7 +97,7 @@ func TestCloseEndsRun(t *testing.T) {
 			x.start()
 			done := make(chan error)
 			go func() { done <- x.Run(t.Context()) }() // awaited below
-			time.Sleep(time.Second)                    // of the bubble
+			advance(time.Second)
 			x.Set.Close()
 			wantError(t, <-done, errClosing)
 			wantHit(t, stall)

@@ -175,7 +175,7 @@ func slowPrefetch(x *fixture) (h *Handle, pos int64, stop func()) {
 	x.start()
 	x.Inject(origintest.Throttle(1 << 20).LongerThan(8 << 20))
 	stop = x.background()
-	time.Sleep(2 * time.Second) // of the bubble: the flight needs time to show its rate
+	advance(2 * time.Second) // the flight needs time to show its rate
 	h = x.open("a")
 	pos, _ = h.blob.Missing(0, 16<<20)
 	return h, pos, stop

@@ -38,7 +38,7 @@ func TestReaderInTheMiddleOfAWholeStream(t *testing.T) {
 			h := x.open("a")
 			defer h.Close()
 			middle := x.reader(t.Context(), h, 3<<20, 1000)
-			time.Sleep(2 * time.Second) // of the bubble: the stream is on its way
+			advance(2 * time.Second) // the stream is on its way
 			x.read(h, 0, 1000)
 			select {
 			case <-middle:
@@ -95,7 +95,7 @@ func TestWholeStreamOutlivesItsReader(t *testing.T) {
 		x.read(h, 0, 10)
 		h.Close()
 		synctest.Wait()
-		time.Sleep(2 * time.Second) // of the bubble: for the store's syncer
+		advance(2 * time.Second) // for the store's syncer
 		wantHit(t, none)
 		x.wantState("a", "complete", "")
 		x.materialized("a")
@@ -109,7 +109,7 @@ func TestResumeWithoutRanges(t *testing.T) {
 		x.Inject(none, cut, origintest.Throttle(1<<20))
 		x.start()
 		stop := x.background()
-		time.Sleep(6 * time.Second) // of the bubble
+		advance(6 * time.Second)
 		stop()
 		x.restart()
 		h := x.open("a")

@@ -122,9 +122,9 @@ func TestRedirectSigned(t *testing.T) {
 		} {
 			x.ask("GET", broken).expect(t).code(400)
 		}
-		time.Sleep(2*time.Second - time.Nanosecond) // fake time, as all of this
+		advance(2*time.Second - time.Nanosecond) // fake time, as all of this
 		x.ask("GET", target).expect(t).code(200)
-		time.Sleep(time.Nanosecond)
+		advance(time.Nanosecond)
 		x.ask("GET", target).expect(t).code(403)
 		x.ask("GET", x.get("").header.Get("Location")).expect(t).code(200)
 		wantHits(t, sign, 3)
@@ -185,7 +185,7 @@ func TestLimitRate(t *testing.T) {
 			x.get("").expect(t).code(200)
 			x.get("").expect(t).code(429)
 			x.get("").expect(t).code(429)
-			time.Sleep(time.Second) // fake time
+			advance(time.Second) // fake time
 		}
 		wantHits(t, limit, 6)
 	})

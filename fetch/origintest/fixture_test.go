@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 const size = 100_000
@@ -153,3 +154,6 @@ func wantHits(t testing.TB, f *Fault, want int) {
 		t.Errorf("%v: %d hits, want %d", f, got, want)
 	}
 }
+
+// advance moves the fake clock of a bubble on. What is due meanwhile happens.
+func advance(d time.Duration) { <-time.After(d) }
