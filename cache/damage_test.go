@@ -3,8 +3,11 @@ package cache
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
@@ -173,5 +176,40 @@ func TestRecordWentBack(t *testing.T) {
 		check(t, s.index.write(old))
 		s = reopen(t, s)
 		wantPublished(t, s, "finished", published.gen)
+	}
+}
+
+// badger panics at some damage it does not catch. That costs what could not be
+// read, not the process.
+func TestPanicIsDamage(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	check(t, s.SetNames([]string{"a", "b"}))
+	err := s.index.scan([]byte("l/"), func(_, _ []byte) { panic("as badger does") })
+	if !errors.Is(err, errDamaged) {
+		t.Errorf("got %v, want errDamaged", err)
+	}
+	if names, err := s.Names(); err != nil || len(names) != 2 {
+		t.Errorf("names after that: %q, %v", names, err)
+	}
+}
+
+// A process that may open no more files says so, and keeps its state.
+func TestOutOfFilesIsNoDamage(t *testing.T) {
+	for _, err := range []error{syscall.EMFILE, errors.New("while opening: too many open files"), fmt.Errorf("x: %w", syscall.ENOSPC)} {
+		if !notDamage(err) {
+			t.Errorf("%v is taken for damage", err)
+		}
+	}
+	if notDamage(errors.New("manifest has bad magic")) {
+		t.Error("damage is not recognised")
+	}
+}
+
+func TestSizesAreBounded(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	for _, size := range []int64{-1, MaxSize + 1, 1<<63 - 1} {
+		if _, err := s.Create("a", Version{Size: size}); err == nil {
+			t.Errorf("a blob of %d bytes was made", size)
+		}
 	}
 }

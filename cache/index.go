@@ -70,9 +70,24 @@ func chunkKey(gen uint64, c int64) []byte {
 
 func generationPrefix(gen uint64) []byte { return chunkKey(gen, 0)[:10] }
 
+// errDamaged wraps what badger panics with when it meets a damaged table.
+var errDamaged = errors.New("state database is damaged")
+
+// view reads in one transaction. A table whose damage badger does not catch
+// makes it panic; that is an error here, errDamaged.
+func (x *index) view(f func(txn *badger.Txn) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %v", errDamaged, v)
+			x.log.Warn("what cannot be read of the state is fetched again", "err", err)
+		}
+	}()
+	return x.db.View(f)
+}
+
 // get returns the content of key, nil if it is absent or cannot be trusted.
 func (x *index) get(key []byte) (value []byte, err error) {
-	err = x.db.View(func(txn *badger.Txn) error {
+	err = x.view(func(txn *badger.Txn) error {
 		item, err := txn.Get(key)
 		if err != nil {
 			return err
@@ -83,7 +98,7 @@ func (x *index) get(key []byte) (value []byte, err error) {
 		}
 		return err
 	})
-	if errors.Is(err, badger.ErrKeyNotFound) {
+	if errors.Is(err, badger.ErrKeyNotFound) || errors.Is(err, errDamaged) {
 		return nil, nil
 	}
 	return value, err
@@ -114,7 +129,7 @@ func (x *index) record(name string) (r record, ok bool, err error) {
 
 // chunks calls f with every trusted bitmap chunk of gen.
 func (x *index) chunks(gen uint64, f func(c int64, w *words)) error {
-	return x.scan(generationPrefix(gen), func(key, value []byte) {
+	err := x.scan(generationPrefix(gen), func(key, value []byte) {
 		if len(key) != 14 || len(value) != chunkBytes {
 			return
 		}
@@ -124,12 +139,16 @@ func (x *index) chunks(gen uint64, f func(c int64, w *words)) error {
 		}
 		f(int64(binary.BigEndian.Uint32(key[10:])), &w)
 	})
+	if errors.Is(err, errDamaged) {
+		return nil // fewer bits than there could be
+	}
+	return err
 }
 
 // scan calls f with every trusted key and value under prefix. Both are f's
-// only until it returns.
+// only until it returns. After errDamaged, f has seen some of them.
 func (x *index) scan(prefix []byte, f func(key, value []byte)) error {
-	return x.db.View(func(txn *badger.Txn) error {
+	return x.view(func(txn *badger.Txn) error {
 		opt := badger.DefaultIteratorOptions
 		opt.Prefix = prefix
 		opt.PrefetchValues = false
@@ -204,6 +223,9 @@ func (x *index) names() (names []string, err error) {
 	err = x.scan([]byte("l/"), func(_, value []byte) {
 		names = append(names, strings.Split(string(value), "\n")...)
 	})
+	if errors.Is(err, errDamaged) {
+		return names, nil
+	}
 	return names, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 )
 
@@ -54,11 +55,18 @@ func (s *Store) lookupPublished(name string, r record) (*Blob, error) {
 	return b, nil
 }
 
+// MaxSize is the largest size a blob may have, in bytes: that of a file on
+// ext4. It bounds what an origin can make us allocate.
+const MaxSize = 16 << 40
+
 // Create returns a new blob for a version of name. If a finished file of the
 // right size already stands in the output directory, it is adopted: the blob is
 // complete and published. If something else stands there, the error is an
 // *InTheWayError.
 func (s *Store) Create(name string, v Version) (*Blob, error) {
+	if v.Size < 0 || v.Size > MaxSize {
+		return nil, fmt.Errorf("%q is said to have %d bytes, more than any file may have here", name, v.Size)
+	}
 	_, err := s.adoptable(name, v)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -38,6 +39,9 @@ func openIndex(state *os.Root, base string, log *slog.Logger) (*index, error) {
 	} else {
 		err = fmt.Errorf("dlfs died %d times while opening it", deaths)
 	}
+	if err != nil && notDamage(err) {
+		return nil, errors.Join(err, state.Remove("opening"))
+	}
 	if err != nil {
 		aside, err2 := quarantine(state)
 		if err2 != nil {
@@ -57,6 +61,18 @@ func openIndex(state *os.Root, base string, log *slog.Logger) (*index, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return &index{db: db, dir: dir, log: log}, nil
+}
+
+// notDamage reports whether a failure to open says something of the system and
+// nothing of the database. badger's errors do not always wrap.
+func notDamage(err error) bool {
+	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EACCES, syscall.EPERM,
+		syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
+		if errors.Is(err, e) || strings.Contains(err.Error(), e.Error()) {
+			return true
+		}
+	}
+	return false
 }
 
 // markOpening counts the starts that did not live to open the database.

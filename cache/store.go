@@ -195,8 +195,8 @@ func (s *Store) takeLock() (err error) {
 	return err
 }
 
-// sweep removes the blobs and bitmaps that no record points at: what a crash
-// left between a new generation and its record, or after a publish.
+// sweep removes the blobs that no record points at: what a crash left between a
+// new generation and its record, or after a publish.
 func (s *Store) sweep() error {
 	blobs, err := fs.ReadDir(s.blobs.FS(), ".")
 	if err != nil {
@@ -211,6 +211,9 @@ func (s *Store) sweep() error {
 			live[blobID(r.gen)] = true
 		}
 	})
+	if errors.Is(err, errDamaged) {
+		return nil // what is live cannot be told
+	}
 	for _, e := range blobs {
 		if err == nil && !live[e.Name()] {
 			err = s.blobs.RemoveAll(e.Name())

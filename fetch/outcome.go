@@ -80,7 +80,7 @@ func (f *File) changedLocked(blob *cache.Blob, err error) error {
 // finishIfComplete has a complete blob published.
 func (f *File) finishIfComplete(blob *cache.Blob) {
 	f.mu.Lock()
-	if blob == nil || !blob.Complete() || blob.Published() || f.mu.publishing == blob {
+	if blob == nil || blob != f.mu.blob || !blob.Complete() || blob.Published() || f.mu.publishing == blob {
 		f.mu.Unlock()
 		return
 	}
