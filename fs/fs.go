@@ -34,6 +34,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -73,7 +74,8 @@ type Mount struct {
 	point  string
 }
 
-// fileSystem is what all nodes share. It is immutable once mounted.
+// fileSystem is what all nodes share. Apart from releasing it is immutable once
+// mounted.
 type fileSystem struct {
 	opts        Options
 	log         *slog.Logger
@@ -82,6 +84,29 @@ type fileSystem struct {
 	uid, gid    uint32
 	passthrough bool
 	root        *dir
+
+	releasing sync.RWMutex // held, shared, while a RELEASE is under way
+}
+
+// bridge is go-fuse's, and knows when a RELEASE is wholly done: after the
+// handle's own Release go-fuse takes a reference from the inode's backing file,
+// if it has one by then, even for a handle that never gave one.
+type bridge struct {
+	fuse.RawFileSystem
+	fs *fileSystem
+}
+
+// Release ends a handle.
+func (b *bridge) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
+	b.fs.releasing.RLock()
+	defer b.fs.releasing.RUnlock()
+	b.RawFileSystem.Release(cancel, in)
+}
+
+// released waits for every RELEASE under way.
+func (f *fileSystem) released() {
+	f.releasing.Lock()
+	defer f.releasing.Unlock()
 }
 
 // New mounts the files of set at mountpoint, an existing directory, and returns
@@ -106,26 +131,31 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 	f.root = newTree(f, set.Files())
 	never := time.Duration(0)
 	fuseLog := log.New(logWriter{opts.Log}, "", 0)
-	server, err := fusefs.Mount(point, f.root, &fusefs.Options{
+	raw := fusefs.NewNodeFS(f.root, &fusefs.Options{
 		NegativeTimeout: &never,
+		RootStableAttr:  &fusefs.StableAttr{Ino: 1}, // else stat says 0
 		Logger:          fuseLog,
-		MountOptions: fuse.MountOptions{
-			Name:                     "dlfs",
-			FsName:                   "dlfs",
-			Logger:                   fuseLog,
-			AllowOther:               opts.AllowOther,
-			Options:                  mountOptions(root),
-			DirectMountStrict:        root,
-			DirectMountFlags:         syscall.MS_RDONLY | syscall.MS_NOSUID | syscall.MS_NODEV,
-			DisableReadDirPlus:       true,
-			ExplicitDataCacheControl: true,
-			IgnoreSecurityLabels:     true,
-			MaxWrite:                 1 << 20, // also the largest READ
-			MaxReadAhead:             1 << 20,
-			MaxBackground:            64,
-			PanicHandler:             f.panicked,
-		},
 	})
+	server, err := fuse.NewServer(&bridge{raw, f}, point, &fuse.MountOptions{
+		Name:                     "dlfs",
+		FsName:                   "dlfs",
+		Logger:                   fuseLog,
+		AllowOther:               opts.AllowOther,
+		Options:                  mountOptions(root),
+		DirectMountStrict:        root,
+		DirectMountFlags:         syscall.MS_RDONLY | syscall.MS_NOSUID | syscall.MS_NODEV,
+		DisableReadDirPlus:       true,
+		ExplicitDataCacheControl: true,
+		IgnoreSecurityLabels:     true,
+		MaxWrite:                 1 << 20, // also the largest READ
+		MaxReadAhead:             1 << 20,
+		MaxBackground:            64,
+		PanicHandler:             f.panicked,
+	})
+	if err == nil {
+		go server.Serve() // ends with the mount
+		err = server.WaitMount()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", point, mountError(err))
 	}

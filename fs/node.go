@@ -87,13 +87,23 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 		h.Close()
 		return nil, 0, syscall.ESTALE // the kernel looks the name up again
 	}
+	if n.mayPass() {
+		n.fs.released() // those of cached handles above all
+		return &directHandle{handle{node: n, h: h}}, fuse.FOPEN_KEEP_CACHE, 0
+	}
+	return &cachedHandle{handle{node: n, h: h}}, fuse.FOPEN_KEEP_CACHE, 0
+}
+
+// mayPass decides how a handle reads, and counts it if through the page cache.
+// Once true it stays so.
+func (n *node) mayPass() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.cached == 0 && n.blob.Published() && n.fs.passthrough {
-		return &directHandle{handle{node: n, h: h}}, fuse.FOPEN_KEEP_CACHE, 0
+		return true
 	}
 	n.cached++
-	return &cachedHandle{handle{node: n, h: h}}, fuse.FOPEN_KEEP_CACHE, 0
+	return false
 }
 
 // timeoutMemory is for how long a read that timed out answers the next one of

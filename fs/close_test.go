@@ -1,0 +1,155 @@
+package fs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"dlfs/fetch"
+	"dlfs/fetch/origintest"
+)
+
+func TestCloseOfABusyMountNamesTheHolder(t *testing.T) {
+	x := newRig(t)
+	x.add("a", 8*bs)
+	x.start()
+	f := x.open("a")
+	cwd := exec.Command("cat") // only its working directory is in the mount
+	cwd.Dir = x.config.Point
+	stdin, err := cwd.StdinPipe()
+	must(t, err)
+	must(t, cwd.Start())
+	defer cwd.Wait()
+	defer stdin.Close()
+	busy := x.stop()
+	for _, pid := range []int{os.Getpid(), cwd.Process.Pid} {
+		if !strings.Contains(busy, fmt.Sprintf("(%d)", pid)) {
+			t.Errorf("process %d is not named: %s", pid, busy)
+		}
+	}
+	if !strings.Contains(busy, "cat (") {
+		t.Errorf("cat is not named: %s", busy)
+	}
+	if types, err := mounts(x.config.Point); err != nil || len(types) != 0 {
+		t.Errorf("mounts: %q, %v", types, err)
+	}
+	if _, err := f.ReadAt(make([]byte, 10), 5*bs); !gone(err) {
+		t.Errorf("read after the end: %v", err)
+	}
+}
+
+func TestCloseWithAStalledOriginEnds(t *testing.T) {
+	x := newRig(t)
+	x.add("a", 8*bs)
+	x.start()
+	stall := origintest.StallAfter(100).Method("GET")
+	x.Inject(stall)
+	reader := x.cat("a")
+	must(t, stall.Wait(x.ctx, 1))
+	x.stop() // the set ends before the mount, and the read with it
+	x.join(reader.done, "end of the reader")
+	if reader.cmd.ProcessState.Success() {
+		t.Error("the reader took a stalled file for a good one")
+	}
+}
+
+func TestClearDead(t *testing.T) {
+	x := newRig(t)
+	x.add("a", 8*bs)
+	point := x.config.Point
+	want := func(wantCleared bool, wantErr error) {
+		t.Helper()
+		cleared, err := ClearDead(point)
+		if cleared != wantCleared || !errors.Is(err, wantErr) {
+			t.Errorf("ClearDead = %v, %v; want %v, %v", cleared, err, wantCleared, wantErr)
+		}
+		if err != nil && err.Error() != point+` is mounted by a running dlfs already; stop it with "dlfs umount `+point+`"` {
+			t.Errorf("text: %v", err)
+		}
+	}
+	mounted := func(want bool) {
+		t.Helper()
+		if ours, err := Mounted(point); ours != want || err != nil {
+			t.Errorf("Mounted = %v, %v; want %v", ours, err, want)
+		}
+	}
+	want(false, nil)
+	mounted(false)
+	x.start()
+	want(false, ErrMounted)
+	mounted(true)
+	names(t, point) // alive still
+	x.kill()
+	mounted(true)
+	want(true, nil)
+	mounted(false)
+	want(false, nil)
+
+	x.start() // the same place, again
+	x.read(x.open("a"), "a", 0, 8*bs)
+	x.kill()
+	x.start() // over the dead one: New alone does not clear
+	if types, err := mounts(point); err != nil || !slices.Equal(types, []string{fsType, fsType}) {
+		t.Errorf("mounts: %q, %v", types, err)
+	}
+	want(false, ErrMounted)
+}
+
+func TestUnmountFromOutside(t *testing.T) {
+	x := newRig(t)
+	x.add("a", 10)
+	x.start()
+	f := x.open("a")
+	if err := Unmount(x.config.Point); err == nil || !strings.Contains(err.Error(), x.config.Point) {
+		t.Errorf("of a busy mount: %v", err)
+	}
+	must(t, f.Close())
+	must(t, Unmount(x.config.Point))
+	if ours, err := Mounted(x.config.Point); ours || err != nil {
+		t.Errorf("Mounted = %v, %v", ours, err)
+	}
+	x.child.stdin.Close()
+	select {
+	case <-x.child.done: // Close has nothing to unmount; what it says is all the same
+	case <-x.ctx.Done():
+		t.Fatal("the child does not end: hang")
+	}
+}
+
+func TestMountOverTheOutputDirectory(t *testing.T) {
+	x := newRig(t)
+	x.config.Dir = x.config.Point
+	x.config.Run, x.config.Prefetch = true, fetch.All
+	x.config.ControlSocket = filepath.Join(x.config.Dir, ".dlfs", "control.sock")
+	x.add("a", 5*bs+1)
+	x.add("dir/b", 3)
+	x.start()
+	if got := names(t, x.config.Point); !slices.Equal(got, []string{"a", "dir/"}) {
+		t.Errorf("listed: %q", got)
+	}
+	for name := range x.content {
+		x.whole(name)
+	}
+	if _, err := os.Lstat(x.path(".dlfs/db")); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("the store shows: %v", err)
+	}
+	if busy := x.stop(); busy != "" {
+		t.Errorf("busy: %s", busy)
+	}
+	for name, c := range x.content {
+		p, err := os.ReadFile(filepath.Join(x.config.Dir, name))
+		must(t, err)
+		if int64(len(p)) != c.Size || c.Check(p, 0) != nil {
+			t.Errorf("%s: %d bytes, or others", name, len(p))
+		}
+	}
+	if got := names(t, x.config.Dir); !slices.Equal(got, []string{".dlfs/", "a", "dir/"}) {
+		t.Errorf("left: %q", got)
+	}
+}

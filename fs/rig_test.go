@@ -1,0 +1,346 @@
+package fs
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"dlfs/cache"
+	"dlfs/fetch"
+	"dlfs/fetch/origin"
+	"dlfs/fetch/origintest"
+)
+
+const (
+	bs     = cache.BlockSize
+	rigEnv = "DLFS_FS_TEST_RIG"
+	hang   = 30 * time.Second // nothing here takes so long
+	nobody = 65534
+)
+
+// rigConfig is what a child is told: one mount to serve.
+type rigConfig struct {
+	Dir           string
+	Point         string
+	Entries       []fetch.Entry
+	Prefetch      fetch.Mode
+	Run           bool // call Set.Run, with Keep
+	ReadTimeout   time.Duration
+	NoPassthrough bool
+	ControlSocket string
+}
+
+// TestMain makes this binary the child that serves a mount, too: the process
+// that uses a mount is never the one that serves it.
+func TestMain(m *testing.M) {
+	text := os.Getenv(rigEnv)
+	if text == "" {
+		goleak.VerifyTestMain(m)
+		return
+	}
+	if err := serveRig(text); err != nil {
+		fmt.Println("failed:", err)
+		os.Exit(1)
+	}
+}
+
+// serveRig is the child: a mount that lives until stdin is closed. The process
+// that uses the mount is never the one that serves it.
+func serveRig(text string) error {
+	var c rigConfig
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(os.Stdout, nil))
+	store, err := cache.Open(c.Dir, cache.Options{SyncEvery: 20 * time.Millisecond, MinFree: 1, Log: log})
+	if err != nil {
+		return err
+	}
+	client := origin.New(origin.Options{Tries: 2, RetryWait: 10 * time.Millisecond})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	set := fetch.New(ctx, store, client, c.Entries, fetch.Options{Prefetch: c.Prefetch, Keep: true, Log: log})
+	mount, err := New(set, c.Point, Options{Log: log, ReadTimeout: c.ReadTimeout,
+		NoPassthrough: c.NoPassthrough, ControlSocket: c.ControlSocket})
+	if err != nil {
+		return err
+	}
+	ran := make(chan error, 1)
+	if c.Run {
+		go func() { ran <- set.Run(ctx) }() // ends with set.Close
+	} else {
+		ran <- nil
+	}
+	fmt.Println("live", mount.Point())
+	io.Copy(io.Discard, os.Stdin)
+	set.Close()
+	<-ran
+	busy, err := mount.Close()
+	if err != nil {
+		return err
+	}
+	fmt.Println("busy:", strings.Join(busy, ", "))
+	client.Close()
+	if err := store.Close(); err != nil {
+		return err
+	}
+	fmt.Println("done")
+	return nil
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// missing skips the test, or fails it where all tests are to run.
+func missing(tb testing.TB, what string) {
+	tb.Helper()
+	if os.Getenv("DLFS_TEST_ALL") != "" {
+		tb.Fatal(what)
+	}
+	tb.Skip(what)
+}
+
+func needFUSE(tb testing.TB) {
+	tb.Helper()
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		missing(tb, "no /dev/fuse: "+err.Error())
+	}
+	f.Close()
+	if os.Geteuid() != 0 {
+		if _, err := fusermountPath(); err != nil {
+			missing(tb, err.Error())
+		}
+	}
+}
+
+func needRoot(tb testing.TB) {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		missing(tb, "only root can")
+	}
+}
+
+// rig is an origin in this process and a mount of its files in a child.
+type rig struct {
+	*origintest.Origin
+	tb      testing.TB
+	ctx     context.Context // ends with the hang guard
+	url     string
+	config  rigConfig
+	content map[string]origintest.Content
+	child   *child
+	seen    []string // lines of the child that wait went past
+	cred    *syscall.Credential
+}
+
+// child is a process that serves a mount.
+type child struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	lines chan string   // what it prints; closed at its end
+	done  chan struct{} // closed when the process is gone
+}
+
+// newRig makes an origin; add fills it and start mounts it.
+func newRig(tb testing.TB) *rig {
+	tb.Helper()
+	needFUSE(tb)
+	ctx, cancel := context.WithTimeout(context.Background(), hang)
+	tb.Cleanup(cancel)
+	x := &rig{Origin: origintest.New(), tb: tb, ctx: ctx, content: map[string]origintest.Content{}}
+	x.url = x.Serve(tb)
+	base := tb.TempDir()
+	x.config = rigConfig{Dir: filepath.Join(base, "dir"), Point: filepath.Join(base, "mnt"),
+		Prefetch: fetch.None, ReadTimeout: 20 * time.Second}
+	must(tb, os.Mkdir(x.config.Dir, 0o755))
+	must(tb, os.Mkdir(x.config.Point, 0o755))
+	return x
+}
+
+// add lists a file of size bytes and puts it on the origin.
+func (x *rig) add(name string, size int64) origintest.Content {
+	c := origintest.Content{Seed: uint64(len(x.config.Entries)) + 1, Size: size}
+	x.content[name] = c
+	x.Put("/"+name, origintest.File{Content: c})
+	x.list(name, "/"+name)
+	return c
+}
+
+func (x *rig) list(name, path string) {
+	x.config.Entries = append(x.config.Entries, fetch.Entry{Name: name, URL: x.url + path})
+}
+
+// start mounts, and returns when the mount is live.
+func (x *rig) start() {
+	x.tb.Helper()
+	text, err := json.Marshal(x.config)
+	must(x.tb, err)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), rigEnv+"="+string(text))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: x.cred}
+	stdin, err := cmd.StdinPipe()
+	must(x.tb, err)
+	out, in, err := os.Pipe()
+	must(x.tb, err)
+	cmd.Stdout, cmd.Stderr = in, in
+	must(x.tb, cmd.Start())
+	in.Close()
+	c := &child{cmd: cmd, stdin: stdin, lines: make(chan string, 10000), done: make(chan struct{})}
+	x.child = c
+	point := x.config.Point
+	go func() { // ends with the child
+		defer out.Close()
+		for sc := bufio.NewScanner(out); sc.Scan(); {
+			c.lines <- sc.Text()
+		}
+		close(c.lines)
+	}()
+	go func() { // ends with the child
+		cmd.Wait()
+		close(c.done)
+	}()
+	x.tb.Cleanup(func() {
+		cmd.Process.Kill()
+		select {
+		case <-c.done:
+		case <-time.After(hang):
+			x.tb.Error("the child cannot be killed")
+		}
+		for ours, _ := Mounted(point); ours; ours, _ = Mounted(point) {
+			if err := unix.Unmount(point, unix.MNT_DETACH); err != nil && Detach(point) != nil {
+				x.tb.Error(err)
+				break
+			}
+		}
+		if x.tb.Failed() {
+			for _, line := range x.seen {
+				x.tb.Log("child: ", line)
+			}
+			for line := range c.lines {
+				x.tb.Log("child: ", line)
+			}
+		}
+	})
+	x.wait("live")
+}
+
+// wait returns the child's next line that starts with prefix.
+func (x *rig) wait(prefix string) string {
+	x.tb.Helper()
+	for {
+		select {
+		case line, ok := <-x.child.lines:
+			if !ok {
+				x.tb.Fatalf("the child ended without %q", prefix)
+			}
+			if strings.HasPrefix(line, prefix) {
+				return line
+			}
+			x.seen = append(x.seen, line)
+			if strings.HasPrefix(line, "failed:") {
+				x.tb.Fatal(line)
+			}
+		case <-x.ctx.Done():
+			x.tb.Fatalf("no %q: hang", prefix)
+		}
+	}
+}
+
+// stop unmounts and returns whom the mount was busy for.
+func (x *rig) stop() string {
+	x.tb.Helper()
+	x.child.stdin.Close()
+	busy := strings.TrimSpace(strings.TrimPrefix(x.wait("busy:"), "busy:"))
+	x.wait("done")
+	x.join(x.child.done, "end of the child")
+	return busy
+}
+
+// kill is kill -9.
+func (x *rig) kill() {
+	x.tb.Helper()
+	must(x.tb, x.child.cmd.Process.Kill())
+	x.join(x.child.done, "end of the child")
+}
+
+// join waits for done.
+func (x *rig) join(done <-chan struct{}, what string) {
+	x.tb.Helper()
+	select {
+	case <-done:
+	case <-x.ctx.Done():
+		x.tb.Fatalf("no %s: hang", what)
+	}
+}
+
+// path is a file's in the mount.
+func (x *rig) path(name string) string { return filepath.Join(x.config.Point, name) }
+
+func (x *rig) open(name string) *os.File {
+	x.tb.Helper()
+	f, err := os.Open(x.path(name))
+	must(x.tb, err)
+	x.tb.Cleanup(func() { f.Close() })
+	return f
+}
+
+// read reads n bytes at off, or up to the end, and compares them.
+func (x *rig) read(f *os.File, name string, off, n int64) {
+	x.tb.Helper()
+	must(x.tb, pread(f, x.content[name], off, n))
+}
+
+// pread reads n bytes at off, or up to the end, and compares them with c.
+func pread(f *os.File, c origintest.Content, off, n int64) error {
+	p := make([]byte, n)
+	k, err := f.ReadAt(p, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if want := max(0, min(n, c.Size-off)); int64(k) != want {
+		return fmt.Errorf("[%d +%d): %d bytes, want %d", off, n, k, want)
+	}
+	if k == 0 {
+		return nil
+	}
+	return c.Check(p[:k], off)
+}
+
+// published returns once the mount knows that the file is published.
+func (x *rig) published(name string) {
+	x.tb.Helper()
+	for x.ctx.Err() == nil {
+		if state, err := xattr(x.path(name), xattrState); err != nil && !errors.Is(err, syscall.EINTR) {
+			x.tb.Fatal(err)
+		} else if state == "complete" {
+			return
+		}
+	}
+	x.tb.Fatalf("%s is not published: hang", name)
+}
+
+// xattr returns an extended attribute.
+func xattr(path, name string) (string, error) {
+	buf := make([]byte, 4096)
+	n, err := unix.Getxattr(path, name, buf)
+	return string(buf[:max(n, 0)]), err
+}

@@ -1,0 +1,231 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"dlfs/cache"
+	"dlfs/fetch"
+	"dlfs/fetch/origin"
+)
+
+func TestErrnoTable(t *testing.T) {
+	kind := func(k origin.Kind) error { return &origin.Error{Kind: k, Err: errors.New("why")} }
+	for _, tt := range []struct {
+		err  error
+		want syscall.Errno
+	}{
+		{nil, 0},
+		{context.Canceled, syscall.EINTR},
+		{context.DeadlineExceeded, syscall.EIO},
+		{fetch.ErrStale, syscall.ESTALE},
+		{cache.ErrNoSpace, syscall.EIO},
+		{cache.ErrMissing, syscall.EIO},
+		{iofs.ErrNotExist, syscall.ENOENT},
+		{io.ErrUnexpectedEOF, syscall.EIO},
+		{syscall.EDQUOT, syscall.EIO},
+		{errors.New("other"), syscall.EIO},
+		{kind(origin.NotFound), syscall.ENOENT},
+		{kind(origin.NeedsURL), syscall.EACCES},
+		{kind(origin.Transient), syscall.EIO},
+		{kind(origin.Permanent), syscall.EIO},
+		{kind(origin.Changed), syscall.EIO},
+		{kind(origin.NoRanges), syscall.EIO},
+		{kind(origin.NoLength), syscall.EIO},
+	} {
+		for range 2 {
+			if got := errno(tt.err); got != tt.want {
+				t.Errorf("errno(%v) = %v, want %v", tt.err, got, tt.want)
+			}
+			if tt.err != nil {
+				tt.err = fmt.Errorf("wrapped: %w", tt.err)
+			}
+		}
+	}
+}
+
+func TestSplitTable(t *testing.T) {
+	for _, tt := range [][3]string{{"a", "", "a"}, {"a/b", "a", "b"}, {"a/b/c", "a/b", "c"}, {"", "", ""}} {
+		if dir, base := split(tt[0]); dir != tt[1] || base != tt[2] {
+			t.Errorf("split(%q) = %q, %q", tt[0], dir, base)
+		}
+	}
+}
+
+func TestInoTable(t *testing.T) {
+	seen := map[uint64]string{}
+	for i := range 1000 {
+		for version := range uint64(20) {
+			path := fmt.Sprintf("dir/%d", i)
+			n, key := ino(path, version), fmt.Sprint(path, " ", version)
+			if n < 2 {
+				t.Fatalf("ino(%s) = %d", key, n)
+			}
+			if n != ino(path, version) {
+				t.Fatalf("ino(%s) changes", key)
+			}
+			if old, ok := seen[n]; ok {
+				t.Fatalf("ino of %s and %s are both %d", old, key, n)
+			}
+			seen[n] = key
+		}
+	}
+	if ino("a", 0) == ino("a/", 0) {
+		t.Error("a directory and a file share a number")
+	}
+}
+
+func TestUnescapeTable(t *testing.T) {
+	for in, want := range map[string]string{
+		`/a`: "/a", `/a\040b`: "/a b", `\134040`: `\040`, `/a\011\012`: "/a\t\n",
+		`/a\0`: `/a\0`, `/a\999`: `/a\999`, `\040`: " ", ``: ``, `\`: `\`,
+	} {
+		if got := unescape(in); got != want {
+			t.Errorf("unescape(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// setOf returns a Set nobody runs, over a store of its own.
+func setOf(t *testing.T, names ...string) *fetch.Set {
+	t.Helper()
+	store, err := cache.Open(t.TempDir(), cache.Options{})
+	must(t, err)
+	client := origin.New(origin.Options{})
+	entries := make([]fetch.Entry, len(names))
+	for i, n := range names {
+		entries[i] = fetch.Entry{Name: n, URL: "http://127.0.0.1:1/" + n}
+	}
+	set := fetch.New(t.Context(), store, client, entries, fetch.Options{})
+	t.Cleanup(func() {
+		set.Close()
+		client.Close()
+		must(t, store.Close())
+	})
+	return set
+}
+
+func TestTreeOfManyNames(t *testing.T) {
+	names := make([]string, 100_000)
+	for i := range names {
+		names[i] = fmt.Sprintf("%02d/%03d/f%d", i%100, i/100, i)
+	}
+	names[0], names[1] = "top", "one/two/three/four/five"
+	f := &fileSystem{set: setOf(t, names...)}
+	root := newTree(f, f.set.Files())
+	if !slices.IsSorted(root.names) {
+		t.Error("names are not sorted")
+	}
+	for _, name := range names {
+		d, rest := root, name
+		for {
+			head, tail, more := strings.Cut(rest, "/")
+			if _, found := slices.BinarySearch(d.names, head); !found {
+				t.Fatalf("%s: %q is not listed in %q", name, head, d.path)
+			}
+			if !more {
+				break
+			}
+			if d = d.dirs[head]; d == nil {
+				t.Fatalf("%s: no directory %q", name, head)
+			}
+			rest = tail
+		}
+		if file := d.files[rest]; file == nil || file.Name() != name || d.fs != f {
+			t.Fatalf("%s is not where it belongs", name)
+		}
+	}
+	if n := len(root.names); n != 102 {
+		t.Errorf("%d names at the root", n)
+	}
+	if d := root.dirs["one"].dirs["two"]; d.path != "one/two" || !slices.Equal(d.names, []string{"three"}) {
+		t.Errorf("one/two is %q with %q", d.path, d.names)
+	}
+}
+
+func TestTreeOfNothing(t *testing.T) {
+	if root := newTree(nil, nil); len(root.names) != 0 || root.names == nil {
+		t.Errorf("names are %#v", root.names)
+	}
+}
+
+func TestPreflightTable(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	must(t, os.WriteFile(file, nil, 0o644))
+	if err := preflight(file); err == nil || err.Error() != "mountpoint "+file+" is not a directory" {
+		t.Errorf("of a file: %v", err)
+	}
+	none := filepath.Join(dir, "none")
+	if err := preflight(none); !errors.Is(err, iofs.ErrNotExist) || !strings.HasPrefix(err.Error(), "mountpoint "+none+": ") {
+		t.Errorf("of nothing: %v", err)
+	}
+	needFUSE(t)
+	if err := preflight(dir); err != nil {
+		t.Errorf("of a directory: %v", err)
+	}
+}
+
+func TestNewRefusesAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o644))
+	if m, err := New(setOf(t), file, Options{}); err == nil || m != nil || !strings.Contains(err.Error(), "is not a directory") {
+		t.Errorf("%v, %v", m, err)
+	}
+}
+
+func TestMountErrorTable(t *testing.T) {
+	for _, err := range []error{
+		fmt.Errorf("mount: %w", unix.EPERM),
+		errors.New("fusermount exited with code 256"),
+	} {
+		got := mountError(err)
+		if u := (*UnavailableError)(nil); !errors.As(got, &u) || strings.Contains(got.Error(), "\n") {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+	if err := errors.New("other"); mountError(err) != err {
+		t.Error("another error was changed")
+	}
+}
+
+func TestMountsAtAPathWithSpaces(t *testing.T) {
+	needRoot(t)
+	point := filepath.Join(t.TempDir(), "a b\tc\\040")
+	must(t, os.Mkdir(point, 0o755))
+	if types, err := mounts(point); err != nil || len(types) != 0 {
+		t.Errorf("before: %q, %v", types, err)
+	}
+	for _, fstype := range []string{"tmpfs", "ramfs"} {
+		must(t, unix.Mount("none", point, fstype, 0, ""))
+		t.Cleanup(func() { unix.Unmount(point, unix.MNT_DETACH) })
+	}
+	if types, err := mounts(point); err != nil || !slices.Equal(types, []string{"tmpfs", "ramfs"}) {
+		t.Errorf("%q, %v", types, err)
+	}
+	if ours, err := Mounted(point); ours || err != nil {
+		t.Errorf("Mounted = %v, %v", ours, err)
+	}
+	if cleared, err := ClearDead(point); cleared || err != nil {
+		t.Errorf("ClearDead = %v, %v", cleared, err)
+	}
+	must(t, Unmount(point))
+	must(t, Detach(point))
+	if err := Detach(point); err == nil || !strings.Contains(err.Error(), point) {
+		t.Errorf("Detach of nothing: %v", err)
+	}
+	if err := Unmount(point); err == nil || !strings.Contains(err.Error(), point) {
+		t.Errorf("Unmount of nothing: %v", err)
+	}
+}

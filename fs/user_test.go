@@ -1,0 +1,81 @@
+package fs
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestOrdinaryUser(t *testing.T) {
+	if _, err := fusermountPath(); err != nil {
+		missing(t, err.Error())
+	}
+	x := newRig(t)
+	c := x.add("dir/a", 5*bs+7)
+	if os.Geteuid() == 0 {
+		if fi, err := os.Stat("/dev/fuse"); err != nil || fi.Mode()&0o006 != 0o006 {
+			must(t, os.Chmod("/dev/fuse", 0o666))
+		}
+		x.cred = &syscall.Credential{Uid: nobody, Gid: nobody}
+		base := filepath.Dir(x.config.Dir)
+		must(t, os.Chmod(base, 0o755))
+		must(t, os.Chmod(filepath.Dir(base), 0o755))
+		for _, dir := range []string{base, x.config.Dir, x.config.Point} {
+			must(t, os.Chown(dir, nobody, nobody))
+		}
+	}
+	x.start()
+	run := func(name string, args ...string) ([]byte, error) {
+		cmd := exec.CommandContext(x.ctx, name, args...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: x.cred}
+		return cmd.Output()
+	}
+	for range 2 { // missing, then present
+		p, err := run("cat", x.path("dir/a"))
+		must(t, err)
+		if int64(len(p)) != c.Size {
+			t.Fatalf("%d bytes", len(p))
+		}
+		must(t, c.Check(p, 0))
+	}
+	if p, err := run("ls", "-A", x.path("")); err != nil || string(p) != "dir\n" {
+		t.Errorf("ls: %q, %v", p, err)
+	}
+	if _, err := run("touch", x.path("fresh")); err == nil {
+		t.Error("a file was made")
+	}
+	if info, err := os.ReadFile("/proc/self/mountinfo"); err != nil {
+		t.Error(err)
+	} else {
+		for line := range strings.Lines(string(info)) {
+			if strings.Contains(line, x.config.Point+" ro,nosuid,nodev") {
+				info = nil
+			}
+		}
+		if info != nil {
+			t.Error("the mount is not ro,nosuid,nodev")
+		}
+	}
+	if os.Geteuid() == 0 {
+		if _, err := os.Stat(x.path("dir")); !errors.Is(err, syscall.EACCES) {
+			t.Errorf("another user gets in: %v", err)
+		}
+	}
+	if busy := x.stop(); busy != "" {
+		t.Errorf("busy: %s", busy)
+	}
+	if ours, err := Mounted(x.config.Point); ours || err != nil {
+		t.Errorf("Mounted = %v, %v", ours, err)
+	}
+
+	// Who was killed can be cleared away, and the place used again.
+	x.start()
+	x.kill()
+	must(t, Detach(x.config.Point))
+	x.start()
+	x.stop()
+}
