@@ -126,11 +126,20 @@ func renameNoReplace(fromDir *os.File, from string, toDir *os.File, to string) e
 	ffd, tfd := int(fromDir.Fd()), int(toDir.Fd())
 	err := unix.Renameat2(ffd, from, tfd, to, unix.RENAME_NOREPLACE)
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS) {
-		if err = unix.Linkat(ffd, from, tfd, to, 0); err == nil {
+		err = unix.Linkat(ffd, from, tfd, to, 0)
+		if err == nil || errors.Is(err, fs.ErrExist) && sameFile(ffd, from, tfd, to) {
 			err = unix.Unlinkat(ffd, from, 0)
 		}
 	}
 	return err
+}
+
+// sameFile reports whether both names are one file: a link was made, and then
+// the process died.
+func sameFile(adir int, a string, bdir int, b string) bool {
+	var as, bs unix.Stat_t
+	return unix.Fstatat(adir, a, &as, unix.AT_SYMLINK_NOFOLLOW) == nil &&
+		unix.Fstatat(bdir, b, &bs, unix.AT_SYMLINK_NOFOLLOW) == nil && as.Dev == bs.Dev && as.Ino == bs.Ino
 }
 
 func (s *Store) syncDir(name string) error {

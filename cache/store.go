@@ -258,6 +258,9 @@ func (s *Store) wrote(b *Blob, n int64) {
 	}
 }
 
+// HasRoom reports whether a block could be stored.
+func (s *Store) HasRoom() bool { return s.room(BlockSize) == nil }
+
 // room reports ErrNoSpace unless n bytes can be written above the floor.
 func (s *Store) room(n int64) error {
 	free, err := s.Free()

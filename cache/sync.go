@@ -31,7 +31,6 @@ type claim struct {
 	blob  *Blob
 	taken map[int64]*words
 	full  bool // complete and wanted: to be published after this round
-	idle  bool // took no blocks
 	err   error
 }
 
@@ -95,7 +94,6 @@ func (b *Blob) take() *claim {
 		b.mu.refs++ // else the reference of the unsynced blocks passes on
 	}
 	b.mu.unsynced = nil
-	c.idle = c.taken == nil
 	return c
 }
 
@@ -122,8 +120,8 @@ func (s *Store) forceAll(claims []*claim) error {
 	var errs []error
 	for _, c := range claims {
 		errs = append(errs, c.err)
-		if c.err != nil && c.idle {
-			c.blob.answer(c.err) // no block went missing, so nothing would try again
+		if c.err != nil {
+			c.blob.answer(c.err) // who asked asks again once it is complete again
 		}
 	}
 	if newFiles {

@@ -39,6 +39,7 @@ type File struct {
 	name  string
 	url   string
 
+	budget   atomic.Pointer[host]
 	lastRead atomic.Int64 // where the last read ended: prefetch goes on there
 
 	mu struct {
@@ -72,13 +73,25 @@ func (f *File) Name() string { return f.name }
 // URL is the entry's URL with what is secret in it left out.
 func (f *File) URL() string { return origin.Redact(f.url) }
 
-func (f *File) host() *host { return f.set.budget.host(origin.Host(f.url)) }
+// host is the budget the file's requests are drawn from.
+func (f *File) host() *host {
+	h := f.budget.Load()
+	if h == nil {
+		h = f.set.budget.host(origin.Host(f.url))
+		f.budget.Store(h)
+	}
+	return h
+}
 
 // loadLocked asks the store, once, what earlier runs left.
 func (f *File) loadLocked() error {
 	if f.mu.loaded {
 		return nil
 	}
+	if !f.set.begin() { // Close waits: the store may be closed after it
+		return errClosing
+	}
+	defer f.set.flights.Done()
 	blob, err := f.set.store.Lookup(f.name)
 	if err != nil {
 		return err
@@ -114,7 +127,7 @@ func (f *File) KnownGeneration() uint64 {
 func (f *File) Blob() *cache.Blob {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.loadLocked(); err != nil {
+	if err := f.loadLocked(); err != nil && err != errClosing {
 		f.set.log.Error("state of a file cannot be read", "name", f.name, "err", err)
 	}
 	return f.mu.blob
@@ -196,7 +209,9 @@ func (f *File) askVersion(urgent bool) (*cache.Blob, error) {
 	blob, err := f.set.store.Create(f.name, cache.Version(v))
 	if err == nil && head != nil {
 		f.proved()
-		err = keepHead(blob, head)
+		if err := keepHead(blob, head); err != nil { // the version is known all the same
+			f.set.log.Warn("first block is not kept", "name", f.name, "err", err)
+		}
 	}
 	return blob, err
 }

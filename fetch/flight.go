@@ -166,6 +166,9 @@ func (fl *flight) open(host *host) (err error) {
 // returns how many bytes that was. It is done when the flight is at its end;
 // eof says that p is all there is.
 func (fl *flight) put(p []byte, eof bool) (used int, done bool, err error) {
+	if left, _ := fl.left(); int64(len(p)) > left {
+		p = p[:left] // cut meanwhile: the rest is another flight's
+	}
 	used = len(p) / cache.BlockSize * cache.BlockSize
 	if fl.pos+int64(len(p)) == fl.blob.Version().Size {
 		used = len(p)

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"errors"
 	"fmt"
 
 	"dlfs/cache"
@@ -47,7 +48,9 @@ func (f *File) settleLocked(fl *flight, err error) error {
 	case kind == origin.Changed:
 		return f.changedLocked(fl.blob, err)
 	}
-	f.failLocked(err)
+	if !errors.Is(err, cache.ErrNoSpace) { // which is no failure of the file
+		f.failLocked(err)
+	}
 	return err
 }
 
@@ -89,14 +92,19 @@ func (f *File) finishIfComplete(blob *cache.Blob) {
 	f.set.publishing.Add(1)
 	blob.Publish(func(err error) {
 		f.mu.Lock()
-		f.mu.publishing = nil
-		if err != nil {
+		if f.mu.publishing == blob {
+			f.mu.publishing = nil
+		}
+		if err != nil && blob.Complete() { // else a failed sync took blocks back
 			f.failLocked(err)
 			f.set.log.Error("file is complete but cannot be published", "name", f.name, "err", err)
 		}
 		f.countLocked()
 		f.mu.Unlock()
 		f.set.publishing.Add(-1)
+		if err != nil {
+			f.set.opened(f) // back to prefetch, which was through with it
+		}
 		f.set.poke()
 	})
 }

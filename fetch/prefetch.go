@@ -17,6 +17,12 @@ const (
 	retryTransient = 30 * time.Second
 	retryPermanent = 10 * time.Minute
 
+	// frontWindow is how many opened files are looked at, the first opened first.
+	frontWindow = 64
+
+	// maxBadSyncs is how many failed syncs in a row end a batch job.
+	maxBadSyncs = 3
+
 	// retryFull is how long prefetch leaves a full disk alone.
 	retryFull = 5 * time.Second
 )
@@ -24,13 +30,16 @@ const (
 // prefetcher is the background fill. One goroutine, Run's, owns its state; what
 // it launches are ordinary flights, told from others by their class.
 type prefetcher struct {
-	set    *Set
-	loaded chan struct{}       // closed when every file has been loaded
-	cursor int                 // files before it have been taken from the list
-	front  []*File             // opened files, fetched first
-	active []*File             // at most Jobs, taken from the list in order
-	later  map[*File]time.Time // failed, to be tried again then
-	paused bool                // the disk is full, and that has been said
+	set       *Set
+	loaded    chan struct{}       // closed when every file has been loaded
+	cursor    int                 // files before it have been taken from the list
+	front     []*File             // opened files, fetched first
+	active    []*File             // at most Jobs, taken from the list in order
+	later     map[*File]time.Time // failed, to be tried again then
+	nextLater time.Time           // no file of later is due before
+	inFront   map[*File]struct{}  // the files of front
+	badSyncs  int                 // in a row, while there was nothing left but to publish
+	paused    bool                // the disk is full, and that has been said
 }
 
 // Run loads what earlier runs left, probes, and prefetches as Options say. It
@@ -39,7 +48,7 @@ type prefetcher struct {
 // that the set was closed.
 func (s *Set) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx) // joined below
-	p := &prefetcher{set: s, loaded: make(chan struct{}), later: map[*File]time.Time{}}
+	p := &prefetcher{set: s, loaded: make(chan struct{}), later: map[*File]time.Time{}, inFront: map[*File]struct{}{}}
 	g.Go(func() error {
 		defer s.poke()
 		defer close(p.loaded)
@@ -107,7 +116,7 @@ func (p *prefetcher) step() time.Duration {
 		return wait
 	}
 	p.refill()
-	files := slices.Concat(p.front, p.active)
+	files := slices.Concat(p.front[:min(len(p.front), frontWindow)], p.active)
 	for depth := range p.set.opts.Split {
 		for _, f := range files {
 			p.launch(f, depth)
@@ -127,8 +136,12 @@ func (p *prefetcher) diskFull() time.Duration {
 	p.set.mu.Unlock()
 	wait := time.Until(full.Add(retryFull))
 	switch {
-	case full.IsZero() || wait <= 0:
+	case full.IsZero():
 		wait = 0
+	case wait <= 0 && p.set.store.HasRoom():
+		wait = 0
+	case wait <= 0:
+		wait = retryFull
 	case !p.paused:
 		p.set.log.Warn("disk is full: prefetch pauses until there is room", "dir", p.set.store.Path())
 	}
@@ -140,7 +153,9 @@ func (p *prefetcher) diskFull() time.Duration {
 // those whose time to be tried again has come, and the next of the list.
 func (p *prefetcher) refill() {
 	s := p.set
-	p.front = slices.DeleteFunc(p.front, p.over)
+	n := min(len(p.front), frontWindow)
+	kept := slices.DeleteFunc(p.front[:n], p.gone)
+	p.front = slices.Delete(p.front, len(kept), n)
 	p.active = slices.DeleteFunc(p.active, p.over)
 	s.mu.Lock()
 	opened := s.mu.opened
@@ -150,29 +165,56 @@ func (p *prefetcher) refill() {
 		return
 	}
 	for _, f := range opened {
-		if !slices.Contains(p.front, f) && !p.over(f) {
+		if !p.inFrontOf(f) && !p.over(f) {
 			p.active = slices.DeleteFunc(p.active, func(a *File) bool { return a == f })
-			p.front = append(p.front, f)
+			p.front, p.inFront[f] = append(p.front, f), struct{}{}
 		}
 	}
-	for f, at := range p.later {
-		if time.Until(at) > 0 {
-			continue
-		}
-		delete(p.later, f)
-		if !slices.Contains(p.front, f) && !slices.Contains(p.active, f) {
-			f.forgive()
-			p.active = append(p.active, f)
-		}
-	}
+	p.takeLater()
 	if s.opts.Prefetch != All {
 		return
 	}
 	for ; p.cursor < len(s.files) && len(p.active) < s.opts.Jobs; p.cursor++ {
-		if f := s.files[p.cursor]; !p.over(f) && !slices.Contains(p.front, f) {
+		if f := s.files[p.cursor]; !p.over(f) && !p.inFrontOf(f) {
 			p.active = append(p.active, f)
 		}
 	}
+}
+
+// takeLater takes the failed files whose time to be tried again has come, as
+// far as there are places. It looks through them only when one is due.
+func (p *prefetcher) takeLater() {
+	if len(p.later) == 0 || time.Until(p.nextLater) > 0 || len(p.active) >= p.set.opts.Jobs {
+		return
+	}
+	p.nextLater = time.Now().Add(retryPermanent)
+	for f, at := range p.later {
+		if time.Until(at) > 0 || len(p.active) >= p.set.opts.Jobs {
+			if at.Before(p.nextLater) {
+				p.nextLater = at
+			}
+			continue
+		}
+		delete(p.later, f)
+		if !p.inFrontOf(f) && !slices.Contains(p.active, f) {
+			f.forgive()
+			p.active = append(p.active, f)
+		}
+	}
+}
+
+func (p *prefetcher) inFrontOf(f *File) bool {
+	_, in := p.inFront[f]
+	return in
+}
+
+// gone is over for files in front.
+func (p *prefetcher) gone(f *File) bool {
+	over := p.over(f)
+	if over {
+		delete(p.inFront, f)
+	}
+	return over
 }
 
 // over reports whether prefetch is through with f, for good or for now: a file
@@ -182,6 +224,9 @@ func (p *prefetcher) over(f *File) bool {
 		return false
 	}
 	if at, failed := f.retryAt(); failed && p.set.opts.Keep {
+		if len(p.later) == 0 || at.Before(p.nextLater) {
+			p.nextLater = at
+		}
 		p.later[f] = at
 	}
 	return true
@@ -214,9 +259,11 @@ func (f *File) retryAt() (time.Time, bool) {
 // forgive clears a failure, for another attempt.
 func (f *File) forgive() {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.mu.failure = nil
 	f.countLocked()
+	blob := f.mu.blob
+	f.mu.Unlock()
+	f.finishIfComplete(blob) // if that is what had failed
 }
 
 // settled reports whether nothing is left to do. When all that is left is to
@@ -235,18 +282,19 @@ func (p *prefetcher) settled(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	if s.publishing.Load() > 0 {
-		if err := s.store.Sync(ctx); err != nil {
-			if !s.opts.Keep {
-				return true, err
-			}
-			return false, nil // said by the store; its next round tries again
+		err := s.store.Sync(ctx)
+		if err == nil {
+			p.badSyncs = 0
+			s.poke()
+			return false, nil
 		}
-		s.poke()
-		return false, nil
+		if p.badSyncs++; p.badSyncs == maxBadSyncs && !s.opts.Keep {
+			return true, err
+		}
+		return false, nil // said by the store; its next round tries again
 	}
 	if t := s.Totals(); s.opts.Prefetch == All && t.FilesComplete+t.FilesFailed < t.FilesTotal {
 		p.cursor = 0 // a failed sync took blocks back of a file that was through
-		s.poke()
 		return false, nil
 	}
 	return !s.opts.Keep && s.idle(), nil
