@@ -36,3 +36,8 @@ func errno(err error) syscall.Errno {
 	}
 	return syscall.EIO
 }
+
+// timedOut reports whether err is the end of the read timeout. It is not looked
+// for in err's tree: the timeouts of package net say that they are
+// context.DeadlineExceeded too.
+func timedOut(err error) bool { return err == context.DeadlineExceeded }

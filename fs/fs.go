@@ -26,12 +26,10 @@ package fs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -118,7 +116,7 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 	if opts.ReadTimeout == 0 {
 		opts.ReadTimeout = time.Minute
 	}
-	point, err := filepath.Abs(mountpoint)
+	point, err := resolve(mountpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +183,7 @@ func (f *fileSystem) fail(what string, file *fetch.File, err error) syscall.Errn
 	if code == syscall.EINTR {
 		return code
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	if timedOut(err) {
 		err = fmt.Errorf("gave up after --read-timeout, %v", f.opts.ReadTimeout)
 	}
 	f.log.Warn(what+" file failed", "name", file.Name(), "err", err, "errno", code)

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -32,8 +33,12 @@ const detachedFor = time.Second
 // and then everything they ask fails; busy says who they are, as far as that
 // can be seen.
 func (m *Mount) Close() (busy []string, err error) {
+	if err := Unmount(m.point); err == nil {
+		m.server.Wait()
+		return nil, nil
+	}
 	busy = holders(m.point)
-	if len(busy) == 0 {
+	if len(busy) == 0 { // nobody to be seen, so perhaps only for a moment
 		if err := m.server.Unmount(); err == nil {
 			return nil, nil
 		}
@@ -189,9 +194,24 @@ func unescape(s string) string {
 	return b.String()
 }
 
+// resolve returns point as the kernel writes it in /proc: absolute and without
+// symbolic links. It asks nothing of what is mounted there, dead or alive.
+func resolve(point string) (string, error) {
+	point, err := filepath.Abs(point)
+	if err != nil {
+		return "", err
+	}
+	fd, err := unix.Open(point, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return point, nil // whoever uses it will say why
+	}
+	defer unix.Close(fd)
+	return os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+}
+
 // Mounted reports whether the topmost mount at point is one of this package.
 func Mounted(point string) (bool, error) {
-	point, err := filepath.Abs(point)
+	point, err := resolve(point)
 	if err != nil {
 		return false, err
 	}
@@ -207,7 +227,7 @@ var ErrMounted = errors.New("is mounted by a running dlfs already")
 // process was killed, which answer everything with ENOTCONN, are detached. It
 // reports whether there was one. A live one is an error that wraps ErrMounted.
 func ClearDead(point string) (cleared bool, err error) {
-	if point, err = filepath.Abs(point); err != nil {
+	if point, err = resolve(point); err != nil {
 		return false, err
 	}
 	for {
@@ -227,8 +247,8 @@ func ClearDead(point string) (cleared bool, err error) {
 	}
 }
 
-// holders lists the processes that have something under point open, as "name
-// (pid)", apart from this one. It reads /proc only, and sees what the user may.
+// holders lists the processes that have something under point open or mapped, as
+// "name (pid)", apart from this one. It reads /proc only, and sees what the user may.
 func holders(point string) (list []string) {
 	procs, err := os.ReadDir("/proc")
 	if err != nil {
@@ -263,5 +283,6 @@ func holds(proc, point string) bool {
 			return true
 		}
 	}
-	return false
+	maps, err := os.ReadFile(proc + "/maps")
+	return err == nil && bytes.Contains(maps, []byte(" "+point+"/"))
 }

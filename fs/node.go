@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -36,7 +35,7 @@ var _ = (fusefs.NodeGetattrer)((*node)(nil))
 // Getattr describes the version. It never waits for the network.
 func (n *node) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	n.attr(&out.Attr)
-	out.SetTimeout(n.attrTimeout())
+	out.SetTimeout(n.timeout())
 	return 0
 }
 
@@ -54,7 +53,8 @@ func (n *node) attr(a *fuse.Attr) {
 	n.fs.stamp(a, t)
 }
 
-func (n *node) attrTimeout() time.Duration {
+// timeout is for how long what the kernel was told of the node holds.
+func (n *node) timeout() time.Duration {
 	if n.blob.Published() {
 		return forever
 	}
@@ -133,7 +133,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	}
 	n, err := h.h.ReadAtContext(ctx, dest, off)
 	if err != nil && err != io.EOF {
-		if errors.Is(err, context.DeadlineExceeded) {
+		if timedOut(err) {
 			h.timedOut.Store(time.Now().UnixNano())
 		}
 		return nil, h.node.fs.fail(fmt.Sprintf("read [%d +%d) of", off, len(dest)), h.node.file, err)

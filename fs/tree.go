@@ -16,8 +16,9 @@ import (
 )
 
 // How long the kernel may keep what it was told. Names never change while
-// mounted, and content is immutable for the life of an inode. What does change
-// is how much of an incomplete file is there, which st_blocks tells.
+// mounted, and content is immutable for the life of an inode. What does change,
+// while a file is incomplete, is how much of it is there, which st_blocks tells,
+// and perhaps its version.
 const (
 	forever    = time.Hour
 	whileMoves = time.Second
@@ -112,8 +113,8 @@ func (d *dir) lookupFile(ctx context.Context, f *fetch.File, out *fuse.EntryOut)
 	inode := d.NewInode(ctx, n, fusefs.StableAttr{Mode: syscall.S_IFREG, Ino: ino(f.Name(), blob.Generation())})
 	known := inode.Operations().(*node) // the one the kernel knows already, or n
 	known.attr(&out.Attr)
-	out.SetEntryTimeout(forever)
-	out.SetAttrTimeout(known.attrTimeout())
+	out.SetEntryTimeout(known.timeout()) // the name may come to mean another version
+	out.SetAttrTimeout(known.timeout())
 	return inode, 0
 }
 
