@@ -21,11 +21,12 @@
 //
 // Lock order of the whole program, outermost first:
 //
-//	fetch.Handle.mu, fetch.Prefetcher.mu, fetch.File.mu, Blob.mu, Store.mu
+//	fetch.Handle.mu, fetch.File.mu, Blob.mu, Store.mu
 //
-// No two of one kind are held together, and none is held while waiting for the
-// network or a channel. Blob.mu is held over opening and creating the blob's
-// file, nothing slower.
+// The mutexes of fetch.Set, its budget and its hosts are leaves: nothing else is
+// locked under them. No two of one kind are held together, and none is held
+// while waiting for the network or a channel. Blob.mu is held over opening and
+// creating the blob's file, nothing slower.
 package cache
 
 import (
