@@ -83,7 +83,7 @@ func (f *File) stand(seats []*seat) {
 	for _, s := range seats {
 		if _, taken := s.flight.seats[s]; taken {
 			delete(s.flight.seats, s)
-			s.flight.leaveLocked()
+			s.flight.stoodUpLocked()
 		}
 	}
 }

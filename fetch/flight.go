@@ -25,13 +25,15 @@ const (
 //
 // A flight lives while somebody wants it: a seat is a reader waiting for a
 // part of it, a hold is a read-ahead or the prefetcher. When the last one
-// leaves, it is cancelled and in the same critical section taken off the table,
-// so a newcomer never joins a dying flight: it launches a fresh one.
+// leaves, it is cancelled (a reader's, not before it is a few seconds old) and in
+// the same critical section taken off the table, so a newcomer never joins a
+// dying flight: it launches a fresh one.
 type flight struct {
 	// Constant data
 	file   *File
 	blob   *cache.Blob
 	class  class
+	launch time.Time
 	whole  bool // the origin knows no ranges: streams from 0, whatever is present
 	start  int64
 	ctx    context.Context
@@ -72,7 +74,7 @@ type contact struct {
 // adds a seat or a hold before it releases it; it has called Set.begin and,
 // except for a demand flight, taken a place for it in the host's budget.
 func (f *File) launchLocked(blob *cache.Blob, c class, off, end int64, from *contact) *flight {
-	fl := &flight{file: f, blob: blob, class: c, start: off, pos: off, end: end, born: time.Now(),
+	fl := &flight{file: f, blob: blob, class: c, launch: time.Now(), start: off, pos: off, end: end, born: time.Now(),
 		seats: map[*seat]struct{}{}}
 	if f.mu.noRanges {
 		fl.whole, fl.start, fl.pos, fl.end = true, 0, 0, blob.Version().Size
@@ -220,6 +222,25 @@ func (fl *flight) cutLocked(off int64) {
 			fl.wakeLocked(s, nil)
 		}
 	}
+}
+
+// linger is how old a reader's flight gets before it is cancelled because its
+// readers left. A signal makes a reader leave and ask again, many times a second
+// for a profiled program: were the flight to end with each, none would arrive.
+const linger = 3 * time.Second
+
+// stoodUpLocked is leaveLocked for when a reader left.
+func (fl *flight) stoodUpLocked() {
+	left := linger - time.Since(fl.launch)
+	if left <= 0 || fl.class != demand {
+		fl.leaveLocked()
+		return
+	}
+	time.AfterFunc(left, func() {
+		fl.file.mu.Lock()
+		defer fl.file.mu.Unlock()
+		fl.leaveLocked()
+	})
 }
 
 // leaveLocked cancels the flight if nobody wants it any more.

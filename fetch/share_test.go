@@ -110,6 +110,7 @@ func TestFlightEndsWithItsLastReader(t *testing.T) {
 		cancel()
 		wantError(t, <-a, context.Canceled)
 		wantError(t, <-b, context.Canceled)
+		advance(linger)
 		x.read(h, 0, bs) // a fresh flight, though the other may still be ending
 		synctest.Wait()
 		if open := x.Counts().Open; open != 0 {
@@ -117,6 +118,32 @@ func TestFlightEndsWithItsLastReader(t *testing.T) {
 		}
 		wantHit(t, stall)
 		x.wantGets("a", 2)
+	})
+}
+
+// A profiled program takes a signal every few milliseconds, and each makes its
+// page fault leave and come again.
+func TestReaderThatKeepsLeavingIsServed(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 1<<20)
+		x.start()
+		slow := origintest.FirstByteAfter(50 * time.Millisecond).Method("GET")
+		x.Inject(slow)
+		h := x.open("a")
+		defer h.Close()
+		err := context.DeadlineExceeded
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			err = x.tryRead(ctx, h, 0, bs)
+			cancel()
+			if err == nil {
+				break
+			}
+			wantError(t, err, context.DeadlineExceeded)
+		}
+		check(t, err)
+		wantHit(t, slow)
+		x.wantGets("a", 1)
 	})
 }
 
