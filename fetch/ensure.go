@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"dlfs/cache"
@@ -17,7 +18,7 @@ func (f *File) ensure(ctx context.Context, blob *cache.Blob, off, n int64) error
 			return err
 		}
 		err = f.wait(ctx, seats)
-		f.stand(seats)
+		f.stand(seats, errors.Is(err, context.Canceled))
 		if err != nil {
 			return err
 		}
@@ -76,14 +77,19 @@ func (f *File) wait(ctx context.Context, seats []*seat) error {
 	return nil
 }
 
-// stand gives up the seats that are still taken.
-func (f *File) stand(seats []*seat) {
+// stand gives up the seats that are still taken. A reader that was interrupted
+// may be back at once; one that waited in vain had better find a fresh flight.
+func (f *File) stand(seats []*seat, interrupted bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, s := range seats {
 		if _, taken := s.flight.seats[s]; taken {
 			delete(s.flight.seats, s)
-			s.flight.stoodUpLocked()
+			if interrupted {
+				s.flight.lingerLocked()
+			} else {
+				s.flight.leaveLocked()
+			}
 		}
 	}
 }

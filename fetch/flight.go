@@ -25,9 +25,9 @@ const (
 //
 // A flight lives while somebody wants it: a seat is a reader waiting for a
 // part of it, a hold is a read-ahead or the prefetcher. When the last one
-// leaves, it is cancelled (a reader's, not before it is a few seconds old) and in
-// the same critical section taken off the table, so a newcomer never joins a
-// dying flight: it launches a fresh one.
+// leaves, it is cancelled (after an interrupt, not before it is a few seconds
+// old) and in the same critical section taken off the table, so a newcomer never
+// joins a dying flight: it launches a fresh one.
 type flight struct {
 	// Constant data
 	file   *File
@@ -225,12 +225,13 @@ func (fl *flight) cutLocked(off int64) {
 }
 
 // linger is how old a reader's flight gets before it is cancelled because its
-// readers left. A signal makes a reader leave and ask again, many times a second
-// for a profiled program: were the flight to end with each, none would arrive.
+// readers were interrupted. A signal makes a page fault leave and ask again, many
+// times a second in a profiled program: were the flight to end with each, none
+// would arrive.
 const linger = 3 * time.Second
 
-// stoodUpLocked is leaveLocked for when a reader left.
-func (fl *flight) stoodUpLocked() {
+// lingerLocked is leaveLocked for when an interrupted reader left.
+func (fl *flight) lingerLocked() {
 	left := linger - time.Since(fl.launch)
 	if left <= 0 || fl.class != demand {
 		fl.leaveLocked()
