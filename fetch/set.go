@@ -287,17 +287,10 @@ func (s *Set) load(ctx context.Context) error {
 			return ctx.Err()
 		}
 		names[i] = f.name
-		s.finish(f, f.Blob())
+		f.finishIfComplete(f.Blob()) // complete, perhaps, before it could be published
 	}
 	if err := s.store.SetNames(names); err != nil {
 		return fmt.Errorf("record the list: %w", err)
 	}
 	return nil
-}
-
-// finish has a blob published that was complete before it could be.
-func (s *Set) finish(f *File, blob *cache.Blob) {
-	if blob != nil && !blob.Published() {
-		f.finishIfComplete(blob)
-	}
 }
