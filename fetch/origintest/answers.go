@@ -15,6 +15,7 @@ func Swap(f File) *Fault {
 	swap := newFault(stageVersion, (*plan).found, func(p *plan) {
 		p.origin.Put(p.req.URL.Path, f)
 		p.file = f.withDefaults()
+		p.truth = p.file
 		p.honest()
 	}, "Swap(seed %d, size %d)", f.Content.Seed, f.withDefaults().Size)
 	swap.times = 1
@@ -61,6 +62,23 @@ func Page(status int) *Fault {
 			p.setBody(body, extent{0, p.asked.n})
 		}
 	}, "Page(%d)", status)
+}
+
+// PageOfFileSize is Page filled with spaces to the size that was asked, so that
+// the length does not tell either: of the range for 206, else of the file. With
+// Header("Content-Type", …) only the bytes tell.
+func PageOfFileSize(status int) *Fault {
+	f := Page(status)
+	page := f.edit
+	f.name = fmt.Sprintf("PageOfFileSize(%d)", status)
+	f.ready = func(p *plan) bool { return p.found() && p.file.Size >= int64(len(loginHTML)) }
+	f.edit = func(p *plan) {
+		page(p)
+		if p.status != 206 {
+			p.setBody(p.body, extent{0, p.file.Size})
+		}
+	}
+	return f
 }
 
 // Redirect sends the client to another path or URL.

@@ -18,7 +18,7 @@ type Counts struct {
 	BodyBytes int64 // body bytes written
 	Open      int   // requests being answered now
 	MaxOpen   int   // the peak of Open
-	Conns     int   // connections accepted by Serve and ServePipe
+	Conns     int   // connections accepted and not refused by Down
 
 	// Paths has the counts of each path asked for, found or not.
 	Paths map[string]PathCounts
@@ -80,6 +80,22 @@ func (o *Origin) Log() []Request {
 		log[i] = *r
 	}
 	return log
+}
+
+// Headers returns the header fields of each request for path in the log, in the
+// order of their arrival: what a path was told. The headers are shared; read
+// only.
+func (o *Origin) Headers(path string) []http.Header {
+	t := &o.tally
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var headers []http.Header
+	for _, r := range t.mu.log {
+		if r.Path == rooted(path) {
+			headers = append(headers, r.Header)
+		}
+	}
+	return headers
 }
 
 // ResetCounts sets the counts to zero and empties the log. Requests now open

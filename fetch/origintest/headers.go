@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // Faults that change what the header says of the body.
@@ -22,6 +24,21 @@ func RotateETag(tags ...string) *Fault {
 		}
 		p.set("ETag", headerETag(tag, 0))
 	}, "RotateETag(%s)", strings.Join(tags, ", "))
+}
+
+// RotateLastModified gives each answer the next of these dates, over and over.
+// Without any it gives each answer one of its own, a second after the one
+// before.
+func RotateLastModified(dates ...time.Time) *Fault {
+	var n atomic.Uint64
+	return newFault(stageHeader, (*plan).shows, func(p *plan) {
+		i := n.Add(1) - 1
+		date := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(i) * time.Second)
+		if len(dates) > 0 {
+			date = dates[i%uint64(len(dates))]
+		}
+		p.set("Last-Modified", date.UTC().Format(http.TimeFormat))
+	}, "RotateLastModified(%v)", dates)
 }
 
 // WeakETag makes a strong entity tag weak.

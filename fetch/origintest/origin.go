@@ -40,8 +40,12 @@
 //
 // An Origin is an http.Handler. Serve puts it behind a real socket. ServePipe
 // puts it behind an in-memory listener, which works inside a testing/synctest
-// bubble, where latency, throttling and back-off cost no time. It speaks
-// HTTP/1.1 only.
+// bubble, where latency, throttling and back-off cost no time. ServeTLS and
+// ServePipeTLS do the same over TLS, with a good certificate or a bad one, and
+// with HTTP/2 if wanted; the others speak HTTP/1.1 only.
+//
+// Down, Blackhole and Up are the host and its network rather than an answer:
+// they change what happens to connections, and nothing counts them.
 //
 // Everything that waits ends with the request's context. All exported methods
 // are safe for concurrent use, except that a Fault's selectors must be set
@@ -63,7 +67,8 @@ type Origin struct {
 		files  map[string]*File // replaced, never changed
 		faults []*Fault         // sorted by stage; replaced, never changed
 	}
-	tally tally
+	tally   tally
+	network network
 }
 
 // New returns an Origin with no files and no faults.

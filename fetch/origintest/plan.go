@@ -13,11 +13,12 @@ import (
 // plan is how one request will be answered. It starts as the honest answer,
 // faults edit it, and then it is played once.
 type plan struct {
-	// What was asked and what is there. Only Swap changes these.
+	// What was asked and what is there. Only Swap and WrongBytes change these.
 	origin *Origin
 	req    *http.Request
 	call   *call
 	file   *File  // nil: no such path
+	truth  *File  // file without WrongBytes
 	asked  extent // the bytes the Range header asks for, whole file without
 	ranged bool   // asked comes from a Range header that can be satisfied
 
@@ -32,6 +33,11 @@ type plan struct {
 	// How it travels.
 	stops []stop
 	rate  int64 // bytes a second, 0 for no limit
+
+	// The rate at the start of a body and after what time it is twice that,
+	// and so on; 0 for no such limit.
+	startRate int64
+	doubling  time.Duration
 }
 
 // extent is the half-open byte interval [off +n).
@@ -48,14 +54,16 @@ type stop struct {
 type ending int
 
 const (
-	goOn  ending = iota // do not end
-	cut                 // close the connection
-	reset               // close it with RST
-	stall               // send nothing more, until the request's context ends
+	goOn        ending = iota // do not end
+	cut                       // close the connection
+	reset                     // close it with RST
+	stall                     // send nothing more, until the request's context ends
+	goAway                    // close the connection after GOAWAY; HTTP/2
+	streamReset               // end with RST_STREAM; HTTP/2
 )
 
 func newPlan(o *Origin, r *http.Request, c *call, file *File) *plan {
-	p := &plan{origin: o, req: r, call: c, file: file}
+	p := &plan{origin: o, req: r, call: c, file: file, truth: file}
 	p.honest()
 	return p
 }

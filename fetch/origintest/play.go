@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,10 +13,12 @@ import (
 // player plays one plan.
 type player struct {
 	*plan
-	w    http.ResponseWriter
-	conn *http.ResponseController
-	buf  []byte
-	sent int64 // body bytes
+	w     http.ResponseWriter
+	conn  *http.ResponseController
+	h2    *tlsConn // nil for HTTP/1.1
+	buf   []byte
+	sent  int64     // body bytes
+	began time.Time // the body
 }
 
 const (
@@ -34,7 +35,7 @@ func (p *plan) play(w http.ResponseWriter, c *call) {
 		}
 		return int(a.end) - int(b.end) // what goes on comes before what ends
 	})
-	y := &player{plan: p, w: w, conn: http.NewResponseController(w)}
+	y := &player{plan: p, w: w, conn: http.NewResponseController(w), h2: h2Conn(p.req)}
 	stops := p.stops
 	for len(stops) > 0 && stops[0].at < 0 {
 		y.pass(stops[0])
@@ -44,7 +45,8 @@ func (p *plan) play(w http.ResponseWriter, c *call) {
 	if p.isHead() {
 		return
 	}
-	y.buf = make([]byte, min(p.n, y.step()))
+	y.buf = make([]byte, min(p.n, bufSize))
+	y.began = time.Now()
 	for _, s := range stops {
 		if s.at >= p.n {
 			break
@@ -56,12 +58,20 @@ func (p *plan) play(w http.ResponseWriter, c *call) {
 	y.sendUpTo(p.n)
 }
 
-// step returns the most bytes to write at once.
-func (y *player) step() int64 {
-	if y.rate == 0 {
-		return bufSize
+// pace returns the bytes a second of now, 0 for no limit, and the most bytes to
+// write at once.
+func (y *player) pace() (rate, step int64) {
+	rate = y.rate
+	if y.startRate > 0 {
+		doublings := min(40, time.Since(y.began)/y.doubling)
+		if grown := min(y.startRate, 1<<22) << doublings; rate == 0 || grown < rate {
+			rate = grown
+		}
 	}
-	return max(1, min(bufSize, y.rate/stepsASecond))
+	if rate == 0 {
+		return 0, bufSize
+	}
+	return rate, max(1, min(bufSize, rate/stepsASecond))
 }
 
 func (y *player) sendHeader() {
@@ -82,35 +92,39 @@ func (y *player) sendHeader() {
 // sendUpTo sends the body until the first end bytes of it are sent.
 func (y *player) sendUpTo(end int64) {
 	for y.sent < end {
-		n := min(int64(len(y.buf)), end-y.sent)
+		rate, step := y.pace()
+		n := min(int64(len(y.buf)), step, end-y.sent)
 		// The last byte goes alone: before it the request stops being open.
 		last := y.n - 1
 		if y.sent < last && y.sent+n > last {
 			n = last - y.sent
 		}
-		y.send(y.buf[:n])
+		y.send(y.buf[:n], rate)
 	}
 }
 
-// send sends the next len(buf) bytes of the body, using buf.
-func (y *player) send(buf []byte) {
+// send sends the next len(buf) bytes of the body, using buf, at this rate.
+func (y *player) send(buf []byte, rate int64) {
 	n, err := y.body.ReadAt(buf, y.off+y.sent)
 	if n < len(buf) {
 		panic(fmt.Sprintf("origintest: body ends before its size: %v", err))
 	}
-	if y.rate > 0 {
-		y.wait(time.Duration(float64(n)/float64(y.rate)*float64(time.Second)), nil)
+	if rate > 0 {
+		y.wait(time.Duration(float64(n)/float64(rate)*float64(time.Second)), nil)
 	}
 	y.sent += int64(n)
 	if y.sent == y.n {
 		y.call.close()
 	}
 	y.call.add(n)
+	if y.h2 != nil {
+		y.h2.hand(n)
+	}
 	if written, err := y.w.Write(buf); err != nil {
 		y.call.add(written - n)
 		panic(http.ErrAbortHandler)
 	}
-	if y.rate > 0 {
+	if rate > 0 {
 		y.conn.Flush()
 	}
 }
@@ -119,7 +133,12 @@ func (y *player) send(buf []byte) {
 func (y *player) pass(s stop) {
 	y.wait(s.pause, s.until)
 	switch s.end {
-	case cut:
+	case cut, goAway:
+		if y.h2 != nil {
+			y.h2.end(y.req.Context(), s.end)
+		}
+		panic(http.ErrAbortHandler)
+	case streamReset:
 		panic(http.ErrAbortHandler)
 	case reset:
 		y.call.close()
@@ -155,18 +174,15 @@ func (y *player) wait(d time.Duration, until <-chan struct{}) {
 
 // reset closes the connection, with RST where it is TCP.
 func (y *player) reset() {
+	if y.h2 != nil {
+		abort(y.h2)
+		return
+	}
 	conn, _, err := y.conn.Hijack()
 	if err != nil {
 		return // not a real connection: the caller's panic must do
 	}
-	tcp := conn
-	if t, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
-		tcp = t.NetConn()
-	}
-	if t, ok := tcp.(*net.TCPConn); ok {
-		t.SetLinger(0)
-		tcp.Close()
-	}
+	abort(conn)
 	conn.Close()
 }
 

@@ -13,14 +13,22 @@ import (
 // without a slash at the end.
 func (o *Origin) Serve(t testing.TB) string {
 	t.Helper()
-	s := httptest.NewUnstartedServer(o)
-	s.Config.ConnState = o.countConn
+	s := o.server(t)
 	s.Start()
+	return s.URL
+}
+
+// server returns a server that is not yet started and ends with the test.
+func (o *Origin) server(t testing.TB) *httptest.Server {
+	s := httptest.NewUnstartedServer(o)
+	o.configure(s.Config, false)
+	s.Listener = gate{s.Listener, &o.network}
 	t.Cleanup(func() {
+		o.network.end()
 		s.CloseClientConnections()
 		s.Close()
 	})
-	return s.URL
+	return s
 }
 
 // ServePipe serves o on a new Pipe until the test ends. Any http URL reaches
@@ -30,17 +38,33 @@ func (o *Origin) Serve(t testing.TB) string {
 func (o *Origin) ServePipe(t testing.TB) *Pipe {
 	t.Helper()
 	p := NewPipe()
-	s := &http.Server{Handler: o, ConnState: o.countConn}
+	o.servePipe(t, gate{p, &o.network}, false)
+	return p
+}
+
+func (o *Origin) servePipe(t testing.TB, l net.Listener, http2 bool) {
+	s := &http.Server{Handler: o}
+	o.configure(s, http2)
 	done := make(chan struct{})
 	go func() { // ended by the Close in Cleanup, which waits for it
 		defer close(done)
-		s.Serve(p)
+		s.Serve(l)
 	}()
 	t.Cleanup(func() {
+		o.network.end()
 		s.Close()
 		<-done
 	})
-	return p
+}
+
+// configure makes s count its connections. HTTP/2 is unencrypted to s, because
+// a tlsListener has done that.
+func (o *Origin) configure(s *http.Server, http2 bool) {
+	s.ConnState = o.countConn
+	s.ConnContext = withConn
+	s.Protocols = new(http.Protocols)
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(http2)
 }
 
 func (o *Origin) countConn(_ net.Conn, state http.ConnState) {

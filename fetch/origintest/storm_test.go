@@ -48,30 +48,47 @@ func TestStorm(t *testing.T) {
 	for seed := range uint64(5) {
 		synctest.Test(t, func(t *testing.T) {
 			x := newPipeFixture(t)
-			faults := stormFaults(seed)
-			x.Inject(faults...)
-			var clients sync.WaitGroup
-			for i := range int64(4) {
-				clients.Go(func() { // awaited below
-					got, err := x.resume(1000 + 777*i)
-					if err == nil {
-						err = content.Check(got, 0)
-					}
-					if err != nil {
-						t.Errorf("seed %d, client %d: %v", seed, i, err)
-					}
-				})
-			}
-			clients.Wait()
-			for _, f := range faults {
-				if f.Hits() == 0 {
-					t.Errorf("seed %d: %v was never met", seed, f)
-				}
-			}
-			synctest.Wait()
-			checkTotals(t, x.Counts(), x.Log())
+			x.weather(seed, stormFaults(seed))
+			checkStatuses(t, x.Log())
 		})
 	}
+}
+
+// Over HTTP/2 a cut or a GOAWAY ends the requests of others, too.
+func TestStormOverHTTP2(t *testing.T) {
+	for seed := range uint64(2) {
+		synctest.Test(t, func(t *testing.T) {
+			x := newTLSPipeFixture(t, TLS{HTTP2: true})
+			x.weather(seed, append(stormFaults(seed),
+				GoAwayAfter(55).Chance(0.04, seed), StreamResetAfter(65).Chance(0.04, seed)))
+		})
+	}
+}
+
+// weather has four clients get the file in spite of all these faults.
+func (x *fixture) weather(seed uint64, faults []*Fault) {
+	x.t.Helper()
+	x.Inject(faults...)
+	var clients sync.WaitGroup
+	for i := range int64(4) {
+		clients.Go(func() { // awaited below
+			got, err := x.resume(1000 + 777*i)
+			if err == nil {
+				err = content.Check(got, 0)
+			}
+			if err != nil {
+				x.t.Errorf("seed %d, client %d: %v", seed, i, err)
+			}
+		})
+	}
+	clients.Wait()
+	for _, f := range faults {
+		if f.Hits() == 0 {
+			x.t.Errorf("seed %d: %v was never met", seed, f)
+		}
+	}
+	synctest.Wait()
+	checkTotals(x.t, x.Counts(), x.Log())
 }
 
 func stormFaults(seed uint64) []*Fault {
@@ -90,7 +107,7 @@ func stormFaults(seed uint64) []*Fault {
 }
 
 // checkTotals checks that the counts are the sums of the log.
-func checkTotals(t *testing.T, c Counts, log []Request) {
+func checkTotals(t testing.TB, c Counts, log []Request) {
 	t.Helper()
 	if c.Requests > maxLog {
 		t.Fatalf("%d requests, more than the log holds", c.Requests)
@@ -98,12 +115,19 @@ func checkTotals(t *testing.T, c Counts, log []Request) {
 	var bytes int64
 	for _, r := range log {
 		bytes += r.BodyBytes
+	}
+	if c.Open != 0 || c.Requests != len(log) || c.BodyBytes != bytes || c.Paths["/a.tar"].BodyBytes != bytes {
+		t.Errorf("%d requests and %d bytes in the log, counted %+v", len(log), bytes, c)
+	}
+}
+
+// checkStatuses checks that all were answered that were not cut before.
+func checkStatuses(t testing.TB, log []Request) {
+	t.Helper()
+	for _, r := range log {
 		cut := strings.Contains(strings.Join(r.Faults, " "), "After(-1)")
 		if (r.Status == 0) != cut {
 			t.Errorf("status: %v", r)
 		}
-	}
-	if c.Open != 0 || c.Requests != len(log) || c.BodyBytes != bytes || c.Paths["/a.tar"].BodyBytes != bytes {
-		t.Errorf("%d requests and %d bytes in the log, counted %+v", len(log), bytes, c)
 	}
 }

@@ -8,7 +8,8 @@ import (
 // Faults that change how the answer travels, whatever it is. Those that take a
 // number of body bytes apply only to a longer body; -1 is before the headers.
 
-// CutAfter closes the connection after n bytes of the body.
+// CutAfter closes the connection after n bytes of the body, with HTTP/2 for all
+// of its streams.
 //
 // After CutAfter(-1) or ResetAfter(-1) on a connection used before, Go's
 // http.Transport asks once more by itself: such a client meets the fault twice.
@@ -61,6 +62,17 @@ func Throttle(bytesPerSecond int64) *Fault {
 	return newFault(stageWire, hasBody, func(p *plan) {
 		p.rate = bytesPerSecond
 	}, "Throttle(%d)", bytesPerSecond)
+}
+
+// SlowStart sends each body at this many bytes a second and doubles that again
+// and again, each time after doubling. With Throttle, that is the most.
+func SlowStart(bytesPerSecond int64, doubling time.Duration) *Fault {
+	if bytesPerSecond <= 0 || doubling <= 0 {
+		panic(fmt.Sprintf("origintest: SlowStart(%d, %v)", bytesPerSecond, doubling))
+	}
+	return newFault(stageWire, hasBody, func(p *plan) {
+		p.startRate, p.doubling = bytesPerSecond, doubling
+	}, "SlowStart(%d, %v)", bytesPerSecond, doubling)
 }
 
 // Chunked sends the answer as it is, but without Content-Length.
