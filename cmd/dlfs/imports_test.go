@@ -19,6 +19,7 @@ var (
 		"dlfs/fetch":            {"dlfs/cache", "dlfs/fetch/origin"},
 		"dlfs/fs":               {"dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache"}, // no list, no HTTP
 		"dlfs/cmd/dlfs":         {"dlfs/fs", "dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/listfile"},
+		"dlfs/cmd/dlfs-peers":   {"dlfs/fetch/origintest"}, // to it dlfs is a program like others
 	}
 	onlyIn = map[string]struct {
 		packages []string

@@ -13,22 +13,31 @@ import (
 // without a slash at the end.
 func (o *Origin) Serve(t testing.TB) string {
 	t.Helper()
-	s := o.server(t)
-	s.Start()
-	return s.URL
+	url, stop := o.Start()
+	t.Cleanup(stop)
+	return url
 }
 
-// server returns a server that is not yet started and ends with the test.
-func (o *Origin) server(t testing.TB) *httptest.Server {
+// Start is Serve for a program: until stop is called, which waits for the
+// answers under way. It panics if there is no port to be had.
+func (o *Origin) Start() (url string, stop func()) {
+	s := o.server()
+	s.Start()
+	return s.URL, func() { o.stop(s) }
+}
+
+// server returns a server that is not yet started.
+func (o *Origin) server() *httptest.Server {
 	s := httptest.NewUnstartedServer(o)
 	o.configure(s.Config, false)
 	s.Listener = gate{s.Listener, &o.network}
-	t.Cleanup(func() {
-		o.network.end()
-		s.CloseClientConnections()
-		s.Close()
-	})
 	return s
+}
+
+func (o *Origin) stop(s *httptest.Server) {
+	o.network.end()
+	s.CloseClientConnections()
+	s.Close()
 }
 
 // ServePipe serves o on a new Pipe until the test ends. Any http URL reaches

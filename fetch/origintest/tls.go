@@ -37,10 +37,11 @@ const (
 func (o *Origin) ServeTLS(t testing.TB, opts TLS) (string, *tls.Config) {
 	t.Helper()
 	server, client := opts.configs(t)
-	s := o.server(t)
+	s := o.server()
 	s.Listener = tlsListener{s.Listener, server, false}
 	s.Config.Protocols.SetUnencryptedHTTP2(opts.HTTP2)
 	s.Start()
+	t.Cleanup(func() { o.stop(s) })
 	return "https://" + s.Listener.Addr().String(), client
 }
 
