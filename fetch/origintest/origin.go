@@ -25,13 +25,13 @@
 // in this order, whatever the order of injection, and in the order of
 // injection among themselves:
 //
-//   - those that choose the version: Swap;
+//   - those that choose the version: Swap, WrongBytes;
 //   - those that replace the answer: Status, Page, Redirect, the limits. Only
 //     the first of these applies, so that Status(503).Times(2) and then
 //     Status(429).Times(1) answer 503, 503, 429;
 //   - those that choose which bytes are sent: NoRanges, ShortRange, …;
-//   - those that change what the header says: RotateETag, Gzip, …;
-//   - those that change how it travels: Throttle, CutAfter, StallAfter, ….
+//   - those that change what the header says: RotateETag, Digests, Gzip, …;
+//   - those that change how it travels: Throttle, CutAfter, GoAwayAfter, ….
 //
 // A fault with nothing to change does not apply and is not counted: ShortRange
 // meets only ranged answers that are longer, CutAfter only longer bodies.
