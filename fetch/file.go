@@ -38,6 +38,7 @@ type File struct {
 	name  string
 	url   string
 
+	asked    atomic.Pointer[origin.Resource] // what is known of url, once it was asked
 	budget   atomic.Pointer[host]
 	lastRead atomic.Int64 // where the last read ended: prefetch goes on there
 
@@ -71,6 +72,17 @@ func (f *File) Name() string { return f.name }
 
 // URL is the entry's URL with what is secret in it left out.
 func (f *File) URL() string { return origin.Redact(f.url) }
+
+// resource is what is known of the file's URL.
+func (f *File) resource() *origin.Resource {
+	if f.asked.Load() == nil {
+		f.asked.CompareAndSwap(nil, f.set.client.Resource(f.url, origin.ResourceOptions{Name: f.name, Pinned: true}))
+	}
+	return f.asked.Load()
+}
+
+// errNoLength is of a file that cannot be kept in blocks.
+var errNoLength = &origin.Error{Kind: origin.Permanent, Err: errors.New("origin does not say how long the file is")}
 
 // host is the budget the file's requests are drawn from.
 func (f *File) host() *host {
@@ -201,9 +213,12 @@ func (f *File) askVersion(urgent bool) (*cache.Blob, error) {
 	f.mu.Lock()
 	useHead := !f.mu.headLies
 	f.mu.Unlock()
-	v, head, err := f.set.client.Probe(f.set.ctx, f.url, useHead)
+	v, head, err := f.resource().Probe(f.set.ctx, useHead)
 	if err != nil {
 		return nil, err
+	}
+	if v.Size == origin.UnknownSize {
+		return nil, errNoLength
 	}
 	blob, err := f.set.store.Create(f.name, cache.Version(v))
 	if err == nil && head != nil {

@@ -147,12 +147,12 @@ func (fl *flight) open(host *host) (err error) {
 	asked := time.Now()
 	v := origin.Version(fl.blob.Version())
 	if fl.whole {
-		fl.body, err = fl.file.set.client.GetWhole(fl.ctx, fl.file.url, &v)
+		fl.body, err = fl.file.resource().GetWhole(fl.ctx, &v)
 	} else {
 		fl.file.mu.Lock()
 		off, end := fl.pos, fl.end
 		fl.file.mu.Unlock()
-		fl.body, err = fl.file.set.client.Get(fl.ctx, fl.file.url, &v, off, end-off)
+		fl.body, err = fl.file.resource().Get(fl.ctx, &v, off, end-off)
 	}
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dlfs/cache"
+	"dlfs/fetch/origin"
 )
 
 const (
@@ -115,7 +116,11 @@ func (f *File) firstContact() {
 	}
 	asked := time.Now()
 	ctx, cancel := context.WithCancel(f.set.ctx)
-	body, err := f.set.client.Get(ctx, f.url, nil, 0, maxExtent)
+	body, err := f.resource().Get(ctx, nil, 0, maxExtent)
+	if err == nil && body.Version().Size == origin.UnknownSize {
+		body.Close()
+		err = errNoLength
+	}
 	if err != nil {
 		cancel()
 		host.put(bulk)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/fetch/origin"
 	"dlfs/fetch/origintest"
 )
 
@@ -157,7 +158,7 @@ func (m *model) readOne() {
 // excuse finds out whether there was a reason for an error. Wrong bytes and
 // wrong lengths have none.
 func (m *model) excuse(ctx context.Context, err error) {
-	var network interface{ Unwrap() []error } // an *origin.Error
+	var network *origin.Error
 	if ctx.Err() == nil && !errors.As(err, &network) && !errors.Is(err, ErrStale) {
 		m.t.Errorf("no reason for %v", err)
 	}

@@ -42,7 +42,8 @@ func TestErrnoTable(t *testing.T) {
 		{kind(origin.Permanent), syscall.EIO},
 		{kind(origin.Changed), syscall.EIO},
 		{kind(origin.NoRanges), syscall.EIO},
-		{kind(origin.NoLength), syscall.EIO},
+		{kind(origin.Unproven), syscall.EIO},
+		{kind(origin.Restart), syscall.EIO},
 	} {
 		for range 2 {
 			if got := errno(tt.err); got != tt.want {

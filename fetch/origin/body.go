@@ -5,80 +5,90 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"time"
+
+	"dlfs/fetch/digest"
 )
 
 // Body is the bytes [off +n) of one version of a file, streamed. It resumes by
 // itself, at the next byte, when a connection breaks, stalls or gives less than
 // was asked. It is for one goroutine at a time.
 type Body struct {
-	c     *Client
+	r     *Resource
 	ctx   context.Context
-	url   string
 	what  string // for logs: the redacted URL and the extent
 	whole bool   // ask for everything, and skip what was read before
 
-	version Version
-	pinned  bool  // version is known
-	off     int64 // of the next byte Read returns
-	end     int64
+	version Version // Size is UnknownSize until the first answer, or for ever
+	pin     *pin    // nil until the version is known
+	off     int64   // of the next byte Read returns
+	end     int64   // maxOffset if not known
 
-	cur    *watched // the response being read, nil between two
-	curEnd int64    // where it ends
-	ranged bool     // an answer has been about a range
-}
-
-// Get asks for [off +n) of the file at url. want is the pinned version; if nil,
-// this is the first contact, and the answer's version is in Version. It returns
-// when the first response has been examined. n is cut at the size of the file.
-// The error is an *Error, or ctx's.
-//
-// An origin that answers with the whole file is good enough if that was asked;
-// else the error's Kind is NoRanges. On first contact such an answer is kept
-// whole, as of GetWhole, since asking again for the rest would be of no use.
-func (c *Client) Get(ctx context.Context, url string, want *Version, off, n int64) (*Body, error) {
-	b := &Body{c: c, ctx: ctx, url: url, off: off, end: off + n,
-		what: fmt.Sprintf("%s [%d +%d)", Redact(url), off, n)}
-	return b.begin(want)
-}
-
-// GetWhole asks for the whole file, of an origin that knows no ranges. When it
-// has to resume it reads from the start again and skips what it had.
-func (c *Client) GetWhole(ctx context.Context, url string, want *Version) (*Body, error) {
-	b := &Body{c: c, ctx: ctx, url: url, end: 1 << 62, whole: true, what: Redact(url)}
-	return b.begin(want)
+	cur     *watched // the response being read, nil between two
+	curEnd  int64    // where it ends
+	endless bool     // it does not say where it ends
+	gen     int      // of the target it came from
+	short   int      // answers in a row that were much shorter than asked
+	ranged  bool     // an answer has been about a range
 }
 
 func (b *Body) begin(want *Version) (*Body, error) {
-	if want != nil {
-		b.version, b.pinned, b.end = *want, true, min(b.end, want.Size)
+	if b.r.err != nil {
+		return nil, b.r.err
 	}
-	_, err := retry(b.ctx, b.c, b.what, func() (struct{}, error) { return struct{}{}, b.connect() })
-	if err != nil {
+	b.version.Size = UnknownSize
+	if want != nil {
+		b.version, b.pin, b.end = *want, b.r.pinFor(*want), min(b.end, want.Size)
+	}
+	if err := b.r.c.retry(b.ctx, b.what, b.connect); err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
-// Version is the pinned version, or on first contact the one that answered,
-// with the validators it lacked and later answers had.
+// Version is the pinned version, or on first contact the one that answered.
 func (b *Body) Version() Version { return b.version }
 
 // Ranged reports whether the origin has shown that it knows ranges.
 func (b *Body) Ranged() bool { return b.ranged }
 
-// End is the offset of the first byte that is not part of the body.
-func (b *Body) End() int64 { return b.end }
+// End is the offset of the first byte that is not part of the body, or
+// UnknownSize while only the end of the stream will tell.
+func (b *Body) End() int64 {
+	if b.end == maxOffset {
+		return UnknownSize
+	}
+	return b.end
+}
+
+// Digest is the strongest digest of the whole file that a response of this
+// Resource for this version told, redirects included; zero if none did.
+func (b *Body) Digest() digest.Digest {
+	if b.pin == nil {
+		return digest.Digest{}
+	}
+	b.pin.mu.Lock()
+	defer b.pin.mu.Unlock()
+	return b.pin.mu.digest
+}
 
 // Read reads the next bytes. It blocks until some arrive, the retries are used
-// up, or the context ends. The error is an *Error, the context's, or io.EOF
-// after the last byte.
-func (b *Body) Read(p []byte) (int, error) {
+// up, or the context ends. The error is an *Error, the context's cause, or
+// io.EOF after the last byte.
+func (b *Body) Read(p []byte) (n int, err error) {
 	if b.off >= b.end {
 		return 0, io.EOF
 	}
-	return retry(b.ctx, b.c, b.what, func() (int, error) { return b.readOnce(p) })
+	if len(p) == 0 {
+		return 0, nil
+	}
+	err = b.r.c.retry(b.ctx, b.what, func() error {
+		n, err = b.readOnce(p)
+		return err
+	})
+	if err == nil && n == 0 { // a body of unknown length turned out to be at its end
+		return 0, io.EOF
+	}
+	return n, err
 }
 
 // Close ends the request. If the response was read to its end, its connection
@@ -90,15 +100,24 @@ func (b *Body) Close() {
 	}
 }
 
+// readOnce reads some bytes, connecting first if need be. None without an error
+// are the clean end of a file of unknown length.
 func (b *Body) readOnce(p []byte) (int, error) {
 	if b.cur == nil {
-		if err := b.connect(); err != nil {
+		if err := b.connect(); err != nil || b.cur == nil {
 			return 0, err
 		}
 	}
 	n, err := b.cur.Read(p[:min(int64(len(p)), b.curEnd-b.off)])
-	b.off += int64(n)
-	b.c.received.Add(int64(n))
+	if b.endless {
+		if n, err = b.atEnd(n, err); err == io.EOF {
+			return n, nil
+		}
+	}
+	if n > 0 {
+		b.off += int64(n)
+		b.r.progress(b.gen)
+	}
 	if b.off == b.curEnd {
 		b.finish()
 		return n, nil
@@ -110,14 +129,8 @@ func (b *Body) readOnce(p []byte) (int, error) {
 	if n > 0 {
 		return n, nil // the next Read resumes
 	}
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	return 0, b.fail(&Error{Err: fmt.Errorf("body broke off at byte %d: %w", b.off, err)})
+	return 0, b.broke(err)
 }
-
-// endWait is how long the bytes of a body may be kept back by its end.
-const endWait = 100 * time.Millisecond
 
 // finish ends a response whose last wanted byte was read, taking its end-of-body
 // along where it follows at once, so that the connection can be kept.
@@ -130,70 +143,14 @@ func (b *Body) finish() {
 	b.Close()
 }
 
-// connect makes one request for what is left.
-func (b *Body) connect() error {
-	off, header := b.off, rangeHeader(b.off, b.end)
-	if b.whole {
-		off, header = 0, ""
+// broke is the error of a body that ended before its end.
+func (b *Body) broke(err error) error {
+	e := &Error{}
+	if errors.As(err, &e) {
+		return b.r.describe(b.ctx, "", e)
 	}
-	if b.off >= b.end && b.pinned {
-		return nil // there are no such bytes
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
 	}
-	resp, w, err := b.c.send(b.ctx, http.MethodGet, b.url, header)
-	if err != nil {
-		return b.fail(err)
-	}
-	var pinned *Version
-	if b.pinned {
-		pinned = &b.version
-	}
-	a, err := examine(resp, off, b.end, pinned)
-	if partOnly := b.off > 0 || b.pinned && b.end < a.version.Size; err == nil && a.whole && !b.whole && partOnly {
-		err = &Error{Kind: NoRanges, Status: resp.StatusCode, Err: errors.New("origin ignores ranges")}
-	}
-	if err != nil {
-		w.end()
-		return b.fail(err)
-	}
-	if !b.pinned && a.whole {
-		b.whole, b.end = true, a.version.Size
-	}
-	b.version, b.pinned, b.end = b.version.merge(a.version), true, min(b.end, a.version.Size)
-	b.ranged = b.ranged || !a.whole
-	b.cur, b.curEnd = w, min(a.end, b.end)
-	if b.off >= b.end {
-		b.Close()
-		return nil
-	}
-	if skip := b.off - a.off; skip > 0 {
-		n, err := io.CopyN(io.Discard, w, skip)
-		b.c.received.Add(n)
-		if err != nil {
-			b.Close()
-			return b.fail(&Error{Err: fmt.Errorf("body broke off at byte %d: %w", n, err)})
-		}
-	}
-	return nil
-}
-
-// fail completes an error with the URL, and has the host left alone if it said
-// for how long.
-func (b *Body) fail(err error) error { return b.c.describe(b.ctx, b.url, err) }
-
-func (c *Client) describe(ctx context.Context, url string, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	var e *Error
-	if !errors.As(err, &e) {
-		e = &Error{Err: err}
-		if !transient(err) {
-			e.Kind = Permanent
-		}
-	}
-	e.URL = Redact(url)
-	if e.After > 0 {
-		c.pauseHost(Host(url), e.After)
-	}
-	return e
+	return b.r.describe(b.ctx, "", &Error{Err: fmt.Errorf("body broke off at byte %d: %w", b.off, err)})
 }

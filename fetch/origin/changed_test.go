@@ -64,7 +64,7 @@ func TestChanged(t *testing.T) {
 						wantKind(t, err, tt.want)
 					}
 					if tt.want == Changed {
-						x.wantRequests(1)
+						x.wantRequests(3) // it is confirmed
 					}
 					wantHit(t, swap)
 				})
@@ -80,14 +80,14 @@ func TestPinDoesNotDrift(t *testing.T) {
 		x.Put("/a.tar", file)
 		want := x.pin()
 		short := origintest.ShortRange(1000)
-		tags := origintest.RotateETag("a", "-", `W/"b"`, "b")
+		tags := origintest.RotateETag("a", "-", `W/"b"`, "b", "b", "b", "b")
 		x.Inject(short, tags)
 		_, p, err := x.get(want, 0, 50_000)
 		wantKind(t, err, Changed)
 		if len(p) != 3000 {
 			t.Errorf("%d bytes before the change", len(p))
 		}
-		x.wantRequests(4)
+		x.wantRequests(6) // it is confirmed
 		wantHit(t, short, tags)
 	})
 }
@@ -97,7 +97,7 @@ func TestPinLearns(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.Put("/a.tar", origintest.File{Content: content, ETag: "-", ModTime: time.Unix(1e9, 0)})
 		short := origintest.ShortRange(1000)
-		tags := origintest.RotateETag("-", "a", "a", "b")
+		tags := origintest.RotateETag("-", "a", "a", "b", "b", "b")
 		x.Inject(short, tags)
 		_, p, err := x.get(nil, 0, 50_000)
 		wantKind(t, err, Changed)

@@ -1,31 +1,42 @@
 // Package origin is the HTTP client: it asks origins for the versions and the
 // bytes of files, and for nothing else. It knows nothing of blocks or disks.
 //
-// Its promise is that a byte it hands out is provably the byte at the asked
+// A Resource (RFC 9110 section 3.1) is one URL of a file, with what has been
+// learnt about it: where it redirects to, how this URL tells the version that
+// is pinned, how long a range it gives. A file may have several.
+//
+// The first promise is that a byte handed out is provably the byte at the asked
 // offset of the pinned version. Position is taken from Content-Range, never
 // from the status; validators and total size are compared on every response;
-// an encoded, shifted or unlabelled body is refused.
+// an encoded, shifted or unlabelled body is refused, and so is a web page in
+// the place of a file. That a file has changed is confirmed before it is
+// believed.
 //
-// Its second promise is that no call hangs: a watchdog ends a request that
+// The second promise is that no call hangs: a watchdog ends a request that
 // makes no progress, and every wait ends with the context. What can pass by
 // itself (a reset, a stall, a short body, 429, 5xx) is retried here with
 // back-off, from the next missing byte on; progress starts the count anew. What
 // cannot is returned as an *Error whose Kind says what it means.
+//
+// The third is that a URL's secrets stay with it: its headers go to its own
+// origin alone, and neither errors nor logs hold its query or credentials.
+//
+// How a Body comes to its bytes: connect asks for what is left (connect.go), by
+// way of the redirect target the Resource knows (target.go) or of the
+// redirects (redirect.go), one request at a time (request.go). The response is
+// examined (response.go), and its version compared with the pin (version.go).
 package origin
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 )
 
 // Options for New. The zero value is useful.
@@ -61,7 +72,7 @@ type Options struct {
 const (
 	maxRetryWait   = 15 * time.Second
 	maxRetryAfter  = 10 * time.Minute
-	maxRedirects   = 10
+	maxPauseJitter = 5 * time.Second
 	maxHeaderBytes = 64 << 10
 )
 
@@ -73,7 +84,7 @@ type Client struct {
 	received atomic.Int64
 
 	mu    sync.Mutex
-	pause map[string]time.Time // by host: nothing is asked before; guarded by mu
+	pause map[string]time.Time // by host and port: nothing is asked before; guarded by mu
 }
 
 // New returns a client. Close releases its idle connections.
@@ -110,7 +121,8 @@ func New(opts Options) *Client {
 				MaxResponseHeaderBytes: maxHeaderBytes,
 				DisableCompression:     true,
 			},
-			CheckRedirect: checkRedirect,
+			// See walk, which follows them.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		pause: map[string]time.Time{},
 	}
@@ -129,103 +141,23 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Received is the number of body bytes received so far.
 func (c *Client) Received() int64 { return c.received.Load() }
 
-// checkRedirect follows at most maxRedirects, only over HTTP, never from https
-// to http, and tells no host where the request came from: list URLs are secret.
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	refuse := func(format string, args ...any) error {
-		return &Error{Kind: Permanent, Err: fmt.Errorf(format, args...)}
-	}
-	last := via[len(via)-1].URL
-	switch scheme := req.URL.Scheme; {
-	case len(via) > maxRedirects:
-		return refuse("more than %d redirects", maxRedirects)
-	case scheme != "http" && scheme != "https":
-		return refuse("redirect to scheme %q refused", scheme)
-	case scheme == "http" && last.Scheme == "https":
-		return refuse("redirect from https to http refused")
-	}
-	req.Header.Del("Referer")
-	return nil
-}
-
-// send makes one attempt. rangeHeader is "" to ask for the whole. The response
-// has a body that the watchdog watches; ending it is the caller's.
-func (c *Client) send(ctx context.Context, method, rawURL, rangeHeader string) (*http.Response, *watched, error) {
-	if err := c.waitPause(ctx, rawURL); err != nil {
-		return nil, nil, err
-	}
-	ctx, w := watch(ctx, c.opts.Timeout)
-	resp, err := c.sendWatched(ctx, method, rawURL, rangeHeader)
-	w.rest()
-	if err != nil {
-		if cause := context.Cause(ctx); cause != nil { // asked before end is one
-			err = cause
-		}
-		w.end()
-		return nil, nil, withoutURL(err)
-	}
-	w.body = resp.Body
-	return resp, w, nil
-}
-
-func (c *Client) sendWatched(ctx context.Context, method, rawURL, rangeHeader string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, rawURL, nil)
-	if err != nil {
-		return nil, &Error{Kind: Permanent, Err: errors.New("URL does not parse")} // err may quote a password
-	}
-	req.Header.Set("User-Agent", c.opts.UserAgent)
-	req.Header.Set("Accept-Encoding", "identity")
-	if rangeHeader != "" {
-		req.Header.Set("Range", rangeHeader)
-	}
-	return c.http.Do(req)
-}
-
-// retry runs f until it succeeds, fails for good, fails Options.Tries times, or
-// ctx ends; then the error is ctx's.
-func retry[T any](ctx context.Context, c *Client, what string, f func() (T, error)) (T, error) {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval = c.opts.RetryWait
-	wait.Multiplier = 2
-	wait.MaxInterval = max(maxRetryWait, c.opts.RetryWait)
-	v, err := backoff.Retry(ctx, func() (T, error) {
-		v, err := f()
-		if err != nil && (ctx.Err() != nil || !transient(err)) {
-			err = backoff.Permanent(err)
-		}
-		return v, err
-	}, backoff.WithBackOff(wait), backoff.WithMaxTries(uint(c.opts.Tries)), backoff.WithMaxElapsedTime(0),
-		backoff.WithNotify(func(err error, d time.Duration) {
-			c.log.Info("request failed; trying again", "what", what, "in", d.Round(time.Millisecond), "err", err)
-		}))
-	var p *backoff.PermanentError
-	if errors.As(err, &p) { // left in place when it was the last try
-		err = p.Unwrap()
-	}
-	return v, err
-}
-
-// waitPause waits until the host of rawURL may be asked again.
-func (c *Client) waitPause(ctx context.Context, rawURL string) error {
-	host := Host(rawURL)
+// waitPause waits until the host may be asked again. Those that waited do not
+// all come at once.
+func (c *Client) waitPause(ctx context.Context, host string) error {
 	for {
 		c.mu.Lock()
 		d := time.Until(c.pause[host])
 		c.mu.Unlock()
 		if d <= 0 {
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
-		t := time.NewTimer(d)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
+		if err := sleep(ctx, d+rand.N(min(d/8, maxPauseJitter)+1)); err != nil {
+			return err
 		}
 	}
 }
 
-// pauseHost has nothing asked of the host for d: it sent Retry-After.
+// pauseHost has nothing asked of the host (and port) for d: it sent Retry-After.
 func (c *Client) pauseHost(host string, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -3,6 +3,7 @@ package origin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -33,7 +34,12 @@ func TestCancel(t *testing.T) {
 		{"connect", nil, hang},
 		{"headers", origintest.StallAfter(-1), nil},
 		{"redirect", origintest.FirstByteAfter(300 * time.Millisecond).When(func(*http.Request) bool { return true }),
-			func(_ *testing.T, x *fixture) { x.Inject(origintest.RedirectLoop()) }},
+			func(_ *testing.T, x *fixture) {
+				for i := range 9 {
+					x.Inject(origintest.Redirect(302, fmt.Sprintf("/hop%d", i+1)).On(fmt.Sprintf("/hop%d", i)))
+				}
+				x.url = x.base + "/hop0"
+			}},
 		{"body at once", origintest.StallAfter(0), nil},
 		{"body", origintest.StallAfter(1000), nil},
 		{"back-off", origintest.Status(500), func(_ *testing.T, x *fixture) { x.c.opts.RetryWait = time.Minute }},
@@ -42,17 +48,17 @@ func TestCancel(t *testing.T) {
 	}
 	calls := map[string]func(ctx context.Context, x *fixture) error{
 		"Get": func(ctx context.Context, x *fixture) error {
-			b, err := x.c.Get(ctx, x.url, nil, 0, 5000)
+			b, err := x.resource().Get(ctx, nil, 0, 5000)
 			_, _, err = x.read(b, 0, err)
 			return err
 		},
 		"GetWhole": func(ctx context.Context, x *fixture) error {
-			b, err := x.c.GetWhole(ctx, x.url, nil)
+			b, err := x.resource().GetWhole(ctx, nil)
 			_, _, err = x.read(b, 0, err)
 			return err
 		},
 		"Probe": func(ctx context.Context, x *fixture) error {
-			_, _, err := x.c.Probe(ctx, x.url, false)
+			_, _, err := x.resource().Probe(ctx, false)
 			return err
 		},
 	}
@@ -104,7 +110,7 @@ func TestCancelHead(t *testing.T) {
 		errShut := errors.New("shut down")
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errShut)
 		defer cancel()
-		if _, _, err := x.c.Probe(ctx, x.url, true); !errors.Is(err, errShut) {
+		if _, _, err := x.resource().Probe(ctx, true); !errors.Is(err, errShut) {
 			t.Errorf("got %v", err)
 		}
 		x.wantMethods("HEAD ")
@@ -116,10 +122,10 @@ func TestCancelledBefore(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := x.c.Get(ctx, x.url, nil, 0, 1); !errors.Is(err, context.Canceled) {
+		if _, err := x.resource().Get(ctx, nil, 0, 1); !errors.Is(err, context.Canceled) {
 			t.Errorf("Get: %v", err)
 		}
-		if _, _, err := x.c.Probe(ctx, x.url, true); !errors.Is(err, context.Canceled) {
+		if _, _, err := x.resource().Probe(ctx, true); !errors.Is(err, context.Canceled) {
 			t.Errorf("Probe: %v", err)
 		}
 		x.wantRequests(0)
@@ -132,7 +138,7 @@ func TestCancelIsNoFailure(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		stall := origintest.StallAfter(1000)
 		x.Inject(stall)
-		b, err := x.c.Get(afterASecond(t), x.url, nil, 0, 5000)
+		b, err := x.resource().Get(afterASecond(t), nil, 0, 5000)
 		_, p, err := x.read(b, 0, err)
 		if !errors.Is(err, context.Canceled) || len(p) != 1000 {
 			t.Errorf("%d bytes, %v", len(p), err)
@@ -156,7 +162,7 @@ func TestCancelIsNoFailure(t *testing.T) {
 // The watchdog counts the time the origin takes, not the reader's.
 func TestSlowReader(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
-		b, err := x.c.Get(t.Context(), x.url, nil, 0, size)
+		b, err := x.resource().Get(t.Context(), nil, 0, size)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,6 @@
 package origin
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,32 +8,39 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 )
 
 // Kind is what an error means for whoever asked.
 type Kind int
 
 const (
-	Transient Kind = iota // may pass: retried Options.Tries times before it is returned
+	Transient Kind = iota // may pass: retried before it is returned
 	Permanent             // the origin will not give these bytes, or not provably
 	NotFound              // 404: there is no such file
-	NeedsURL              // 401, 403, 410: the URL is not, or no longer, good
-	Changed               // the origin has another version than the pinned one
+	NeedsURL              // 401, 403, 410, or a login page: the URL is not, or no longer, good
+	Changed               // the origin has another version than the pinned one: Error.Now
 	NoRanges              // the origin sends only whole files: use GetWhole
-	NoLength              // the origin does not say how long the file is
+	Unproven              // same size, but nothing proves that it is the pinned version
+	Restart               // a body of unknown length broke off: it must be read from its start
 )
 
 // Error is why an origin could not be asked, or what was wrong with its answer.
-// Its text holds no secret of the URL.
+// Its text holds no secret of the URL. It is not changed once it was returned.
 type Error struct {
 	Kind   Kind
 	URL    string        // redacted
 	Status int           // 0 if there was no response
 	After  time.Duration // what Retry-After asked for, else 0
+	Now    Version       // if Changed, what the origin has now
 	Err    error         // what was wrong
+
+	retries int  // how many that end like this are worth the while; 0: as many as of any other
+	lasting Kind // what it is if it does not pass; Transient: no other
 }
+
+// fewRetries is how often an answer that is unusable is asked for again: it is
+// likely to be so for ever.
+const fewRetries = 3
 
 func (e *Error) Error() string {
 	if e.URL == "" {
@@ -43,13 +49,16 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %v", e.URL, e.Err)
 }
 
-// Unwrap also yields what the retry library looks for to wait as long as the
-// origin asked.
-func (e *Error) Unwrap() []error {
-	if e.After > 0 {
-		return []error{e.Err, &backoff.RetryAfterError{Duration: min(e.After, maxRetryAfter)}}
+func (e *Error) Unwrap() error { return e.Err }
+
+// last is e when it did not pass.
+func (e *Error) last() *Error {
+	if e.lasting == Transient {
+		return e
 	}
-	return []error{e.Err}
+	last := *e
+	last.Kind = e.lasting
+	return &last
 }
 
 // Is makes errors.Is(err, &Error{Kind: k}) a test for the kind alone.
@@ -68,14 +77,6 @@ func KindOf(err error) Kind {
 	return Transient
 }
 
-// transient reports whether err may pass by itself. It is not asked about the
-// end of the caller's context, and does not look for it in err: the timeouts of
-// package net say that they are context.DeadlineExceeded too.
-func transient(err error) bool {
-	var verify *tls.CertificateVerificationError
-	return !errors.As(err, &verify) && KindOf(err) == Transient
-}
-
 // statusError says what a status means that is neither 200 nor 206.
 func statusError(resp *http.Response) *Error {
 	e := &Error{Status: resp.StatusCode, Err: fmt.Errorf("origin answers %s", statusText(resp.StatusCode))}
@@ -86,7 +87,7 @@ func statusError(resp *http.Response) *Error {
 		e.Kind = NeedsURL
 	case code == http.StatusRequestTimeout || code == http.StatusTooEarly || code == http.StatusTooManyRequests,
 		code >= 500 && code != http.StatusNotImplemented && code != http.StatusHTTPVersionNotSupported:
-		e.After = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+		e.After = after(resp)
 	default:
 		e.Kind = Permanent
 	}
@@ -95,6 +96,14 @@ func statusError(resp *http.Response) *Error {
 
 func statusText(code int) string {
 	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
+}
+
+// after is for how long an origin that is busy asks to be left alone.
+func after(resp *http.Response) time.Duration {
+	if code := resp.StatusCode; code != http.StatusTooManyRequests && code < 500 {
+		return 0
+	}
+	return retryAfter(resp.Header.Get("Retry-After"), time.Now())
 }
 
 // retryAfter parses a Retry-After value, seconds or a date (RFC 9110 section
@@ -107,18 +116,6 @@ func retryAfter(v string, now time.Time) time.Duration {
 		return max(0, t.Sub(now))
 	}
 	return 0
-}
-
-// withoutURL strips the URL that net/http and net/url print in their errors.
-func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	if strings.HasPrefix(err.Error(), "failed to parse Location header") { // and quotes it
-		return errors.New("redirect to a URL that does not parse")
-	}
-	return err
 }
 
 // Redact returns a URL that may be shown: without credentials, and with its

@@ -34,6 +34,10 @@ type fixture struct {
 	base string
 	url  string // of /a.tar
 	log  syncBuffer
+	opts ResourceOptions // of resources to come
+
+	mu        sync.Mutex
+	resources map[string]*Resource // by URL; guarded by mu
 }
 
 // bubble runs f in fake time with an Origin in memory; any http host is it.
@@ -54,7 +58,7 @@ func overTCP(t *testing.T) *fixture {
 func newFixture(t *testing.T, o *origintest.Origin, base string, opts Options) *fixture {
 	o.Put("/a.tar", origintest.File{Content: content})
 	o.Put("/empty", origintest.File{Content: origintest.Content{Seed: 2}})
-	x := &fixture{Origin: o, t: t, base: base, url: base + "/a.tar"}
+	x := &fixture{Origin: o, t: t, base: base, url: base + "/a.tar", opts: ResourceOptions{Pinned: true}, resources: map[string]*Resource{}}
 	opts.Log = slog.New(slog.NewTextHandler(&x.log, nil))
 	x.c = New(opts)
 	t.Cleanup(x.c.Close)
@@ -69,10 +73,22 @@ func (x *fixture) dial(wrap func(next dialer) dialer) {
 	transport.DialContext = wrap(transport.DialContext)
 }
 
+// resource returns the one Resource of x.url.
+func (x *fixture) resource() *Resource {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	r := x.resources[x.url]
+	if r == nil {
+		r = x.c.Resource(x.url, x.opts)
+		x.resources[x.url] = r
+	}
+	return r
+}
+
 // pin learns the version of /a.tar, before any fault.
 func (x *fixture) pin() *Version {
 	x.t.Helper()
-	v, _, err := x.c.Probe(x.t.Context(), x.url, true)
+	v, _, err := x.resource().Probe(x.t.Context(), true)
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -83,13 +99,13 @@ func (x *fixture) pin() *Version {
 // get reads [off +n) of /a.tar. Whatever comes must be the file's.
 func (x *fixture) get(want *Version, off, n int64) (*Body, []byte, error) {
 	x.t.Helper()
-	b, err := x.c.Get(x.t.Context(), x.url, want, off, n)
+	b, err := x.resource().Get(x.t.Context(), want, off, n)
 	return x.read(b, off, err)
 }
 
 func (x *fixture) getWhole(want *Version) (*Body, []byte, error) {
 	x.t.Helper()
-	b, err := x.c.GetWhole(x.t.Context(), x.url, want)
+	b, err := x.resource().GetWhole(x.t.Context(), want)
 	return x.read(b, 0, err)
 }
 
@@ -162,6 +178,14 @@ func wantPassed(t *testing.T, start time.Time, want time.Duration) {
 	t.Helper()
 	if got := time.Since(start); got != want {
 		t.Errorf("took %v, want %v", got, want)
+	}
+}
+
+// wantPassedAbout is wantPassed where the wait is jittered.
+func wantPassedAbout(t *testing.T, start time.Time, want time.Duration) {
+	t.Helper()
+	if got := time.Since(start); got < want || got > want+min(want/8, maxPauseJitter)+1 {
+		t.Errorf("took %v, want %v and a little", got, want)
 	}
 }
 

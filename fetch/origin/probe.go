@@ -10,24 +10,28 @@ import (
 // that what comes is of use.
 const firstBytes = 64 << 10
 
-// Probe is the first contact: it asks for the version of the file at url. With
+// Probe is the first contact: it asks for the version of the file. With
 // useHead, HEAD is tried first, since it costs no body. Where HEAD is refused,
 // or gives no length, a GET of the first block tells; its bytes are returned as
 // head, to be kept. A HEAD may lie, so a version without head is provisional
-// until a GET agrees. Probe blocks for the network; the error is an *Error, or
-// ctx's.
-func (c *Client) Probe(ctx context.Context, url string, useHead bool) (v Version, head []byte, err error) {
-	if useHead {
-		v, ok, err := c.head(ctx, url)
+// until a GET agrees. If the length is not said at all, Size is UnknownSize and
+// there is no head. Probe blocks for the network; the error is an *Error, or
+// ctx's cause.
+func (r *Resource) Probe(ctx context.Context, useHead bool) (v Version, head []byte, err error) {
+	if useHead && r.err == nil {
+		v, ok, err := r.head(ctx)
 		if ok || err != nil {
 			return v, nil, err
 		}
 	}
-	b, err := c.Get(ctx, url, nil, 0, firstBytes)
+	b, err := r.Get(ctx, nil, 0, firstBytes)
 	if err != nil {
 		return v, nil, err
 	}
 	defer b.Close()
+	if b.Version().Size == UnknownSize {
+		return b.Version(), nil, nil
+	}
 	head = make([]byte, min(b.End(), firstBytes))
 	if _, err := io.ReadFull(b, head); err != nil {
 		return v, nil, err
@@ -36,17 +40,20 @@ func (c *Client) Probe(ctx context.Context, url string, useHead bool) (v Version
 }
 
 // head asks once with HEAD. It is not ok when the answer is no use, which is
-// for a GET to settle; the error is ctx's alone.
-func (c *Client) head(ctx context.Context, url string) (v Version, ok bool, err error) {
-	resp, w, err := c.send(ctx, http.MethodHead, url, "")
+// for a GET to settle; the error is ctx's cause alone. Where a HEAD is
+// redirected to is of no use to a GET: a signature is good for one method.
+func (r *Resource) head(ctx context.Context) (v Version, ok bool, err error) {
+	x, err := r.walk(ctx, http.MethodHead, r.list, "")
 	if err != nil {
 		return v, false, context.Cause(ctx)
 	}
-	defer w.end()
-	if resp.StatusCode != http.StatusOK || resp.ContentLength <= 0 || resp.Header.Get("Content-Encoding") != "" {
+	defer x.body.end()
+	if x.resp.StatusCode != http.StatusOK || x.resp.ContentLength <= 0 ||
+		x.resp.Header.Get("Content-Encoding") != "" || r.isPage(x.resp) {
 		return v, false, nil
 	}
-	v = validators(resp.Header)
-	v.Size = resp.ContentLength
+	v = validators(x.resp.Header)
+	v.Size = x.resp.ContentLength
+	r.pinTold(v).accept(x.digest, false)
 	return v, true, nil
 }

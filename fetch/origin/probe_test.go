@@ -11,7 +11,7 @@ import (
 // probe probes /a.tar and checks the bytes of head.
 func (x *fixture) probe(useHead bool) (v Version, head []byte, err error) {
 	x.t.Helper()
-	v, head, err = x.c.Probe(x.t.Context(), x.url, useHead)
+	v, head, err = x.resource().Probe(x.t.Context(), useHead)
 	if len(head) > 0 && content.Check(head, 0) != nil {
 		x.t.Error("wrong bytes")
 	}

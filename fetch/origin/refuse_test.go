@@ -98,10 +98,11 @@ func TestPage206(t *testing.T) {
 		page := origintest.Page(206)
 		x.Inject(page)
 		_, p, err := x.get(want, 1000, 1000)
-		wantKind(t, err, Transient)
+		wantKind(t, err, NeedsURL)
 		if len(p) > 0 {
 			t.Errorf("%d bytes of a page", len(p))
 		}
+		x.wantRequests(10)
 		wantHit(t, page)
 	})
 	bubble(t, func(t *testing.T, x *fixture) { // it passes by itself

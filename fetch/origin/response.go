@@ -1,7 +1,6 @@
 package origin
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,13 +8,8 @@ import (
 	"strings"
 )
 
-// Version identifies one version of an origin file. Its fields are those of
-// cache.Version, so that one converts to the other.
-type Version struct {
-	Size         int64  // bytes
-	ETag         string // strong entity tag as sent, quotes included; "" if none
-	LastModified string // Last-Modified header as sent; "" if none
-}
+// maxOffset is beyond any file.
+const maxOffset = 1 << 62
 
 // answer is what a response to a GET was found to be: the bytes [off, end) of
 // version follow.
@@ -25,55 +19,10 @@ type answer struct {
 	whole    bool // a 200 without a range: the origin may not do ranges
 }
 
-// check compares a later version with the pinned one. A strong entity tag
-// decides where both have one; else Last-Modified; a response without any
-// validator proves nothing if the pinned version has one.
-func (v Version) check(now Version) error {
-	pinned, given := v.ETag+v.LastModified != "", now.ETag+now.LastModified != ""
-	switch {
-	case pinned && !given:
-		// Of another size it is most likely a page of a proxy or a portal, and
-		// that is no reason to give up what was fetched.
-		return &Error{Err: errors.New("answer has no validator to tell its version by")}
-	case v.Size != now.Size:
-		return changed("size", v.Size, now.Size)
-	case v.ETag != "" && now.ETag != "":
-		if v.ETag != now.ETag {
-			return changed("entity tag", v.ETag, now.ETag)
-		}
-	case v.LastModified != "" && now.LastModified != "":
-		if v.LastModified != now.LastModified {
-			return changed("last modified", v.LastModified, now.LastModified)
-		}
-	case v.ETag != "" || v.LastModified != "":
-		return &Error{Err: errors.New("answer has no validator to tell its version by")}
-	}
-	return nil
-}
-
-func changed(what string, was, is any) error {
-	return &Error{Kind: Changed, Err: fmt.Errorf("file changed on the origin: %s was %v and is %v", what, was, is)}
-}
-
-// merge returns v with the validators it lacks taken from a later answer that
-// passed check. Those it has stay, lest the pin drift from answer to answer.
-func (v Version) merge(now Version) Version {
-	return Version{now.Size, cmp.Or(v.ETag, now.ETag), cmp.Or(v.LastModified, now.LastModified)}
-}
-
-// validators returns the version a header describes, except for its size. A
-// weak entity tag is no proof of identity (RFC 9110 section 8.8.1).
-func validators(h http.Header) Version {
-	v := Version{ETag: h.Get("ETag"), LastModified: h.Get("Last-Modified")}
-	if !strings.HasPrefix(v.ETag, `"`) {
-		v.ETag = ""
-	}
-	return v
-}
-
 // examine decides what a response to a GET of [off, end) is. end is exclusive;
-// pinned is nil on first contact.
-func examine(resp *http.Response, off, end int64, pinned *Version) (a answer, err error) {
+// size is that of the pinned version, or UnknownSize. Whether the version is the
+// pinned one is for check to say, except that a 416 may tell that it is not.
+func examine(resp *http.Response, off, end, size int64) (a answer, err error) {
 	h := resp.Header
 	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return a, &Error{Kind: Permanent, Status: resp.StatusCode, Err: fmt.Errorf("answer is encoded with %q although none was asked for", enc)}
@@ -81,21 +30,18 @@ func examine(resp *http.Response, off, end int64, pinned *Version) (a answer, er
 	a.version = validators(h)
 	switch code := resp.StatusCode; {
 	case code == http.StatusOK && h.Get("Content-Range") == "":
-		if resp.ContentLength < 0 {
-			return a, &Error{Kind: NoLength, Status: resp.StatusCode, Err: errors.New("origin does not say how long the file is")}
-		}
 		a.version.Size, a.end, a.whole = resp.ContentLength, resp.ContentLength, true
+		if resp.ContentLength < 0 {
+			a.version.Size, a.end = UnknownSize, maxOffset
+		}
 	case code == http.StatusOK, code == http.StatusPartialContent: // some say 200 and send a range
-		if err := a.partial(resp, off, end, pinned); err != nil {
-			return a, &Error{Status: resp.StatusCode, Err: err}
+		if err := a.partial(resp, off, end, size); err != nil {
+			return a, &Error{Status: resp.StatusCode, Err: err, retries: fewRetries}
 		}
 	case code == http.StatusRequestedRangeNotSatisfiable:
-		return a, a.unsatisfiable(h, off, pinned)
+		return a, a.unsatisfiable(h, off, size)
 	default:
 		return a, statusError(resp)
-	}
-	if pinned != nil {
-		return a, pinned.check(a.version)
 	}
 	return a, nil
 }
@@ -103,7 +49,7 @@ func examine(resp *http.Response, off, end int64, pinned *Version) (a answer, er
 // partial reads the Content-Range of a 206, or of a 200 that has one. Only a
 // body that starts exactly where it was asked to is data; it may be shorter than
 // asked (RFC 9110 section 15.3.7), and what it has beyond is not read.
-func (a *answer) partial(resp *http.Response, off, end int64, pinned *Version) error {
+func (a *answer) partial(resp *http.Response, off, end, size int64) error {
 	if t := resp.Header.Get("Content-Type"); strings.HasPrefix(strings.ToLower(t), "multipart/byteranges") {
 		return fmt.Errorf("answer to a single range is %q", t)
 	}
@@ -112,10 +58,10 @@ func (a *answer) partial(resp *http.Response, off, end int64, pinned *Version) e
 		return err
 	}
 	if total < 0 {
-		if pinned == nil {
+		if size == UnknownSize {
 			return errors.New("answer does not say how long the file is")
 		}
-		total = pinned.Size
+		total = size
 	}
 	if first != off {
 		return fmt.Errorf("answer starts at byte %d where %d was asked for", first, off)
@@ -129,20 +75,20 @@ func (a *answer) partial(resp *http.Response, off, end int64, pinned *Version) e
 
 // unsatisfiable makes sense of a 416, which carries the size: nothing is to be
 // had of an empty file or beyond the end, and a file that got shorter has changed.
-func (a *answer) unsatisfiable(h http.Header, off int64, pinned *Version) error {
-	size, ok := strings.CutPrefix(h.Get("Content-Range"), "bytes */")
-	n, err := strconv.ParseUint(size, 10, 63)
+func (a *answer) unsatisfiable(h http.Header, off, size int64) error {
+	text, ok := strings.CutPrefix(h.Get("Content-Range"), "bytes */")
+	n, err := strconv.ParseUint(text, 10, 63)
 	if !ok || err != nil {
 		return &Error{Kind: Permanent, Status: http.StatusRequestedRangeNotSatisfiable, Err: errors.New("origin refuses the range and does not say how long the file is")}
 	}
 	a.version.Size = int64(n)
-	if pinned != nil && pinned.Size != a.version.Size {
-		return changed("size", pinned.Size, a.version.Size)
+	if size != UnknownSize && size != a.version.Size {
+		return changed("size", size, a.version.Size, a.version)
 	}
 	if off >= a.version.Size {
 		return nil // on first contact, that is: pinned, nothing is asked there
 	}
-	return &Error{Status: http.StatusRequestedRangeNotSatisfiable, Err: fmt.Errorf("origin refuses a range inside the file's %d bytes", n)}
+	return &Error{Status: http.StatusRequestedRangeNotSatisfiable, Err: fmt.Errorf("origin refuses a range inside the file's %d bytes", n), retries: fewRetries}
 }
 
 // ParseContentRange parses the Content-Range of a 206: "bytes first-last/total"

@@ -137,11 +137,11 @@ func TestRetryAfter(t *testing.T) {
 		min   time.Duration
 		max   time.Duration
 	}{
-		{503, func() string { return "7" }, 7 * time.Second, 7 * time.Second},
-		{429, func() string { return "120" }, 2 * time.Minute, 2 * time.Minute},
-		{503, func() string { return inSeconds(90) }, 90 * time.Second, 90 * time.Second},
-		{503, func() string { return inSeconds(86_400) }, maxRetryAfter, maxRetryAfter},
-		{503, func() string { return "1000000" }, maxRetryAfter, maxRetryAfter},
+		{503, func() string { return "7" }, 7 * time.Second, 8 * time.Second},
+		{429, func() string { return "120" }, 2 * time.Minute, 2*time.Minute + maxPauseJitter},
+		{503, func() string { return inSeconds(90) }, 90 * time.Second, 90*time.Second + maxPauseJitter},
+		{503, func() string { return inSeconds(86_400) }, maxRetryAfter, maxRetryAfter + maxPauseJitter},
+		{503, func() string { return "1000000" }, maxRetryAfter, maxRetryAfter + maxPauseJitter},
 		{503, func() string { return inSeconds(-86_400) }, time.Millisecond, time.Second},
 		{503, func() string { return "0" }, time.Millisecond, time.Second},
 		{503, func() string { return "-5" }, time.Millisecond, time.Second},
@@ -185,11 +185,11 @@ func TestRetryAfterHoldsTheHost(t *testing.T) {
 		x.url = "http://origin/b.tar"
 		_, p, err = x.get(nil, 0, 1000)
 		x.wantBytes(p, 1000, err)
-		wantPassed(t, start, time.Minute)
+		wantPassedAbout(t, start, time.Minute)
 
 		_, p, err = x.get(nil, 0, 1000) // and then it is over
 		x.wantBytes(p, 1000, err)
-		wantPassed(t, start, time.Minute)
+		wantPassedAbout(t, start, time.Minute)
 		wantHit(t, busy)
 	})
 }
@@ -202,7 +202,7 @@ func TestPauseIsTheLongest(t *testing.T) {
 		start := time.Now()
 		_, p, err := x.get(nil, 0, 1000)
 		x.wantBytes(p, 1000, err)
-		wantPassed(t, start, time.Minute)
+		wantPassedAbout(t, start, time.Minute)
 	})
 }
 
@@ -236,7 +236,11 @@ func TestDialFailuresAreRetried(t *testing.T) {
 						return
 					}
 					wantKind(t, err, Transient)
-					if !errors.Is(err, failure) || dials != 10 {
+					want := 10
+					if name == "no name" {
+						want = 4 // it may be for ever
+					}
+					if !errors.Is(err, failure) || dials != want {
 						t.Errorf("got %v after %d tries", err, dials)
 					}
 				})

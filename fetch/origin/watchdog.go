@@ -4,11 +4,19 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 )
 
 // errStalled is the cause of a request that the watchdog ended.
 var errStalled = errors.New("nothing arrived for too long")
+
+// What is left of a response is read as far as this, if it comes at once: then
+// its connection serves the next request.
+const (
+	maxDrain = 64 << 10
+	endWait  = 100 * time.Millisecond
+)
 
 // watched is one request under the progress watchdog. No timeout of net/http
 // covers a body that stalls with its connection open; one that covers the whole
@@ -16,17 +24,19 @@ var errStalled = errors.New("nothing arrived for too long")
 // the origin counts: the timer runs during the request for headers and during
 // each Read, not between.
 type watched struct {
-	body    io.ReadCloser
-	timer   *time.Timer
-	timeout time.Duration
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
+	body     io.ReadCloser
+	ahead    []byte // of the body, read already
+	timer    *time.Timer
+	timeout  time.Duration
+	received *atomic.Int64
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
 }
 
 // watch starts the timer. The request is to be made with the returned context.
-func watch(ctx context.Context, timeout time.Duration) (context.Context, *watched) {
+func watch(ctx context.Context, timeout time.Duration, received *atomic.Int64) (context.Context, *watched) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &watched{timeout: timeout, ctx: ctx, cancel: cancel}
+	w := &watched{timeout: timeout, received: received, ctx: ctx, cancel: cancel}
 	w.timer = time.AfterFunc(timeout, func() { cancel(errStalled) })
 	return ctx, w
 }
@@ -37,15 +47,47 @@ func (w *watched) rest() { w.timer.Stop() }
 // Read reads from the body. When the watchdog or the caller's context ended the
 // request, the error is that.
 func (w *watched) Read(p []byte) (int, error) {
+	if len(w.ahead) > 0 {
+		n := copy(p, w.ahead)
+		w.ahead = w.ahead[n:]
+		return n, nil
+	}
+	return w.receive(p)
+}
+
+// receive is where the bytes of a file come in.
+func (w *watched) receive(p []byte) (int, error) {
 	w.timer.Reset(w.timeout)
 	n, err := w.body.Read(p)
 	w.timer.Stop()
+	w.received.Add(int64(n))
 	if err != nil && err != io.EOF {
 		if cause := context.Cause(w.ctx); cause != nil {
 			err = cause
 		}
 	}
 	return n, err
+}
+
+// peek returns the first n bytes of the body, fewer if there are no more or
+// they do not come. They are still to be read.
+func (w *watched) peek(n int) []byte {
+	for len(w.ahead) < n {
+		p := make([]byte, n-len(w.ahead))
+		m, err := w.receive(p)
+		w.ahead = append(w.ahead, p[:m]...)
+		if err != nil {
+			break // the next Read meets it again
+		}
+	}
+	return w.ahead
+}
+
+// drain ends a request whose body is of no use.
+func (w *watched) drain() {
+	w.timer.Reset(endWait)
+	io.CopyN(io.Discard, w.body, maxDrain) // the outcome does not matter
+	w.end()
 }
 
 // end releases the request. A body that was not read to its end takes its

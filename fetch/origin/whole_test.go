@@ -134,21 +134,9 @@ func TestGetWholeWithContentRange(t *testing.T) {
 	})
 }
 
-func TestNoLength(t *testing.T) {
+// A range tells the length, so its answer needs none.
+func TestChunkedRange(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
-		want := x.pin()
-		endless := origintest.NoLength()
-		x.Inject(endless)
-		_, _, err := x.get(nil, 0, 65_536)
-		wantKind(t, err, NoLength)
-		_, _, err = x.get(want, 0, size)
-		wantKind(t, err, NoLength)
-		_, _, err = x.getWhole(nil)
-		wantKind(t, err, NoLength)
-		x.wantRequests(3)
-		wantHit(t, endless)
-	})
-	bubble(t, func(t *testing.T, x *fixture) { // a range tells the length, so this will do
 		chunked := origintest.Chunked()
 		x.Inject(chunked)
 		_, p, err := x.get(nil, 100, 65_536)

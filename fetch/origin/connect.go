@@ -1,0 +1,143 @@
+package origin
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+const (
+	shortAnswer = 64 << 10 // bytes: answers below it cost more than they bring
+	maxShort    = 2        // in a row, before each costs a wait too
+)
+
+// connect makes requests until one is answered with what is left, or with some
+// of it. The error is described.
+func (b *Body) connect() error {
+	if b.pin != nil && b.off >= b.end {
+		return nil // there are no such bytes
+	}
+	if b.short > maxShort {
+		if err := sleep(b.ctx, b.r.c.opts.RetryWait); err != nil {
+			return err
+		}
+	}
+	for {
+		off, end, ranges := b.off, b.r.cut(b.off, b.end), ""
+		if b.whole {
+			off, end = 0, b.end
+		} else {
+			ranges = rangeHeader(off, end)
+		}
+		x, err := b.r.get(b.ctx, ranges)
+		if err != nil {
+			return err
+		}
+		a, err := b.take(x, off, end)
+		if err == nil {
+			return b.start(x, a, end)
+		}
+		x.body.drain()
+		err = b.r.describe(b.ctx, "", b.r.blame(x, err))
+		if b.whole || !b.r.shorten(end-off, err) {
+			return err
+		}
+	}
+}
+
+// take decides whether a response to a GET of [off, end) is to be read, and
+// pins its version on first contact.
+func (b *Body) take(x *exchange, off, end int64) (answer, error) {
+	a, err := examine(x.resp, off, end, b.version.Size)
+	if err = b.judge(x, a, err); err != nil {
+		return a, err
+	}
+	partOnly := b.off > 0 || b.pin != nil && b.end < b.version.Size
+	if a.whole && !b.whole && partOnly {
+		return a, &Error{Kind: NoRanges, Status: x.resp.StatusCode, Err: errors.New("origin ignores ranges")}
+	}
+	if b.pin == nil {
+		b.version, b.pin = a.version, b.r.pinTold(a.version)
+		if a.whole {
+			b.whole, b.end = true, a.end
+		}
+	}
+	b.pin.accept(x.digest, b.r.isPage(x.resp))
+	return a, nil
+}
+
+// judge decides whether an answer, examined with err, is of the version that is
+// pinned, and no page in its place.
+func (b *Body) judge(x *exchange, a answer, err error) error {
+	page := b.r.isPage(x.resp)
+	if err != nil && KindOf(err) != Changed {
+		return err
+	}
+	if page && a.off == 0 && a.end > 0 && x.body.looksLikePage() {
+		return b.page()
+	}
+	switch {
+	case err != nil, b.pin == nil:
+	case b.version.Size == UnknownSize:
+		err = b.resumes(a.version)
+	default:
+		err = b.r.check(b.pin, a.version)
+	}
+	if page && (err != nil || b.pin != nil && b.pin.unlikely()) {
+		return b.page()
+	}
+	if KindOf(err) == Changed {
+		err = b.r.confirm(b.ctx, b.pin, a.version, err)
+	}
+	return err
+}
+
+// page is the error of a web page in the place of the file. Where a version is
+// known, it may be that of a portal on the way, and pass.
+func (b *Body) page() error {
+	if b.pin == nil {
+		return &Error{Kind: NeedsURL, Err: errPage}
+	}
+	return &Error{Err: errPage, lasting: NeedsURL}
+}
+
+// unlikely reports whether an answer of the type of a web page is to be taken
+// for one: no validator says that it is not, and the file came as another type.
+func (p *pin) unlikely() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.own.ETag+p.mu.own.LastModified == "" && p.mu.binary
+}
+
+// start has an answer read. What it repeats is skipped.
+func (b *Body) start(x *exchange, a answer, asked int64) error {
+	if a.version.Size != UnknownSize {
+		b.end = min(b.end, a.version.Size)
+	}
+	b.cur, b.curEnd, b.gen = x.body, min(a.end, b.end), x.gen
+	b.endless = a.version.Size == UnknownSize
+	b.ranged = b.ranged || !a.whole
+	if a.end < min(asked, b.end) && a.end-b.off < shortAnswer {
+		b.short++
+	} else {
+		b.short = 0
+	}
+	if b.off >= b.end {
+		b.cur = nil
+		x.body.drain()
+		return nil
+	}
+	skip := b.off - a.off
+	if skip <= 0 {
+		return nil
+	}
+	n, err := io.CopyN(io.Discard, x.body, skip)
+	if err == nil {
+		return nil
+	}
+	b.Close()
+	if b.endless && errors.Is(err, io.EOF) {
+		return b.broke(b.endedEarly(n))
+	}
+	return b.broke(fmt.Errorf("while skipping %d: %w", n, err))
+}

@@ -1,0 +1,80 @@
+package origin
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+)
+
+// describe makes of any error one that callers may see: ctx's cause if ctx has
+// ended, else an *Error of this Resource. host is who was asked.
+func (r *Resource) describe(ctx context.Context, host string, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		e = explain(host, err)
+	}
+	if e.URL == "" {
+		e.URL = r.URL()
+	}
+	return e
+}
+
+// explain says in a line why a request got no response.
+func explain(host string, err error) *Error {
+	var (
+		in     *url.Error
+		dns    *net.DNSError
+		verify *tls.CertificateVerificationError
+	)
+	if errors.As(err, &in) {
+		err = in.Err // net/http and net/url print the URL
+	}
+	switch {
+	case strings.HasPrefix(err.Error(), "failed to parse Location header"): // and quotes it
+		return &Error{Kind: Permanent, Err: errBadLocation}
+	case errors.As(err, &verify):
+		return &Error{Kind: Permanent, Err: &reason{"certificate of " + host + " " + whyUntrusted(verify), err}}
+	case errors.As(err, &dns) && dns.IsNotFound:
+		// Said of a name that does not exist, but also when the network is down.
+		return &Error{Err: &reason{"host " + dns.Name + " is not known", err}, retries: fewRetries}
+	case errors.As(err, &dns):
+		return &Error{Err: &reason{"host " + dns.Name + " cannot be looked up: " + dns.Err, err}}
+	}
+	return &Error{Err: err}
+}
+
+var errBadLocation = errors.New("redirect to a URL that does not parse")
+
+func whyUntrusted(err *tls.CertificateVerificationError) string {
+	var (
+		invalid x509.CertificateInvalidError
+		name    x509.HostnameError
+		unknown x509.UnknownAuthorityError
+	)
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "is expired or not yet valid" // the package has one reason for both
+	case errors.As(err, &name):
+		return "is for another name"
+	case errors.As(err, &unknown):
+		return "is of an unknown authority; --cacert names one to trust"
+	}
+	return fmt.Sprintf("is not valid: %v", err.Err)
+}
+
+// reason is an error in other words.
+type reason struct {
+	text string
+	err  error
+}
+
+func (r *reason) Error() string { return r.text }
+func (r *reason) Unwrap() error { return r.err }

@@ -1,0 +1,97 @@
+package origin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"dlfs/fetch/digest"
+)
+
+const maxRedirects = 10
+
+// walk asks from, follows redirects, and returns the first response that is
+// none. The error is described.
+func (r *Resource) walk(ctx context.Context, method string, from *url.URL, ranges string) (*exchange, error) {
+	var told digest.Digest
+	seen := map[string]bool{}
+	for u, hops := from, 1; ; hops++ {
+		x, err := r.send(ctx, method, u, ranges)
+		if err != nil {
+			return nil, err
+		}
+		told = stronger(told, digest.FromHeader(x.resp.Header, x.isWhole()))
+		next, err := x.next()
+		if next == nil && err == nil {
+			x.digest = told
+			return x, nil
+		}
+		// What sets a cookie may well send back to where it is wanted.
+		if seen[u.String()] = len(x.resp.Cookies()) == 0; err == nil && seen[next.String()] {
+			err = refuse("redirects in a circle")
+		}
+		if err == nil && hops > maxRedirects {
+			err = refuse("more than %d redirects", maxRedirects)
+		}
+		x.body.drain()
+		if err != nil {
+			return nil, r.describe(ctx, u.Hostname(), err)
+		}
+		u = next
+	}
+}
+
+// next is where a response redirects to, nil if it does not. Only over HTTP is
+// followed, and never from https to http.
+func (x *exchange) next() (*url.URL, error) {
+	switch x.resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return nil, nil
+	}
+	location := x.resp.Header.Get("Location")
+	if location == "" {
+		return nil, nil
+	}
+	u, err := x.url.Parse(location)
+	switch {
+	case err != nil:
+		return nil, &Error{Kind: Permanent, Err: errBadLocation}
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, refuse("redirect to scheme %q refused", u.Scheme)
+	case u.Hostname() == "":
+		return nil, refuse("redirect to a URL without a host refused")
+	case u.Scheme == "http" && x.url.Scheme == "https":
+		return nil, refuse("redirect from https to http refused")
+	}
+	return u, nil
+}
+
+func refuse(format string, args ...any) error {
+	return &Error{Kind: Permanent, Err: fmt.Errorf(format, args...)}
+}
+
+// isWhole reports whether the body is the whole file.
+func (x *exchange) isWhole() bool {
+	return x.resp.StatusCode == http.StatusOK && x.resp.Header.Get("Content-Range") == ""
+}
+
+// stronger returns the stronger of two digests, a if they are alike.
+func stronger(a, b digest.Digest) digest.Digest {
+	if cmp.Compare(b.Algorithm, a.Algorithm) > 0 {
+		return b
+	}
+	return a
+}
+
+// blame says of an error about x that it was not the list's URL that answered so.
+func (r *Resource) blame(x *exchange, err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Status != 0 && x.url.Host != r.list.Host {
+		e.Err = fmt.Errorf("redirected to %s: %w", x.url.Host, e.Err)
+	}
+	return err
+}

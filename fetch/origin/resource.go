@@ -1,0 +1,145 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"sync"
+	"sync/atomic"
+)
+
+// Resource is one URL of a file, with what has been learnt about it. It is safe
+// for concurrent use, and costs nothing but memory.
+type Resource struct {
+	// Constant data
+	c    *Client
+	opts ResourceOptions
+	raw  string
+	list *url.URL // parsed from raw; nil if err is set
+	err  error    // why nothing can be asked of raw
+
+	fruitless  atomic.Int32  // re-resolves in a row without a byte of progress
+	confirming chan struct{} // holds a token while somebody confirms a change
+
+	mu struct {
+		sync.Mutex
+		where
+		pin      *pin  // the last one asked for
+		told     bool  // the next pin to be asked for was told by this very URL
+		unstable bool  // its validators come and go: see strip
+		longest  int64 // no longer range is asked for; 0: no limit is known
+	}
+}
+
+// ResourceOptions say what is known of a URL beforehand. The zero value is
+// useful.
+type ResourceOptions struct {
+	// Name is the file's, by which a web page in its place is told. If empty,
+	// the last element of the URL's path.
+	Name string
+
+	// Header is sent to the URL's own origin (scheme, host and port) alone. It
+	// must not change. Range and Accept-Encoding are not the user's to set.
+	Header http.Header
+
+	// Pinned says that the first version callers pass as want was told by this
+	// very URL. Else the URL must first prove that it serves it.
+	Pinned bool
+
+	// SizeSuffices has a version of the same size taken for the same where
+	// validators do not tell: a digest will, or the user says so.
+	SizeSuffices bool
+}
+
+// Resource returns what there is to know of url, which is nothing yet. Nothing
+// is asked; a URL that cannot be asked is an error of each call.
+func (c *Client) Resource(url string, opts ResourceOptions) *Resource {
+	r := &Resource{c: c, opts: opts, raw: url, confirming: make(chan struct{}, 1)}
+	r.mu.told = opts.Pinned
+	r.list, r.err = parse(url)
+	if r.err != nil {
+		r.err = &Error{Kind: Permanent, URL: Redact(url), Err: r.err}
+	} else if r.opts.Name == "" {
+		r.opts.Name = path.Base(r.list.Path)
+	}
+	return r
+}
+
+// parse parses a URL that can be asked for.
+func parse(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, errors.New("URL does not parse") // err may quote a password
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("URL is neither http nor https")
+	case u.Hostname() == "":
+		return nil, errors.New("URL has no host")
+	}
+	return u, nil
+}
+
+// URL returns the URL with what is secret in it left out.
+func (r *Resource) URL() string { return Redact(r.raw) }
+
+// Host returns the host and port of the URL, "" if it does not parse.
+func (r *Resource) Host() string { return Host(r.raw) }
+
+// Get asks for [off +n) of the file. want is the pinned version; if nil, this
+// is the first contact, and the answer's version is in Version. It returns when
+// the first response has been examined. n is cut at the size of the file. It
+// blocks for the network; the error is an *Error, or ctx's cause.
+//
+// An origin that answers with the whole file is good enough if that was asked;
+// else the error's Kind is NoRanges. On first contact such an answer is kept
+// whole, as of GetWhole, since asking again for the rest would be of no use; if
+// it has no length, the version's Size is UnknownSize.
+func (r *Resource) Get(ctx context.Context, want *Version, off, n int64) (*Body, error) {
+	if off < 0 || want == nil && n <= 0 {
+		return nil, &Error{Kind: Permanent, URL: r.URL(), Err: fmt.Errorf("[%d +%d) asks for nothing", off, n)}
+	}
+	b := &Body{r: r, ctx: ctx, off: off, end: off + min(n, maxOffset-off), what: fmt.Sprintf("%s [%d +%d)", r.URL(), off, n)}
+	return b.begin(want)
+}
+
+// GetWhole asks for the whole file, of an origin that knows no ranges. When it
+// has to resume it reads from the start again and skips what it had.
+func (r *Resource) GetWhole(ctx context.Context, want *Version) (*Body, error) {
+	b := &Body{r: r, ctx: ctx, end: maxOffset, whole: true, what: r.URL()}
+	return b.begin(want)
+}
+
+// minRange is what a range is not made shorter than.
+const minRange = 1 << 20
+
+// cut returns where a range that starts at off and should end at end is to end.
+func (r *Resource) cut(off, end int64) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mu.longest > 0 {
+		return min(end, off+r.mu.longest)
+	}
+	return end
+}
+
+// shorten reports whether a range of n bytes, refused with err, is worth trying
+// shorter: some origins refuse long ones. If the shortest is refused too, it was
+// not the length.
+func (r *Resource) shorten(n int64, err error) bool {
+	var e *Error
+	if !errors.As(err, &e) || e.Status != http.StatusBadRequest && e.Status != http.StatusNotImplemented &&
+		e.Status != http.StatusRequestedRangeNotSatisfiable {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n <= minRange {
+		r.mu.longest = 0
+		return false
+	}
+	r.mu.longest = max(minRange, n/2)
+	return true
+}

@@ -1,0 +1,57 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// retry runs f until it succeeds, fails for good, fails as often as it may, or
+// ctx ends; then the error is ctx's cause. f's errors are described.
+func (c *Client) retry(ctx context.Context, what string, f func() error) error {
+	alike, last := 0, ""
+	for try := 1; ; try++ {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		err := f()
+		var e *Error
+		if ctx.Err() != nil || !errors.As(err, &e) || e.Kind != Transient {
+			return err
+		}
+		if alike++; e.Error() != last {
+			alike, last = 1, e.Error()
+		}
+		if try >= c.opts.Tries || e.retries > 0 && alike > e.retries {
+			return e.last()
+		}
+		d := c.backoff(try)
+		c.log.Info("request failed; trying again", "what", what, "in", d.Round(time.Millisecond), "err", err)
+		if err := sleep(ctx, d); err != nil {
+			return err
+		}
+	}
+}
+
+// backoff is how long to wait after so many failures in a row: twice as long
+// after each, and jittered by half.
+func (c *Client) backoff(failures int) time.Duration {
+	d := c.opts.RetryWait
+	for range failures - 1 {
+		d = min(2*d, max(maxRetryWait, c.opts.RetryWait))
+	}
+	return d/2 + rand.N(d+1)
+}
+
+// sleep waits for d. The error is ctx's cause, if that ended before.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

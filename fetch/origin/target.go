@@ -1,0 +1,222 @@
+package origin
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// where is what a Resource knows of the place its URL leads to. It is guarded
+// by Resource.mu.
+//
+// There are three states. Unknown: one request walks the redirects, whoever
+// comes meanwhile waits for the header of its response. Direct: the URL itself
+// answers. Target: the URL redirects there, and requests go to the target
+// alone, until it refuses. A new target has a new generation, so that of many
+// requests that find the same target expired, one forgets it.
+type where struct {
+	target   *url.URL
+	direct   bool
+	gen      int
+	failures int   // of target in a row, other than refusals
+	walking  *walk // under way; else nil
+}
+
+// walk is a request to the URL that others wait for.
+type walk struct {
+	done chan struct{}
+	err  error // what those who waited get; nil if they are to look again
+}
+
+// freshWait is how long a signed URL may take to be good: the clocks of who
+// signed and who checks differ.
+const freshWait = time.Second
+
+// maxFruitless is how many re-resolves in a row are made without a byte of
+// progress. Then a refusal is believed to be no expiry.
+const maxFruitless = 2
+
+// get asks for a range of the file, "" for all of it, where the file is known to
+// be. A target that refuses is taken for expired, and the URL asked for
+// another. The error is described.
+func (r *Resource) get(ctx context.Context, ranges string) (*exchange, error) {
+	for round := 0; ; round++ {
+		from, gen, lead, err := r.route(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if lead != nil {
+			return r.resolve(ctx, lead, ranges)
+		}
+		x, err := r.walk(ctx, http.MethodGet, from, ranges)
+		if again := r.settle(x, err, gen); !again || round == maxFruitless {
+			return x, err
+		}
+		x.body.drain()
+	}
+}
+
+// route returns what to ask: or, as lead, that it is for the caller to resolve.
+// It waits for who is at that already.
+func (r *Resource) route(ctx context.Context) (from *url.URL, gen int, lead *walk, err error) {
+	for {
+		r.mu.Lock()
+		from, gen = r.mu.target, r.mu.gen
+		if from == nil && r.mu.direct {
+			from = r.list
+		}
+		w := r.mu.walking
+		if from == nil && w == nil {
+			lead = &walk{done: make(chan struct{})}
+			r.mu.walking = lead
+		}
+		r.mu.Unlock()
+		if from != nil || lead != nil {
+			return from, gen, lead, nil
+		}
+		select {
+		case <-w.done:
+		case <-ctx.Done():
+			return nil, 0, nil, context.Cause(ctx)
+		}
+		if w.err != nil {
+			return nil, 0, nil, w.err
+		}
+	}
+}
+
+// settle learns from a response that did not come of resolve. It reports
+// whether to ask again, since the target refused.
+func (r *Resource) settle(x *exchange, err error, gen int) (again bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	current := gen == r.mu.gen
+	switch {
+	case err != nil || x.resp.StatusCode >= 500:
+		if current && r.mu.target != nil {
+			r.failedLocked()
+		}
+	case x.url != r.list && refuses(x.resp.StatusCode):
+		if !current { // others found out
+			return true
+		}
+		r.forgetLocked()
+		return r.mayResolve()
+	case x.isGood():
+		r.mu.failures = 0
+		if current && x.url != r.list && x.url != r.mu.target { // a redirect where there was none
+			r.setTargetLocked(x.url)
+		}
+	}
+	if err == nil {
+		x.gen = r.mu.gen
+	}
+	return false
+}
+
+// resolve asks the URL, for all who wait for lead.
+func (r *Resource) resolve(ctx context.Context, lead *walk, ranges string) (x *exchange, err error) {
+	defer func() { r.resolved(ctx, lead, x, err) }()
+	for {
+		x, err = r.walk(ctx, http.MethodGet, r.list, ranges)
+		if err == nil && x.url != r.list && x.resp.StatusCode == http.StatusBadRequest {
+			x.body.drain()
+			if err := sleep(ctx, freshWait); err != nil {
+				return nil, err
+			}
+			x, err = r.walk(ctx, http.MethodGet, x.url, ranges)
+		}
+		if err != nil || x.url == r.list || !refuses(x.resp.StatusCode) || !r.mayResolve() {
+			return x, err
+		}
+		x.body.drain()
+	}
+}
+
+// resolved remembers where the URL led, and tells who waited.
+func (r *Resource) resolved(ctx context.Context, lead *walk, x *exchange, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.walking = nil
+	defer close(lead.done)
+	switch {
+	case ctx.Err() != nil: // the next one tries
+	case err != nil:
+		lead.err = err
+	case x.isGood() && x.url != r.list:
+		r.setTargetLocked(x.url)
+	case x.isGood():
+		r.mu.direct = true
+	case x.mayBeOfTheRange(): // the others asked for other ranges
+		r.mu.direct = x.url == r.list
+	default:
+		lead.err = r.describe(ctx, x.url.Hostname(), r.blame(x, statusError(x.resp)))
+	}
+	if err == nil {
+		x.gen = r.mu.gen
+	}
+}
+
+func (r *Resource) setTargetLocked(u *url.URL) {
+	r.mu.target, r.mu.direct, r.mu.failures = u, false, 0
+	r.mu.gen++
+}
+
+func (r *Resource) forgetLocked() {
+	r.mu.target, r.mu.direct = nil, false
+	r.mu.gen++
+}
+
+// failedLocked has the URL asked again when a target of another host fails and
+// fails: there may be another by now.
+func (r *Resource) failedLocked() {
+	r.mu.failures++
+	if r.mu.failures >= max(1, r.c.opts.Tries/2) && r.mu.target.Host != r.list.Host {
+		r.forgetLocked()
+	}
+}
+
+// mayResolve counts a re-resolve, if there may be another.
+func (r *Resource) mayResolve() bool {
+	if r.fruitless.Load() >= maxFruitless {
+		return false
+	}
+	r.fruitless.Add(1)
+	return true
+}
+
+// progress notes that a byte came, of a response of that generation.
+func (r *Resource) progress(gen int) {
+	if r.fruitless.Load() == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if gen == r.mu.gen { // else it was asked for before the trouble began
+		r.fruitless.Store(0)
+	}
+}
+
+// refuses reports whether a target that answers so may have expired.
+func refuses(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone:
+		return true
+	}
+	return false
+}
+
+// isGood reports whether the response is about the file.
+func (x *exchange) isGood() bool {
+	switch x.resp.StatusCode {
+	case http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable:
+		return true
+	}
+	return false
+}
+
+// mayBeOfTheRange reports whether the status may be due to the range asked.
+func (x *exchange) mayBeOfTheRange() bool {
+	return x.resp.StatusCode == http.StatusBadRequest || x.resp.StatusCode == http.StatusNotImplemented
+}

@@ -1,0 +1,192 @@
+package origin
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"dlfs/fetch/digest"
+)
+
+// Version identifies one version of an origin file. Its fields are those of
+// cache.Version, so that one converts to the other.
+type Version struct {
+	Size         int64  // bytes, or UnknownSize
+	ETag         string // strong entity tag as sent, quotes included; "" if none
+	LastModified string // Last-Modified header as sent; "" if none
+}
+
+// UnknownSize is the Size of a version whose length the origin does not say.
+const UnknownSize = -1
+
+// validators returns the version a header describes, except for its size. A
+// weak entity tag is no proof of identity (RFC 9110 section 8.8.1).
+func validators(h http.Header) Version {
+	v := Version{ETag: h.Get("ETag"), LastModified: h.Get("Last-Modified")}
+	if !strings.HasPrefix(v.ETag, `"`) {
+		v.ETag = ""
+	}
+	return v
+}
+
+var errNoValidator = errors.New("answer has no validator to tell its version by")
+
+// check compares a later version, as told by the same URL. A strong entity tag
+// decides where both have one; else Last-Modified; a response without any
+// validator proves nothing if the pinned version has one.
+func (v Version) check(now Version) error {
+	pinned, given := v.ETag+v.LastModified != "", now.ETag+now.LastModified != ""
+	switch {
+	case pinned && !given:
+		// Of another size it is most likely a page of a proxy or a portal, and
+		// that is no reason to give up what was fetched.
+		return &Error{Err: errNoValidator}
+	case now.Size != UnknownSize && v.Size != now.Size:
+		return changed("size", v.Size, now.Size, now)
+	case v.ETag != "" && now.ETag != "":
+		if v.ETag != now.ETag {
+			return changed("entity tag", v.ETag, now.ETag, now)
+		}
+	case v.LastModified != "" && now.LastModified != "":
+		if v.LastModified != now.LastModified {
+			return changed("last modified", v.LastModified, now.LastModified, now)
+		}
+	case pinned:
+		return &Error{Err: errNoValidator}
+	case now.Size == UnknownSize:
+		return &Error{Kind: Unproven, Err: errors.New("origin does not say how long the file is, and nothing proves that it is the same version")}
+	}
+	return nil
+}
+
+// prove compares a version as another URL tells it. What validators two URLs
+// have cannot be compared by RFC 9110, but that any is equal is no coincidence.
+func (v Version) prove(now Version, sizeSuffices bool) error {
+	switch {
+	case now.Size != UnknownSize && v.Size != now.Size:
+		return changed("size", v.Size, now.Size, now)
+	case v.ETag != "" && v.ETag == now.ETag, v.LastModified != "" && v.LastModified == now.LastModified:
+		return nil
+	case sizeSuffices && v.Size == now.Size:
+		return nil
+	case v.ETag != "" && now.ETag != "":
+		return changed("entity tag", v.ETag, now.ETag, now)
+	case v.LastModified != "" && now.LastModified != "":
+		return changed("last modified", v.LastModified, now.LastModified, now)
+	}
+	return &Error{Kind: Unproven, Err: errors.New("same size, but nothing proves that it is the same version")}
+}
+
+func changed(what string, was, is any, now Version) error {
+	return &Error{Kind: Changed, Now: now, Err: fmt.Errorf("file changed on the origin: %s was %v and is %v", what, was, is)}
+}
+
+// merge returns v with the validators it lacks taken from a later answer that
+// passed check. Those it has stay, lest the pin drift from answer to answer.
+func (v Version) merge(now Version) Version {
+	return Version{v.Size, cmp.Or(v.ETag, now.ETag), cmp.Or(v.LastModified, now.LastModified)}
+}
+
+// pin is a version that callers want, and how this URL tells it.
+type pin struct {
+	want Version // as callers know it
+
+	mu struct {
+		sync.Mutex
+		own    Version // as this URL tells it, once it is proven
+		proven bool    // that this URL serves it
+		binary bool    // it has come as something else than a web page
+		now    *Version
+		digest digest.Digest
+	}
+}
+
+// newPin pins a version; told says that this very URL told it.
+func newPin(want Version, told bool) *pin {
+	p := &pin{want: want}
+	p.mu.own, p.mu.proven = want, told
+	return p
+}
+
+// pinFor returns the pin of a version that callers want.
+func (r *Resource) pinFor(want Version) *pin {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := r.mu.pin
+	if last == nil || last.want != want {
+		r.mu.pin = newPin(want, r.mu.told || last != nil && last.isNow(want))
+		r.mu.told = false
+	}
+	return r.mu.pin
+}
+
+// pinTold returns the pin of a version that this URL just told.
+func (r *Resource) pinTold(v Version) *pin {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mu.pin == nil || r.mu.pin.want != v || !r.mu.pin.isProven() {
+		r.mu.pin = newPin(v, true)
+	}
+	return r.mu.pin
+}
+
+func (p *pin) isProven() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.proven
+}
+
+// isNow reports whether v is what the origin was confirmed to have by now.
+func (p *pin) isNow(v Version) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.now != nil && *p.mu.now == v
+}
+
+// check compares what a response says with the pin. The first that agrees is
+// what later ones must agree with.
+func (r *Resource) check(p *pin, v Version) error {
+	strip := r.strip()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.mu.proven {
+		err := p.want.prove(strip(v), r.opts.SizeSuffices)
+		if err == nil {
+			p.mu.own, p.mu.proven = Version{p.want.Size, v.ETag, v.LastModified}, true
+		}
+		return err
+	}
+	err := strip(p.mu.own).check(strip(v))
+	if err == nil {
+		p.mu.own = p.mu.own.merge(v)
+	}
+	return err
+}
+
+// strip returns what takes away the validators that this URL is known to give
+// at random.
+func (r *Resource) strip() func(Version) Version {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	unstable, dateToo := r.mu.unstable, r.opts.SizeSuffices
+	return func(v Version) Version {
+		if unstable {
+			v.ETag = ""
+		}
+		if unstable && dateToo {
+			v.LastModified = ""
+		}
+		return v
+	}
+}
+
+// accept notes what else a response that agreed with the pin told.
+func (p *pin) accept(d digest.Digest, page bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.digest = stronger(p.mu.digest, d)
+	p.mu.binary = p.mu.binary || !page
+}
