@@ -1,0 +1,217 @@
+package origin
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"dlfs/fetch/digest"
+	"dlfs/fetch/origintest"
+)
+
+// What goes where, over three hops from http://user:pw@list.
+func TestHeadersStayWithTheirOrigin(t *testing.T) {
+	mine := http.Header{
+		"Authorization":   {"Bearer SECRET"},
+		"Cookie":          {"session=SECRET"},
+		"X-Api-Key":       {"SECRET"},
+		"Referer":         {"http://list/SECRET"},
+		"User-Agent":      {"SECRET-agent"},
+		"Range":           {"bytes=5-6"},
+		"Accept-Encoding": {"gzip"},
+	}
+	tests := []struct {
+		hops [3]string // where each hop leads, but the last
+		own  [3]bool   // whether it is the origin of the URL
+	}{
+		{[3]string{"http://list/two", "http://list/a.tar"}, [3]bool{true, true, true}},
+		{[3]string{"/two", "a.tar"}, [3]bool{true, true, true}},
+		{[3]string{"//LIST:80/two", "http://list:80/a.tar"}, [3]bool{true, true, true}},
+		{[3]string{"http://list:8080/two", "http://list/a.tar"}, [3]bool{true, false, true}},
+		{[3]string{"http://cdn/two", "http://cdn/a.tar"}, [3]bool{true, false, false}},
+		{[3]string{"http://cdn/two", "http://list/a.tar"}, [3]bool{true, false, true}},
+		{[3]string{"http://sub.list/two", "http://listed/a.tar"}, [3]bool{true, false, false}},
+		{[3]string{"http://list.evil/two", "http://list@evil/a.tar"}, [3]bool{true, false, false}},
+		{[3]string{"/two", "http://cdn/a.tar"}, [3]bool{true, true, false}},
+	}
+	for _, tt := range tests {
+		for _, withHeader := range []bool{true, false} {
+			t.Run(fmt.Sprint(tt.hops, withHeader), func(t *testing.T) {
+				bubble(t, func(t *testing.T, x *fixture) {
+					x.url = "http://user:SECRET@list/one?token=SECRET"
+					if withHeader {
+						x.opts.Header = mine
+					}
+					first := origintest.Redirect(302, tt.hops[0]).On("/one")
+					second := origintest.Redirect(307, tt.hops[1]).On("/two")
+					x.Inject(first, second)
+					seen := record(x.Origin, func(r *http.Request) string {
+						if r.Header.Get("Accept-Encoding") != "identity" || r.Header.Get("Range") != "bytes=1000-1499" {
+							t.Errorf("asked with %v", r.Header)
+						}
+						return secretsOf(r)
+					})
+					_, p, err := x.get(nil, 1000, 500)
+					x.wantBytes(p, 500, err)
+					_, p, err = x.get(nil, 1000, 500) // to the target at once
+					x.wantBytes(p, 500, err)
+					all, none := "Authorization", ""
+					if withHeader {
+						all = "Authorization Cookie Referer User-Agent X-Api-Key"
+					}
+					var want []string
+					for _, own := range append(tt.own[:], tt.own[2]) {
+						if own {
+							want = append(want, all)
+						} else {
+							want = append(want, none)
+						}
+					}
+					if strings.Contains(tt.hops[1], "list@") { // is a user of its own
+						want[2], want[3] = "Authorization", "Authorization"
+					}
+					if got := seen.all(); !slices.Equal(got, want) {
+						t.Errorf("got %q, want %q", got, want)
+					}
+					wantHit(t, first, second)
+				})
+			})
+		}
+	}
+}
+
+// secretsOf lists the header fields of a request that tell something.
+func secretsOf(r *http.Request) string {
+	var told []string
+	for name, values := range r.Header {
+		if name == "Authorization" || strings.Contains(strings.Join(values, " "), "SECRET") {
+			told = append(told, name)
+		}
+	}
+	slices.Sort(told)
+	return strings.Join(told, " ")
+}
+
+// A header Host is for its own origin, as curl has it.
+func TestHostHeader(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.elsewhere()
+		x.opts.Header = http.Header{"Host": {"virtual"}}
+		seen := record(x.Origin, func(r *http.Request) string { return r.Host })
+		_, p, err := x.get(nil, 0, 10)
+		x.wantBytes(p, 10, err)
+		if got := seen.all(); !slices.Equal(got, []string{"virtual", "cdn"}) {
+			t.Errorf("asked %q", got)
+		}
+	})
+}
+
+// Requests that confirm or probe carry the same, and no more.
+func TestHeadersOfEveryRequest(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.elsewhere()
+		x.opts.Header = http.Header{"X-Api-Key": {"SECRET"}}
+		seen := record(x.Origin, func(r *http.Request) string {
+			return r.Method + " " + r.Host + " " + r.Header.Get("Range") + " " + secretsOf(r)
+		})
+		v, _, err := x.probe(true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Put("/a.tar", otherVersion)
+		_, _, err = x.get(&v, 0, 10)
+		wantKind(t, err, Changed)
+		want := []string{
+			"HEAD origin  X-Api-Key", "HEAD cdn  ",
+			"GET origin bytes=0-9 X-Api-Key", "GET cdn bytes=0-9 ",
+			"GET origin bytes=0-0 X-Api-Key", "GET cdn bytes=0-0 ",
+			"GET origin bytes=0-0 X-Api-Key", "GET cdn bytes=0-0 ",
+		}
+		if got := seen.all(); !slices.Equal(got, want) {
+			t.Errorf("asked %q", got)
+		}
+	})
+}
+
+func TestResourceNames(t *testing.T) {
+	tests := []struct{ url, shown, host string }{
+		{"http://user:pw@host:81/a.tar?sig=1", "http://host:81/a.tar?…", "host:81"},
+		{"https://host/a.tar", "https://host/a.tar", "host"},
+		{"http://[::1/", "(unreadable URL)", ""},
+	}
+	for _, tt := range tests {
+		r := New(Options{}).Resource(tt.url, ResourceOptions{})
+		if r.URL() != tt.shown || r.Host() != tt.host {
+			t.Errorf("%s: %q, %q", tt.url, r.URL(), r.Host())
+		}
+	}
+}
+
+// A redirect may tell what its target does not.
+func TestDigest(t *testing.T) {
+	const (
+		sum    = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"
+		md5    = "XrY7u+Ae7tCTyyK7j1rNww=="
+		md5Hex = "md5:5eb63bbbe01eeed093cb22bb8f5acdc3"
+	)
+	tests := []struct {
+		name   string
+		faults []*origintest.Fault
+		whole  bool
+		want   string
+	}{
+		{"none", nil, true, ""},
+		{"of the redirect", []*origintest.Fault{
+			origintest.Header("X-Linked-Etag", `"`+sum+`"`).On("/start"), origintest.Header("Content-MD5", md5).On("/a.tar")}, true, "sha256:" + sum},
+		{"of the body, whole", []*origintest.Fault{origintest.Header("Content-MD5", md5).On("/a.tar")}, true, md5Hex},
+		{"of the body, a range", []*origintest.Fault{origintest.Header("Content-MD5", md5).On("/a.tar")}, false, ""},
+		{"of a redirect's body", []*origintest.Fault{origintest.Header("Content-MD5", md5).On("/start")}, true, ""},
+		{"of an error", []*origintest.Fault{origintest.Status(500).Times(1),
+			origintest.Header("X-Linked-Etag", sum).On("/start").Times(1)}, true, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, x *fixture) {
+				x.elsewhere()
+				x.Inject(tt.faults...)
+				get := func() (*Body, []byte, error) { return x.get(nil, 0, 1000) }
+				if tt.whole {
+					get = func() (*Body, []byte, error) { return x.getWhole(nil) }
+				}
+				for range 2 { // the second goes to the target alone
+					b, _, err := get()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := b.Digest(); got.String() != tt.want {
+						t.Errorf("got %q, want %q", got, tt.want)
+					}
+				}
+				wantHit(t, tt.faults...)
+			})
+		})
+	}
+	if d := (&Body{}).Digest(); d != (digest.Digest{}) {
+		t.Errorf("of nothing: %v", d)
+	}
+}
+
+// What is told of one version is not told of the next.
+func TestDigestIsOfTheVersion(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		told := origintest.Header("X-Linked-Etag", strings.Repeat("ab", 32)).Times(1)
+		x.Inject(told)
+		b, _, err := x.get(nil, 0, 1000)
+		if err != nil || b.Digest().IsZero() {
+			t.Errorf("no digest: %v", err)
+		}
+		x.Put("/a.tar", origintest.File{Content: content, ETag: "new"})
+		b, _, err = x.get(nil, 0, 1000)
+		if err != nil || !b.Digest().IsZero() {
+			t.Errorf("digest %v, %v", b.Digest(), err)
+		}
+		wantHit(t, told)
+	})
+}

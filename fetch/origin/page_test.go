@@ -1,0 +1,150 @@
+package origin
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"dlfs/fetch/origintest"
+)
+
+// On first contact a page is what a URL gives that wants a login.
+func TestPageOnFirstContact(t *testing.T) {
+	for _, page := range []*origintest.Fault{origintest.Page(200), origintest.Page(206)} {
+		for call, get := range map[string]func(x *fixture) error{
+			"Get":      func(x *fixture) error { _, _, err := x.get(nil, 0, 65_536); return err },
+			"GetWhole": func(x *fixture) error { _, _, err := x.getWhole(nil); return err },
+			"Probe":    func(x *fixture) error { _, _, err := x.probe(true); return err },
+		} {
+			t.Run(fmt.Sprint(page, " ", call), func(t *testing.T) {
+				bubble(t, func(t *testing.T, x *fixture) {
+					x.Inject(page)
+					err := get(x)
+					wantKind(t, err, NeedsURL)
+					if !strings.Contains(err.Error(), "login page") || x.Counts().Gets != 1 {
+						t.Errorf("%v after %d GETs", err, x.Counts().Gets)
+					}
+					wantHit(t, page)
+				})
+			})
+		}
+	}
+}
+
+// Once a version is pinned, a page may be that of a portal and pass. The file
+// has not changed for it.
+func TestPageInTheMiddle(t *testing.T) {
+	for _, status := range []int{200, 206} {
+		for _, off := range []int64{0, 1000} {
+			for _, times := range []int{5, 0} {
+				t.Run(fmt.Sprint(status, off, times), func(t *testing.T) {
+					bubble(t, func(t *testing.T, x *fixture) {
+						want := x.pin()
+						page := origintest.Page(status).Times(times)
+						validators := origintest.Header("ETag", `"page"`).On("/a.tar")
+						x.Inject(page)
+						if status == 200 { // with or without validators of its own
+							x.Inject(validators.Times(times))
+							defer wantHit(t, validators)
+						}
+						_, p, err := x.get(want, off, 1000)
+						if times > 0 {
+							x.wantBytes(p, 1000, err)
+							x.wantRequests(6)
+						} else {
+							wantKind(t, err, NeedsURL)
+							x.wantRequests(10)
+						}
+						wantHit(t, page)
+					})
+				})
+			}
+		}
+	}
+}
+
+// Where no validator tells, the type does, once the file came as another.
+func TestPageForAFileWithoutValidators(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.Put("/a.tar", origintest.File{Content: content, ETag: "-", ModTime: time.Unix(0, 0)})
+		want := x.pin()
+		page := origintest.Page(206).Times(2)
+		x.Inject(page)
+		_, p, err := x.get(want, 1000, 1000)
+		x.wantBytes(p, 1000, err)
+		x.wantRequests(3)
+		wantHit(t, page)
+	})
+}
+
+// A HEAD may be shown the page alone; then a GET tells.
+func TestPageForHead(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		page := origintest.Page(200).Method("HEAD")
+		x.Inject(page)
+		v, head, err := x.probe(true)
+		if v.Size != size || len(head) != firstBytes || err != nil {
+			t.Errorf("got %v, %d bytes, %v", v, len(head), err)
+		}
+		wantHit(t, page)
+	})
+}
+
+// A type may be wrong, and a file be a page.
+func TestWhatIsNoLoginPage(t *testing.T) {
+	const html = "<!DOCTYPE html><html><body>Hello.</body></html>"
+	mislabelled := origintest.File{Content: content, ContentType: "text/html; charset=utf-8"}
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.Put("/a.tar", mislabelled)
+		want := x.pin()
+		before := x.c.Received()
+		for _, off := range []int64{0, 1000} {
+			for _, v := range []*Version{nil, want} {
+				_, p, err := x.get(v, off, 5000)
+				x.wantBytes(p, 5000, err)
+				_, p, err = x.getWhole(v)
+				x.wantBytes(p, size, err)
+			}
+		}
+		if got, want := x.c.Received()-before, int64(4*(5000+size)); got != want {
+			t.Errorf("%d bytes received, want %d", got, want)
+		}
+		x.Put("/a.tar", otherVersion) // is a change all the same
+		_, _, err := x.get(want, 0, 10)
+		wantKind(t, err, Changed)
+	})
+	names := []string{"index.html", "a.HTM", "a.xhtml", "a.shtml", "a.php", "a.asp", "a.aspx", "a.jsp", "a.cgi", "page", "dir.d/page"}
+	for _, name := range names {
+		bubble(t, func(t *testing.T, x *fixture) {
+			file := origintest.Text(html)
+			file.ContentType = "text/html"
+			x.Put("/"+name, file)
+			x.url, x.opts.Name = x.base+"/"+name, ""
+			if strings.Contains(name, "/") {
+				x.Put("/x.tar", file)
+				x.url, x.opts.Name = x.base+"/x.tar", name
+			}
+			v, _, err := x.resource().Probe(t.Context(), false)
+			if v.Size != int64(len(html)) || err != nil {
+				t.Errorf("%s: %v, %v", name, v, err)
+			}
+		})
+	}
+}
+
+// The errors of a file that is no web page come with pages too.
+func TestErrorsComeWithPages(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		want := x.pin()
+		moved := origintest.Status(http.StatusServiceUnavailable).Times(1)
+		x.Inject(moved)
+		_, p, err := x.get(want, 0, 1000)
+		x.wantBytes(p, 1000, err)
+		if log := x.log.String(); !strings.Contains(log, "503") {
+			t.Errorf("logged %s", log)
+		}
+		wantHit(t, moved)
+	})
+}
