@@ -36,13 +36,26 @@ func (b *Body) begin(want *Version) (*Body, error) {
 		return nil, b.r.err
 	}
 	b.version.Size = UnknownSize
-	if want != nil {
+	switch {
+	case want == nil:
+	case want.Size == UnknownSize: // there is but one way to read it
+		b.version, b.pin, b.end, b.whole = *want, b.r.pinFor(*want), maxOffset, true
+	default:
 		b.version, b.pin, b.end = *want, b.r.pinFor(*want), min(b.end, want.Size)
 	}
-	if err := b.r.c.retry(b.ctx, b.what, b.connect); err != nil {
+	if err := b.retry(b.connect); err != nil {
 		return nil, err
 	}
 	return b, nil
+}
+
+// retry retries f. When that was in vain, the next one begins at the URL.
+func (b *Body) retry(f func() error) error {
+	err := b.r.c.retry(b.ctx, b.what, f)
+	if err != nil && b.ctx.Err() == nil && KindOf(err) == Transient {
+		b.r.leave(b.gen)
+	}
+	return err
 }
 
 // Version is the pinned version, or on first contact the one that answered.
@@ -81,7 +94,7 @@ func (b *Body) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	err = b.r.c.retry(b.ctx, b.what, func() error {
+	err = b.retry(func() error {
 		n, err = b.readOnce(p)
 		return err
 	})

@@ -38,6 +38,9 @@ func (b *Body) connect() error {
 			return b.start(x, a, end)
 		}
 		x.body.drain()
+		if x.isGood() && KindOf(err) != NoRanges {
+			b.r.leave(x.gen)
+		}
 		err = b.r.describe(b.ctx, "", b.r.blame(x, err))
 		if b.whole || !b.r.shorten(end-off, err) {
 			return err

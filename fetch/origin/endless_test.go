@@ -135,6 +135,27 @@ func TestLengthComesLater(t *testing.T) {
 	}
 }
 
+// A version of unknown length that is wanted must be proven, and is read from
+// the start wherever reading is to begin.
+func TestUnknownLengthWanted(t *testing.T) {
+	for _, off := range []int64{0, 70_000} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			endless := origintest.NoLength()
+			x.Inject(endless)
+			v, _, err := x.probe(false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, p, err := x.get(&v, off, 1)
+			x.wantBytes(p, size-off, err)
+			x.Put("/a.tar", otherVersion)
+			_, _, err = x.get(&v, off, 1)
+			wantKind(t, err, Restart)
+			wantHit(t, endless)
+		})
+	}
+}
+
 // A shorter stream than was read already is not the one that broke off.
 func TestUnknownLengthShrinks(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {

@@ -265,10 +265,12 @@ func TestLongRangesRefused(t *testing.T) {
 		return n, nil
 	}
 	refusals := map[string]func() *origintest.Fault{
-		"400":                  func() *origintest.Fault { return origintest.Status(400) },
-		"501":                  func() *origintest.Fault { return origintest.Status(501) },
-		"416":                  func() *origintest.Fault { return origintest.Status(416) },
-		"416 with the size":    func() *origintest.Fault { return origintest.Status(416, "Content-Range", fmt.Sprintf("bytes */%d", big.Size)) },
+		"400": func() *origintest.Fault { return origintest.Status(400) },
+		"501": func() *origintest.Fault { return origintest.Status(501) },
+		"416": func() *origintest.Fault { return origintest.Status(416) },
+		"416 with the size": func() *origintest.Fault {
+			return origintest.Status(416, "Content-Range", fmt.Sprintf("bytes */%d", big.Size))
+		},
 		"400 of a target":      func() *origintest.Fault { return origintest.Status(400).On("/big") },
 		"400 on first contact": func() *origintest.Fault { return origintest.Status(400) },
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"dlfs/fetch/digest"
 )
@@ -67,6 +68,7 @@ func (x *exchange) next() (*url.URL, error) {
 	case u.Scheme == "http" && x.url.Scheme == "https":
 		return nil, refuse("redirect from https to http refused")
 	}
+	u.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20") // of which no request can be made; not a byte else
 	return u, nil
 }
 

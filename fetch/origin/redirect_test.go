@@ -155,6 +155,33 @@ func TestRedirectKeepsRawQuery(t *testing.T) {
 	})
 }
 
+func TestRedirectKeepsBytes(t *testing.T) {
+	tests := map[string]string{
+		"?sig=a%2Fb+c~%c3%A9&x=%7e":        "sig=a%2Fb+c~%c3%A9&x=%7e",
+		"?sig=\xc3\xa9\xff&y='\"<>|\\^`{}": "sig=\xc3\xa9\xff&y='\"<>|\\^`{}",
+		"?a;b=1&&=%":                       "a;b=1&&=%",
+		"?a b":                             "a%20b",
+		"?x#fragment":                      "x",
+	}
+	for location, want := range tests {
+		bubble(t, func(t *testing.T, x *fixture) {
+			to := origintest.Redirect(302, "/a.tar"+location).On("/start")
+			x.Inject(to)
+			x.url = x.base + "/start"
+			for range 2 {
+				_, p, err := x.get(nil, 0, 10)
+				x.wantBytes(p, 10, err)
+			}
+			for _, r := range x.Log()[1:] {
+				if r.Query != want {
+					t.Errorf("%q: asked %q, want %q", location, r.Query, want)
+				}
+			}
+			wantHit(t, to)
+		})
+	}
+}
+
 // An expired signature is renewed by the list's URL with each request.
 func TestRedirectExpires(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {

@@ -50,6 +50,9 @@ func (r *Resource) get(ctx context.Context, ranges string) (*exchange, error) {
 			return r.resolve(ctx, lead, ranges)
 		}
 		x, err := r.walk(ctx, http.MethodGet, from, ranges)
+		if ctx.Err() != nil && err != nil {
+			return nil, err // which is nobody's fault
+		}
 		if again := r.settle(x, err, gen); !again || round == maxFruitless {
 			return x, err
 		}
@@ -92,6 +95,9 @@ func (r *Resource) settle(x *exchange, err error, gen int) (again bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	current := gen == r.mu.gen
+	if err == nil {
+		x.gen = gen
+	}
 	switch {
 	case err != nil || x.resp.StatusCode >= 500:
 		if current && r.mu.target != nil {
@@ -107,12 +113,20 @@ func (r *Resource) settle(x *exchange, err error, gen int) (again bool) {
 		r.mu.failures = 0
 		if current && x.url != r.list && x.url != r.mu.target { // a redirect where there was none
 			r.setTargetLocked(x.url)
+			x.gen = r.mu.gen
 		}
 	}
-	if err == nil {
-		x.gen = r.mu.gen
-	}
 	return false
+}
+
+// leave has the URL asked again, since what came of the target was no use: it
+// may be that of a portal, or of a mirror that is behind.
+func (r *Resource) leave(gen int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if gen == r.mu.gen && r.mu.target != nil {
+		r.forgetLocked()
+	}
 }
 
 // resolve asks the URL, for all who wait for lead.

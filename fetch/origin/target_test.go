@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -342,6 +343,67 @@ func TestFailingTargetIsForgotten(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A target that answers, but never with the file, is not held on to either.
+func TestUselessTargetIsForgotten(t *testing.T) {
+	tests := []*origintest.Fault{
+		origintest.Page(200), // a portal
+		origintest.CutAfter(0),
+		origintest.StallAfter(0),
+		origintest.ShiftRange(1),
+	}
+	for _, useless := range tests {
+		t.Run(fmt.Sprint(useless), func(t *testing.T) {
+			bubble(t, func(t *testing.T, x *fixture) {
+				x.Put("/portal", origintest.File{Content: content})
+				x.url = x.base + "/start"
+				away := origintest.Redirect(302, "http://portal/portal").On("/start").Times(3)
+				x.Inject(away, origintest.Redirect(302, "/a.tar").On("/start"), useless.On("/portal"))
+				want := Version{Size: size, ETag: fileTag()}
+				for range 4 {
+					_, p, err := x.get(&want, 0, 1000)
+					if err == nil {
+						x.wantBytes(p, 1000, err)
+						wantHit(t, away, useless)
+						return
+					}
+				}
+				t.Error("stays with a useless target")
+			})
+		})
+	}
+}
+
+// fileTag is the entity tag of /a.tar.
+func fileTag() string {
+	o := origintest.New()
+	o.Put("/a.tar", origintest.File{Content: content})
+	w := httptest.NewRecorder()
+	o.ServeHTTP(w, httptest.NewRequest("HEAD", "/a.tar", nil))
+	return w.Result().Header.Get("ETag")
+}
+
+// To leave is no failure of the target's.
+func TestLeavingIsNoFailureOfTheTarget(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		to := x.elsewhere()
+		_, p, err := x.get(nil, 0, 10)
+		x.wantBytes(p, 10, err)
+		stall := origintest.StallAfter(-1).On("/a.tar").Times(20)
+		x.Inject(stall)
+		for range 20 {
+			if _, err := x.resource().Get(afterASecond(t), nil, 0, 10); err != context.Canceled {
+				t.Errorf("got %v", err)
+			}
+		}
+		_, p, err = x.get(nil, 0, 10)
+		x.wantBytes(p, 10, err)
+		if to.Hits() != 1 {
+			t.Errorf("%d redirects", to.Hits())
+		}
+		wantHit(t, stall)
+	})
 }
 
 // A URL that begins to redirect, and one that ends to, are followed.

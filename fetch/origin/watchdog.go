@@ -90,7 +90,7 @@ func (w *watched) drain() {
 	w.end()
 }
 
-// end releases the request. A body that was not read to its end takes its
+// end releases the request, which is over with it. A body that was not read to its end takes its
 // connection along.
 func (w *watched) end() {
 	w.timer.Stop()
