@@ -70,13 +70,13 @@ func TestStorm(t *testing.T) {
 	faults := []*origintest.Fault{
 		origintest.Status(503).Chance(.1, 1),
 		origintest.ShortRange(7000).Chance(.2, 2),
-		origintest.ShiftRange(8).Chance(.1, 3),
-		origintest.WideRange(8, 8).Chance(.1, 4),
+		origintest.ShiftRange(8).Chance(.02, 3),
+		origintest.WideRange(8, 8).Chance(.02, 4),
 		origintest.RangeAs200().Chance(.1, 6),
-		origintest.Multipart().Chance(.05, 5), // not if 200: nothing would tell
+		origintest.Multipart().Chance(.02, 5), // not if 200: nothing would tell
 		origintest.LongBody(100).Chance(.1, 7),
 		origintest.Chunked().Chance(.1, 8),
-		origintest.WrongContentRange("x").Chance(.05, 9),
+		origintest.WrongContentRange("x").Chance(.02, 9),
 		origintest.WeakETag().Chance(.2, 10),
 		origintest.CutAfter(3000).Chance(.2, 11),
 		origintest.ResetAfter(2000).Chance(.1, 12),

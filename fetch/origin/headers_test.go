@@ -94,6 +94,16 @@ func secretsOf(r *http.Request) string {
 	return strings.Join(told, " ")
 }
 
+// A range is not the user's to set: it would be taken for the whole.
+func TestRangeIsNotTheUsers(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.opts.Header = http.Header{"Range": {"bytes=5-6"}}
+		_, p, err := x.getWhole(nil)
+		x.wantBytes(p, size, err)
+		x.wantRanges("")
+	})
+}
+
 // A header Host is for its own origin, as curl has it.
 func TestHostHeader(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -237,6 +238,25 @@ func TestUnusableURL(t *testing.T) {
 			if x.log.String() != "" {
 				t.Errorf("logged %s", &x.log)
 			}
+		})
+	}
+}
+
+// A range that is refused says nothing of the ranges of those who wait.
+func TestRefusedRangeIsNotShared(t *testing.T) {
+	for _, code := range []int{400, 501} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			refused := origintest.Status(code).When(func(r *http.Request) bool { return r.Header.Get("Range") == "bytes=0-899999" })
+			x.Inject(refused, origintest.FirstByteAfter(time.Second))
+			var first sync.WaitGroup
+			first.Go(func() { // awaited below
+				_, _, err := x.get(nil, 0, 900_000) // not so long as to be cut
+				wantKind(t, err, Permanent)
+			})
+			synctest.Wait()
+			x.together(5, nil)()
+			first.Wait()
+			wantHit(t, refused)
 		})
 	}
 }

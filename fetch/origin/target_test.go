@@ -243,6 +243,57 @@ func TestRefusalIsShared(t *testing.T) {
 	})
 }
 
+// So is a failure: nobody who waited tries the same at once.
+func TestFailureIsShared(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.c.opts.Tries = 1
+		dials := 0
+		x.dial(func(dialer) dialer {
+			return func(context.Context, string, string) (net.Conn, error) {
+				dials++
+				advance(time.Second)
+				return nil, io.ErrClosedPipe
+			}
+		})
+		var flights sync.WaitGroup
+		for range 20 {
+			flights.Go(func() { // awaited below
+				_, _, err := x.get(nil, 0, 1000)
+				wantKind(t, err, Transient)
+			})
+		}
+		flights.Wait()
+		if dials != 1 {
+			t.Errorf("%d connections", dials)
+		}
+	})
+}
+
+// The bytes of a body that began before the trouble are no progress either.
+func TestOldBodyIsNoProgress(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		to := x.elsewhere()
+		b, err := x.resource().Get(t.Context(), nil, 0, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		refusal := origintest.Status(403).On("/a.tar")
+		x.Inject(refusal)
+		for i := range 5 {
+			_, _, err = x.get(nil, 0, 1000)
+			wantKind(t, err, NeedsURL)
+			if want := 1 + 2 + i; to.Hits() != want {
+				t.Errorf("%d redirects, want %d", to.Hits(), want)
+			}
+			if _, err := b.Read(make([]byte, 10)); err != nil {
+				t.Error(err)
+			}
+		}
+		wantHit(t, refusal)
+	})
+}
+
 // Headers are no progress: a target that gives no byte is no good.
 func TestHeadersAreNoProgress(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
