@@ -98,7 +98,7 @@ func (b *Body) Read(p []byte) (n int, err error) {
 		n, err = b.readOnce(p)
 		return err
 	})
-	if err == nil && n == 0 { // a body of unknown length turned out to be at its end
+	if err == nil && n == 0 && b.off >= b.end { // a body of unknown length was at its end
 		return 0, io.EOF
 	}
 	return n, err

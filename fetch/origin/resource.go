@@ -85,7 +85,8 @@ func parse(raw string) (*url.URL, error) {
 // URL returns the URL with what is secret in it left out.
 func (r *Resource) URL() string { return Redact(r.raw) }
 
-// Host returns the host and port of the URL, "" if it does not parse.
+// Host returns the host and port of the URL as they stand there, "" if it does
+// not parse.
 func (r *Resource) Host() string { return Host(r.raw) }
 
 // Get asks for [off +n) of the file. want is the pinned version; if nil, this

@@ -1,0 +1,109 @@
+package origin
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dlfs/fetch/origintest"
+)
+
+// A range that is refused says nothing of the ranges of those who wait.
+func TestRefusedRangeIsNotShared(t *testing.T) {
+	for _, code := range []int{400, 501} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			refused := origintest.Status(code).When(func(r *http.Request) bool { return r.Header.Get("Range") == "bytes=0-899999" })
+			x.Inject(refused, origintest.FirstByteAfter(time.Second))
+			var first sync.WaitGroup
+			first.Go(func() { // awaited below
+				_, _, err := x.get(nil, 0, 900_000) // not so long as to be cut
+				wantKind(t, err, Permanent)
+			})
+			synctest.Wait()
+			x.together(5, nil)()
+			first.Wait()
+			wantHit(t, refused)
+		})
+	}
+}
+
+// An origin that refuses long ranges is asked for shorter ones, from then on.
+func TestLongRangesRefused(t *testing.T) {
+	big := origintest.Content{Seed: 1, Size: 20 << 20}
+	read := func(t *testing.T, x *fixture, want *Version) (int, error) {
+		b, err := x.resource().Get(t.Context(), want, 0, big.Size)
+		if err != nil {
+			return 0, err
+		}
+		defer b.Close()
+		var got [1 << 16]byte
+		n := 0
+		for int64(n) < big.Size {
+			m, err := b.Read(got[:])
+			if err != nil {
+				return n, err
+			}
+			if err := big.Check(got[:m], int64(n)); err != nil {
+				t.Fatal(err)
+			}
+			n += m
+		}
+		return n, nil
+	}
+	refusals := map[string]func() *origintest.Fault{
+		"400": func() *origintest.Fault { return origintest.Status(400) },
+		"501": func() *origintest.Fault { return origintest.Status(501) },
+		"416": func() *origintest.Fault { return origintest.Status(416) },
+		"416 with the size": func() *origintest.Fault {
+			return origintest.Status(416, "Content-Range", fmt.Sprintf("bytes */%d", big.Size))
+		},
+		"400 of a target":      func() *origintest.Fault { return origintest.Status(400).On("/big") },
+		"400 on first contact": func() *origintest.Fault { return origintest.Status(400) },
+	}
+	for name, refusal := range refusals {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, x *fixture) {
+				x.Put("/big", origintest.File{Content: big})
+				x.url = x.base + "/big"
+				if name == "400 of a target" {
+					x.Inject(origintest.Redirect(302, "http://cdn/big").On("/start"))
+					x.url = x.base + "/start"
+				}
+				var want *Version
+				if name != "400 on first contact" {
+					want = x.pin()
+				}
+				refused := refusal().LongerThan(3 << 20)
+				x.Inject(refused)
+				if n, err := read(t, x, want); err != nil || int64(n) != big.Size {
+					t.Fatalf("%d bytes, %v", n, err)
+				}
+				before := refused.Hits()
+				if n, err := read(t, x, want); err != nil || int64(n) != big.Size || refused.Hits() != before {
+					t.Errorf("again: %d bytes, %v, refused %d times more", n, err, refused.Hits()-before)
+				}
+				wantHit(t, refused)
+			})
+		})
+	}
+	bubble(t, func(t *testing.T, x *fixture) { // it was not the length
+		x.Put("/big", origintest.File{Content: big})
+		x.url = x.base + "/big"
+		want := x.pin()
+		refused := origintest.Status(400).Times(6)
+		x.Inject(refused)
+		_, err := read(t, x, want)
+		wantKind(t, err, Permanent)
+		x.wantRequests(6)
+		x.ResetCounts()
+		_, err = read(t, x, want)
+		if err != nil {
+			t.Error(err)
+		}
+		x.wantRequests(1)
+		wantHit(t, refused)
+	})
+}
