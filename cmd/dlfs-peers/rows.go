@@ -83,7 +83,7 @@ func one(name string, fault func() *ot.Fault) row {
 // rows returns all rows for a file of this size. What is wrong for a while only
 // can be waited out; what is wrong always is a kind of origin one may meet.
 func rows(size int64) []row {
-	all := []row{{name: "none", set: func(*stage) {}}}
+	all := []row{{name: "none: honest", set: func(*stage) {}}}
 	all = append(all, headRows(size)...)
 	all = append(all, rangeRows(size)...)
 	all = append(all, cutRows(size)...)
@@ -105,19 +105,29 @@ func rangeRows(size int64) []row {
 	return []row{
 		one("ranges ignored", ot.NoRanges),
 		one("ranges ignored, Accept-Ranges lies", ot.LyingAcceptRanges),
-		one("every 2nd 206 shifted by 8", func() *ot.Fault { return ot.ShiftRange(8).Every(2) }),
-		one("every 2nd 206 without Content-Range", func() *ot.Fault { return ot.WrongContentRange("").Every(2) }),
-		one("every 2nd 206 with a wrong Content-Range", func() *ot.Fault { return ot.WrongContentRange("bytes 0-0/1").Every(2) }),
-		one("206 longer than asked", func() *ot.Fault { return ot.WideRange(0, 4096) }),
-		one("206 shorter than asked", func() *ot.Fault { return ot.ShortRange(size / 16) }),
+		resumed("every 2nd 206 shifted by 8", size, func() *ot.Fault { return ot.ShiftRange(8).Every(2) }),
+		resumed("every 2nd 206 without Content-Range", size, func() *ot.Fault { return ot.WrongContentRange("").Every(2) }),
+		resumed("every 2nd 206 with a wrong Content-Range", size, func() *ot.Fault { return ot.WrongContentRange("bytes 0-0/1").Every(2) }),
+		resumed("every 2nd range 416", size, func() *ot.Fault {
+			return ot.Status(416, "Content-Range", fmt.Sprintf("bytes */%d", size)).Ranged().Every(2)
+		}),
+		one("206 with more than asked", func() *ot.Fault { return ot.WideRange(0, 4096) }),
+		one("206 with less than asked", func() *ot.Fault { return ot.ShortRange(size / 16) }),
+		one("206 with more than it says", func() *ot.Fault { return ot.LongBody(100).Ranged() }),
 		one("206 with the whole file", ot.WholeAs206),
 		one("200 with the range and Content-Range", ot.RangeAs200),
 		one("multipart/byteranges", ot.Multipart),
-		one("every 2nd range 416", func() *ot.Fault {
-			return ot.Status(416, "Content-Range", fmt.Sprintf("bytes */%d", size)).Ranged().Every(2)
-		}),
 		one("ranges above 1 MiB 400", func() *ot.Fault { return ot.Status(400).Ranged().LongerThan(1 << 20) }),
 	}
+}
+
+// resumed is a row of one fault on an origin that cuts the first body, so that
+// every tool asks again.
+func resumed(name string, size int64, fault func() *ot.Fault) row {
+	return row{name: name, set: func(s *stage) {
+		s.origin.Inject(ot.CutAfter(size / 32).Times(1))
+		s.inject(fault())
+	}}
 }
 
 func cutRows(size int64) []row {
@@ -130,26 +140,19 @@ func cutRows(size int64) []row {
 		one("2 chunked bodies end early", func() *ot.Fault { return ot.EndAfter(eighth / 4).Times(2) }),
 		one("2 bodies stall", func() *ot.Fault { return ot.StallAfter(eighth / 4).Times(2) }),
 		one("chunked, no length, no ranges", ot.NoLength),
-		one("body longer than the file", func() *ot.Fault { return ot.LongBody(100) }),
 		one("gzip, asked or not", ot.Gzip),
 	}
 	all[len(all)-1].gzip = true
 	return all
 }
 
-// pageRows show a login page after the first body has been cut.
 func pageRows(size int64) []row {
-	midRun := func(name string, page func() *ot.Fault) row {
-		return row{name: name, set: func(s *stage) {
-			s.origin.Inject(ot.CutAfter(size / 32).Times(1))
-			s.inject(page().Method("GET").After(1).Times(2))
-		}}
-	}
+	midRun := func(f *ot.Fault) *ot.Fault { return f.Method("GET").After(1).Times(2) }
 	return []row{
-		midRun("login page mid-run, 200", func() *ot.Fault { return ot.Page(200) }),
-		midRun("login page mid-run, 206", func() *ot.Fault { return ot.Page(206) }),
-		midRun("login page mid-run, of the file's size", func() *ot.Fault { return ot.PageOfFileSize(200) }),
 		one("login page at first", func() *ot.Fault { return ot.Page(200).Times(2) }),
+		resumed("login page mid-run, 200", size, func() *ot.Fault { return midRun(ot.Page(200)) }),
+		resumed("login page mid-run, 206", size, func() *ot.Fault { return midRun(ot.Page(206)) }),
+		resumed("login page mid-run, of the file's size", size, func() *ot.Fault { return midRun(ot.PageOfFileSize(200)) }),
 	}
 }
 
@@ -187,12 +190,11 @@ func (r row) target(path string) row {
 func loadRows(size int64) []row {
 	return []row{
 		one("3 × 503, Retry-After: 3", func() *ot.Fault { return ot.Status(503, "Retry-After", "3").Times(3) }),
-		one("3 × 429, Retry-After as a date", func() *ot.Fault {
-			return ot.Status(429, "Retry-After", time.Now().Add(4*time.Second).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")).Times(3)
-		}),
-		{name: "429 above 2 open", set: func(s *stage) {
+		one("429 once, Retry-After a date in 4 s", func() *ot.Fault { return retryAfterDate(4 * time.Second).Times(1) }),
+		one("2 × 429, Retry-After an hour ago", func() *ot.Fault { return retryAfterDate(-time.Hour).Times(2) }),
+		{name: "429 above 1 open", set: func(s *stage) {
 			s.origin.Inject(ot.Throttle(size / 4))
-			s.inject(ot.LimitOpen(2, 429))
+			s.inject(ot.LimitOpen(1, 429))
 		}},
 		one("half of the answers 503", func() *ot.Fault { return ot.Status(503).Chance(0.5, 2) }),
 		one("first byte after 2 s", func() *ot.Fault { return ot.FirstByteAfter(2 * time.Second) }),
@@ -200,6 +202,11 @@ func loadRows(size int64) []row {
 		outage("host dead for 5 s", (*ot.Origin).Down, 5*time.Second),
 		outage("host silent for 12 s", (*ot.Origin).Blackhole, 12*time.Second),
 	}
+}
+
+func retryAfterDate(in time.Duration) *ot.Fault {
+	date := time.Now().Add(in).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
+	return ot.Status(429, "Retry-After", date)
 }
 
 // outage is a row in which a host is lost a second after the first request.
@@ -230,15 +237,19 @@ func wait(ctx context.Context, d time.Duration) bool {
 }
 
 func changeRows(size int64) []row {
-	// The file is another one from the second GET on, and the first was cut.
+	// The file is another one from the second GET on.
 	swap := func(name string, next ot.Content) row {
-		return row{name: name, set: func(s *stage) {
+		r := resumed(name, size, func() *ot.Fault {
+			return ot.Swap(ot.File{Content: next, IfRange: true}).Method("GET").After(1)
+		})
+		resume := r.set
+		r.set = func(s *stage) {
 			s.versions = append(s.versions, next)
-			s.origin.Inject(ot.CutAfter(size / 32).Times(1))
-			s.inject(ot.Swap(ot.File{Content: next, IfRange: true}).Method("GET").After(1))
-		}}
+			resume(s)
+		}
+		return r
 	}
-	wrong := func() *ot.Fault { return ot.WrongBytes(size/2, 100).Times(1) }
+	wrong := func() *ot.Fault { return ot.WrongBytes(size/16, 100).Times(1) }
 	all := []row{
 		swap("another version mid-run", ot.Content{Seed: 2, Size: size}),
 		swap("a shorter version mid-run", ot.Content{Seed: 2, Size: size / 4 * 3}),
