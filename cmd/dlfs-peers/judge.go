@@ -31,20 +31,20 @@ const (
 
 // result is a verdict with its circumstances.
 type result struct {
-	verdict  verdict
-	ratio    float64 // body bytes of the origin, divided by the size
-	requests int
-	took     time.Duration
-	met      bool // the fault, by at least one request
-	exit     int  // -1 if killed
-	words    string
+	verdict verdict
+	ratio   float64 // body bytes of the origin, divided by the size
+	log     []origintest.Request
+	took    time.Duration
+	met     bool // the fault, by at least one request
+	exit    int  // -1 if killed
+	words   string
 }
 
 // text returns the cell of a table.
 func (r result) text(long bool) string {
 	s := fmt.Sprintf("%s %.2f", r.verdict, r.ratio)
 	if long {
-		s += fmt.Sprintf(", %d requests, %.1f s", r.requests, r.took.Seconds())
+		s += fmt.Sprintf(", %d requests, %.1f s", len(r.log), r.took.Seconds())
 	}
 	if !r.met {
 		s += " *"
@@ -90,9 +90,8 @@ func (m *matrix) cell(ctx context.Context, r row, t tool, dir string) (result, e
 	if err != nil {
 		return result{}, err
 	}
-	n := s.origin.Counts()
 	return result{
-		verdict: v, ratio: float64(n.BodyBytes) / float64(m.size), requests: n.Requests,
+		verdict: v, ratio: float64(s.origin.Counts().BodyBytes) / float64(m.size), log: s.origin.Log(),
 		took: took, met: s.met(), exit: exit, words: words,
 	}, nil
 }

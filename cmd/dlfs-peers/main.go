@@ -62,6 +62,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	limit := flags.Duration("limit", time.Minute, "stop a tool after this time")
 	dlfs := flags.String("dlfs", "", "the dlfs to run; built from this module if not given")
 	long := flags.Bool("long", false, "show requests and seconds in each cell, too")
+	trace := flags.Bool("trace", false, "log each request, too")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	m := &matrix{tools: tools, size: *size << 20, rate: *rate << 20, limit: *limit, tmp: tmp, log: log}
+	m := &matrix{tools: tools, size: *size << 20, rate: *rate << 20, limit: *limit, trace: *trace, tmp: tmp, log: log}
 	results, err := m.run(ctx, match)
 	if err != nil {
 		return err
@@ -138,6 +139,7 @@ type matrix struct {
 	size  int64
 	rate  int64 // bytes a second on each connection
 	limit time.Duration
+	trace bool
 	tmp   string
 	log   io.Writer
 }
@@ -171,6 +173,11 @@ func (m *matrix) run(ctx context.Context, match *regexp.Regexp) ([]rowResult, er
 		}
 		for k, res := range results {
 			fmt.Fprintf(m.log, "%s: %s: %s\n", r.name, m.tools[k].name, res.detail())
+			for _, request := range res.log {
+				if m.trace {
+					fmt.Fprintln(m.log, "   ", request)
+				}
+			}
 		}
 		all = append(all, rowResult{r, results})
 	}

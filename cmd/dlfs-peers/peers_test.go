@@ -118,7 +118,7 @@ func TestVerdicts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got := judgeFake(t, honest, tt.behaviour, time.Minute)
-		if got.verdict != tt.verdict || got.exit != tt.exit || !got.met || got.requests != 1 || got.ratio != 1 {
+		if got.verdict != tt.verdict || got.exit != tt.exit || !got.met || len(got.log) != 1 || got.ratio != 1 {
 			t.Errorf("a tool that %s: got %+v, want %s and exit code %d", tt.behaviour, got, tt.verdict, tt.exit)
 		}
 	}
@@ -126,14 +126,14 @@ func TestVerdicts(t *testing.T) {
 
 func TestAToolIsStoppedAtTheLimit(t *testing.T) {
 	got := judgeFake(t, honest, "hangs", 200*time.Millisecond)
-	if got.verdict != hung || got.exit != -1 || got.requests != 0 {
+	if got.verdict != hung || got.exit != -1 || len(got.log) != 0 {
 		t.Errorf("got %+v", got)
 	}
 }
 
 func TestWhatTheOriginSentIsCounted(t *testing.T) {
 	got := judgeFake(t, honest, "is right, and asks twice", time.Minute)
-	if got.verdict != right || got.ratio != 2 || got.requests != 2 {
+	if got.verdict != right || got.ratio != 2 || len(got.log) != 2 {
 		t.Errorf("got %+v", got)
 	}
 }
