@@ -1,0 +1,63 @@
+package origin
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// transportOptions are for newTransport. The zero value connects like a browser
+// without HTTP/2.
+type transportOptions struct {
+	// ConnectTimeout bounds the making of a connection, and its TLS handshake
+	// once more. If zero, 20 s.
+	ConnectTimeout time.Duration
+
+	// MaxPerHost is how many idle connections are kept for each host. If zero, 16.
+	MaxPerHost int
+
+	// DialContext makes connections. If nil, a hostDialer.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// Proxy is asked instead of the hosts. If nil, the environment says:
+	// HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+	Proxy *url.URL
+
+	// TLS says whom to trust. It is not changed. If nil, what the system trusts.
+	TLS *tls.Config
+
+	// HTTP2 allows HTTP/2 with hosts that offer it. Not by default: one HTTP/2
+	// connection is one TCP stream, whatever the number of ranges on it.
+	HTTP2 bool
+}
+
+// newTransport returns a transport that asks for no compression, and that has
+// no timeout on headers and bodies, which the watchdog sees to.
+func newTransport(o transportOptions) *http.Transport {
+	o.ConnectTimeout = orDefault(o.ConnectTimeout, 20*time.Second)
+	o.MaxPerHost = orDefault(o.MaxPerHost, 16)
+	if o.DialContext == nil {
+		o.DialContext = newHostDialer(o.ConnectTimeout).DialContext
+	}
+	proxy := http.ProxyFromEnvironment
+	if o.Proxy != nil {
+		proxy = http.ProxyURL(o.Proxy)
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(o.HTTP2)
+	return &http.Transport{
+		Proxy:                  proxy,
+		DialContext:            o.DialContext,
+		TLSClientConfig:        o.TLS.Clone(), // nil stays nil
+		Protocols:              &protocols,
+		TLSHandshakeTimeout:    o.ConnectTimeout,
+		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConnsPerHost:    o.MaxPerHost,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		DisableCompression:     true,
+	}
+}
