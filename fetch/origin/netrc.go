@@ -148,17 +148,16 @@ func netrcWord(s string) (word, rest string, err error) {
 	return "", "", errors.New("quote is not closed")
 }
 
-// login returns the login for a host, which is told without a port: that of its
-// first machine, else of the default. If user is not "", only of that user.
-func (n *Netrc) login(host, user string) (login, password string, ok bool) {
+// login returns the login for a machine, a host without a port: that of the
+// first of this name. The machine "" is the default, for hosts that have none.
+// If user is not "", only of that user.
+func (n *Netrc) login(name, user string) (login, password string, ok bool) {
 	if n == nil {
 		return "", "", false
 	}
-	for _, name := range []string{host, ""} {
-		for _, m := range n.machines {
-			if strings.EqualFold(m.name, name) && (user == "" || user == m.login) {
-				return m.login, m.password, true
-			}
+	for _, m := range n.machines {
+		if strings.EqualFold(m.name, name) && (user == "" || user == m.login) {
+			return m.login, m.password, true
 		}
 	}
 	return "", "", false
