@@ -1,0 +1,101 @@
+package origin
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/publicsuffix"
+)
+
+// NewJar returns an empty jar that takes no cookie for a public suffix.
+func NewJar() http.CookieJar {
+	jar, _ := cookiejar.New(&cookiejar.Options{PublicSuffixList: publicsuffix.List}) // it never fails
+	return jar
+}
+
+// LoadCookies reads a cookies.txt, as browsers' extensions, curl and wget write
+// it: a line each, of seven fields with tabs between. Cookies that have expired
+// are left out. An error names the line, and nothing of what it says.
+func LoadCookies(r io.Reader) (http.CookieJar, error) {
+	jar := NewJar()
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	nr := 1
+	for ; lines.Scan(); nr++ {
+		line, httpOnly := strings.CutPrefix(strings.TrimRight(lines.Text(), "\r"), "#HttpOnly_")
+		if strings.TrimSpace(line) == "" || !httpOnly && strings.HasPrefix(line, "#") {
+			continue
+		}
+		u, cookie, err := parseCookie(line)
+		if err != nil {
+			return nil, fmt.Errorf("cookies: line %d: %w", nr, err)
+		}
+		jar.SetCookies(u, []*http.Cookie{cookie})
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("cookies: line %d: %w", nr, err)
+	}
+	return jar, nil
+}
+
+// parseCookie returns a cookie and the URL of who might have set it.
+func parseCookie(line string) (*url.URL, *http.Cookie, error) {
+	f := strings.Split(line, "\t")
+	if len(f) == 6 {
+		f = append(f, "") // some editors cut the tab before an empty value
+	}
+	if len(f) != 7 {
+		return nil, nil, fmt.Errorf("%d fields with tabs between, want 7", len(f))
+	}
+	host := strings.TrimPrefix(f[0], ".")
+	subdomains, err1 := parseFlag(f[1])
+	secure, err2 := parseFlag(f[3])
+	expiry, err3 := strconv.ParseFloat(f[4], 64) // some write a fraction
+	c := &http.Cookie{Name: f[5], Value: f[6], Path: f[2], Secure: secure}
+	switch {
+	case host == "" || strings.ContainsAny(host, "/ @?#"):
+		return nil, nil, errors.New("first field is no host")
+	case err1 != nil:
+		return nil, nil, errors.New("second field is neither TRUE nor FALSE")
+	case !strings.HasPrefix(c.Path, "/"):
+		return nil, nil, errors.New("third field is no path")
+	case err2 != nil:
+		return nil, nil, errors.New("fourth field is neither TRUE nor FALSE")
+	case err3 != nil:
+		return nil, nil, errors.New("fifth field is no time in Unix seconds")
+	case c.Name == "":
+		return nil, nil, errors.New("sixth field, the name, is empty")
+	case strings.ContainsAny(c.Name, "=") || strings.ContainsFunc(c.Name+c.Value, noCookieRune):
+		return nil, nil, errors.New("sixth and seventh field, name and value, have characters no cookie may have")
+	}
+	if subdomains {
+		c.Domain = host
+	}
+	if expiry > 0 { // 0 is the end of the session
+		c.Expires = time.Unix(int64(min(expiry, maxCookieTime)), 0)
+	}
+	return &url.URL{Scheme: "https", Host: host, Path: "/"}, c, nil
+}
+
+// maxCookieTime is the year 9999, in Unix seconds.
+const maxCookieTime = 253402300799
+
+func noCookieRune(r rune) bool { return r < ' ' || r == 0x7f || r == ';' }
+
+func parseFlag(s string) (bool, error) {
+	switch {
+	case strings.EqualFold(s, "TRUE"):
+		return true, nil
+	case strings.EqualFold(s, "FALSE"):
+		return false, nil
+	}
+	return false, strconv.ErrSyntax
+}
