@@ -241,11 +241,12 @@ func TestLookupOutlivesWhoAskedFirst(t *testing.T) {
 func TestFewLookupsAtOnce(t *testing.T) {
 	dialBubble(t, func(t *testing.T, r *dialRig) {
 		r.latency = time.Second
+		for i := range 12 {
+			r.names[fmt.Sprintf("h%d", i)] = addrs("192.0.2.1")
+		}
 		start := time.Now()
 		var all sync.WaitGroup
-		for i := range 12 {
-			host := fmt.Sprintf("h%d", i)
-			r.names[host] = addrs("192.0.2.1")
+		for host := range r.names {
 			all.Go(func() { // awaited below
 				if _, err := r.dialTo(host); err != nil {
 					t.Error(err)

@@ -121,10 +121,12 @@ func (t *ticket) good() {
 	if h.bound == 0 || h.good < h.bound {
 		return
 	}
-	// Requests sent before the bound was lowered may prove that it is too low.
+	// Proof that the host takes so many: those a raise let in, or more, if they
+	// were sent before the bound was lowered.
 	h.bound = h.good
 	if h.crept {
-		h.proven(time.Now())
+		h.crept, h.quiet = false, firstQuiet
+		h.raise = time.Now().Add(h.quiet)
 	}
 	t.g.serve(t.host, h)
 }
@@ -241,9 +243,6 @@ func (h *hostGate) admits(now time.Time) bool {
 	case h.open > h.bound || now.Before(h.raise):
 		return false
 	}
-	if h.crept { // for as long as it takes to raise it again
-		h.proven(now)
-	}
 	h.bound++
 	h.crept, h.raise = true, now.Add(h.quiet)
 	return true
@@ -279,12 +278,6 @@ func (h *hostGate) lower(now time.Time) {
 	}
 	h.bound, h.crept, h.lowered = max(1, bound), false, h.sent
 	h.raise = later(now, h.paused).Add(h.quiet)
-}
-
-// proven notes that the host takes as many as the last raise allowed.
-func (h *hostGate) proven(now time.Time) {
-	h.crept, h.quiet = false, firstQuiet
-	h.raise = now.Add(h.quiet)
 }
 
 // age forgets the bound in time.

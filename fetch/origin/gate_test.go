@@ -42,7 +42,7 @@ func (c *crowd) work(ctx context.Context, urgent bool) {
 			c.denied++
 		}
 		c.mu.Unlock()
-		pass(c.answer)
+		pass(c.answer/2 + rand.N(c.answer))
 		if fits {
 			ticket.good()
 			pass(c.body/2 + rand.N(c.body))
@@ -87,17 +87,17 @@ func wantIdle(t *testing.T, g *gate) {
 }
 
 func TestBoundFindsWhatAHostTakes(t *testing.T) {
-	for _, k := range []int{1, 2, 7, 40} {
-		for _, body := range []time.Duration{100 * time.Millisecond, time.Second, 10 * time.Second} {
+	for _, k := range []int{1, 2, 7, 20} {
+		for _, body := range []time.Duration{200 * time.Millisecond, time.Second, 10 * time.Second} {
 			t.Run(fmt.Sprintf("%d/%v", k, body), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					c := &crowd{t: t, k: k, answer: 50 * time.Millisecond, body: body}
-					c.workers(100, 3*time.Minute)
+					c.workers(60, 3*time.Minute)
 					// What it takes, or one that is being tried.
 					if b := c.bound("h"); b < k || b > k+1 {
 						t.Errorf("bound %d after minutes, for a host that takes %d", b, k)
 					}
-					accepted, denied := c.workers(100, 40*time.Minute)
+					accepted, denied := c.workers(60, 40*time.Minute)
 					if denied*20 > accepted+denied {
 						t.Errorf("%d of %d refused", denied, accepted+denied)
 					}
@@ -113,22 +113,35 @@ func TestBoundFindsWhatAHostTakes(t *testing.T) {
 }
 
 func TestBoundFollowsWhatAHostTakes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &crowd{t: t, k: 3, answer: 50 * time.Millisecond, body: time.Second}
-		for _, k := range []int{3, 12, 2, 30} {
-			c.k = k
-			c.workers(60, 15*time.Minute)
-			if b := c.bound("h"); b < k || b > k+1 {
-				t.Errorf("bound %d, for a host that takes %d now", b, k)
-			}
-		}
-		c.k = 1000
-		c.workers(60, 30*time.Minute)
-		if b := c.bound("h"); b != 0 {
-			t.Errorf("bound %d long after the last refusal", b)
-		}
-		wantIdle(t, &c.gate)
-	})
+	for _, tt := range []struct {
+		name         string
+		answer, body time.Duration
+		each         time.Duration // to find what it takes
+	}{
+		// That many bodies at once are proof, so there is but the quiet to wait for.
+		{"long bodies", 50 * time.Millisecond, time.Second, 7 * time.Minute},
+		{"short bodies", 200 * time.Millisecond, 10 * time.Millisecond, 15 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := &crowd{t: t, answer: tt.answer, body: tt.body, k: 3}
+				c.workers(40, 16*time.Minute)
+				for _, k := range []int{12, 2, 20} {
+					c.k = k
+					c.workers(40, tt.each)
+					if b := c.bound("h"); b < k || b > k+1 {
+						t.Errorf("bound %d, for a host that takes %d now", b, k)
+					}
+				}
+				c.k = 1000
+				c.workers(40, 30*time.Minute)
+				if b := c.bound("h"); b != 0 {
+					t.Errorf("bound %d long after the last refusal", b)
+				}
+				wantIdle(t, &c.gate)
+			})
+		})
+	}
 }
 
 func TestNobodyStarves(t *testing.T) {
@@ -343,5 +356,32 @@ func TestLeavingTheQueueLeavesNothing(t *testing.T) {
 		all.Wait()
 		wantIdle(t, &g)
 		tickets(t, &g, 1)[0].leave()
+	})
+}
+
+// It is the turn of one who gives up at that moment.
+func TestPlaceOfOneWhoGivesUpIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g gate
+		held := tickets(t, &g, 2)
+		held[1].busy(0)
+		held[1].leave()
+		for range 100 {
+			ctx, cancel := context.WithCancel(t.Context())
+			result := make(chan *ticket, 1)
+			go func() { // this round's
+				ticket, _ := g.enter(ctx, "h", false)
+				result <- ticket
+			}()
+			synctest.Wait()
+			cancel()
+			held[0].leave()
+			if ticket := <-result; ticket != nil {
+				ticket.leave()
+			}
+			wantIdle(t, &g)
+			held = tickets(t, &g, 1)
+		}
+		held[0].leave()
 	})
 }
