@@ -95,12 +95,12 @@ func TestFileThatFailedBeforeItsTurnIsTriedAgain(t *testing.T) {
 		x.add("failed", 1<<20)
 		x.opts.Keep, x.opts.Jobs = true, 1
 		x.originOpts.Tries = 1
-		fail, slow := origintest.Status(503).On("failed"), origintest.Throttle(1<<20).On("first")
+		fail, slow := origintest.Status(500).On("failed"), origintest.Throttle(1<<20).On("first")
 		x.Inject(fail, slow)
 		x.start()
 		defer x.background()()
 		advance(time.Second)
-		x.wantState("failed", "failed", "503")
+		x.wantState("failed", "failed", "500")
 		wantHit(t, fail, slow)
 		x.Clear()
 		advance(10 * time.Minute)

@@ -58,7 +58,7 @@ func openEngine(ctx context.Context, entries []listfile.Entry, dir, owner string
 		return nil, err
 	}
 	e.client = origin.New(origin.Options{
-		Log: opts.Log, UserAgent: userAgent, MaxPerHost: 3 * f.MaxPerHost,
+		Log: opts.Log, Credentials: origin.Credentials{UserAgent: userAgent}, MaxPerHost: 3 * f.MaxPerHost,
 		ConnectTimeout: f.ConnectTimeout, Timeout: f.Timeout, Tries: f.Tries, RetryWait: f.RetryWait,
 	})
 	list := make([]fetch.Entry, len(entries))

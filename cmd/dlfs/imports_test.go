@@ -12,11 +12,12 @@ import (
 // that each can be understood, tested and replaced without the others.
 var (
 	mayImport = map[string][]string{
-		"dlfs/listfile":         nil, // text in, entries out
-		"dlfs/cache":            nil, // storage knows no network: crash tests need no origin
-		"dlfs/fetch/origin":     nil, // HTTP knows no blocks and no disks
-		"dlfs/fetch/origintest": nil, // an origin shares no code with what it tests
-		"dlfs/fetch":            {"dlfs/cache", "dlfs/fetch/origin"},
+		"dlfs/fetch/digest":     nil,
+		"dlfs/listfile":         {"dlfs/fetch/digest"}, // text in, entries out
+		"dlfs/cache":            nil,                   // storage knows no network: crash tests need no origin
+		"dlfs/fetch/origin":     {"dlfs/fetch/digest"}, // HTTP knows no blocks and no disks
+		"dlfs/fetch/origintest": nil,                   // an origin shares no code with what it tests
+		"dlfs/fetch":            {"dlfs/cache", "dlfs/fetch/origin", "dlfs/fetch/digest", "dlfs/listfile"},
 		"dlfs/fs":               {"dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache"}, // no list, no HTTP
 		"dlfs/cmd/dlfs":         {"dlfs/fs", "dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/listfile"},
 		"dlfs/cmd/dlfs-peers":   {"dlfs/fetch/origintest"}, // to it dlfs is a program like others
@@ -27,8 +28,8 @@ var (
 	}{
 		"github.com/dgraph-io/badger/v4":  {[]string{"dlfs/cache"}, "the index is the store's secret"},
 		"github.com/hanwen/go-fuse/v2/fs": {[]string{"dlfs/fs"}, "FUSE is an adapter, not a foundation"},
-		"net/http": {[]string{"dlfs/fetch/origin", "dlfs/fetch/origintest", "dlfs/cmd/dlfs"},
-			"what HTTP means is decided in one place; cmd has the control socket and the demo"},
+		"net/http": {[]string{"dlfs/fetch/origin", "dlfs/fetch/digest", "dlfs/listfile", "dlfs/fetch", "dlfs/fetch/origintest", "dlfs/cmd/dlfs"},
+			"what HTTP means is decided in one place; the others carry headers there, and cmd has the control socket and the demo"},
 		"github.com/alecthomas/kong": {[]string{"dlfs/cmd/dlfs"}, "flags are the command's"},
 		"testing":                    {[]string{"dlfs/fetch/origintest"}, "what ships does not test itself"},
 	}

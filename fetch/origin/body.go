@@ -24,6 +24,7 @@ type Body struct {
 	end     int64   // maxOffset if not known
 
 	cur     *watched // the response being read, nil between two
+	came    int64    // bytes of it that were read
 	curEnd  int64    // where it ends
 	endless bool     // it does not say where it ends
 	gen     int      // of the target it came from
@@ -43,7 +44,12 @@ func (b *Body) begin(want *Version) (*Body, error) {
 	default:
 		b.version, b.pin, b.end = *want, b.r.pinFor(*want), min(b.end, want.Size)
 	}
-	if err := b.retry(b.connect); err != nil {
+	err := b.retry(b.connect)
+	if KindOf(err) == NoRanges && want == nil && b.off == 0 && !b.whole {
+		b.whole, b.end = true, maxOffset // its ranges are of no use: all of it, then
+		err = b.retry(b.connect)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return b, nil
@@ -104,6 +110,11 @@ func (b *Body) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
+// Crowded reports whether somebody waits for a place at the host the body comes
+// from, because that takes only so many requests at once. Whoever reads it
+// without need may end it.
+func (b *Body) Crowded() bool { return b.cur != nil && b.r.c.gate.crowded(b.cur.ticket.host) }
+
 // Close ends the request. If the response was read to its end, its connection
 // serves the next one.
 func (b *Body) Close() {
@@ -129,6 +140,7 @@ func (b *Body) readOnce(p []byte) (int, error) {
 	}
 	if n > 0 {
 		b.off += int64(n)
+		b.came += int64(n)
 		b.r.progress(b.gen)
 	}
 	if b.off == b.curEnd {
@@ -165,5 +177,5 @@ func (b *Body) broke(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	return b.r.describe(b.ctx, "", &Error{Err: fmt.Errorf("body broke off at byte %d: %w", b.off, err)})
+	return b.r.describe(b.ctx, "", &Error{Err: fmt.Errorf("body broke off at byte %d: %w", b.off, err), brought: b.came >= shortAnswer})
 }

@@ -29,12 +29,11 @@ package origin
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -44,8 +43,22 @@ type Options struct {
 	// Log gets a line for each failed attempt. If nil, nothing is logged.
 	Log *slog.Logger
 
-	// UserAgent names this program to origins. If empty, "dlfs".
-	UserAgent string
+	// Credentials is who asks.
+	Credentials Credentials
+
+	// Proxy is asked instead of the hosts. If nil, the environment says:
+	// HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+	Proxy *url.URL
+
+	// TLS says whom to trust. If nil, what the system trusts.
+	TLS *tls.Config
+
+	// HTTP2 allows HTTP/2. Not by default: one HTTP/2 connection is one TCP
+	// stream, whatever the number of ranges on it.
+	HTTP2 bool
+
+	// Limit bounds what is received. If nil, nothing does.
+	Limit *Limit
 
 	// MaxPerHost is how many idle connections are kept for each host. If zero, 16.
 	MaxPerHost int
@@ -65,14 +78,12 @@ type Options struct {
 	RetryWait time.Duration
 
 	// DialContext makes connections; tests serve from memory through it. If
-	// nil, a net.Dialer.
+	// nil, TCP with a memory for addresses.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 const (
 	maxRetryWait   = 15 * time.Second
-	maxRetryAfter  = 10 * time.Minute
-	maxPauseJitter = 5 * time.Second
 	maxHeaderBytes = 64 << 10
 )
 
@@ -82,9 +93,7 @@ type Client struct {
 	log      *slog.Logger
 	http     *http.Client
 	received atomic.Int64
-
-	mu    sync.Mutex
-	pause map[string]time.Time // by host and port: nothing is asked before; guarded by mu
+	gate     gate
 }
 
 // New returns a client. Close releases its idle connections.
@@ -92,39 +101,25 @@ func New(opts Options) *Client {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	if opts.UserAgent == "" {
-		opts.UserAgent = "dlfs"
-	}
 	opts.MaxPerHost = orDefault(opts.MaxPerHost, 16)
 	opts.ConnectTimeout = orDefault(opts.ConnectTimeout, 20*time.Second)
 	opts.Timeout = orDefault(opts.Timeout, 30*time.Second)
 	opts.Tries = orDefault(opts.Tries, 10)
 	opts.RetryWait = orDefault(opts.RetryWait, 500*time.Millisecond)
-	if opts.DialContext == nil {
-		opts.DialContext = (&net.Dialer{Timeout: opts.ConnectTimeout, KeepAlive: 30 * time.Second}).DialContext
+	if opts.Limit == nil {
+		opts.Limit = &Limit{}
 	}
-	// HTTP/1.1 only: one HTTP/2 connection is one TCP stream, whatever the
-	// number of ranges on it.
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
 	return &Client{
 		opts: opts,
 		log:  opts.Log,
 		http: &http.Client{
-			Transport: &http.Transport{
-				Proxy:                  http.ProxyFromEnvironment,
-				DialContext:            opts.DialContext,
-				Protocols:              &protocols,
-				TLSHandshakeTimeout:    opts.ConnectTimeout,
-				IdleConnTimeout:        90 * time.Second,
-				MaxIdleConnsPerHost:    opts.MaxPerHost,
-				MaxResponseHeaderBytes: maxHeaderBytes,
-				DisableCompression:     true,
-			},
+			Transport: newTransport(transportOptions{
+				ConnectTimeout: opts.ConnectTimeout, MaxPerHost: opts.MaxPerHost, DialContext: opts.DialContext,
+				Proxy: opts.Proxy, TLS: opts.TLS, HTTP2: opts.HTTP2,
+			}),
 			// See walk, which follows them.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		pause: map[string]time.Time{},
 	}
 }
 
@@ -141,30 +136,16 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Received is the number of body bytes received so far.
 func (c *Client) Received() int64 { return c.received.Load() }
 
-// waitPause waits until the host may be asked again. Those that waited do not
-// all come at once.
-func (c *Client) waitPause(ctx context.Context, host string) error {
-	for {
-		c.mu.Lock()
-		d := time.Until(c.pause[host])
-		c.mu.Unlock()
-		if d <= 0 {
-			return context.Cause(ctx)
-		}
-		if err := sleep(ctx, d+rand.N(min(d/8, maxPauseJitter)+1)); err != nil {
-			return err
-		}
-	}
+// urgentKey marks the context of requests somebody waits for.
+type urgentKey struct{}
+
+// Urgent returns a context whose requests go before others where a host takes
+// only so many at once: a reader waits for them.
+func Urgent(ctx context.Context) context.Context {
+	return context.WithValue(ctx, urgentKey{}, true)
 }
 
-// pauseHost has nothing asked of the host (and port) for d: it sent Retry-After.
-func (c *Client) pauseHost(host string, d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if until := time.Now().Add(min(d, maxRetryAfter)); until.After(c.pause[host]) {
-		c.pause[host] = until
-	}
-}
+func isUrgent(ctx context.Context) bool { return ctx.Value(urgentKey{}) != nil }
 
 // Host returns the host and port of a URL, "" if it does not parse.
 func Host(rawURL string) string {

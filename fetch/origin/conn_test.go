@@ -101,12 +101,12 @@ func TestStorm(t *testing.T) {
 func TestOptions(t *testing.T) {
 	c := New(Options{})
 	o := c.opts
-	if o.UserAgent != "dlfs" || o.MaxPerHost != 16 || o.ConnectTimeout != 20*time.Second ||
+	if o.MaxPerHost != 16 || o.ConnectTimeout != 20*time.Second ||
 		o.Timeout != 30*time.Second || o.Tries != 10 || o.RetryWait != 500*time.Millisecond {
 		t.Errorf("defaults %+v", o)
 	}
 	bubble(t, func(t *testing.T, x *fixture) {
-		x.c.opts.UserAgent = "tester/1"
+		x.c.opts.Credentials.UserAgent = "tester/1"
 		_, p, err := x.get(nil, 0, 10)
 		x.wantBytes(p, 10, err)
 		_, _, err = x.probe(true)

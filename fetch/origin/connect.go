@@ -90,6 +90,7 @@ func (b *Body) judge(x *exchange, a answer, err error) error {
 		return b.page()
 	}
 	if KindOf(err) == Changed {
+		x.body.ticket.leave() // asking anew must not wait for a place this one has
 		err = b.r.confirm(b.ctx, b.pin, a.version, err)
 	}
 	return err
@@ -117,7 +118,7 @@ func (b *Body) start(x *exchange, a answer, asked int64) error {
 	if a.version.Size != UnknownSize {
 		b.end = min(b.end, a.version.Size)
 	}
-	b.cur, b.curEnd, b.gen = x.body, min(a.end, b.end), x.gen
+	b.cur, b.curEnd, b.gen, b.came = x.body, min(a.end, b.end), x.gen, 0
 	b.endless = a.version.Size == UnknownSize
 	b.ranged = b.ranged || !a.whole
 	if a.end < min(asked, b.end) && a.end-b.off < shortAnswer {

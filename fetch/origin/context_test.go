@@ -44,7 +44,7 @@ func TestCancel(t *testing.T) {
 		{"body", origintest.StallAfter(1000), nil},
 		{"back-off", origintest.Status(500), func(_ *testing.T, x *fixture) { x.c.opts.RetryWait = time.Minute }},
 		{"Retry-After", origintest.Status(503, "Retry-After", "300"), nil},
-		{"pause", nil, func(_ *testing.T, x *fixture) { x.c.pauseHost("origin", time.Minute) }},
+		{"pause", nil, func(_ *testing.T, x *fixture) { x.pause(time.Minute) }},
 	}
 	calls := map[string]func(ctx context.Context, x *fixture) error{
 		"Get": func(ctx context.Context, x *fixture) error {

@@ -35,6 +35,7 @@ type Error struct {
 	Err    error         // what was wrong
 
 	retries int  // how many that end like this are worth the while; 0: as many as of any other
+	brought bool // the answer was of some use before it failed
 	lasting Kind // what it is if it does not pass; Transient: no other
 }
 

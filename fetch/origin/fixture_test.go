@@ -184,7 +184,7 @@ func wantPassed(t *testing.T, start time.Time, want time.Duration) {
 // wantPassedAbout is wantPassed where the wait is jittered.
 func wantPassedAbout(t *testing.T, start time.Time, want time.Duration) {
 	t.Helper()
-	if got := time.Since(start); got < want || got > want+min(want/8, maxPauseJitter)+1 {
+	if got := time.Since(start); got < want || got > want+min(want/8, maxHostJitter)+1 {
 		t.Errorf("took %v, want %v and a little", got, want)
 	}
 }
@@ -236,4 +236,22 @@ func afterASecond(t *testing.T) context.Context {
 	timer := time.AfterFunc(time.Second, cancel)
 	t.Cleanup(func() { timer.Stop(); cancel() })
 	return ctx
+}
+
+// pause has the client leave the origin alone, as if requests under way were
+// answered with these Retry-Afters.
+func (x *fixture) pause(after ...time.Duration) {
+	x.t.Helper()
+	var tickets []*ticket
+	for range after {
+		t, err := x.c.gate.enter(context.Background(), "origin", false)
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		tickets = append(tickets, t)
+	}
+	for i, t := range tickets {
+		t.busy(after[i])
+		t.leave()
+	}
 }

@@ -10,7 +10,7 @@ import (
 
 const (
 	maxHostPause   = 10 * time.Minute // whatever Retry-After says
-	maxHostJitter  = 5 * time.Second  // after a pause
+	maxHostJitter  = 5 * time.Second  // after a pause, and at most an eighth of it
 	firstQuiet     = 5 * time.Second  // without a refusal before a bound is raised by one
 	lastQuiet      = 5 * time.Minute  // to which it doubles
 	boundForgotten = 10 * time.Minute // without a refusal
@@ -142,7 +142,7 @@ func (t *ticket) busy(retryAfter time.Duration) {
 	now, h := time.Now(), t.h
 	if retryAfter > 0 {
 		// Others were told the same; not all are to come back at once.
-		until := now.Add(min(retryAfter, maxHostPause) + rand.N(maxHostJitter))
+		until := now.Add(min(retryAfter, maxHostPause) + rand.N(min(retryAfter/8, maxHostJitter)+1))
 		h.paused = later(h.paused, until)
 	}
 	if t.nr > h.lowered {

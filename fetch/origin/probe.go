@@ -3,7 +3,9 @@ package origin
 import (
 	"context"
 	"io"
+	"mime"
 	"net/http"
+	"strings"
 )
 
 // firstBytes is how much a probing GET asks for: one block of the store, so
@@ -56,4 +58,38 @@ func (r *Resource) head(ctx context.Context) (v Version, ok bool, err error) {
 	v.Size = x.resp.ContentLength
 	r.pinTold(v).accept(x.digest, false)
 	return v, true, nil
+}
+
+// Filename asks what the origin calls the file (Content-Disposition, RFC 6266);
+// it is "" if the origin does not say. Only the last component of a path is
+// returned (section 4.3). It is asked for once, with HEAD, and where that tells
+// nothing with a GET of the first byte. The error is an *Error, or ctx's cause.
+func (r *Resource) Filename(ctx context.Context) (string, error) {
+	if r.err != nil {
+		return "", r.err
+	}
+	if x, err := r.walk(ctx, http.MethodHead, r.list, ""); err == nil {
+		defer x.body.end()
+		if name := x.filename(); name != "" && x.isGood() {
+			return name, nil
+		}
+	}
+	x, err := r.walk(ctx, http.MethodGet, r.list, rangeHeader(0, 1))
+	if err != nil {
+		return "", err
+	}
+	defer x.body.drain()
+	if !x.isGood() {
+		return "", r.describe(ctx, "", statusError(x.resp))
+	}
+	return x.filename(), nil
+}
+
+func (x *exchange) filename() string {
+	_, params, err := mime.ParseMediaType(x.resp.Header.Get("Content-Disposition"))
+	if err != nil {
+		return ""
+	}
+	name := params["filename"] // of filename* too, decoded
+	return name[strings.LastIndexAny(name, `/\`)+1:]
 }

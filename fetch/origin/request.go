@@ -2,10 +2,8 @@ package origin
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"dlfs/fetch/digest"
 )
@@ -24,47 +22,22 @@ type exchange struct {
 // here, for this hop alone: nothing is carried over a redirect.
 func (r *Resource) request(ctx context.Context, method string, u *url.URL, ranges string) *http.Request {
 	req := (&http.Request{Method: method, URL: u, Host: u.Host, Header: http.Header{}}).WithContext(ctx)
-	req.Header.Set("User-Agent", r.c.opts.UserAgent)
-	if sameOrigin(u, r.list) {
-		maps.Copy(req.Header, r.opts.Header.Clone())
-		if host := req.Header.Get("Host"); host != "" {
-			req.Host = host
-		}
-		if u.User == nil && r.list.User != nil && req.Header.Get("Authorization") == "" {
-			password, _ := r.list.User.Password()
-			req.SetBasicAuth(r.list.User.Username(), password)
-		}
-	}
+	r.c.opts.Credentials.dress(req, r.list, r.opts.Header)
 	req.Header.Set("Accept-Encoding", "identity")
-	req.Header.Del("Range")
 	if ranges != "" {
 		req.Header.Set("Range", ranges)
 	}
 	return req
 }
 
-// sameOrigin compares scheme, host and port (RFC 6454 section 5).
-func sameOrigin(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
-}
-
-func port(u *url.URL) string {
-	switch {
-	case u.Port() != "":
-		return u.Port()
-	case u.Scheme == "https":
-		return "443"
-	}
-	return "80"
-}
-
 // send makes one request and returns when the header of its response is there.
 // The error is described.
 func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges string) (*exchange, error) {
-	if err := r.c.waitPause(ctx, u.Host); err != nil {
+	ticket, err := r.c.gate.enter(ctx, u.Host, isUrgent(ctx))
+	if err != nil {
 		return nil, err
 	}
-	watchedCtx, w := watch(ctx, r.c.opts.Timeout, &r.c.received)
+	watchedCtx, w := r.c.watch(ctx, ticket)
 	resp, err := r.c.http.Do(r.request(watchedCtx, method, u, ranges))
 	w.rest()
 	if err != nil {
@@ -75,8 +48,16 @@ func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges s
 		return nil, r.describe(ctx, u.Hostname(), err)
 	}
 	w.body = resp.Body
-	if d := after(resp); d > 0 {
-		r.c.pauseHost(u.Host, d)
+	r.c.opts.Credentials.note(resp)
+	if d, busy := after(resp), isBusy(resp.StatusCode); busy || d > 0 {
+		ticket.busy(d)
+	} else {
+		ticket.good()
 	}
 	return &exchange{resp: resp, body: w, url: u}, nil
+}
+
+// isBusy reports whether a status says that the host has too much to do.
+func isBusy(code int) bool {
+	return code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable
 }

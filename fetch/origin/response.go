@@ -36,7 +36,7 @@ func examine(resp *http.Response, off, end, size int64) (a answer, err error) {
 		}
 	case code == http.StatusOK, code == http.StatusPartialContent: // some say 200 and send a range
 		if err := a.partial(resp, off, end, size); err != nil {
-			return a, &Error{Status: resp.StatusCode, Err: err, retries: fewRetries}
+			return a, &Error{Status: resp.StatusCode, Err: err, retries: fewRetries, lasting: NoRanges}
 		}
 	case code == http.StatusRequestedRangeNotSatisfiable:
 		return a, a.unsatisfiable(h, off, size)

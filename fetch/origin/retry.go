@@ -27,6 +27,9 @@ func (c *Client) retry(ctx context.Context, what string, f func() error) error {
 			return e.last()
 		}
 		d := c.backoff(try)
+		if try == 1 && e.brought {
+			d = 0 // it goes on as well as before, most likely
+		}
 		c.log.Info("request failed; trying again", "what", what, "in", d.Round(time.Millisecond), "err", err)
 		if err := sleep(ctx, d); err != nil {
 			return err

@@ -138,10 +138,10 @@ func TestRetryAfter(t *testing.T) {
 		max   time.Duration
 	}{
 		{503, func() string { return "7" }, 7 * time.Second, 8 * time.Second},
-		{429, func() string { return "120" }, 2 * time.Minute, 2*time.Minute + maxPauseJitter},
-		{503, func() string { return inSeconds(90) }, 90 * time.Second, 90*time.Second + maxPauseJitter},
-		{503, func() string { return inSeconds(86_400) }, maxRetryAfter, maxRetryAfter + maxPauseJitter},
-		{503, func() string { return "1000000" }, maxRetryAfter, maxRetryAfter + maxPauseJitter},
+		{429, func() string { return "120" }, 2 * time.Minute, 2*time.Minute + maxHostJitter},
+		{503, func() string { return inSeconds(90) }, 90 * time.Second, 90*time.Second + maxHostJitter},
+		{503, func() string { return inSeconds(86_400) }, maxHostPause, maxHostPause + maxHostJitter},
+		{503, func() string { return "1000000" }, maxHostPause, maxHostPause + maxHostJitter},
 		{503, func() string { return inSeconds(-86_400) }, time.Millisecond, time.Second},
 		{503, func() string { return "0" }, time.Millisecond, time.Second},
 		{503, func() string { return "-5" }, time.Millisecond, time.Second},
@@ -197,8 +197,7 @@ func TestRetryAfterHoldsTheHost(t *testing.T) {
 // The longest Retry-After counts, not the last.
 func TestPauseIsTheLongest(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
-		x.c.pauseHost("origin", time.Minute)
-		x.c.pauseHost("origin", time.Second)
+		x.pause(time.Minute, time.Second)
 		start := time.Now()
 		_, p, err := x.get(nil, 0, 1000)
 		x.wantBytes(p, 1000, err)

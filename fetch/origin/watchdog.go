@@ -29,15 +29,18 @@ type watched struct {
 	timer    *time.Timer
 	timeout  time.Duration
 	received *atomic.Int64
+	limit    *Limit
+	ticket   *ticket // of the gate, until the request is over
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 }
 
-// watch starts the timer. The request is to be made with the returned context.
-func watch(ctx context.Context, timeout time.Duration, received *atomic.Int64) (context.Context, *watched) {
+// watch starts the timer of a request that has passed the gate. It is to be made
+// with the returned context.
+func (c *Client) watch(ctx context.Context, t *ticket) (context.Context, *watched) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &watched{timeout: timeout, received: received, ctx: ctx, cancel: cancel}
-	w.timer = time.AfterFunc(timeout, func() { cancel(errStalled) })
+	w := &watched{timeout: c.opts.Timeout, received: &c.received, limit: c.opts.Limit, ticket: t, ctx: ctx, cancel: cancel}
+	w.timer = time.AfterFunc(w.timeout, func() { cancel(errStalled) })
 	return ctx, w
 }
 
@@ -58,9 +61,12 @@ func (w *watched) Read(p []byte) (int, error) {
 // receive is where the bytes of a file come in.
 func (w *watched) receive(p []byte) (int, error) {
 	w.timer.Reset(w.timeout)
-	n, err := w.body.Read(p)
+	n, err := w.body.Read(p[:min(len(p), w.limit.Most())])
 	w.timer.Stop()
 	w.received.Add(int64(n))
+	if late := w.limit.Wait(w.ctx, n); late != nil && err == nil {
+		err = late
+	}
 	if err != nil && err != io.EOF {
 		if cause := context.Cause(w.ctx); cause != nil {
 			err = cause
@@ -97,5 +103,6 @@ func (w *watched) end() {
 	if w.body != nil {
 		w.body.Close() // of a response: nothing to be lost
 	}
+	w.ticket.leave()
 	w.cancel(nil)
 }
