@@ -48,7 +48,7 @@ func signedLine(i int) string {
 func TestRetained(t *testing.T) {
 	const n, bound = 200_000, 400
 	before := heap()
-	l, err := Parse(&generated{n: n, line: signedLine}, "list")
+	l, err := Parse(&generated{n: n, line: signedLine}, "list", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestLongLineMemory(t *testing.T) {
 
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	l, err := Parse(text, "list")
+	l, err := Parse(text, "list", Options{})
 	runtime.ReadMemStats(&after)
 
 	if want := "list:2: line is longer than 1048576 bytes; remove it or shorten it"; err == nil || err.Error() != want {
@@ -110,7 +110,7 @@ func BenchmarkParse(b *testing.B) {
 	b.SetBytes(int64(text.Len()))
 	b.ReportAllocs()
 	for b.Loop() {
-		l, err := Parse(strings.NewReader(text.String()), "list")
+		l, err := Parse(strings.NewReader(text.String()), "list", Options{})
 		if err != nil || len(l.Entries) != n {
 			b.Fatal(len(l.Entries), err)
 		}

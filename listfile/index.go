@@ -2,6 +2,7 @@ package listfile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -18,8 +19,17 @@ type index struct {
 
 // known is an entry of the index, less its name.
 type known struct {
-	url  string
-	line int
+	url     string
+	details *Details
+	line    int
+}
+
+// same reports whether e has the URLs of the entry.
+func (k known) same(e Entry) bool {
+	if k.details == nil && e.Details == nil {
+		return k.url == e.URL
+	}
+	return slices.Equal((&Entry{URL: k.url, Details: k.details}).URLs(), e.URLs())
 }
 
 // finding is what the index has to say of an entry that fits.
@@ -40,7 +50,7 @@ func newIndex() *index {
 // earlier line it contradicts, and then the index is as it was.
 func (x *index) add(e Entry) (finding, error) {
 	if k, ok := x.files[e.Name]; ok {
-		if k.url == e.URL {
+		if k.same(e) {
 			return finding{repeated: true}, nil
 		}
 		return finding{}, fmt.Errorf("name %s already stands on line %d with another URL; rename one of them or remove it",
@@ -58,7 +68,7 @@ func (x *index) add(e Entry) (finding, error) {
 	}
 	_, shared := x.urls[e.URL]
 	x.urls[e.URL] = struct{}{}
-	x.files[e.Name] = known{url: e.URL, line: e.Line}
+	x.files[e.Name] = known{url: e.URL, details: e.Details, line: e.Line}
 	return finding{sharedURL: shared}, nil
 }
 

@@ -25,7 +25,7 @@ type lineReader struct {
 	r *bufio.Reader
 
 	// Valid after next returned true, until its next call.
-	text    []byte // without LF, CRLF or byte order mark; meaningless if tooLong
+	text    []byte // without LF or CRLF; meaningless if tooLong
 	number  int    // 1-based
 	tooLong bool
 
@@ -65,8 +65,5 @@ func (l *lineReader) next() bool {
 	l.text = bytes.TrimSuffix(l.text, []byte("\n"))
 	l.text = bytes.TrimSuffix(l.text, []byte("\r"))
 	l.tooLong = size > maxLine+len("\r\n") || len(l.text) > maxLine
-	if l.number == 1 {
-		l.text = bytes.TrimPrefix(l.text, byteOrderMark)
-	}
 	return true
 }

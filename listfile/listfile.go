@@ -5,121 +5,216 @@
 //
 // # The list
 //
-// A list is UTF-8 text, one entry a line, in any mix of three forms that are
-// told apart by what the line holds:
+// A list is UTF-8 text, gzipped or not. Its form is told by its content:
 //
-//	images/0001.tar<TAB>https://origin.example/a?sig=1    tab
-//	images/0001.tar : https://origin.example/a?sig=1      colon
-//	https://origin.example/images/0001.tar                urls
+//	tab          NAME<TAB>URL
+//	colon        NAME : URL, NAME: URL or NAME URL
+//	urls         URL, named after its path
+//	pget         URL NAME                             (pget, git-annex addurl)
+//	aria2        URL<TAB>URL… and indented options    (aria2c --input-file)
+//	csv, tsv     a header names the columns
+//	rclone       URL,PATH without a header            (rclone copyurl --urls)
+//	json         objects, one a line or in an array
+//	bagit        URL LENGTH FILENAME                  (fetch.txt, RFC 8493 section 2.2.3)
+//	tsvhttpdata  URL<TAB>SIZE<TAB>MD5                 (TsvHttpData-1.0)
+//	pooch        NAME [ALGORITHM:]HASH [URL]          (pooch registry)
+//	metalink     XML                                  (RFC 5854, and version 3)
 //
-// The rules, in the order in which they apply:
+// Lines of the first four may be mixed in one list. The columns of csv and tsv
+// and the keys of json are name (file_name, filename, path), url (cdn_link, link,
+// href), size (bytes), md5, sha1, sha256 and sha512; others are ignored. json
+// knows also urls, mtime and headers. Of the options of aria2, out, dir, checksum,
+// header, referer and user-agent mean something here.
+//
+// # The rules of every form
 //
 //   - Lines end in LF or CRLF, the last one may end in neither. A byte order
-//     mark at the start, blank lines and lines that begin with # are skipped.
-//   - The first line left is a header, and skipped too, exactly when it holds
-//     no "scheme://". On any later line that is a problem.
-//   - With a TAB before the URL the name is all that stands before the first
-//     TAB. Without one it is all that stands before the run of spaces and
-//     colons that precedes the first "scheme://", so "a b: c : http://h/x"
-//     names "a b: c". A line that begins with its URL is named after the last
-//     component of the URL's decoded path.
-//   - A URL is http or https, has a host and holds no space.
+//     mark at the start is skipped, and in forms of lines so are blank lines and
+//     lines that begin with #.
+//   - A URL is http or https, has a host and holds no space. Where a form knows
+//     several for one entry they are mirrors, the best first. With a base URL
+//     they may be relative.
 //   - A name is a relative path of components parted by /, none of them empty,
 //     "." or "..", none above 255 bytes, 4000 bytes in all. It is UTF-8, holds
-//     no control character and no backslash, and does not lie in .dlfs.
-//   - A line that repeats an earlier name and URL is folded into it. One name
+//     no control character and no backslash, and does not lie in .dlfs. An entry
+//     without one is named after its URL.
+//   - An entry that repeats an earlier name and URL is folded into it. One name
 //     with two URLs is a problem, and so is a name that is both a file and a
 //     directory.
+//
+// In lists of lines the first line is a header, and skipped too, exactly when it
+// holds no "scheme://". With a TAB before the URL the name is all that stands
+// before the first TAB. Without one it is all that stands before the run of
+// spaces and colons that precedes the first "scheme://", so "a b: c : http://h/x"
+// names "a b: c".
 //
 // # The contract
 //
 // Every problem of a list is reported, in line order, as [Errors]. What did
 // parse is returned beside them, so that a caller may show both. An error never
-// quotes a URL, because URLs carry secrets, nor prints a character that a
-// terminal would obey.
+// quotes a URL or a header's value, because those carry secrets, nor prints a
+// character that a terminal would obey.
 package listfile
 
 import (
-	"bytes"
+	"bufio"
+	"cmp"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
+	"slices"
 	"strings"
+	"time"
+
+	"dlfs/fetch/digest"
 )
 
 // Entry is one file of a list. Its strings are cut from one copy of its line.
 type Entry struct {
-	Name string // slash-separated relative path, valid for io/fs.ValidPath
-	URL  string // http or https with a host, as the list spells it; may hold secrets
-	Line int    // 1-based line in the list; of folded lines, the first
+	Name    string   // slash-separated relative path, valid for io/fs.ValidPath
+	URL     string   // http or https with a host, as the list spells it; may hold secrets
+	Line    int      // 1-based line in the list; of folded lines, the first
+	Details *Details // what most lists do not say; nil if nothing of it
+}
+
+// Details is what a list may say of an entry beside its name and URL.
+type Details struct {
+	Mirrors []string       // further URLs of the same bytes, the best first
+	Size    int64          // bytes, -1 if not said
+	Digest  digest.Digest  // of the bytes; the strongest, if several were said
+	Pieces  *digest.Pieces // of pieces of the bytes; nil if not said
+	Header  http.Header    // to be sent with this entry's requests; may hold secrets
+	ModTime time.Time      // zero if not said
+	Guessed bool           // the name is only what the URL suggests; the origin may know better
+}
+
+// URLs returns the entry's URLs, the best first.
+func (e *Entry) URLs() []string {
+	if e.Details == nil {
+		return []string{e.URL}
+	}
+	return append([]string{e.URL}, e.Details.Mirrors...)
 }
 
 // List is a parsed list file. It belongs to the caller, who may change it; the
 // package keeps no reference to it.
 type List struct {
-	Dialect    Dialect // the form of its lines
+	Dialect    Dialect // the form of the list
 	Entries    []Entry // in the order of the list, no two of the same name
 	Header     int     // 1-based line of the header, 0 if there is none
 	Folded     int     // lines that repeated an earlier line's name and URL
 	SharedURLs int     // entries whose URL an earlier entry has too
+	LeftOut    int     // entries that Options.Include and Exclude left out
+	Ignored    int     // options and columns that mean nothing here
 }
 
-// Dialect is the form in which lines say a name and a URL.
-type Dialect string
+// NameFrom is what an entry without a name is named after.
+type NameFrom string
 
-// The dialects of a line are Tab, Colon and URLs; a list has in addition Mixed,
-// if its lines differ, and Empty, if it has no entry.
+// The ways to name.
 const (
-	Tab   Dialect = "tab"   // NAME<TAB>URL
-	Colon Dialect = "colon" // NAME : URL, NAME: URL or NAME URL
-	URLs  Dialect = "urls"  // URL, named after its path
-	Mixed Dialect = "mixed"
-	Empty Dialect = "empty"
+	Basename    NameFrom = "basename"            // the last component of the URL's path
+	Path        NameFrom = "path"                // the whole path of the URL
+	Disposition NameFrom = "content-disposition" // as Basename, until the origin is asked: Details.Guessed
 )
 
-// Parse reads a list from r, to its end unless it is UTF-16. The argument file is
-// only what errors call the list, such as its path or "stdin".
+// Options for Parse. The zero value is useful.
+type Options struct {
+	// Format is the form of the list. If empty, its content tells.
+	Format Dialect
+
+	// BaseURL is what relative URLs are relative to. If empty, there are none.
+	BaseURL string
+
+	// NameFrom names entries that have no name. If empty, Basename.
+	NameFrom NameFrom
+
+	// Include and Exclude are patterns of names: * and ? stand for characters
+	// of a component, ** for any number of components. An entry is kept if it
+	// matches one of Include, or there is none, and none of Exclude.
+	Include, Exclude []string
+}
+
+// maxUnpacked is how long a gzipped list may be when unpacked.
+const maxUnpacked = 8 << 30
+
+// Parse reads a list from r, to its end unless that is of no use. The argument
+// file is only what errors call the list, such as its path or "stdin".
 //
-// If lines of the list are wrong, the error is [Errors] with every problem, and
+// If parts of the list are wrong, the error is [Errors] with every problem, and
 // the list returned with it holds the entries that are right: it is never nil
 // and keeps every promise of [List], but it is not what its author meant. If r
-// fails, the list is nil and the error wraps r's.
+// fails, or the options are wrong, the list is nil.
 //
-// Parse blocks as r does. It holds one line at most, of up to 1 MiB, besides
-// what it returns and, until it returns, an index of the names and URLs. It may
-// be called concurrently with different readers.
-func Parse(r io.Reader, file string) (*List, error) {
-	p := parser{file: file, list: &List{Dialect: Empty}, index: newIndex()}
-	lines := newLineReader(r)
-	for lines.next() {
-		if lines.number == 1 && isUTF16(lines.text) {
-			p.fail(1, errors.New("the list is UTF-16; save it as UTF-8"))
-			break
-		}
-		p.line(lines)
+// Parse blocks as r does. It holds one line or object at most besides what it
+// returns and, until it returns, an index of the names and URLs. It may be called
+// concurrently with different readers.
+func Parse(r io.Reader, file string, opts Options) (*List, error) {
+	p, err := newParser(file, opts)
+	if err != nil {
+		return nil, err
 	}
-	if lines.err != nil {
-		return nil, fmt.Errorf("%s: read line %d: %w", printable(file), lines.number+1, lines.err)
+	in := bufio.NewReaderSize(r, sniffBytes)
+	if magic, _ := in.Peek(2); string(magic) == "\x1f\x8b" {
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, fmt.Errorf("%s: unpack: %w", printable(file), err)
+		}
+		in = bufio.NewReaderSize(&bounded{r: z, left: maxUnpacked, err: errUnpacked}, sniffBytes)
+	}
+	if bom, _ := in.Peek(len(byteOrderMark)); string(bom) == string(byteOrderMark) {
+		in.Discard(len(byteOrderMark)) // has been peeked at
+	}
+	start, err := in.Peek(sniffBytes)
+	if err != nil && !errors.Is(err, io.EOF) && len(start) == 0 {
+		return nil, fmt.Errorf("%s: read: %w", printable(file), err)
+	}
+	if err := p.parse(in, start); err != nil {
+		return nil, fmt.Errorf("%s: read line %d: %w", printable(file), p.reached+1, err)
+	}
+	if p.list.Dialect == "" {
+		p.list.Dialect = Empty
 	}
 	if len(p.errs) > 0 {
+		// An entry of several lines is judged at its end.
+		slices.SortStableFunc(p.errs, func(a, b *SyntaxError) int { return cmp.Compare(a.Line, b.Line) })
 		return p.list, p.errs
 	}
 	return p.list, nil
 }
 
-// isUTF16 reports whether the first line begins with a UTF-16 byte order mark.
-// Such a list would otherwise be one problem a line, none of them the cause.
-func isUTF16(text []byte) bool {
-	return bytes.HasPrefix(text, []byte{0xff, 0xfe}) || bytes.HasPrefix(text, []byte{0xfe, 0xff})
-}
+var errUnpacked = fmt.Errorf("the list unpacks to more than %d GiB", maxUnpacked>>30)
 
 // parser gathers the entries and the problems of one list.
 type parser struct {
-	file  string
-	list  *List
-	errs  Errors
-	index *index
-	begun bool // a line that is neither blank nor a comment has been seen
+	file    string
+	opts    Options
+	base    *url.URL // nil without Options.BaseURL
+	keep    selection
+	list    *List
+	errs    Errors
+	index   *index
+	begun   bool // a line that is neither blank nor a comment has been seen
+	reached int  // the last line read
+}
+
+func newParser(file string, opts Options) (*parser, error) {
+	p := &parser{file: file, opts: opts, list: &List{}, index: newIndex()}
+	p.opts.NameFrom = cmp.Or(opts.NameFrom, Basename)
+	var err error
+	if opts.BaseURL != "" {
+		if p.base, err = checkURL(opts.BaseURL); err != nil {
+			return nil, fmt.Errorf("base URL: %w", err)
+		}
+	}
+	if opts.Format != "" && !slices.Contains(Dialects(), opts.Format) {
+		return nil, fmt.Errorf("format %q is not known; use one of %v", opts.Format, Dialects())
+	}
+	p.keep, err = newSelection(opts.Include, opts.Exclude)
+	return p, err
 }
 
 // fail records a problem of a line.
@@ -127,61 +222,92 @@ func (p *parser) fail(line int, err error) {
 	p.errs = append(p.errs, &SyntaxError{File: p.file, Line: line, Msg: err.Error()})
 }
 
-// line takes the reader's current line, whatever it is.
-func (p *parser) line(lines *lineReader) {
-	if lines.tooLong {
-		p.begun = true
-		p.fail(lines.number, fmt.Errorf("line is longer than %d bytes; remove it or shorten it", maxLine))
-		return
-	}
-	content := bytes.Trim(lines.text, blanks)
-	if len(content) == 0 || content[0] == '#' {
-		return
-	}
-	first := !p.begun
-	p.begun = true
-	text := string(lines.text) // the one copy that the entry's name and URL share
-	if first && urlStart(text) < 0 {
-		p.header(text, lines.number)
-		return
-	}
-	p.entry(text, lines.number)
+// draft is an entry as its form has it, before its name and URLs are checked.
+type draft struct {
+	name    string // "" to be named after the URL
+	urls    []string
+	details Details
+	line    int
+	dialect Dialect
 }
 
-// header takes the first line of a list that has no URL on it. A text header
-// has no control characters; a compressed or otherwise binary file does.
-func (p *parser) header(text string, line int) {
-	if c, found := findControl(strings.ReplaceAll(text, "\t", "")); found {
-		p.fail(line, fmt.Errorf("header holds the control character %U; check that the list is plain text", c))
-		return
-	}
-	p.list.Header = line
-}
-
-// entry takes a line that must hold an entry. A line with both a wrong name and
+// accept checks a draft and makes an entry of it. One with both a wrong name and
 // a wrong URL is two problems.
-func (p *parser) entry(text string, line int) {
-	f, err := split(text)
-	if err != nil {
-		p.fail(line, err)
-		return
-	}
-	u, urlErr := checkURL(f.url)
-	if urlErr == nil && f.dialect == URLs {
-		f.name, urlErr = nameOf(u)
+func (p *parser) accept(d *draft) {
+	urls, first, urlErr := p.checkURLs(d.urls)
+	guessed := d.name == ""
+	if guessed && urlErr == nil {
+		d.name, urlErr = p.nameOf(first)
 	}
 	var nameErr error
-	if f.dialect != URLs || urlErr == nil {
-		nameErr = checkName(f.name)
+	if !guessed || urlErr == nil {
+		nameErr = checkName(d.name)
 	}
 	for _, err := range []error{nameErr, urlErr} {
 		if err != nil {
-			p.fail(line, err)
+			p.fail(d.line, err)
 		}
 	}
-	if nameErr == nil && urlErr == nil {
-		p.add(Entry{Name: f.name, URL: f.url, Line: line}, f.dialect)
+	if nameErr != nil || urlErr != nil {
+		return
 	}
+	if !p.keep.keeps(d.name) {
+		p.list.LeftOut++
+		return
+	}
+	e := Entry{Name: d.name, URL: urls[0], Line: d.line}
+	d.details.Mirrors = urls[1:]
+	d.details.Guessed = guessed && p.opts.NameFrom == Disposition
+	if !d.details.empty() {
+		details := d.details
+		e.Details = &details
+	}
+	p.add(e, d.dialect)
+}
+
+// empty reports whether nothing is said.
+func (d *Details) empty() bool {
+	return len(d.Mirrors) == 0 && d.Size < 0 && d.Digest.IsZero() && d.Pieces == nil && len(d.Header) == 0 && d.ModTime.IsZero() && !d.Guessed
+}
+
+// checkURLs checks the URLs of an entry, made absolute, and leaves out those
+// that stand twice. It also returns the first one, taken apart.
+func (p *parser) checkURLs(raw []string) (urls []string, first *url.URL, err error) {
+	if len(raw) == 0 {
+		return nil, nil, errNoURL
+	}
+	seen := make(map[string]bool, len(raw))
+	for _, text := range raw {
+		if p.base != nil && urlStart(text) != 0 {
+			text, err = p.resolve(text)
+			if err != nil {
+				return nil, nil, err
+			}
+		}
+		u, err := checkURL(text)
+		if err != nil {
+			return nil, nil, err
+		}
+		if first == nil {
+			first = u
+		}
+		if !seen[text] {
+			urls, seen[text] = append(urls, text), true
+		}
+	}
+	return urls, first, nil
+}
+
+// resolve makes a relative URL absolute.
+func (p *parser) resolve(text string) (string, error) {
+	if strings.ContainsAny(text, " \t") {
+		return "", errURLSpace
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return "", errURLSyntax
+	}
+	return p.base.ResolveReference(u).String(), nil
 }
 
 // add appends an entry that is right in itself, unless an earlier one has it
@@ -193,9 +319,8 @@ func (p *parser) add(e Entry, d Dialect) {
 		return
 	}
 	switch p.list.Dialect {
-	case Empty:
+	case "", d:
 		p.list.Dialect = d
-	case d:
 	default:
 		p.list.Dialect = Mixed
 	}
@@ -207,4 +332,26 @@ func (p *parser) add(e Entry, d Dialect) {
 		p.list.SharedURLs++
 	}
 	p.list.Entries = append(p.list.Entries, e)
+}
+
+// Rename gives entries other names: names[i] is that of Entries[i], "" for no
+// other. The rules of names hold for them, too; an entry that breaks one is a
+// problem, and left out.
+func (l *List) Rename(file string, names []string) error {
+	p := parser{file: file, list: &List{}, index: newIndex()}
+	for i, e := range l.Entries {
+		if name := names[i]; name != "" {
+			if err := checkName(name); err != nil {
+				p.fail(e.Line, err)
+				continue
+			}
+			e.Name = name
+		}
+		p.add(e, l.Dialect)
+	}
+	l.Entries, l.Folded = p.list.Entries, l.Folded+p.list.Folded
+	if len(p.errs) > 0 {
+		return p.errs
+	}
+	return nil
 }

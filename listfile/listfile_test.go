@@ -14,7 +14,7 @@ import (
 // parse parses text as the list "list" and fails the test on any problem.
 func parse(t *testing.T, text string) *List {
 	t.Helper()
-	l, err := Parse(strings.NewReader(text), "list")
+	l, err := Parse(strings.NewReader(text), "list", Options{})
 	if err != nil {
 		t.Fatalf("Parse(%q): %v", text, err)
 	}
@@ -77,7 +77,7 @@ func TestLine(t *testing.T) {
 		{"\u202egpj.exe\thttp://h/x", "\u202egpj.exe", "http://h/x", Tab},
 	}
 	for _, tt := range tests {
-		l, err := Parse(strings.NewReader(tt.in), "list")
+		l, err := Parse(strings.NewReader(tt.in), "list", Options{})
 		want := []Entry{{Name: tt.name, URL: tt.url, Line: 1}}
 		if err != nil || !slices.Equal(l.Entries, want) || l.Dialect != tt.dialect {
 			t.Errorf("%q: got %v %+v, %v; want %v %+v", tt.in, l.Dialect, l.Entries, err, tt.dialect, want)
@@ -165,7 +165,7 @@ func TestSamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			l, err := Parse(f, tt.file)
+			l, err := Parse(f, tt.file, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -215,7 +215,7 @@ func TestReadSizes(t *testing.T) {
 		"data+EOF": iotest.DataErrReader,
 	}
 	for name, cut := range readers {
-		l, err := Parse(cut(strings.NewReader(text)), "list")
+		l, err := Parse(cut(strings.NewReader(text)), "list", Options{})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -230,7 +230,7 @@ func TestReadSizes(t *testing.T) {
 func TestReadError(t *testing.T) {
 	broken := errors.New("disk on fire")
 	r := io.MultiReader(strings.NewReader("name\nnonsense\na\thttp://h/1\nb\tht"), iotest.ErrReader(broken))
-	l, err := Parse(r, "list")
+	l, err := Parse(r, "list", Options{})
 	if l != nil || !errors.Is(err, broken) {
 		t.Fatalf("got %v, %v; want no list and the reader's error", l, err)
 	}

@@ -38,11 +38,31 @@ func split(line string) (fields, error) {
 	name := strings.TrimRight(before, separators)
 	switch {
 	case strings.Trim(before, blanks) == "":
-		return fields{url: url, dialect: URLs}, nil
+		return splitAfter(url), nil
 	case name == before:
 		return fields{}, errUnparted
 	}
 	return fields{name: strings.Trim(name, blanks), url: url, dialect: Colon}, nil
+}
+
+// splitAfter takes a line apart that begins with its URL. What follows it, if
+// anything, is the name; another URL or a comment is not, and is left for checkURL
+// to refuse.
+func splitAfter(line string) fields {
+	url, name, found := cutBlanks(line)
+	if !found || urlStart(name) >= 0 || name[0] == '#' {
+		return fields{url: line, dialect: URLs}
+	}
+	return fields{url: url, name: name, dialect: Pget}
+}
+
+// cutBlanks cuts a line at its first run of blanks.
+func cutBlanks(line string) (before, after string, found bool) {
+	i := strings.IndexAny(line, blanks)
+	if i < 0 {
+		return line, "", false
+	}
+	return line[:i], strings.TrimLeft(line[i:], blanks), true
 }
 
 // splitTab judges a line that has a TAB before its URL: the text before the

@@ -13,14 +13,14 @@ var (
 	errURLEncoding = errors.New("URL is not valid UTF-8; percent-encode it")
 	errURLSpace    = errors.New("white space inside the URL; write it as %20, and put nothing after the URL")
 	errURLControl  = errors.New("control character inside the URL; remove it")
+	errURLScheme   = errors.New("URL has no scheme; write http://HOST/PATH or https://HOST/PATH, or give --base-url")
 	errURLHost     = errors.New("URL has no host; write http://HOST/PATH or https://HOST/PATH")
 	errURLEscape   = errors.New("URL has a wrong percent-escape; write % itself as %25")
 	errURLSyntax   = errors.New("URL does not parse; check its host and port")
 	errURLNameless = errors.New("URL's path does not end in a name; write NAME<TAB>URL")
 )
 
-// checkURL parses a URL, which has a scheme, and returns the first rule that it
-// breaks. None of its errors holds more of the URL than the scheme: an
+// checkURL parses a URL and returns the first rule that it breaks. None of its errors holds more of the URL than the scheme: an
 // *url.Error quotes it all, and the error within may still quote a password
 // with a slash in it as a port, so both are replaced and not wrapped.
 func checkURL(raw string) (*url.URL, error) {
@@ -33,7 +33,10 @@ func checkURL(raw string) (*url.URL, error) {
 	if strings.ContainsFunc(raw, unicode.IsControl) {
 		return nil, errURLControl
 	}
-	scheme, _, _ := strings.Cut(raw, "://")
+	scheme, _, found := strings.Cut(raw, "://")
+	if !found {
+		return nil, errURLScheme
+	}
 	if !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
 		return nil, fmt.Errorf("scheme %s is not supported; use http or https", quote(scheme))
 	}
@@ -50,11 +53,13 @@ func checkURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// nameOf returns the name that a URL without one gets: the last component of
-// its decoded path. It has yet to be checked.
-func nameOf(u *url.URL) (string, error) {
+// nameOf returns the name of an entry that has none.
+func (p *parser) nameOf(u *url.URL) (string, error) {
 	name := u.Path[strings.LastIndexByte(u.Path, '/')+1:]
-	if name == "" {
+	if p.opts.NameFrom == Path {
+		name = strings.TrimPrefix(u.Path, "/")
+	}
+	if name == "" || strings.HasSuffix(name, "/") {
 		return "", errURLNameless
 	}
 	return name, nil

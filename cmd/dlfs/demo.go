@@ -55,7 +55,7 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) (err error) {
 	if err := os.WriteFile(path, list, 0o600); err != nil {
 		return err
 	}
-	parsed, err := listfile.Parse(bytes.NewReader(list), path)
+	parsed, err := listfile.Parse(bytes.NewReader(list), path, listfile.Options{})
 	if err != nil {
 		return err
 	}

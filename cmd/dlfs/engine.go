@@ -113,7 +113,7 @@ func readList(path string, stdin io.Reader) (*listfile.List, error) {
 		defer f.Close()
 		name, r = path, f
 	}
-	list, err := listfile.Parse(r, name)
+	list, err := listfile.Parse(r, name, listfile.Options{})
 	if err != nil {
 		return list, &exitError{exitUsage, err}
 	}

@@ -1,0 +1,101 @@
+package listfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"dlfs/fetch/digest"
+)
+
+// aria2 reads an input file of aria2c: a line of URLs of one file, TAB-separated,
+// and after it, indented, one option a line (aria2c manual, "Input File").
+func (p *parser) aria2(in io.Reader) error {
+	var d *draft
+	var dir string
+	finish := func() {
+		if d == nil {
+			return
+		}
+		if d.name != "" {
+			d.name = path.Join(dir, d.name)
+		}
+		p.accept(d)
+		d, dir = nil, ""
+	}
+	err := p.eachLine(in, func(text string, line int) {
+		if strings.Contains(blanks, text[:1]) && d != nil {
+			key, value, found := strings.Cut(strings.Trim(text, blanks), "=")
+			if !found {
+				p.fail(line, errors.New("option without a value; write NAME=VALUE"))
+				return
+			}
+			if key == "dir" {
+				dir = value
+				return
+			}
+			if err := p.option(d, key, value); err != nil {
+				p.fail(line, err)
+			}
+			return
+		}
+		finish()
+		d = &draft{details: Details{Size: -1}, line: line, dialect: Aria2}
+		for url := range strings.SplitSeq(strings.Trim(text, blanks), "\t") {
+			if url = strings.Trim(url, blanks); url != "" {
+				d.urls = append(d.urls, url)
+			}
+		}
+	})
+	finish()
+	return err
+}
+
+// option takes one option of an entry. Those that say how aria2 is to do its
+// work are counted and otherwise ignored.
+func (p *parser) option(d *draft, key, value string) error {
+	switch key {
+	case "out":
+		d.name = value
+		if value == "" {
+			return errEmptyName
+		}
+	case "checksum":
+		sum, err := digest.Parse(value)
+		if err != nil {
+			return err
+		}
+		d.details.Digest = sum
+	case "header":
+		name, value, _ := strings.Cut(value, ":")
+		return d.setHeader(name, value)
+	case "referer":
+		return d.setHeader("Referer", value)
+	case "user-agent":
+		return d.setHeader("User-Agent", value)
+	default:
+		p.list.Ignored++
+	}
+	return nil
+}
+
+// setHeader has a field sent with the entry's requests.
+func (d *draft) setHeader(name, value string) error {
+	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+	if !httpguts.ValidHeaderFieldName(name) {
+		return fmt.Errorf("%s is no name of a header field; write NAME: VALUE", quote(name))
+	}
+	if !httpguts.ValidHeaderFieldValue(value) {
+		return fmt.Errorf("value of the header field %s holds a control character; remove it", quote(name))
+	}
+	if d.details.Header == nil {
+		d.details.Header = http.Header{}
+	}
+	d.details.Header.Add(name, value)
+	return nil
+}

@@ -1,0 +1,100 @@
+package listfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"dlfs/fetch/digest"
+)
+
+// ParseChecksums reads a checksum file, in any mix of the forms of sha256sum and
+// its kin ("HEX  NAME", "HEX *NAME", escaped with a leading backslash), of BSD
+// ("SHA256 (NAME) = HEX") and of md5checksums.txt ("HEX  ./NAME"), and returns
+// the digests by name. A name with two digests keeps the stronger one; two of the
+// same algorithm that differ are a problem. The errors are as of Parse.
+func ParseChecksums(r io.Reader, file string) (map[string]digest.Digest, error) {
+	p, err := newParser(file, Options{})
+	if err != nil {
+		return nil, err
+	}
+	sums := map[string]digest.Digest{}
+	err = p.eachLine(r, func(text string, line int) {
+		name, sum, err := checksumLine(text)
+		if err == nil {
+			err = merge(sums, name, sum)
+		}
+		if err != nil {
+			p.fail(line, err)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: read line %d: %w", printable(file), p.reached+1, err)
+	}
+	if len(p.errs) > 0 {
+		return sums, p.errs
+	}
+	return sums, nil
+}
+
+func merge(sums map[string]digest.Digest, name string, sum digest.Digest) error {
+	was := sums[name]
+	if was.Algorithm == sum.Algorithm && was != sum {
+		return fmt.Errorf("%s has two digests; remove one", quote(name))
+	}
+	if sum.Algorithm > was.Algorithm {
+		sums[name] = sum
+	}
+	return nil
+}
+
+var (
+	gnuLine = regexp.MustCompile(`^(\\?)([0-9a-fA-F]{32,128})[ \t]+\*?(.+)$`)
+	bsdLine = regexp.MustCompile(`^([A-Za-z0-9-]+) \((.+)\) = ([0-9a-fA-F]+)$`)
+
+	unescapeGNU = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r")
+)
+
+func checksumLine(text string) (name string, sum digest.Digest, err error) {
+	text = strings.TrimRight(text, blanks)
+	if m := bsdLine.FindStringSubmatch(text); m != nil {
+		sum, err = digest.Parse(m[1] + ":" + m[3])
+		return strings.TrimPrefix(m[2], "./"), sum, err
+	}
+	m := gnuLine.FindStringSubmatch(text)
+	if m == nil {
+		return "", sum, errors.New("no checksum on this line; write HEX  NAME")
+	}
+	if name = m[3]; m[1] != "" {
+		name = unescapeGNU.Replace(name)
+	}
+	sum, err = digest.FromHex(digest.None, m[2])
+	return strings.TrimPrefix(name, "./"), sum, err
+}
+
+// ApplyChecksums gives the entries the digests of their names. A digest of the
+// list itself of the same algorithm must agree; the stronger one of two stays. It
+// returns how many entries have one of the digests.
+func (l *List) ApplyChecksums(sums map[string]digest.Digest) (n int, err error) {
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		sum, ok := sums[e.Name]
+		if !ok {
+			continue
+		}
+		n++
+		if e.Details == nil {
+			e.Details = &Details{Size: -1}
+		}
+		was := e.Details.Digest
+		if was.Algorithm == sum.Algorithm && was != sum {
+			err = errors.Join(err, fmt.Errorf("digest of %s is another one in the list, line %d; remove one", quote(e.Name), e.Line))
+		}
+		if sum.Algorithm > was.Algorithm {
+			e.Details.Digest = sum
+		}
+	}
+	return n, err
+}

@@ -1,0 +1,157 @@
+package listfile
+
+import (
+	"cmp"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"dlfs/fetch/digest"
+)
+
+// maxFileElement bounds one file of a Metalink, in bytes: a hash for each MiB of
+// a terabyte fits.
+const maxFileElement = 256 << 20
+
+// metalinkFile is a file element of Metalink 4 (RFC 5854), or of version 3,
+// which has resources, verification and preferences instead.
+type metalinkFile struct {
+	Name   string         `xml:"name,attr"`
+	Size   string         `xml:"size"`
+	Hashes []metalinkHash `xml:"hash"`
+	Pieces []metalinkPart `xml:"pieces"`
+	URLs   []metalinkURL  `xml:"url"`
+
+	OldHashes []metalinkHash `xml:"verification>hash"`
+	OldPieces []metalinkPart `xml:"verification>pieces"`
+	OldURLs   []metalinkURL  `xml:"resources>url"`
+}
+
+type metalinkHash struct {
+	Type string `xml:"type,attr"`
+	Sum  string `xml:",chardata"`
+}
+
+type metalinkPart struct {
+	Type   string   `xml:"type,attr"`
+	Length int64    `xml:"length,attr"`
+	Sums   []string `xml:"hash"`
+}
+
+type metalinkURL struct {
+	Priority   int    `xml:"priority,attr"`   // 1 is the best, 0 is not said
+	Preference int    `xml:"preference,attr"` // 100 is the best
+	Location   string `xml:",chardata"`
+}
+
+// metalink reads a Metalink document.
+func (p *parser) metalink(in io.Reader) error {
+	b := &bounded{r: in, err: errFileElement}
+	dec := xml.NewDecoder(b)
+	line := func() int { n, _ := dec.InputPos(); return n }
+	for {
+		b.left = maxFileElement
+		t, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if start, ok := t.(xml.StartElement); ok && err == nil && start.Name.Local == "file" {
+			p.reached = line()
+			var f metalinkFile
+			at := p.reached
+			if err = dec.DecodeElement(&f, &start); err == nil {
+				p.metalinkEntry(&f, at)
+				continue
+			}
+		}
+		switch {
+		case err == nil:
+		case b.failed != nil:
+			return b.failed
+		case strings.HasPrefix(err.Error(), "strconv"):
+			p.fail(line(), errors.New("a number of this file is none"))
+		default:
+			p.fail(line(), errors.New("XML is wrong, or not complete"))
+			return nil
+		}
+	}
+}
+
+var errFileElement = fmt.Errorf("file element is longer than %d bytes", maxFileElement)
+
+func (p *parser) metalinkEntry(f *metalinkFile, line int) {
+	d := &draft{name: f.Name, details: Details{Size: -1}, line: line, dialect: Metalink}
+	if err := d.metalink(f); err != nil {
+		p.fail(line, err)
+		return
+	}
+	p.accept(d)
+}
+
+func (d *draft) metalink(f *metalinkFile) (err error) {
+	if d.name == "" {
+		return errEmptyName
+	}
+	if size := strings.TrimSpace(f.Size); size != "" {
+		if d.details.Size, err = parseSize(size); err != nil {
+			return err
+		}
+	}
+	for _, h := range append(f.Hashes, f.OldHashes...) {
+		if a, ok := digest.ParseAlgorithm(h.Type); ok {
+			if err := d.addDigest(digest.FromHex(a, strings.TrimSpace(h.Sum))); err != nil {
+				return err
+			}
+		}
+	}
+	for _, part := range append(f.Pieces, f.OldPieces...) {
+		if err := d.metalinkPieces(part); err != nil {
+			return err
+		}
+	}
+	urls := append(f.URLs, f.OldURLs...)
+	slices.SortStableFunc(urls, func(a, b metalinkURL) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), -cmp.Compare(a.Preference, b.Preference))
+	})
+	for _, u := range urls {
+		url := strings.TrimSpace(u.Location)
+		if lower := strings.ToLower(url); strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://") {
+			d.urls = append(d.urls, url)
+		}
+	}
+	if len(d.urls) == 0 {
+		return errors.New("no http or https URL of this file")
+	}
+	return nil
+}
+
+// rank is the priority, the best first; one that is not said comes last.
+func rank(u metalinkURL) int {
+	if u.Priority <= 0 {
+		return 1 << 30
+	}
+	return u.Priority
+}
+
+// metalinkPieces takes piece digests if they are of the strongest algorithm.
+func (d *draft) metalinkPieces(part metalinkPart) error {
+	a, ok := digest.ParseAlgorithm(part.Type)
+	if !ok || d.details.Pieces != nil && d.details.Pieces.Sums[0].Algorithm >= a || len(part.Sums) == 0 {
+		return nil
+	}
+	if part.Length <= 0 {
+		return errors.New("length of the pieces is not above 0")
+	}
+	pieces := &digest.Pieces{Length: part.Length, Sums: make([]digest.Digest, len(part.Sums))}
+	for i, text := range part.Sums {
+		var err error
+		if pieces.Sums[i], err = digest.FromHex(a, strings.TrimSpace(text)); err != nil {
+			return err
+		}
+	}
+	d.details.Pieces = pieces
+	return nil
+}
