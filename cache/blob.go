@@ -46,6 +46,7 @@ type Blob struct {
 		published bool             // the file stands in the output directory
 		abandoned bool             // the file goes when refs is 0
 		publish   func(error)      // wanted; called once it is published or cannot be
+		note      Note
 	}
 }
 
@@ -55,6 +56,22 @@ func (b *Blob) Version() Version { return b.version }
 // Generation is a number no other blob of the store has. It is the same after
 // a restart.
 func (b *Blob) Generation() uint64 { return b.gen }
+
+// Note returns what is remembered of the blob.
+func (b *Blob) Note() Note {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mu.note
+}
+
+// SetNote has n remembered. It is durable with the next sync.
+func (b *Blob) SetNote(n Note) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mu.note = n; !b.mu.abandoned { // else the name's record is another blob's
+		b.store.put(b)
+	}
+}
 
 // Present returns the bytes of present blocks.
 func (b *Blob) Present() int64 { return b.present.Load() }
@@ -148,6 +165,7 @@ func (b *Blob) Abandon() {
 }
 
 func (b *Blob) removeLocked() {
+	b.store.bury(b)
 	if err := b.store.blobs.Remove(b.id()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		b.store.log.Warn("blocks of a version that is gone are not removed", "name", b.name, "err", err)
 	}

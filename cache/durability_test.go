@@ -58,7 +58,7 @@ func TestCrashInsideARound(t *testing.T) {
 	steps["take"] = crash(t, s)
 	check(t, s.forceAll([]*claim{c}))
 	steps["force"] = crash(t, s)
-	check(t, s.writeBits([]*claim{c}, nil))
+	check(t, s.writeBits([]*claim{c}, nil, nil))
 	steps["write"] = crash(t, s)
 	check(t, s.rename(b, map[string]bool{}))
 	steps["rename"] = crash(t, s)
@@ -92,7 +92,7 @@ func TestBlocksPutDuringARound(t *testing.T) {
 	c := b.take()
 	put(t, b, 0, 1, 3)
 	check(t, s.forceAll([]*claim{c}))
-	check(t, s.writeBits([]*claim{c}, nil))
+	check(t, s.writeBits([]*claim{c}, nil, nil))
 	b.Release() // of the claim
 	wantBlocks(t, lookup(t, open(t, crash(t, s), Options{}), "a"), 1)
 	wantRefs(t, b, 2)
@@ -125,7 +125,7 @@ func TestCrashAtRandom(t *testing.T) {
 		case k < 35:
 			all = append(all, newModelBlob(t, s, len(all), rng))
 		case k < 36:
-			check(t, s.SetNames([]string{fmt.Sprint(k)}))
+			check(t, s.SetList([]Listed{{fmt.Sprint(k), uint64(k)}}))
 		default:
 			wantModel(t, open(t, crash(t, s), Options{}), all)
 		}

@@ -182,9 +182,10 @@ func TestUnwrittenIsTakenAgain(t *testing.T) {
 
 	claims := []*claim{part.take(), whole.take()}
 	put(t, part, 3)
-	s.put("record", record{gen: 2})
+	blob := func(name string, gen uint64) *Blob { return s.blob(name, gen, version(0)) }
+	s.put(blob("record", 2))
 	s.mu.touched = map[*Blob]struct{}{} // nobody else takes them again
-	s.unwritten(claims, map[string]record{"record": {gen: 1}, "other": {gen: 3}})
+	s.unwritten(claims, map[string]*Blob{"record": blob("record", 1), "other": blob("other", 3)})
 	part.Release() // of the claims
 	whole.Release()
 	wantRefs(t, part, 2)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 //
 //	f/<name>                     the record of a name
 //	b/<generation 8><chunk 4>    256 bytes of bitmap
-//	l/<number 4>                 some 64 KiB of the list's names, one a line
+//	l/<number 4>                 some 64 KiB of the list: NAME<TAB>hash of URL, one a line
 //
 // Numbers are big-endian. Every value ends in a CRC32C over its key and
 // content; one that does not check is treated as absent, because badger hands
@@ -218,47 +219,67 @@ func (x *index) write(b *batch) error {
 	return x.dir.Sync()
 }
 
-// names returns the list last written with setNames.
-func (x *index) names() (names []string, err error) {
+// list returns the list last written with setList.
+func (x *index) list() (list []Listed, err error) {
 	err = x.scan([]byte("l/"), func(_, value []byte) {
-		names = append(names, strings.Split(string(value), "\n")...)
+		for line := range strings.SplitSeq(string(value), "\n") {
+			name, hash, _ := strings.Cut(line, "\t")
+			url, _ := strconv.ParseUint(hash, 16, 64) // an older version wrote none: 0
+			list = append(list, Listed{name, url})
+		}
 	})
 	if errors.Is(err, errDamaged) {
-		return names, nil
+		return list, nil
 	}
-	return names, err
+	return list, err
 }
 
-// setNames replaces the list of names, writing only what differs.
-func (x *index) setNames(names []string) error {
+// setList replaces the list, writing only what differs.
+func (x *index) setList(list []Listed) error {
 	b, n := x.batch(), 0
-	for ; len(names) > 0; n++ {
-		k, size := 0, 0
-		for ; k < len(names) && (k == 0 || size+len(names[k]) <= namesBytes); k++ {
-			size += len(names[k]) + 1
+	for ; len(list) > 0; n++ {
+		var text []byte
+		for len(list) > 0 && (text == nil || len(text)+len(list[0].Name) < namesBytes) {
+			if text != nil {
+				text = append(text, '\n')
+			}
+			text = append(append(text, list[0].Name...), '\t')
+			text = strconv.AppendUint(text, list[0].URL, 16)
+			list = list[1:]
 		}
-		key, value := namesKey(n), []byte(strings.Join(names[:k], "\n"))
-		names = names[k:]
+		key := namesKey(n)
 		old, err := x.get(key)
 		if err != nil {
 			b.wb.Cancel()
 			return err
 		}
-		if !bytes.Equal(old, value) {
-			b.set(key, value)
+		if !bytes.Equal(old, text) {
+			b.set(key, text)
 		}
 	}
-	for ; ; n++ {
-		old, err := x.get(namesKey(n))
-		if err != nil {
-			b.wb.Cancel()
-			return err
+	err := x.keys([]byte("l/"), func(key []byte) {
+		if bytes.Compare(key, namesKey(n)) >= 0 && b.err == nil {
+			b.err = b.wb.Delete(key)
 		}
-		if old == nil {
-			return x.write(b)
-		}
-		b.err = errors.Join(b.err, b.wb.Delete(namesKey(n)))
+	})
+	if err != nil && !errors.Is(err, errDamaged) {
+		b.wb.Cancel()
+		return err
 	}
+	return x.write(b)
+}
+
+// keys calls f with every key under prefix, whatever its value is worth. The
+// key is f's to keep.
+func (x *index) keys(prefix []byte, f func(key []byte)) error {
+	return x.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			f(it.Item().KeyCopy(nil))
+		}
+		return nil
+	})
 }
 
 func namesKey(n int) []byte { return binary.BigEndian.AppendUint32([]byte("l/"), uint32(n)) }

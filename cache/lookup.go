@@ -19,10 +19,16 @@ func (s *Store) Lookup(name string) (*Blob, error) {
 		return s.lookupPublished(name, r)
 	}
 	b := s.blob(name, r.gen, r.version)
+	b.mu.note = r.note
 	if err := b.loadBits(); err != nil {
 		return nil, err
 	}
 	info, err := s.blobs.Lstat(b.id())
+	if err == nil {
+		if err := s.unlinkTwin(b); err != nil {
+			return nil, err
+		}
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// Either it was renamed and the index does not say so, because of a
 		// crash or because it lost that record, or it was never begun.
@@ -49,6 +55,7 @@ func (s *Store) lookupPublished(name string, r record) (*Blob, error) {
 		s.log.Warn("finished file has another time than it was published with; its size is right, so it is kept", "name", name)
 	}
 	b := s.blob(name, r.gen, r.version)
+	b.mu.note = r.note
 	b.bits = nil
 	b.present.Store(r.version.Size)
 	b.mu.published = true
@@ -88,11 +95,15 @@ func (s *Store) Occupied(name string) bool {
 // fresh returns a blob of a new generation and records it with the next round,
 // that is, not later than its first bits.
 func (s *Store) fresh(name string, v Version) *Blob {
-	var gen [8]byte
-	rand.Read(gen[:])
-	b := s.blob(name, binary.BigEndian.Uint64(gen[:]), v)
-	s.put(name, record{gen: b.gen, version: v})
+	b := s.blob(name, newGeneration(), v)
+	s.put(b)
 	return b
+}
+
+func newGeneration() uint64 {
+	var gen [8]byte
+	rand.Read(gen[:]) // never fails (package crypto/rand)
+	return binary.BigEndian.Uint64(gen[:])
 }
 
 // adopt takes the file that stands under the blob's name for the blob.
@@ -101,7 +112,7 @@ func (s *Store) adopt(b *Blob) {
 	b.present.Store(b.version.Size)
 	b.mu.published = true
 	b.mu.Unlock()
-	s.put(b.name, b.publishedRecord())
+	s.put(b)
 }
 
 func (s *Store) blob(name string, gen uint64, v Version) *Blob {
@@ -122,4 +133,25 @@ func (b *Blob) loadBits() error {
 			}
 		})
 	})
+}
+
+// Each calls f with every name of which something is known that still holds, and
+// its blob, as Lookup returns it, in the order of the names. It ends with the
+// first error.
+func (s *Store) Each(f func(name string, b *Blob) error) error {
+	var names []string
+	err := s.index.keys([]byte("f/"), func(key []byte) { names = append(names, string(key[len("f/"):])) })
+	if err != nil && !errors.Is(err, errDamaged) {
+		return err
+	}
+	for _, name := range names {
+		b, err := s.Lookup(name)
+		if err == nil && b != nil {
+			err = f(name, b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -65,7 +65,7 @@ func (s *Store) publishAll(claims []*claim) error {
 	if err == nil {
 		batch := s.index.batch()
 		for _, b := range renamed {
-			batch.setRecord(b.name, b.publishedRecord())
+			batch.setRecord(b.name, b.record())
 			batch.forget(b.gen, b.version.Size)
 		}
 		err = s.index.write(batch)
@@ -150,13 +150,17 @@ func (s *Store) syncDir(name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// publishedRecord describes the published file as it stands now.
-func (b *Blob) publishedRecord() record {
-	r := record{gen: b.gen, version: b.version, published: true}
-	if info, err := b.store.root.Lstat(b.name); err == nil {
-		r.mtime = info.ModTime().UnixNano()
+// record describes the blob as it is now.
+func (b *Blob) record() record {
+	b.mu.Lock()
+	r := record{gen: b.gen, version: b.version, note: b.mu.note, published: b.mu.published}
+	b.mu.Unlock()
+	if r.published {
+		if info, err := b.store.root.Lstat(b.name); err == nil {
+			r.mtime = info.ModTime().UnixNano()
+		} // without a time, the next start takes the file for edited and adopts it by size
 	}
-	return r // without a time, the next start takes the file for edited and adopts it by size
+	return r
 }
 
 // adoptable reports whether a finished copy of version stands under name: a

@@ -26,17 +26,33 @@ func (v Version) ModTime() time.Time {
 	return t
 }
 
+// Note is what else is to be remembered of a blob. The store keeps it and makes
+// nothing of it.
+type Note struct {
+	URL      uint64 // a hash of the URL that told the version, 0 if none did; the state holds no URL
+	Digest   string // what the bytes must hash to, "" if that is not known
+	Verified bool   // they do
+}
+
 // record is what the index keeps of one name: its version, the generation that
 // names its blob and its bitmap chunks, and, once it is published, the
 // modification time the published file had, to notice a later edit.
 type record struct {
 	gen       uint64
 	version   Version
+	note      Note
 	published bool
 	mtime     int64 // nanoseconds; meaningful once published
 }
 
-const recordFormat = 1
+// recordFormat is what encode writes. Format 1, which had no note, is still read.
+const recordFormat = 2
+
+// The flags of a record.
+const (
+	flagPublished = 1 << iota
+	flagVerified
+)
 
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -67,16 +83,19 @@ func unseal(key, sealed []byte) ([]byte, error) {
 func (r record) encode() []byte {
 	b := []byte{recordFormat, 0}
 	if r.published {
-		b[1] = 1
+		b[1] |= flagPublished
+	}
+	if r.note.Verified {
+		b[1] |= flagVerified
 	}
 	b = binary.BigEndian.AppendUint64(b, r.gen)
 	b = binary.AppendVarint(b, r.version.Size)
 	b = binary.AppendVarint(b, r.mtime)
-	for _, s := range []string{r.version.ETag, r.version.LastModified} {
+	for _, s := range []string{r.version.ETag, r.version.LastModified, r.note.Digest} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
-	return b
+	return binary.BigEndian.AppendUint64(b, r.note.URL)
 }
 
 // decodeRecord parses what encode wrote. The checksum has been verified, but
@@ -85,10 +104,11 @@ func decodeRecord(b []byte) (r record, err error) {
 	if len(b) < 10 {
 		return r, errShort
 	}
-	if b[0] != recordFormat {
-		return r, fmt.Errorf("record format %d, want %d", b[0], recordFormat)
+	format := b[0]
+	if format < 1 || format > recordFormat {
+		return r, fmt.Errorf("record format %d, want %d", format, recordFormat)
 	}
-	r.published = b[1] == 1
+	r.published, r.note.Verified = b[1]&flagPublished != 0, b[1]&flagVerified != 0
 	r.gen = binary.BigEndian.Uint64(b[2:])
 	b = b[10:]
 	for _, p := range []*int64{&r.version.Size, &r.mtime} {
@@ -98,12 +118,22 @@ func decodeRecord(b []byte) (r record, err error) {
 		}
 		*p, b = v, b[n:]
 	}
-	for _, p := range []*string{&r.version.ETag, &r.version.LastModified} {
+	texts := []*string{&r.version.ETag, &r.version.LastModified, &r.note.Digest}
+	if format == 1 {
+		texts = texts[:2]
+	}
+	for _, p := range texts {
 		v, n := binary.Uvarint(b)
 		if n <= 0 || v > uint64(len(b)-n) {
 			return r, errShort
 		}
 		*p, b = string(b[n:n+int(v)]), b[n+int(v):]
+	}
+	if format > 1 {
+		if len(b) < 8 {
+			return r, errShort
+		}
+		r.note.URL = binary.BigEndian.Uint64(b)
 	}
 	if r.version.Size < 0 {
 		return r, fmt.Errorf("size %d is negative", r.version.Size)

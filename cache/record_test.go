@@ -14,6 +14,16 @@ var records = []record{
 	{gen: 1 << 63, version: version(1), published: true, mtime: publishedAt.UnixNano()},
 	{gen: 7, version: Version{Size: 1 << 40, ETag: `"` + string(bytes.Repeat([]byte{0xff}, 300)) + `"`}},
 	{gen: 8, version: Version{LastModified: "not a\x00time"}},
+	{gen: 9, version: version(5), note: Note{URL: math.MaxUint64, Digest: "sha256:0123", Verified: true}},
+}
+
+// What version 1 wrote is still read.
+func TestRecordOfTheFirstFormat(t *testing.T) {
+	old := []byte("\x01\x01\x00\x00\x00\x00\x00\x00\x00\x07\x0a\x04\x03\"1\"\x03now")
+	want := record{gen: 7, version: Version{Size: 5, ETag: `"1"`, LastModified: "now"}, published: true, mtime: 2}
+	if got, err := decodeRecord(old); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
 }
 
 func TestRecordRoundTrip(t *testing.T) {
@@ -41,7 +51,7 @@ func TestRecordOfALaterFormat(t *testing.T) {
 	for format := range 256 {
 		b := records[2].encode()
 		b[0] = byte(format)
-		if _, err := decodeRecord(b); (err == nil) != (format == recordFormat) {
+		if _, err := decodeRecord(b); (err == nil) != (format == 1 || format == recordFormat) {
 			t.Errorf("format %d: %v", format, err)
 		}
 	}

@@ -93,7 +93,8 @@ type Store struct {
 	mu struct {
 		sync.Mutex
 		touched       map[*Blob]struct{} // with something for the next round
-		records       map[string]record  // likewise
+		records       map[string]*Blob   // whose record the next round writes, by name
+		dead          map[uint64]int64   // sizes of blobs whose chunks it deletes, by generation
 		unsyncedBytes int64
 	}
 }
@@ -120,7 +121,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	s := &Store{opts: opts, log: opts.Log, path: abs,
 		wake: make(chan struct{}, 1), flush: make(chan chan error),
 		stop: make(chan struct{}), stopped: make(chan struct{})}
-	s.mu.touched, s.mu.records = map[*Blob]struct{}{}, map[string]record{}
+	s.resetLocked()
 	if err := s.open(); err != nil {
 		if s.index != nil {
 			s.index.close()
@@ -230,11 +231,24 @@ func (s *Store) Path() string { return s.path }
 // when something is mounted over DIR.
 func (s *Store) StatePath() string { return fmt.Sprintf("/proc/self/fd/%d", s.stateDir.Fd()) }
 
-// put records r with the next round.
-func (s *Store) put(name string, r record) {
+// resetLocked begins to gather what the next round is to do.
+func (s *Store) resetLocked() {
+	s.mu.touched, s.mu.records, s.mu.dead = map[*Blob]struct{}{}, map[string]*Blob{}, map[uint64]int64{}
+	s.mu.unsyncedBytes = 0
+}
+
+// put has the next round write the record of b, as it is by then.
+func (s *Store) put(b *Blob) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.records[name] = r
+	s.mu.records[b.name] = b
+}
+
+// bury has the next round delete the chunks of b.
+func (s *Store) bury(b *Blob) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.dead[b.gen] = b.version.Size
 }
 
 // touch has the next round look at b.
@@ -284,11 +298,17 @@ func (s *Store) Free() (int64, error) {
 	return int64(st.Bavail) * st.Bsize, nil
 }
 
-// SetNames records the names of the list, for Names.
-func (s *Store) SetNames(names []string) error { return s.index.setNames(names) }
+// Listed is one entry of a list, as the store remembers it.
+type Listed struct {
+	Name string
+	URL  uint64 // a hash of its URL, 0 if it is not known
+}
 
-// Names returns the names of the list the store was last used with.
-func (s *Store) Names() ([]string, error) { return s.index.names() }
+// SetList records the list the store is used with, for List.
+func (s *Store) SetList(list []Listed) error { return s.index.setList(list) }
+
+// List returns the list the store was last used with, in its order.
+func (s *Store) List() ([]Listed, error) { return s.index.list() }
 
 // Sync makes everything put before durable, and publishes what is complete and
 // wanted. It blocks for the disk, or until ctx ends; the sync then goes on.

@@ -76,27 +76,50 @@ func TestNewVersionIsANewBlob(t *testing.T) {
 	wantDir(t, blobsOf(s), again.id()) // the old one is swept
 }
 
-func TestNames(t *testing.T) {
+func TestTheListIsKept(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
-	wantNames := func(want []string) {
+	wantList := func(want []Listed) {
 		t.Helper()
-		got, err := s.Names()
+		got, err := s.List()
 		check(t, err)
 		if !slices.Equal(got, want) {
-			t.Fatalf("%d names came back as %d", len(want), len(got))
+			t.Fatalf("%d entries came back as %d", len(want), len(got))
 		}
 	}
-	wantNames(nil)
-	many := make([]string, 5000)
+	wantList(nil)
+	many := make([]Listed, 5000)
 	for i := range many {
-		many[i] = fmt.Sprintf("%04d/%s", i, strings.Repeat("n", 195))
+		many[i] = Listed{fmt.Sprintf("%04d/%s", i, strings.Repeat("n", 195)), uint64(i) << 50}
 	}
-	lists := [][]string{many, many[:1], many[1:4000], many[1000:2000], {}, many, many[4990:]}
+	lists := [][]Listed{many, many[:1], many[1:4000], many[1000:2000], {}, many, many[4990:]}
 	for _, list := range lists {
-		check(t, s.SetNames(list))
-		wantNames(list)
+		check(t, s.SetList(list))
+		wantList(list)
 		s = reopen(t, s)
-		wantNames(list)
+		wantList(list)
+	}
+}
+
+// The list of an older version had names alone; and a damaged part of a long one
+// does not keep the rest of it when a shorter list follows.
+func TestTheListOfAnotherDay(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	batch := s.index.batch()
+	batch.set(namesKey(0), []byte("a\nb c"))
+	for n := range 3 {
+		check(t, batch.wb.Set(namesKey(n+1), []byte("damaged")))
+	}
+	batch.set(namesKey(4), []byte("d"))
+	check(t, s.index.write(batch))
+	list, err := s.List()
+	check(t, err)
+	if !slices.Equal(list, []Listed{{Name: "a"}, {Name: "b c"}, {Name: "d"}}) {
+		t.Errorf("got %v", list)
+	}
+	short := []Listed{{"x", 1}}
+	check(t, s.SetList(short))
+	if list, err = s.List(); err != nil || !slices.Equal(list, short) {
+		t.Errorf("got %v, %v", list, err)
 	}
 }
 
@@ -125,7 +148,7 @@ func TestStatePathOutlivesARename(t *testing.T) {
 	b := create(t, s, "a", blobSize)
 	putAll(t, b)
 	check(t, publish(t, b))
-	check(t, s.SetNames([]string{"a"}))
+	check(t, s.SetList([]Listed{{"a", 1}}))
 	if _, err := os.Stat(s.StatePath() + "/lock"); err != nil {
 		t.Error(err)
 	}

@@ -59,10 +59,10 @@ func (s *Store) run() {
 // that was given back, to be missing or to be taken again.
 func (s *Store) round() error {
 	s.mu.Lock()
-	blobs, records := s.mu.touched, s.mu.records
-	s.mu.touched, s.mu.records, s.mu.unsyncedBytes = map[*Blob]struct{}{}, map[string]record{}, 0
+	blobs, records, dead := s.mu.touched, s.mu.records, s.mu.dead
+	s.resetLocked()
 	s.mu.Unlock()
-	if len(blobs) == 0 && len(records) == 0 {
+	if len(blobs) == 0 && len(records) == 0 && len(dead) == 0 {
 		return nil
 	}
 
@@ -76,7 +76,7 @@ func (s *Store) round() error {
 		}
 	}()
 	dataErr := s.forceAll(claims)
-	err := s.writeBits(claims, records)
+	err := s.writeBits(claims, records, dead)
 	if err != nil {
 		s.unwritten(claims, records)
 		s.log.Error("state is not durable yet; trying again", "err", err)
@@ -173,11 +173,15 @@ func (b *Blob) takeBack(c *claim) {
 	c.taken, c.full = nil, false
 }
 
-// writeBits writes the records and the bits of every claim that was forced.
-func (s *Store) writeBits(claims []*claim, records map[string]record) error {
+// writeBits writes the records and the bits of every claim that was forced, and
+// deletes the bits of the dead.
+func (s *Store) writeBits(claims []*claim, records map[string]*Blob, dead map[uint64]int64) error {
 	batch := s.index.batch()
-	for name, r := range records {
-		batch.setRecord(name, r)
+	for name, b := range records {
+		batch.setRecord(name, b.record())
+	}
+	for gen, size := range dead {
+		batch.forget(gen, size)
 	}
 	for _, c := range claims {
 		for chunk := range c.taken {
@@ -204,7 +208,7 @@ func (b *Blob) durableBits(chunk int64) words {
 
 // unwritten gives everything back to be tried again by the next round. The
 // bytes are forced to disk a second time, which is harmless.
-func (s *Store) unwritten(claims []*claim, records map[string]record) {
+func (s *Store) unwritten(claims []*claim, records map[string]*Blob) {
 	for _, c := range claims {
 		c.blob.giveBack(c)
 	}

@@ -176,7 +176,7 @@ func TestListGrowsBetweenLives(t *testing.T) {
 		check(t, x.Run(t.Context()))
 		x.materialized("old", "new")
 		x.wantBodyBytes(2<<20, 2<<20)
-		names, err := x.store.Names()
+		names, err := x.store.List()
 		check(t, err)
 		if len(names) != 2 {
 			t.Errorf("names %v", names)

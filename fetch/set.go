@@ -281,15 +281,15 @@ func sortByOrder(files []*File) {
 
 // load asks the store for every file, in order, and records the names.
 func (s *Set) load(ctx context.Context) error {
-	names := make([]string, len(s.files))
+	names := make([]cache.Listed, len(s.files))
 	for i, f := range s.files {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		names[i] = f.name
+		names[i].Name = f.name
 		f.finishIfComplete(f.Blob()) // complete, perhaps, before it could be published
 	}
-	if err := s.store.SetNames(names); err != nil {
+	if err := s.store.SetList(names); err != nil {
 		return fmt.Errorf("record the list: %w", err)
 	}
 	return nil

@@ -60,13 +60,13 @@ func readStatus(ctx context.Context, dir string) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := store.Names()
+	names, err := store.List()
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	entries := make([]fetch.Entry, len(names))
 	for i, name := range names {
-		entries[i].Name = name
+		entries[i].Name = name.Name
 	}
 	set := fetch.New(ctx, store, origin.New(origin.Options{}), entries, fetch.Options{})
 	s := &Status{Entries: []fetch.EntryStatus{}}
