@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -26,6 +27,7 @@ type budget struct {
 // host is the budget of one origin host.
 type host struct {
 	readers *semaphore.Weighted // a place for each reader's flight, first come first served
+	lastly  atomic.Int64        // when it last sent something, in Unix nanoseconds
 
 	mu      sync.Mutex
 	bulk    int           // prefetch flights that may still start
@@ -50,19 +52,29 @@ func (b *budget) host(name string) *host {
 	return h
 }
 
-// tryBulk takes a place for a prefetch flight if one is free.
-func (h *host) tryBulk() bool { return h.try(&h.bulk) }
+// places is where the free places of a speculative class are counted.
+func (h *host) places(c class) *int {
+	if c == bulk {
+		return &h.bulk
+	}
+	return &h.ahead
+}
 
-// tryAhead takes a place for a read-ahead flight if one is free.
-func (h *host) tryAhead() bool { return h.try(&h.ahead) }
-
-func (h *host) try(places *int) bool {
+// free reports whether a flight of a speculative class may start.
+func (h *host) free(c class) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if *places == 0 {
+	return *h.places(c) > 0
+}
+
+// try takes a place for a flight of a speculative class if one is free.
+func (h *host) try(c class) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if *h.places(c) == 0 {
 		return false
 	}
-	*places--
+	*h.places(c)--
 	return true
 }
 
@@ -70,11 +82,8 @@ func (h *host) try(places *int) bool {
 func (h *host) put(c class) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch c {
-	case bulk:
-		h.bulk++
-	case readAhead:
-		h.ahead++
+	if c != demand {
+		*h.places(c)++
 	}
 }
 
@@ -125,6 +134,12 @@ func (h *host) yield(ctx context.Context) bool {
 	}
 	return true
 }
+
+// heard notes that the host has sent something.
+func (h *host) heard() { h.lastly.Store(time.Now().UnixNano()) }
+
+// stuck reports whether it has sent nothing for a while.
+func (h *host) stuck() bool { return time.Since(time.Unix(0, h.lastly.Load())) > stuckAfter }
 
 // firstByte notes how long a request took to its first byte.
 func (h *host) firstByte(d time.Duration) {

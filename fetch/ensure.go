@@ -28,7 +28,6 @@ func (f *File) ensure(ctx context.Context, blob *cache.Blob, off, n int64) error
 // sit takes a seat for every missing run of [off +n). None means that all is
 // present, or an error.
 func (f *File) sit(blob *cache.Blob, off, n int64) (seats []*seat, err error) {
-	host := f.host()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	end := min(off+n, blob.Version().Size)
@@ -41,7 +40,7 @@ func (f *File) sit(blob *cache.Blob, off, n int64) (seats []*seat, err error) {
 			return seats, ErrStale
 		}
 		fl := f.coveringLocked(mo)
-		if fl != nil && !fl.soonLocked(mo, host) {
+		if fl != nil && !fl.soonLocked(mo) {
 			fl.cutLocked(mo)
 			fl = nil
 		}
@@ -52,7 +51,7 @@ func (f *File) sit(blob *cache.Blob, off, n int64) (seats []*seat, err error) {
 			if !f.set.begin() {
 				return seats, errClosing
 			}
-			fl = f.launchLocked(blob, demand, mo, f.freeUntilLocked(mo, mo+mn), nil)
+			fl = f.launchLocked(blob, f.hopefulLocked(), demand, mo, f.freeUntilLocked(mo, mo+mn), nil)
 		}
 		s := &seat{flight: fl, want: min(mo+mn, fl.end), ready: make(chan struct{})}
 		fl.seats[s] = struct{}{}

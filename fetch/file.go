@@ -3,13 +3,13 @@ package fetch
 import (
 	"context"
 	"errors"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"dlfs/cache"
 	"dlfs/fetch/origin"
+	"dlfs/listfile"
 )
 
 // ErrStale is returned for a missing block of a version that is no longer the
@@ -20,6 +20,9 @@ const (
 	// failureMemory is for how long an error answers readers without asking the
 	// origin again: one failed read of an application comes as two.
 	failureMemory = time.Second
+
+	// needsURLMemory is the same for a URL that is no good: a reload ends it.
+	needsURLMemory = 30 * time.Second
 
 	// maxChanges is how often in one run a file may be found changed before its
 	// origin is taken to have no single version of it.
@@ -33,27 +36,31 @@ const (
 // when its flight is given up.
 type File struct {
 	// Constant data
-	set   *Set
-	order int32 // in the list
-	name  string
-	url   string
+	set  *Set
+	name string
 
-	asked    atomic.Pointer[origin.Resource] // what is known of url, once it was asked
-	budget   atomic.Pointer[host]
+	order    atomic.Int32 // in the list
 	lastRead atomic.Int64 // where the last read ended: prefetch goes on there
 
 	mu struct {
 		sync.Mutex
-		loaded     bool          // the store was asked what it has
-		blob       *cache.Blob   // nil until the version is known
-		proven     bool          // a GET agreed with the version; a HEAD alone may lie
-		noRanges   bool          // the origin sends only whole files
-		probing    chan struct{} // closed when the first contact under way ends; else nil
+		entry      *listfile.Entry // as the list has it now; never changed, only replaced
+		removed    bool            // the list has it no longer
+		mirrors    []*mirror       // nil until first asked for
+		loaded     bool            // the store was asked what it has
+		blob       *cache.Blob     // nil until the version is known
+		growth     *growth         // instead of blob while nobody knows how long the file is
+		proven     bool            // a GET agreed with the version; a HEAD alone may lie
+		noRanges   bool            // the origin sends only whole files
+		probing    chan struct{}   // closed when the first contact under way ends; else nil
 		flights    []*flight
 		failure    *failure    // the last error, nil once something succeeded
 		publishing *cache.Blob // complete, and the store was asked to publish it
+		digesting  *digesting  // the digest of blob as far as it is computed; nil if none is known
+		mismatches int         // how often the bytes had another digest
 		headLies   bool        // a GET disagreed with a HEAD: HEAD is not asked again
 		changes    int
+		restarts   int   // of a body of unknown length
 		counted    tally // as which the set counts it
 	}
 }
@@ -70,28 +77,35 @@ type failure struct {
 // Name is the entry's slash-separated path.
 func (f *File) Name() string { return f.name }
 
-// URL is the entry's URL with what is secret in it left out.
-func (f *File) URL() string { return origin.Redact(f.url) }
-
-// resource is what is known of the file's URL.
-func (f *File) resource() *origin.Resource {
-	if f.asked.Load() == nil {
-		f.asked.CompareAndSwap(nil, f.set.client.Resource(f.url, origin.ResourceOptions{Name: f.name, Pinned: true}))
-	}
-	return f.asked.Load()
+// Entry is the file as the list has it. It holds the URLs with their secrets,
+// and is the set's.
+func (f *File) Entry() *listfile.Entry {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.entry
 }
 
-// errNoLength is of a file that cannot be kept in blocks.
-var errNoLength = &origin.Error{Kind: origin.Permanent, Err: errors.New("origin does not say how long the file is")}
+// URL is the entry's URL with what is secret in it left out.
+func (f *File) URL() string { return origin.Redact(f.Entry().URL) }
 
-// host is the budget the file's requests are drawn from.
-func (f *File) host() *host {
-	h := f.budget.Load()
-	if h == nil {
-		h = f.set.budget.host(origin.Host(f.url))
-		f.budget.Store(h)
+// Copy is the local copy of one version of a file: a *cache.Blob, or, while
+// nobody knows how long the file is, a *cache.Stream.
+type Copy interface {
+	Generation() uint64
+	Version() cache.Version // of a stream, the size is the bytes so far
+	Present() int64         // bytes
+	Published() bool        // complete, durable, and a file of the output directory
+}
+
+// copyLocked is what there is of the file, nil while nothing is known.
+func (f *File) copyLocked() Copy {
+	switch {
+	case f.mu.blob != nil:
+		return f.mu.blob
+	case f.mu.growth != nil:
+		return f.mu.growth.stream
 	}
-	return h
+	return nil
 }
 
 // loadLocked asks the store, once, what earlier runs left.
@@ -119,6 +133,7 @@ func (f *File) loadLocked() error {
 func (f *File) setBlobLocked(blob *cache.Blob) {
 	f.mu.blob = blob
 	f.mu.failure = nil
+	f.mu.digesting = f.digestingLocked(blob)
 	f.countLocked()
 }
 
@@ -127,10 +142,10 @@ func (f *File) setBlobLocked(blob *cache.Blob) {
 func (f *File) KnownGeneration() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.mu.blob == nil {
-		return 0
+	if c := f.copyLocked(); c != nil {
+		return c.Generation()
 	}
-	return f.mu.blob.Generation()
+	return 0
 }
 
 // Blob returns the file's blob, which holds its version; nil while that is not
@@ -144,128 +159,19 @@ func (f *File) Blob() *cache.Blob {
 	return f.mu.blob
 }
 
-// Probe returns the file's blob, asking the origin for the version if it is not
-// known. It blocks for the network, until ctx ends. While it waits, prefetch
-// gives way.
-func (f *File) Probe(ctx context.Context) (*cache.Blob, error) { return f.contact(ctx, true) }
-
-func (f *File) contact(ctx context.Context, urgent bool) (*cache.Blob, error) {
-	for {
-		f.mu.Lock()
-		err := f.loadLocked()
-		blob, probing := f.mu.blob, f.mu.probing
-		if blob == nil && err == nil && probing == nil {
-			if err = f.recentLocked(); err == nil {
-				if probing = f.contactLocked(func() { f.probe(urgent) }); probing == nil {
-					err = errClosing
-				}
-			}
-		}
-		f.mu.Unlock()
-		if blob != nil || err != nil {
-			return blob, err
-		}
-		select {
-		case <-probing:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
 // recentLocked returns an error that is fresh enough to be answered again.
 func (f *File) recentLocked() error {
-	if f.mu.failure != nil && time.Since(f.mu.failure.at) < failureMemory {
+	if f.mu.failure == nil {
+		return nil
+	}
+	memory := failureMemory
+	if origin.KindOf(f.mu.failure.err) == origin.NeedsURL {
+		memory = needsURLMemory
+	}
+	if time.Since(f.mu.failure.at) < memory {
 		return f.mu.failure.err
 	}
 	return nil
-}
-
-// contactLocked runs first contact in the background: once, however many ask.
-// what must call contacted. It returns nil if the set is closing.
-func (f *File) contactLocked(what func()) chan struct{} {
-	if !f.set.begin() {
-		return nil
-	}
-	f.mu.probing = make(chan struct{})
-	go func() { // owned by the Set; Close waits
-		defer f.set.flights.Done()
-		what()
-	}()
-	return f.mu.probing
-}
-
-// probe asks for the version with the least traffic. When nobody waits for it,
-// it takes no reader's place.
-func (f *File) probe(urgent bool) {
-	blob, err := f.askVersion(urgent)
-	f.contacted(blob, err)
-}
-
-func (f *File) askVersion(urgent bool) (*cache.Blob, error) {
-	if urgent {
-		host := f.host()
-		if err := host.takeReader(f.set.ctx); err != nil {
-			return nil, err
-		}
-		defer host.putReader()
-	}
-	f.mu.Lock()
-	useHead := !f.mu.headLies
-	f.mu.Unlock()
-	v, head, err := f.resource().Probe(f.set.ctx, useHead)
-	if err != nil {
-		return nil, err
-	}
-	if v.Size == origin.UnknownSize {
-		return nil, errNoLength
-	}
-	blob, err := f.set.store.Create(f.name, cache.Version(v))
-	if err == nil && head != nil {
-		f.proved()
-		if err := keepHead(blob, head); err != nil { // the version is known all the same
-			f.set.log.Warn("first block is not kept", "name", f.name, "err", err)
-		}
-	}
-	return blob, err
-}
-
-func (f *File) proved() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.mu.proven = true
-}
-
-// keepHead stores the first bytes a probe brought, as far as they are blocks.
-func keepHead(blob *cache.Blob, head []byte) error {
-	if n := int64(len(head)); n == 0 || n%cache.BlockSize != 0 && n != blob.Version().Size {
-		return nil
-	}
-	if err := blob.Acquire(); err != nil {
-		return err
-	}
-	defer blob.Release()
-	return blob.Put(0, head)
-}
-
-// contacted ends first contact.
-func (f *File) contacted(blob *cache.Blob, err error) {
-	f.mu.Lock()
-	if err == nil {
-		f.setBlobLocked(blob)
-	} else {
-		f.failLocked(err)
-	}
-	f.contactedLocked()
-	f.mu.Unlock()
-	f.finishIfComplete(blob)
-	f.set.poke()
-}
-
-// contactedLocked wakes who waits for first contact.
-func (f *File) contactedLocked() {
-	close(f.mu.probing)
-	f.mu.probing = nil
 }
 
 // failLocked remembers an error, unless it only says that everything stops.
@@ -289,5 +195,3 @@ func (f *File) readAt(ctx context.Context, blob *cache.Blob, p []byte, off int64
 		}
 	}
 }
-
-var _ io.ReaderAt = (*Handle)(nil)

@@ -32,6 +32,7 @@ type flight struct {
 	// Constant data
 	file   *File
 	blob   *cache.Blob
+	mirror *mirror
 	class  class
 	launch time.Time
 	whole  bool // the origin knows no ranges: streams from 0, whatever is present
@@ -62,19 +63,12 @@ const bufferSize = 512 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// contact is the response of a first contact, to be streamed on.
-type contact struct {
-	body   *origin.Body
-	ctx    context.Context
-	cancel context.CancelFunc
-}
-
 // launchLocked puts a flight over [off, end) on the table and starts it, with a
 // new request unless first contact has made it. The caller holds file.mu and
 // adds a seat or a hold before it releases it; it has called Set.begin and,
-// except for a demand flight, taken a place for it in the host's budget.
-func (f *File) launchLocked(blob *cache.Blob, c class, off, end int64, from *contact) *flight {
-	fl := &flight{file: f, blob: blob, class: c, launch: time.Now(), start: off, pos: off, end: end, born: time.Now(),
+// except for a demand flight, taken a place for it in the budget of m's host.
+func (f *File) launchLocked(blob *cache.Blob, m *mirror, c class, off, end int64, from *contact) *flight {
+	fl := &flight{file: f, blob: blob, mirror: m, class: c, launch: time.Now(), start: off, pos: off, end: end, born: time.Now(),
 		seats: map[*seat]struct{}{}}
 	if f.mu.noRanges {
 		fl.whole, fl.start, fl.pos, fl.end = true, 0, 0, blob.Version().Size
@@ -84,6 +78,7 @@ func (f *File) launchLocked(blob *cache.Blob, c class, off, end int64, from *con
 	} else {
 		fl.ctx, fl.cancel = context.WithCancel(f.set.ctx)
 	}
+	m.flights++
 	f.mu.flights = append(f.mu.flights, fl)
 	f.countLocked()
 	f.set.started(fl)
@@ -94,7 +89,7 @@ func (f *File) launchLocked(blob *cache.Blob, c class, off, end int64, from *con
 // run fetches, then takes the flight off the table and tells who waits.
 func (fl *flight) run() {
 	err := fl.fetch()
-	fl.file.host().put(fl.class)
+	fl.mirror.host.put(fl.class)
 	fl.file.flightEnded(fl, err)
 	fl.cancel()
 	fl.file.set.flights.Done()
@@ -102,7 +97,7 @@ func (fl *flight) run() {
 
 // fetch streams the body into the blob, block by block.
 func (fl *flight) fetch() error {
-	host := fl.file.host()
+	host := fl.mirror.host
 	if fl.class == demand {
 		if err := host.takeReader(fl.ctx); err != nil {
 			return err
@@ -126,6 +121,9 @@ func (fl *flight) fetch() error {
 		if fl.class == bulk && !wanted && host.yield(fl.ctx) {
 			limit = cache.BlockSize
 		}
+		if fl.class != demand && !wanted && fl.body.Crowded() {
+			fl.giveUp()
+		}
 		n, err := fl.body.Read(buf[have:min(max(int64(have)+1, limit), bufferSize)])
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
@@ -144,15 +142,18 @@ func (fl *flight) open(host *host) (err error) {
 	if fl.body != nil {
 		return nil
 	}
-	asked := time.Now()
+	asked, ctx := time.Now(), fl.ctx
+	if fl.class == demand {
+		ctx = origin.Urgent(ctx)
+	}
 	v := origin.Version(fl.blob.Version())
 	if fl.whole {
-		fl.body, err = fl.file.resource().GetWhole(fl.ctx, &v)
+		fl.body, err = fl.mirror.res.GetWhole(ctx, &v)
 	} else {
 		fl.file.mu.Lock()
 		off, end := fl.pos, fl.end
 		fl.file.mu.Unlock()
-		fl.body, err = fl.file.resource().Get(fl.ctx, &v, off, end-off)
+		fl.body, err = fl.mirror.res.Get(ctx, &v, off, end-off)
 	}
 	if err != nil {
 		return err
@@ -161,6 +162,7 @@ func (fl *flight) open(host *host) (err error) {
 	fl.file.mu.Lock()
 	defer fl.file.mu.Unlock()
 	fl.born = time.Now() // the rate of a flight is that of its body
+	fl.file.saidLocked(fl.blob, fl.body.Digest())
 	return nil
 }
 
@@ -200,8 +202,10 @@ func (fl *flight) advance(n int64, part bool) (done bool) {
 		}
 	}
 	if n > 0 {
+		fl.mirror.host.heard()
 		f.mu.failure = nil
 		f.mu.proven = f.mu.proven || f.mu.blob == fl.blob
+		f.digestLocked()
 	}
 	return fl.pos >= fl.end || fl.whole && fl.blob.Complete()
 }
@@ -274,7 +278,7 @@ func (fl *flight) etaLocked(off int64) (eta time.Duration, ok bool) {
 
 // soonLocked reports whether waiting for the flight to reach off is no worse
 // than asking anew: then the newcomer joins, else the flight is cut there.
-func (fl *flight) soonLocked(off int64, host *host) bool {
+func (fl *flight) soonLocked(off int64) bool {
 	ahead := off - fl.pos
 	if ahead <= 2*cache.BlockSize || fl.whole {
 		return true
@@ -283,5 +287,5 @@ func (fl *flight) soonLocked(off int64, host *host) bool {
 	if !ok {
 		return ahead <= 1<<20
 	}
-	return eta <= host.requestCost()+10*time.Millisecond
+	return eta <= fl.mirror.host.requestCost()+10*time.Millisecond
 }

@@ -3,9 +3,11 @@ package fetch
 import (
 	"context"
 	"io"
+	"os"
 	"sync"
 
 	"dlfs/cache"
+	"dlfs/fetch/origin"
 )
 
 // The read-ahead of a sequential reader is twice what it has read without a
@@ -18,11 +20,14 @@ const (
 	slack            = 1 << 20
 )
 
+var _ io.ReaderAt = (*Handle)(nil)
+
 // Handle is an open file: one version of it, for as long as the handle lives.
 // It is safe for concurrent use.
 type Handle struct {
-	file *File
-	blob *cache.Blob
+	file   *File
+	blob   *cache.Blob // nil for a file of unknown length
+	growth *growth     // of such a file
 
 	mu      sync.Mutex
 	next    int64     // where the furthest sequential read ended; guarded by mu
@@ -34,19 +39,68 @@ type Handle struct {
 // Open returns a handle of the file's current version, probing for it if need
 // be. It blocks for the network, until ctx ends. Close releases it.
 func (f *File) Open(ctx context.Context) (*Handle, error) {
-	blob, err := f.Probe(ctx)
-	if err != nil {
-		return nil, err
+	for {
+		if _, err := f.Probe(ctx); err != nil {
+			return nil, err
+		}
+		f.mu.Lock()
+		h := &Handle{file: f, blob: f.mu.blob, growth: f.mu.growth}
+		err := f.refusedLocked()
+		f.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		if h.blob == nil && h.growth == nil {
+			continue // changed since
+		}
+		if err := h.acquire(); err != nil {
+			return nil, err
+		}
+		f.set.opened(f)
+		return h, nil
 	}
-	if err := blob.Acquire(); err != nil {
-		return nil, err
-	}
-	f.set.opened(f)
-	return &Handle{file: f, blob: blob}, nil
 }
 
-// Blob is the version the handle reads.
-func (h *Handle) Blob() *cache.Blob { return h.blob }
+// refusedLocked is why a new reader is not let in: the origin has another
+// version, and the policy is that the file fails.
+func (f *File) refusedLocked() error {
+	if fail := f.mu.failure; fail != nil && f.set.opts.OnChange == Fail && origin.KindOf(fail.err) == origin.Changed {
+		return fail.err
+	}
+	return nil
+}
+
+func (h *Handle) acquire() error {
+	if h.blob != nil {
+		return h.blob.Acquire()
+	}
+	return h.growth.stream.Acquire()
+}
+
+// Copy is the version the handle reads.
+func (h *Handle) Copy() Copy {
+	if h.blob != nil {
+		return h.blob
+	}
+	return h.growth.stream
+}
+
+// Has reports whether [off +n) can be read without waiting.
+func (h *Handle) Has(off, n int64) bool {
+	if h.blob != nil {
+		return h.blob.Has(off, n)
+	}
+	return off < h.growth.stream.Present()
+}
+
+// File returns the open file of a published blob, for the kernel to read from
+// directly; nil if there is none. The handle keeps it open.
+func (h *Handle) File() *os.File {
+	if h.blob == nil {
+		return nil
+	}
+	return h.blob.File()
+}
 
 // ReadAt is ReadAtContext without a bound but the network's own.
 func (h *Handle) ReadAt(p []byte, off int64) (int, error) {
@@ -54,12 +108,15 @@ func (h *Handle) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // ReadAtContext reads len(p) bytes at off, or fewer at the end of the file,
-// then with io.EOF. Missing blocks are fetched first: it blocks until they are
+// then with io.EOF; of a file of unknown length, what there is, at least a byte. Missing blocks are fetched first: it blocks until they are
 // there, until the origin proves unable to give them, or until ctx ends. What
 // is present is read without a lock, a request or an allocation.
 func (h *Handle) ReadAtContext(ctx context.Context, p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
+	}
+	if h.blob == nil {
+		return h.file.readGrowing(ctx, h.growth, p, off)
 	}
 	if !h.blob.Complete() {
 		if off >= h.blob.Version().Size {
@@ -94,7 +151,7 @@ func (h *Handle) readAhead(off, n int64) {
 // budgets allow. The window's end moves on in halves, so that flights are long;
 // a gap inside, left where a flight was cut, is filled at once.
 func (h *Handle) launchLocked(window int64) {
-	f, host := h.file, h.file.host()
+	f := h.file
 	step := max(window/readAheadFlights, minWindow) / cache.BlockSize * cache.BlockSize
 	from := h.next / cache.BlockSize * cache.BlockSize
 	target := min((h.next+window)/cache.BlockSize*cache.BlockSize, h.blob.Version().Size)
@@ -113,14 +170,15 @@ func (h *Handle) launchLocked(window int64) {
 			h.ahead = max(h.ahead, target)
 			return
 		}
-		if !host.tryAhead() {
+		m := f.pickLocked(func(m *mirror) bool { return m.host.free(readAhead) })
+		if m == nil || !m.host.try(readAhead) {
 			return
 		}
 		if !f.set.begin() {
-			host.put(readAhead)
+			m.host.put(readAhead)
 			return
 		}
-		fl := f.launchLocked(h.blob, readAhead, off, off+min(n, step), nil)
+		fl := f.launchLocked(h.blob, m, readAhead, off, off+min(n, step), nil)
 		fl.holds++
 		h.holding = append(h.holding, fl)
 		h.ahead = max(h.ahead, fl.end)
@@ -155,5 +213,9 @@ func (h *Handle) Close() {
 	h.mu.Lock()
 	h.dropLocked()
 	h.mu.Unlock()
-	h.blob.Release()
+	if h.blob != nil {
+		h.blob.Release()
+	} else {
+		h.growth.stream.Release()
+	}
 }

@@ -18,6 +18,7 @@ import (
 	"dlfs/cache"
 	"dlfs/fetch/origin"
 	"dlfs/fetch/origintest"
+	"dlfs/listfile"
 )
 
 const bs = cache.BlockSize
@@ -33,7 +34,7 @@ type fixture struct {
 	t        testing.TB
 	url      string
 	dir      string
-	entries  []Entry
+	entries  []listfile.Entry
 	contents map[string]origintest.Content // by name, as the origin shows them now
 	versions sync.Map                      // all there were: an origintest.Content by entity tag
 
@@ -79,16 +80,18 @@ func (x *fixture) add(name string, size int64) {
 	x.enter(name)
 }
 
+func tagOf(c origintest.Content) string { return fmt.Sprintf("\"%d-%d\"", c.Seed, c.Size) }
+
 // show puts a version of name at the origin.
 func (x *fixture) show(name string, c origintest.Content) {
-	tag := fmt.Sprintf("\"%d-%d\"", c.Seed, c.Size)
+	tag := tagOf(c)
 	x.contents[name] = c
 	x.versions.Store(tag, c)
 	x.Put("/"+name, origintest.File{Content: c, ETag: tag})
 }
 
 func (x *fixture) enter(name string) {
-	x.entries = append(x.entries, Entry{Name: name, URL: x.url + "/" + name})
+	x.entries = append(x.entries, listfile.Entry{Name: name, URL: x.url + "/" + name})
 }
 
 // start starts an engine.

@@ -12,6 +12,7 @@ import (
 
 	"dlfs/fetch/origin"
 	"dlfs/fetch/origintest"
+	"dlfs/listfile"
 )
 
 var (
@@ -54,6 +55,7 @@ type model struct {
 	*fixture
 	rng     *rand.Rand
 	did     []string
+	all     []listfile.Entry // the list without what reloads leave out
 	handles []*modelHandle
 	stopRun func() // nil while Run is not running
 }
@@ -68,6 +70,7 @@ func (m *model) begin() {
 	for i, size := range []int64{0, 1, bs - 1, bs + 1, 500_000, 3<<20 + 1, 12 << 20, 40<<20 + 99} {
 		m.add(fmt.Sprintf("d%d/f%d", i%3, i), size)
 	}
+	m.all = m.entries
 	m.originOpts.Tries = 5
 	m.chooseOptions()
 	m.start()
@@ -103,6 +106,14 @@ func (m *model) step() {
 		m.reopen(m.rng.IntN(2) == 0)
 	case p < 89:
 		m.changeOne()
+	case p < 92:
+		m.reloadList()
+	case p < 93:
+		m.log("pause")
+		m.Pause()
+	case p < 95:
+		m.log("resume")
+		m.Resume()
 	default:
 		d := time.Duration(m.rng.ExpFloat64() * float64(300*time.Millisecond))
 		if p == 99 {
@@ -115,6 +126,9 @@ func (m *model) step() {
 }
 
 func (m *model) openOne() {
+	if len(m.entries) == 0 {
+		return
+	}
 	name := m.names()[m.rng.IntN(len(m.entries))]
 	ctx, cancel := context.WithTimeout(m.t.Context(), time.Duration(m.rng.IntN(60_000))*time.Millisecond)
 	defer cancel()
@@ -224,6 +238,7 @@ func (m *model) rest() {
 // the last one.
 func (m *model) reopen(empty bool) {
 	m.rest()
+	m.Resume()
 	m.checkFiles()
 	m.checkWound()
 	m.stop()
@@ -237,13 +252,31 @@ func (m *model) reopen(empty bool) {
 
 // changeOne shows another version of a file.
 func (m *model) changeOne() {
-	name := m.names()[m.rng.IntN(len(m.entries))]
+	name := m.all[m.rng.IntN(len(m.all))].Name
 	c := origintest.Content{Seed: m.rng.Uint64(), Size: m.contents[name].Size}
 	if c.Size > bs && m.rng.IntN(2) == 0 {
 		c.Size += m.rng.Int64N(2*bs) - bs
 	}
 	m.log("change %s to %+v", name, c)
 	m.show(name, c)
+}
+
+// reloadList gives the set a list with other URLs, some with a mirror, that may
+// leave a name out.
+func (m *model) reloadList() {
+	query := fmt.Sprint("?", m.rng.IntN(1000))
+	m.entries = nil
+	for _, e := range m.all {
+		e.URL += query
+		if m.rng.IntN(3) == 0 {
+			e.Details = &listfile.Details{Size: -1, Mirrors: []string{"http://mirror/" + e.Name}}
+		}
+		if m.rng.IntN(10) > 0 {
+			m.entries = append(m.entries, e)
+		}
+	}
+	m.log("reload with %s, %d of %d", query, len(m.entries), len(m.all))
+	m.Reload(m.entries)
 }
 
 // checkFiles checks that what is finished is one version of its file.
@@ -311,7 +344,7 @@ func (m *model) end() {
 	m.checkWound()
 	m.stop()
 	m.Clear()
-	m.opts = Options{}
+	m.opts, m.entries = Options{}, m.all
 	m.start()
 	check(m.t, m.Run(m.t.Context()))
 	for _, f := range m.Failures() {

@@ -51,7 +51,7 @@ func TestOpenedFileIsFetchedFirst(t *testing.T) {
 		for x.File("0").Status().Present < 8<<20 {
 			advance(100 * time.Millisecond)
 		}
-		for !h.Blob().Complete() {
+		for !h.blob.Complete() {
 			advance(100 * time.Millisecond)
 			if b := x.File("1").Blob(); b != nil && b.Present() > bs {
 				t.Fatal("the next of the list came before the file that is open")
@@ -183,7 +183,7 @@ func TestDiskFull(t *testing.T) {
 			}
 			h := x.open("huge")
 			defer h.Close()
-			if h.Blob().Has(0, bs) { // unless others filled the disk meanwhile
+			if h.Has(0, bs) { // unless others filled the disk meanwhile
 				x.read(h, 0, bs)
 			}
 			_, err = h.ReadAt(make([]byte, 1), 4<<30-1)

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"dlfs/cache"
 	"dlfs/fetch/origin"
 )
@@ -32,56 +30,15 @@ const (
 type prefetcher struct {
 	set       *Set
 	loaded    chan struct{}       // closed when every file has been loaded
-	cursor    int                 // files before it have been taken from the list
+	list      *list               // the one the queue is of
+	queue     *queue              // files that have had no turn yet
 	front     []*File             // opened files, fetched first
-	active    []*File             // at most Jobs, taken from the list in order
+	active    []*job              // at most Jobs a host, and of hosts that send something
 	later     map[*File]time.Time // failed, to be tried again then
 	nextLater time.Time           // no file of later is due before
 	inFront   map[*File]struct{}  // the files of front
 	badSyncs  int                 // in a row, while there was nothing left but to publish
-	paused    bool                // the disk is full, and that has been said
-}
-
-// Run loads what earlier runs left, probes, and prefetches as Options say. It
-// returns nil when nothing is left to do, which with Options.Keep is never;
-// cache.ErrNoSpace when the disk is full, without Keep; else ctx's error, or
-// that the set was closed.
-func (s *Set) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx) // joined below
-	p := &prefetcher{set: s, loaded: make(chan struct{}), later: map[*File]time.Time{}, inFront: map[*File]struct{}{}}
-	g.Go(func() error {
-		defer s.poke()
-		defer close(p.loaded)
-		return s.load(ctx)
-	})
-	probers, stop := context.WithCancel(ctx)
-	for i := range s.probers() {
-		g.Go(func() error { s.probeEvery(probers, i, s.probers()); return nil })
-	}
-	g.Go(func() error {
-		defer stop()
-		return p.run(ctx)
-	})
-	return g.Wait()
-}
-
-// probers is how many probes run in the background: in a mount, where somebody
-// may list a directory at any time, as many as the host's budget; in a batch
-// job just one, so that the total is known early at little cost.
-func (s *Set) probers() int {
-	if s.opts.Keep {
-		return s.opts.MaxPerHost
-	}
-	return 1
-}
-
-// probeEvery probes every nth file from the first on.
-func (s *Set) probeEvery(ctx context.Context, first, n int) {
-	for i := first; i < len(s.files) && ctx.Err() == nil; i += n {
-		if f := s.files[i]; f.Blob() == nil {
-			f.contact(ctx, false) // a failure is kept in the file
-		}
-	}
+	full      bool                // the disk is full, and that has been said
 }
 
 // run launches what can be launched, whenever something changed.
@@ -116,7 +73,13 @@ func (p *prefetcher) step() time.Duration {
 		return wait
 	}
 	p.refill()
-	files := slices.Concat(p.front[:min(len(p.front), frontWindow)], p.active)
+	if p.set.paused.Load() {
+		return whenIdle
+	}
+	files := slices.Clone(p.front[:min(len(p.front), frontWindow)])
+	for _, j := range p.active {
+		files = append(files, j.file)
+	}
 	for depth := range p.set.opts.Split {
 		for _, f := range files {
 			p.launch(f, depth)
@@ -142,10 +105,10 @@ func (p *prefetcher) diskFull() time.Duration {
 		wait = 0
 	case wait <= 0:
 		wait = retryFull
-	case !p.paused:
+	case !p.full:
 		p.set.log.Warn("disk is full: prefetch pauses until there is room", "dir", p.set.store.Path())
 	}
-	p.paused = wait > 0
+	p.full = wait > 0
 	return wait
 }
 
@@ -153,10 +116,13 @@ func (p *prefetcher) diskFull() time.Duration {
 // those whose time to be tried again has come, and the next of the list.
 func (p *prefetcher) refill() {
 	s := p.set
+	if l := s.list.Load(); l != p.list {
+		p.list, p.queue = l, newQueue(l.queue)
+	}
 	n := min(len(p.front), frontWindow)
 	kept := slices.DeleteFunc(p.front[:n], p.gone)
 	p.front = slices.Delete(p.front, len(kept), n)
-	p.active = slices.DeleteFunc(p.active, p.over)
+	p.active = slices.DeleteFunc(p.active, func(j *job) bool { return p.over(j.file) })
 	s.mu.Lock()
 	opened := s.mu.opened
 	s.mu.opened = nil
@@ -166,18 +132,42 @@ func (p *prefetcher) refill() {
 	}
 	for _, f := range opened {
 		if !p.inFrontOf(f) && !p.over(f) {
-			p.active = slices.DeleteFunc(p.active, func(a *File) bool { return a == f })
+			p.active = slices.DeleteFunc(p.active, func(j *job) bool { return j.file == f })
 			p.front, p.inFront[f] = append(p.front, f), struct{}{}
 		}
 	}
 	p.takeLater()
-	if s.opts.Prefetch != All {
-		return
+	if s.opts.Prefetch == All {
+		p.takeNext()
 	}
-	for ; p.cursor < len(s.files) && len(p.active) < s.opts.Jobs; p.cursor++ {
-		if f := s.files[p.cursor]; !p.over(f) && !p.inFrontOf(f) {
-			p.active = append(p.active, f)
+}
+
+// takeNext takes files of the list, until Jobs are being worked on whose host
+// sends something, and at most Jobs of any host.
+func (p *prefetcher) takeNext() {
+	jobs := p.set.opts.Jobs
+	live, perHost := 0, map[*host]int{}
+	for _, j := range p.active {
+		perHost[j.host]++
+		if !j.host.stuck() {
+			live++
 		}
+	}
+	for live < jobs {
+		j := p.queue.take(p.set.budget, func(h *host) bool { return perHost[h] < jobs })
+		if j == nil {
+			return
+		}
+		if p.over(j.file) || p.inFrontOf(j.file) {
+			continue
+		}
+		if perHost[j.host]++; perHost[j.host] == 1 {
+			j.host.heard() // its patience begins now
+		}
+		if !j.host.stuck() {
+			live++
+		}
+		p.active = append(p.active, j)
 	}
 }
 
@@ -196,9 +186,9 @@ func (p *prefetcher) takeLater() {
 			continue
 		}
 		delete(p.later, f)
-		if !p.inFrontOf(f) && !slices.Contains(p.active, f) {
+		if !p.inFrontOf(f) && !slices.ContainsFunc(p.active, func(j *job) bool { return j.file == f }) {
 			f.forgive()
-			p.active = append(p.active, f)
+			p.active = append(p.active, &job{f, p.set.budget.host(origin.Host(f.Entry().URL))})
 		}
 	}
 }
@@ -239,7 +229,7 @@ func (f *File) over() bool {
 	if err := f.loadLocked(); err != nil {
 		f.failLocked(err)
 	}
-	return f.mu.failure != nil || f.mu.blob != nil && f.mu.blob.Complete()
+	return f.mu.removed || f.mu.failure != nil || f.mu.blob != nil && f.mu.blob.Complete()
 }
 
 // retryAt says when a failed file is worth another attempt.
@@ -247,7 +237,7 @@ func (f *File) retryAt() (time.Time, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch fail := f.mu.failure; {
-	case fail == nil:
+	case fail == nil || f.mu.removed:
 		return time.Time{}, false
 	case origin.KindOf(fail.err) == origin.Transient:
 		return fail.at.Add(retryTransient), true
@@ -260,6 +250,7 @@ func (f *File) retryAt() (time.Time, bool) {
 func (f *File) forgive() {
 	f.mu.Lock()
 	f.mu.failure = nil
+	f.forgiveMirrorsLocked()
 	f.countLocked()
 	blob := f.mu.blob
 	f.mu.Unlock()
@@ -278,7 +269,7 @@ func (p *prefetcher) settled(ctx context.Context) (bool, error) {
 	if !s.opts.Keep && p.diskFull() > 0 {
 		return true, cache.ErrNoSpace
 	}
-	if len(p.front)+len(p.active) > 0 || p.cursor < len(s.files) && s.opts.Prefetch == All || !s.idle() {
+	if len(p.front)+len(p.active) > 0 || !p.queue.empty() && s.opts.Prefetch == All || !s.idle() || s.digesting.Load() > 0 {
 		return false, nil
 	}
 	if s.publishing.Load() > 0 {
@@ -294,15 +285,15 @@ func (p *prefetcher) settled(ctx context.Context) (bool, error) {
 		return false, nil // said by the store; its next round tries again
 	}
 	if t := s.Totals(); s.opts.Prefetch == All && t.FilesComplete+t.FilesFailed < t.FilesTotal {
-		p.cursor = 0 // a failed sync took blocks back of a file that was through
+		p.queue = newQueue(p.list.queue) // a failed sync took blocks back of a file that was through
 		return false, nil
 	}
 	return !s.opts.Keep && s.idle(), nil
 }
 
-// idle reports whether no flight is running.
+// idle reports whether nothing is in flight.
 func (s *Set) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.mu.running) == 0
+	return len(s.mu.running) == 0 && s.mu.growing == 0
 }

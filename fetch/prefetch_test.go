@@ -124,11 +124,11 @@ func TestFailingEntriesStopNoOther(t *testing.T) {
 		wantHit(t, faults...)
 		x.materialized("good", "better")
 		x.wantState("gone", "failed", "404")
-		x.wantState("secret", "failed", "403")
+		x.wantState("secret", "needs-url", "403")
 		x.wantState("broken", "failed", "500")
 		x.wantState("odd", "failed", "gzip")
 		x.wantDone(false)
-		x.wantTotals(Totals{TotalBytes: 6 << 20, PresentBytes: 6 << 20, FilesTotal: 6, FilesKnown: 2, FilesComplete: 2, FilesFailed: 4})
+		x.wantTotals(Totals{TotalBytes: 6 << 20, PresentBytes: 6 << 20, FilesTotal: 6, FilesKnown: 2, FilesComplete: 2, FilesFailed: 4, FilesNeedURL: 1})
 		if got := x.Failures(); len(got) != 4 || got[0].Name != "gone" || got[3].Name != "odd" || got[0].Size != -1 {
 			t.Errorf("failures: %+v", got)
 		}

@@ -19,17 +19,20 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"dlfs/cache"
 	"dlfs/fetch/origin"
+	"dlfs/listfile"
 )
 
 // Mode is what prefetch fetches.
@@ -61,15 +64,20 @@ type Options struct {
 	// Prefetch is what Run fetches. If empty, All.
 	Prefetch Mode
 
+	// Order is in which order prefetch takes the files. If empty, ListOrder.
+	Order Order
+
+	// OnChange is what to do when a file is found changed on its origin. If
+	// empty, Restart.
+	OnChange Change
+
+	// TrustSize takes a version of the same size for the same version when a
+	// new URL or another mirror gives no other proof.
+	TrustSize bool
+
 	// Keep has Run go on when there is nothing left to do, and try failed
 	// files again from time to time, as a mount wants.
 	Keep bool
-}
-
-// Entry is what New is told of one file.
-type Entry struct {
-	Name string
-	URL  string
 }
 
 // Set is the files of one list over one store. It is safe for concurrent use.
@@ -80,15 +88,19 @@ type Set struct {
 	log    *slog.Logger
 
 	// Constant data
-	opts   Options
-	files  []*File
-	byName map[string]*File
-	budget *budget
-	ctx    context.Context // of every flight
-	cancel context.CancelFunc
+	opts    Options
+	budget  *budget
+	digests *semaphore.Weighted // a place for each digest being computed
+	ctx     context.Context     // of every flight
+	cancel  context.CancelFunc
 
-	flights    sync.WaitGroup // flights and first contacts
+	list       atomic.Pointer[list] // replaced by Reload
+	reloading  sync.Mutex           // held over a Reload
+	removed    map[string]*File     // files no longer in the list; guarded by reloading
+	paused     atomic.Bool
+	flights    sync.WaitGroup // flights, first contacts and digests
 	publishing atomic.Int64   // blobs complete and not yet published
+	digesting  atomic.Int64   // digests being computed
 	wake       chan struct{}  // something changed that prefetch may act on
 	done       chan struct{}  // closed when every file is complete
 
@@ -100,16 +112,18 @@ type Set struct {
 		completeBytes int64
 		partial       map[*File]*cache.Blob // version known, incomplete
 		running       map[*flight]struct{}
+		growing       int       // files of unknown length being fetched
 		opened        []*File   // opened and not yet looked at by prefetch
 		full          time.Time // when the disk was last found full
 		closing       bool
 	}
 }
 
-// New returns the files of entries, whose names are distinct. Nothing is
-// fetched before a file is opened or Run is called. Flights end with ctx. Close
-// ends the set; the store and the client stay the caller's.
-func New(ctx context.Context, store *cache.Store, client *origin.Client, entries []Entry, opts Options) *Set {
+// New returns the files of entries, whose names are distinct; they are the set's
+// from now on. Nothing is fetched before a file is opened or Run is called.
+// Flights end with ctx. Close ends the set; the store and the client stay the
+// caller's.
+func New(ctx context.Context, store *cache.Store, client *origin.Client, entries []listfile.Entry, opts Options) *Set {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
@@ -118,32 +132,36 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 			*p = v
 		}
 	}
-	if opts.Prefetch == "" {
-		opts.Prefetch = All
-	}
+	opts.Prefetch = cmp.Or(opts.Prefetch, All)
+	opts.Order = cmp.Or(opts.Order, ListOrder)
+	opts.OnChange = cmp.Or(opts.OnChange, Restart)
 	s := &Set{store: store, client: client, log: opts.Log, opts: opts, budget: newBudget(opts.MaxPerHost),
-		files: make([]*File, len(entries)), byName: make(map[string]*File, len(entries)),
-		wake: make(chan struct{}, 1), done: make(chan struct{})}
+		digests: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
+		removed: map[string]*File{},
+		wake:    make(chan struct{}, 1), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.mu.partial, s.mu.running = map[*File]*cache.Blob{}, map[*flight]struct{}{}
 	s.mu.counts[unknown] = len(entries)
 	block := make([]File, len(entries)) // one allocation for a million files
-	for i, e := range entries {
+	files := make([]*File, len(entries))
+	for i := range entries {
 		f := &block[i]
-		f.set, f.order, f.name, f.url = s, int32(i), e.Name, e.URL
-		s.files[i], s.byName[e.Name] = f, f
+		f.set, f.name, f.mu.entry = s, entries[i].Name, &entries[i]
+		files[i] = f
 	}
+	s.list.Store(newList(files, opts.Order))
 	if len(entries) == 0 {
 		close(s.done)
 	}
 	return s
 }
 
-// Files returns the files in the order of the list. The slice is the set's.
-func (s *Set) Files() []*File { return s.files }
+// Files returns the files in the order of the list. The slice is the set's; a
+// Reload makes another.
+func (s *Set) Files() []*File { return s.list.Load().files }
 
 // File returns the file of that name, nil if there is none.
-func (s *Set) File(name string) *File { return s.byName[name] }
+func (s *Set) File(name string) *File { return s.list.Load().byName[name] }
 
 // Done is closed when every file is complete.
 func (s *Set) Done() <-chan struct{} { return s.done }
@@ -185,6 +203,21 @@ func (s *Set) ended(fl *flight, err error) {
 	}
 }
 
+// grows counts files of unknown length being fetched.
+func (s *Set) grows(n int) {
+	s.mu.Lock()
+	s.mu.growing += n
+	s.mu.Unlock()
+	s.poke()
+}
+
+// noteFull notes that the disk has been found full.
+func (s *Set) noteFull() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.full = time.Now()
+}
+
 // opened tells prefetch that somebody has opened f.
 func (s *Set) opened(f *File) {
 	s.mu.Lock()
@@ -197,24 +230,47 @@ func (s *Set) opened(f *File) {
 func (s *Set) count(f *File, was, is tally) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	add := func(t tally, sign int) {
-		s.mu.counts[t.state] += sign
-		if t.known {
-			s.mu.knownFiles += sign
-			s.mu.knownBytes += int64(sign) * t.size
-		}
-		if t.state == complete {
-			s.mu.completeBytes += int64(sign) * t.size
-		}
-	}
-	add(was, -1)
-	add(is, 1)
+	s.addLocked(was, -1)
+	s.addLocked(is, 1)
 	if is.known && is.state != complete {
 		s.mu.partial[f] = f.mu.blob
 	} else {
 		delete(s.mu.partial, f)
 	}
-	if is.state == complete && s.mu.counts[complete] == len(s.files) {
+	s.doneLocked(is.state == complete)
+}
+
+// forget takes a file out of the tallies.
+func (s *Set) forget(f *File, was tally) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addLocked(was, -1)
+	delete(s.mu.partial, f)
+}
+
+func (s *Set) addLocked(t tally, sign int) {
+	s.mu.counts[t.state] += sign
+	if t.known {
+		s.mu.knownFiles += sign
+		s.mu.knownBytes += int64(sign) * t.size
+	}
+	if t.state == complete {
+		s.mu.completeBytes += int64(sign) * t.size
+	}
+}
+
+// totalLocked is how many files are counted.
+func (s *Set) totalLocked() (n int) {
+	for _, c := range s.mu.counts {
+		n += c
+	}
+	return n
+}
+
+// doneLocked closes done if every file is complete, which it can only have
+// become when one has.
+func (s *Set) doneLocked(any bool) {
+	if any && s.mu.counts[complete] == s.totalLocked() {
 		select {
 		case <-s.done: // once complete, a set may lose a file again, but not this word
 		default:
@@ -256,6 +312,10 @@ func (s *Set) Close() {
 func (fl *flight) windUp() {
 	fl.file.mu.Lock()
 	defer fl.file.mu.Unlock()
+	fl.windUpLocked()
+}
+
+func (fl *flight) windUpLocked() {
 	if fl.part {
 		fl.cutLocked(min(fl.pos+cache.BlockSize, fl.end))
 	} else {
@@ -263,34 +323,12 @@ func (fl *flight) windUp() {
 	}
 }
 
-// Failures returns the files that are not complete and why, in the order of
-// the list.
-func (s *Set) Failures() []EntryStatus {
-	var list []EntryStatus
-	for _, f := range s.files {
-		if e := f.Status(); e.State == failed.String() {
-			list = append(list, e)
-		}
+// giveUp is windUp for a flight nobody waits for. One that can only be had whole
+// goes on.
+func (fl *flight) giveUp() {
+	fl.file.mu.Lock()
+	defer fl.file.mu.Unlock()
+	if len(fl.seats) == 0 && !fl.whole {
+		fl.windUpLocked()
 	}
-	return list
-}
-
-func sortByOrder(files []*File) {
-	slices.SortFunc(files, func(a, b *File) int { return int(a.order - b.order) })
-}
-
-// load asks the store for every file, in order, and records the names.
-func (s *Set) load(ctx context.Context) error {
-	names := make([]cache.Listed, len(s.files))
-	for i, f := range s.files {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		names[i].Name = f.name
-		f.finishIfComplete(f.Blob()) // complete, perhaps, before it could be published
-	}
-	if err := s.store.SetList(names); err != nil {
-		return fmt.Errorf("record the list: %w", err)
-	}
-	return nil
 }

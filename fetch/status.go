@@ -1,5 +1,11 @@
 package fetch
 
+import (
+	"errors"
+
+	"dlfs/fetch/origin"
+)
+
 // state is what a person is told of a file.
 type state int
 
@@ -9,11 +15,13 @@ const (
 	fetching              // incomplete, and something is in flight
 	complete              // published: a file of the output directory
 	failed                // the last attempt failed; more may follow
+	needsURL              // its URL is not, or no longer, good: a reload brings it back
+	mismatch              // its bytes have another digest than they must
 	states                // how many there are
 )
 
 func (s state) String() string {
-	return [...]string{"unknown", "waiting", "fetching", "complete", "failed"}[s]
+	return [...]string{"unknown", "waiting", "fetching", "complete", "failed", "needs-url", "mismatch"}[s]
 }
 
 // tally is what the totals of a Set hold of one file.
@@ -29,12 +37,16 @@ func (f *File) tallyLocked() (t tally) {
 	if blob != nil {
 		t.known, t.size = true, blob.Version().Size
 	}
-	switch {
-	case blob != nil && blob.Published():
+	switch fail := f.mu.failure; {
+	case fail != nil && errors.Is(fail.err, ErrMismatch):
+		t.state = mismatch
+	case blob != nil && blob.Published() && (f.mu.digesting == nil || f.mu.digesting.right):
 		t.state = complete
-	case f.mu.failure != nil:
+	case fail != nil && origin.KindOf(fail.err) == origin.NeedsURL:
+		t.state = needsURL
+	case fail != nil:
 		t.state = failed
-	case len(f.mu.flights) > 0:
+	case len(f.mu.flights) > 0 || f.mu.growth != nil:
 		t.state = fetching
 	case blob != nil:
 		t.state = waiting
@@ -44,7 +56,7 @@ func (f *File) tallyLocked() (t tally) {
 
 // countLocked tells the Set what the file has become.
 func (f *File) countLocked() {
-	if is := f.tallyLocked(); is != f.mu.counted {
+	if is := f.tallyLocked(); is != f.mu.counted && !f.mu.removed {
 		f.set.count(f, f.mu.counted, is)
 		f.mu.counted = is
 	}
@@ -58,7 +70,10 @@ type Totals struct {
 	FilesTotal    int   `json:"files_total"`    // entries of the list
 	FilesKnown    int   `json:"files_known"`    // whose size is known
 	FilesComplete int   `json:"files_complete"` // published
-	FilesFailed   int   `json:"files_failed"`   // whose last attempt failed
+	FilesFailed   int   `json:"files_failed"`   // whose last attempt failed, for whatever reason
+	FilesNeedURL  int   `json:"files_need_url"` // of those, because the URL is not, or no longer, good
+	FilesMismatch int   `json:"files_mismatch"` // of those, because the bytes have the wrong digest
+	Paused        bool  `json:"paused"`         // by Pause
 }
 
 // EntryStatus is one file.
@@ -66,7 +81,7 @@ type EntryStatus struct {
 	Name    string `json:"name"`
 	Size    int64  `json:"size"`    // -1 while it is not known
 	Present int64  `json:"present"` // bytes
-	State   string `json:"state"`   // unknown, waiting, fetching, complete or failed
+	State   string `json:"state"`   // unknown, waiting, fetching, complete, failed, needs-url or mismatch
 	Error   string `json:"error"`   // of the last attempt; "" if it went well
 }
 
@@ -80,6 +95,9 @@ func (f *File) Status() EntryStatus {
 	if t.known {
 		e.Size, e.Present = t.size, f.mu.blob.Present()
 	}
+	if f.mu.growth != nil {
+		e.Present = f.mu.growth.stream.Present()
+	}
 	if f.mu.failure != nil {
 		e.Error = f.mu.failure.err.Error()
 	}
@@ -91,10 +109,13 @@ func (f *File) Status() EntryStatus {
 func (s *Set) Totals() Totals {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	count := &s.mu.counts
 	t := Totals{
 		TotalBytes: s.mu.knownBytes, PresentBytes: s.mu.completeBytes, OriginBytes: s.client.Received(),
-		FilesTotal: len(s.files), FilesKnown: s.mu.knownFiles,
-		FilesComplete: s.mu.counts[complete], FilesFailed: s.mu.counts[failed],
+		FilesTotal: s.totalLocked(), FilesKnown: s.mu.knownFiles, FilesComplete: count[complete],
+		FilesFailed:  count[failed] + count[needsURL] + count[mismatch],
+		FilesNeedURL: count[needsURL], FilesMismatch: count[mismatch],
+		Paused: s.paused.Load(),
 	}
 	for _, blob := range s.mu.partial {
 		t.PresentBytes += blob.Present()
@@ -119,6 +140,18 @@ func (s *Set) Active(n int) []EntryStatus {
 	var list []EntryStatus
 	for _, f := range files[:min(n, len(files))] {
 		list = append(list, f.Status())
+	}
+	return list
+}
+
+// Failures returns the files that failed or need a URL, in the order of the
+// list.
+func (s *Set) Failures() []EntryStatus {
+	var list []EntryStatus
+	for _, f := range s.Files() {
+		if e := f.Status(); e.Error != "" {
+			list = append(list, e)
+		}
 	}
 	return list
 }

@@ -114,7 +114,7 @@ func TestResumeWithoutRanges(t *testing.T) {
 		x.restart()
 		h := x.open("a")
 		defer h.Close()
-		if h.Blob().Present() == 0 {
+		if h.Copy().Present() == 0 {
 			t.Error("what was fetched is lost")
 		}
 		x.read(h, 7<<20, bs)

@@ -33,8 +33,10 @@ func errno(err error) syscall.Errno {
 		return syscall.ENOENT
 	case origin.NeedsURL:
 		return syscall.EACCES
+	case origin.Changed:
+		return syscall.ESTALE
 	}
-	return syscall.EIO
+	return syscall.EIO // fetch.ErrMismatch, too
 }
 
 // timedOut reports whether err is the end of the read timeout. It is not looked

@@ -29,7 +29,7 @@ func xattrNames(tb testing.TB, path string) map[string]bool {
 func TestXattrs(t *testing.T) {
 	x := newRig(t)
 	c := x.add("a", 4*bs)
-	x.Put("/a", origintest.File{Content: c, ETag: `"tag"`})
+	x.Put("/a", origintest.File{Content: c, ETag: `"tag"`, ModTime: time.Date(2020, 2, 29, 12, 0, 0, 0, time.UTC)})
 	x.config.Entries[0].URL = strings.Replace(x.url, "//", "//user:PASSWORD@", 1) + "/a?sig=SECRET"
 	x.start()
 	path := x.path("a")
@@ -43,7 +43,7 @@ func TestXattrs(t *testing.T) {
 		must(t, err)
 		all += name + "=" + v + "\n"
 	}
-	for _, want := range []string{xattrState + "=", xattrPresent + "=", xattrURL + "=http", xattrETag + `="tag"`} {
+	for _, want := range []string{xattrState + "=", xattrPresent + "=", xattrURL + "=http", xattrETag + `="tag"`, xattrLastModified + "=Sat, 29 Feb 2020 12:00:00 GMT"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no %s in:\n%s", want, all)
 		}

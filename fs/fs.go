@@ -4,12 +4,19 @@
 //
 // # What the kernel is told
 //
-// Names come from memory, so listing a directory costs no request. The first
-// stat of a file whose size is not known waits for that file's own probe.
-// Attributes are then kept by the kernel for a second while the file is
-// incomplete, and for an hour after; data is kept for as long as there is room,
-// since the content of an inode never changes: another version of a file is
-// another inode.
+// Names come from memory, so listing a directory costs no request; when the list
+// is replaced, the kernel is told which are gone. The first stat of a file whose
+// size is not known waits for that file's own probe. Attributes are then kept by
+// the kernel for a second while the file is incomplete, and for an hour after;
+// data is kept for as long as there is room, since the content of an inode never
+// changes: another version of a file is another inode.
+//
+// A file whose length nobody knows is shown as long as it is so far, in whole
+// pages, and nothing of it is kept: reads come here, and at its end so far they
+// wait for more. When it has come to its end, the name means another inode. Until
+// then it cannot be mapped shared (ENODEV); what the kernel reads through its page
+// cache all the same, for a private mapping, sendfile(2) and splice(2), ends where
+// the size was when it was last asked for.
 //
 // # How reads end
 //
@@ -72,9 +79,9 @@ type Mount struct {
 	point  string
 }
 
-// fileSystem is what all nodes share. Apart from releasing it is immutable once
-// mounted.
+// fileSystem is what all nodes share.
 type fileSystem struct {
+	// Constant data
 	opts        Options
 	log         *slog.Logger
 	set         *fetch.Set
@@ -84,6 +91,13 @@ type fileSystem struct {
 	root        *dir
 
 	releasing sync.RWMutex // held, shared, while a RELEASE is under way
+
+	refreshing sync.Mutex      // held over a Refresh; no handler takes it
+	dirs       map[string]*dir // by path; guarded by refreshing
+	shown      uint64          // arrangements so far; guarded by refreshing
+	closing    bool            // no Refresh any more; guarded by refreshing
+	notifying  sync.WaitGroup  // those who tell the kernel what is gone
+	stop       chan struct{}   // closed when they are to end
 }
 
 // bridge is go-fuse's, and knows when a RELEASE is wholly done: after the
@@ -125,8 +139,10 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 	}
 	root := os.Geteuid() == 0
 	f := &fileSystem{opts: opts, log: opts.Log, set: set, mounted: time.Now(),
-		uid: uint32(os.Getuid()), gid: uint32(os.Getgid()), passthrough: root && !opts.NoPassthrough}
-	f.root = newTree(f, set.Files())
+		uid: uint32(os.Getuid()), gid: uint32(os.Getgid()), passthrough: root && !opts.NoPassthrough,
+		stop: make(chan struct{})}
+	f.show(f.arrange(set.Files()))
+	f.root = f.dirs[""]
 	never := time.Duration(0)
 	fuseLog := log.New(logWriter{opts.Log}, "", 0)
 	raw := fusefs.NewNodeFS(f.root, &fusefs.Options{

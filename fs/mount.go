@@ -31,8 +31,10 @@ const detachedFor = time.Second
 // Close unmounts. If somebody uses the mount, it is detached instead: it
 // disappears from the tree, whoever has files open may read on for a second,
 // and then everything they ask fails; busy says who they are, as far as that
-// can be seen.
+// can be seen. The set should be closed before: nothing waits for a network then.
 func (m *Mount) Close() (busy []string, err error) {
+	m.fs.stopNotifying()
+	defer m.fs.notifying.Wait()
 	if err := Unmount(m.point); err == nil {
 		m.server.Wait()
 		return nil, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,12 +23,30 @@ type node struct {
 	fusefs.Inode
 
 	// Constant data
-	fs   *fileSystem
-	file *fetch.File
-	blob *cache.Blob
+	fs    *fileSystem
+	file  *fetch.File
+	local fetch.Copy
 
 	mu     sync.Mutex
 	cached int // open handles that read through the page cache of this inode; guarded by mu
+}
+
+// growing reports whether the node is of a file of unknown length. It stays so:
+// when that is known, another node has the file.
+func (n *node) growing() bool {
+	_, is := n.local.(*cache.Stream)
+	return is
+}
+
+// stable is what tells the node from others. What a growing file becomes may be
+// of the same generation: it keeps the inode number then, which whoever follows
+// the name goes by, but is another inode to the kernel.
+func (n *node) stable() fusefs.StableAttr {
+	attr := fusefs.StableAttr{Mode: syscall.S_IFREG, Ino: ino(n.file.Name(), n.local.Generation())}
+	if n.growing() {
+		attr.Gen = 1
+	}
+	return attr
 }
 
 var _ = (fusefs.NodeGetattrer)((*node)(nil))
@@ -40,22 +59,36 @@ func (n *node) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut
 }
 
 func (n *node) attr(a *fuse.Attr) {
-	v := n.blob.Version()
 	a.Mode = syscall.S_IFREG | 0o644
 	a.Nlink = 1
-	a.Size = uint64(v.Size)
-	a.Blocks = uint64(n.blob.Present()+511) / 512 // what du adds up
+	a.Size = uint64(n.size())
+	a.Blocks = uint64(n.local.Present()+511) / 512 // what du adds up
 	a.Blksize = cache.BlockSize
-	t := v.ModTime()
+	t := n.local.Version().ModTime()
 	if t.IsZero() {
 		t = n.fs.mounted
 	}
 	n.fs.stamp(a, t)
 }
 
+// size is what the kernel is told. While a file grows it is whole pages: where
+// the kernel reads through its page cache all the same, as sendfile(2) and a
+// private mapping have it do, it keeps the last page as it first saw it.
+func (n *node) size() int64 {
+	ended := n.file.Blob() != nil // and nothing is added from here on
+	size := n.local.Version().Size
+	if n.growing() && !ended {
+		size -= size % int64(os.Getpagesize())
+	}
+	return size
+}
+
 // timeout is for how long what the kernel was told of the node holds.
 func (n *node) timeout() time.Duration {
-	if n.blob.Published() {
+	switch {
+	case n.growing():
+		return 0
+	case n.local.Published():
 		return forever
 	}
 	return whileMoves
@@ -73,6 +106,9 @@ var _ = (fusefs.NodeOpener)((*node)(nil))
 // FOPEN_KEEP_CACHE is always set. Without it an open waits for the pages that a
 // stalled read of somebody else holds, beyond the reach of SIGKILL; and since an
 // inode's content never changes there is nothing to drop.
+//
+// A growing file is read past the page cache, which would end it at a size that
+// is out of date.
 func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if flags&syscall.O_ACCMODE != syscall.O_RDONLY {
 		return nil, 0, syscall.EROFS
@@ -83,9 +119,12 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 	if err != nil {
 		return nil, 0, n.fs.fail("open", n.file, err)
 	}
-	if h.Blob() != n.blob {
+	if h.Copy() != n.local {
 		h.Close()
 		return nil, 0, syscall.ESTALE // the kernel looks the name up again
+	}
+	if n.growing() {
+		return &handle{node: n, h: h}, fuse.FOPEN_DIRECT_IO, 0
 	}
 	if n.mayPass() {
 		n.fs.released() // those of cached handles above all
@@ -99,7 +138,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 func (n *node) mayPass() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.cached == 0 && n.blob.Published() && n.fs.passthrough {
+	if n.cached == 0 && n.local.Published() && n.fs.passthrough {
 		return true
 	}
 	n.cached++
@@ -111,7 +150,7 @@ func (n *node) mayPass() bool {
 // read-ahead and then a single page, and must not wait twice.
 const timeoutMemory = time.Second
 
-// handle is an open file.
+// handle is an open file, read past the page cache.
 type handle struct {
 	node     *node
 	h        *fetch.Handle
@@ -121,9 +160,10 @@ type handle struct {
 var _ = (fusefs.FileReader)((*handle)(nil))
 
 // Read returns the bytes asked for, all of them unless the file ends, or an
-// error: to the application, a short read in mid-file would be its end.
+// error: to the application, a short read in mid-file would be its end. Of a
+// growing file it is not, and only nothing at all is.
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	if !h.h.Blob().Has(off, int64(len(dest))) {
+	if !h.h.Has(off, int64(len(dest))) {
 		if time.Since(time.Unix(0, h.timedOut.Load())) < timeoutMemory {
 			return nil, syscall.EIO
 		}
@@ -141,19 +181,24 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	return fuse.ReadResultData(dest[:n]), 0
 }
 
+var _ = (fusefs.FileReleaser)((*handle)(nil))
+
+// Release ends the handle.
+func (h *handle) Release(context.Context) syscall.Errno {
+	h.h.Close()
+	return 0
+}
+
 // cachedHandle reads through the page cache of its inode.
 type cachedHandle struct{ handle }
 
-var _ = (fusefs.FileReleaser)((*cachedHandle)(nil))
-
 // Release ends the handle. The kernel has let go of the cached mode before it
 // sends this.
-func (h *cachedHandle) Release(context.Context) syscall.Errno {
+func (h *cachedHandle) Release(ctx context.Context) syscall.Errno {
 	h.node.mu.Lock()
 	h.node.cached--
 	h.node.mu.Unlock()
-	h.h.Close()
-	return 0
+	return h.handle.Release(ctx)
 }
 
 // directHandle is of a published file, which the kernel reads by itself. Where
@@ -164,16 +209,8 @@ var _ = (fusefs.FilePassthroughFder)((*directHandle)(nil))
 
 // PassthroughFd returns the published file. The handle keeps it open.
 func (h *directHandle) PassthroughFd() (int, bool) {
-	if f := h.h.Blob().File(); f != nil {
+	if f := h.h.File(); f != nil {
 		return int(f.Fd()), true
 	}
 	return 0, false
-}
-
-var _ = (fusefs.FileReleaser)((*directHandle)(nil))
-
-// Release ends the handle.
-func (h *directHandle) Release(context.Context) syscall.Errno {
-	h.h.Close()
-	return 0
 }

@@ -11,6 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +26,7 @@ import (
 	"dlfs/fetch"
 	"dlfs/fetch/origin"
 	"dlfs/fetch/origintest"
+	"dlfs/listfile"
 )
 
 const (
@@ -36,7 +40,7 @@ const (
 type rigConfig struct {
 	Dir           string
 	Point         string
-	Entries       []fetch.Entry
+	Entries       []listfile.Entry
 	Prefetch      fetch.Mode
 	Run           bool // call Set.Run, with Keep
 	ReadTimeout   time.Duration
@@ -56,6 +60,22 @@ func TestMain(m *testing.M) {
 		fmt.Println("failed:", err)
 		os.Exit(1)
 	}
+}
+
+// rigRequest is a line the child reads. It answers with a rigState.
+type rigRequest struct {
+	Reload  bool // replace the list by Entries
+	Entries []listfile.Entry
+}
+
+// rigState is what a child holds.
+type rigState struct{ Goroutines, Descriptors, Nodes int }
+
+// stateOf counts. The nodes are those the kernel knows.
+func stateOf(m *Mount) rigState {
+	fds, _ := os.ReadDir("/proc/self/fd")
+	bridge := reflect.ValueOf(m.fs.root.EmbeddedInode()).Elem().FieldByName("bridge").Elem()
+	return rigState{runtime.NumGoroutine(), len(fds), bridge.FieldByName("ids").FieldByName("nodes").Len()}
 }
 
 // serveRig is the child: a mount that lives until stdin is closed. The process
@@ -86,7 +106,22 @@ func serveRig(text string) error {
 		ran <- nil
 	}
 	fmt.Println("live", mount.Point())
-	io.Copy(io.Discard, os.Stdin)
+	requests := json.NewDecoder(os.Stdin)
+	for {
+		var r rigRequest
+		if requests.Decode(&r) != nil {
+			break
+		}
+		if r.Reload {
+			set.Reload(r.Entries)
+			mount.Refresh()
+		}
+		state, err := json.Marshal(stateOf(mount))
+		if err != nil {
+			return err
+		}
+		fmt.Println("state", string(state))
+	}
 	set.Close()
 	<-ran
 	busy, err := mount.Close()
@@ -155,7 +190,7 @@ type rig struct {
 // child is a process that serves a mount.
 type child struct {
 	cmd   *exec.Cmd
-	stdin io.Closer
+	stdin io.WriteCloser
 	lines chan string   // what it prints; closed at its end
 	done  chan struct{} // closed when the process is gone
 }
@@ -186,7 +221,7 @@ func (x *rig) add(name string, size int64) origintest.Content {
 }
 
 func (x *rig) list(name, path string) {
-	x.config.Entries = append(x.config.Entries, fetch.Entry{Name: name, URL: x.url + path})
+	x.config.Entries = append(x.config.Entries, listfile.Entry{Name: name, URL: x.url + path})
 }
 
 // start mounts, and returns when the mount is live.
@@ -263,6 +298,25 @@ func (x *rig) wait(prefix string) string {
 			x.tb.Fatalf("no %q: hang", prefix)
 		}
 	}
+}
+
+// ask sends the child a request.
+func (x *rig) ask(r rigRequest) (state rigState) {
+	x.tb.Helper()
+	must(x.tb, json.NewEncoder(x.child.stdin).Encode(r))
+	must(x.tb, json.Unmarshal([]byte(strings.TrimPrefix(x.wait("state "), "state ")), &state))
+	return state
+}
+
+// reload replaces the list by those of the files added that have these names.
+func (x *rig) reload(names ...string) rigState {
+	x.tb.Helper()
+	r := rigRequest{Reload: true}
+	for _, name := range names {
+		i := slices.IndexFunc(x.config.Entries, func(e listfile.Entry) bool { return e.Name == name })
+		r.Entries = append(r.Entries, x.config.Entries[i])
+	}
+	return x.ask(r)
 }
 
 // stop unmounts and returns whom the mount was busy for.

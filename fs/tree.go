@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,56 +17,137 @@ import (
 	"dlfs/fetch"
 )
 
-// How long the kernel may keep what it was told. Names never change while
-// mounted, and content is immutable for the life of an inode. What does change,
-// while a file is incomplete, is how much of it is there, which st_blocks tells,
-// and perhaps its version.
+// How long the kernel may keep what it was told. Of names it is told when they
+// go, and content is immutable for the life of an inode. What does change, while
+// a file is incomplete, is how much of it is there, which st_blocks tells, and
+// perhaps its version.
 const (
 	forever    = time.Hour
 	whileMoves = time.Second
 )
 
-// dir is a directory of the list: what its names say, nothing more. It is
-// immutable once built, so it needs no lock and never waits for a network.
+// dir is a directory of the list: what its names say, nothing more. What it
+// lists is replaced as a whole, so that asking it never waits for a network.
 type dir struct {
 	fusefs.Inode
-	fs    *fileSystem
-	path  string // "" for the root
+
+	// Constant data
+	fs     *fileSystem
+	parent *dir   // nil for the root
+	path   string // "" for the root
+	gen    uint64 // the arrangement it came with: one that went and comes back is another
+
+	list atomic.Pointer[listing]
+
+	mu struct {
+		sync.Mutex
+		waiting int           // lookups that wait for the network
+		quiet   chan struct{} // closed when none does any more; nil while none does
+	}
+}
+
+// listing is what a directory has. It is immutable once it is a directory's.
+type listing struct {
 	dirs  map[string]*dir
 	files map[string]*fetch.File
 	names []string // of both, sorted
+	since time.Time
 }
 
-// newTree arranges the files of a set in directories.
-func newTree(fs *fileSystem, files []*fetch.File) *dir {
-	root := newDir(fs, "")
-	byPath := map[string]*dir{"": root}
-	for _, f := range files {
-		path, base := split(f.Name())
-		makeDir(byPath, path).files[base] = f
-	}
-	for _, d := range byPath {
-		d.names = slices.AppendSeq(make([]string, 0, len(d.dirs)+len(d.files)), maps.Keys(d.dirs))
-		d.names = slices.AppendSeq(d.names, maps.Keys(d.files))
-		slices.Sort(d.names)
-	}
-	return root
+// arrangement is the tree that a list of files asks for, before it is shown.
+type arrangement struct {
+	fs    *fileSystem
+	gen   uint64
+	now   time.Time
+	old   map[string]*dir // the directories shown until now, by path; they are kept
+	dirs  map[string]*dir // those of the list, by path
+	lists map[string]*listing
 }
 
-func newDir(fs *fileSystem, path string) *dir {
-	return &dir{fs: fs, path: path, dirs: map[string]*dir{}, files: map[string]*fetch.File{}}
+// arrange arranges the files of a list in directories.
+func (f *fileSystem) arrange(files []*fetch.File) *arrangement {
+	a := &arrangement{fs: f, gen: f.shown, now: time.Now(), old: f.dirs, dirs: map[string]*dir{}, lists: map[string]*listing{}}
+	a.at("") // even of an empty list
+	for _, file := range files {
+		path, base := split(file.Name())
+		a.at(path).files[base] = file
+	}
+	for _, l := range a.lists {
+		l.names = slices.AppendSeq(make([]string, 0, len(l.dirs)+len(l.files)), maps.Keys(l.dirs))
+		l.names = slices.AppendSeq(l.names, maps.Keys(l.files))
+		slices.Sort(l.names)
+	}
+	return a
 }
 
-// makeDir returns the directory at path, made with its parents if need be.
-func makeDir(byPath map[string]*dir, path string) *dir {
-	if d := byPath[path]; d != nil {
-		return d
+// at returns the listing of the directory at path, made with its parents if
+// need be.
+func (a *arrangement) at(path string) *listing {
+	if l := a.lists[path]; l != nil {
+		return l
 	}
-	parent, base := split(path)
-	above := makeDir(byPath, parent)
-	d := newDir(above.fs, path)
-	above.dirs[base], byPath[path] = d, d
-	return d
+	l := a.listing()
+	a.lists[path] = l
+	d := a.old[path]
+	if path == "" {
+		if d == nil {
+			d = &dir{fs: a.fs, gen: a.gen}
+		}
+		a.dirs[path] = d
+		return l
+	}
+	above, base := split(path)
+	in := a.at(above)
+	if d == nil {
+		d = &dir{fs: a.fs, parent: a.dirs[above], path: path, gen: a.gen}
+	}
+	in.dirs[base], a.dirs[path] = d, d
+	return l
+}
+
+func (a *arrangement) listing() *listing {
+	return &listing{dirs: map[string]*dir{}, files: map[string]*fetch.File{}, since: a.now}
+}
+
+// change is what a directory has no longer, or has something else for.
+type change struct {
+	dir  *dir
+	gone []string
+}
+
+// show has the directories list what was arranged, and returns those that list
+// something else than before. A directory comes before its parent: it is whole
+// when it first can be found, and empty when it no longer can.
+func (f *fileSystem) show(a *arrangement) (changes []change) {
+	all := maps.Clone(a.dirs)
+	maps.Copy(all, a.old) // a directory that is kept is the same in both
+	for _, path := range slices.Backward(slices.Sorted(maps.Keys(all))) {
+		d, is := all[path], a.lists[path]
+		if is == nil {
+			is = a.listing()
+		}
+		was := d.list.Load()
+		if was != nil && maps.Equal(was.dirs, is.dirs) && maps.Equal(was.files, is.files) {
+			continue
+		}
+		d.list.Store(is)
+		if was != nil {
+			changes = append(changes, change{d, was.without(is)})
+		}
+	}
+	f.dirs = a.dirs
+	f.shown++
+	return changes
+}
+
+// without returns the names of l that do not mean the same in other.
+func (l *listing) without(other *listing) (gone []string) {
+	for _, name := range l.names {
+		if l.dirs[name] != other.dirs[name] || l.files[name] != other.files[name] {
+			gone = append(gone, name)
+		}
+	}
+	return gone
 }
 
 // split cuts a slash-separated path before its last component.
@@ -86,13 +169,14 @@ var _ = (fusefs.NodeLookuper)((*dir)(nil))
 // Lookup answers for a name. For a file it waits for the file's own probe if
 // its size is not known, since the answer holds the attributes.
 func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	if sub := d.dirs[name]; sub != nil {
+	l := d.list.Load()
+	if sub := l.dirs[name]; sub != nil {
 		sub.attr(&out.Attr)
 		out.SetEntryTimeout(forever)
 		out.SetAttrTimeout(forever)
-		return d.NewInode(ctx, sub, fusefs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino(sub.path+"/", 0)}), 0
+		return d.NewInode(ctx, sub, fusefs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino(sub.path+"/", 0), Gen: sub.gen}), 0
 	}
-	if f := d.files[name]; f != nil {
+	if f := l.files[name]; f != nil {
 		return d.lookupFile(ctx, f, out)
 	}
 	if child := d.fs.hidden(ctx, d, name); child != nil {
@@ -105,17 +189,42 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fus
 func (d *dir) lookupFile(ctx context.Context, f *fetch.File, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	ctx, cancel := context.WithTimeout(ctx, d.fs.opts.ReadTimeout)
 	defer cancel()
-	blob, err := f.Probe(ctx)
+	if f.KnownGeneration() == 0 {
+		d.wait(1)
+		defer d.wait(-1)
+	}
+	local, err := f.Probe(ctx)
 	if err != nil {
 		return nil, d.fs.fail("stat", f, err)
 	}
-	n := &node{fs: d.fs, file: f, blob: blob}
-	inode := d.NewInode(ctx, n, fusefs.StableAttr{Mode: syscall.S_IFREG, Ino: ino(f.Name(), blob.Generation())})
-	known := inode.Operations().(*node) // the one the kernel knows already, or n
-	known.attr(&out.Attr)
-	out.SetEntryTimeout(known.timeout()) // the name may come to mean another version
-	out.SetAttrTimeout(known.timeout())
-	return inode, 0
+	n := &node{fs: d.fs, file: f, local: local}
+	n.attr(&out.Attr)
+	out.SetEntryTimeout(n.timeout()) // the name may come to mean another version
+	out.SetAttrTimeout(n.timeout())
+	// Where the kernel knows a node of these attributes, go-fuse takes that.
+	return d.NewInode(ctx, n, n.stable()), 0
+}
+
+// wait counts the lookups that wait for the network.
+func (d *dir) wait(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.waiting += n
+	switch {
+	case d.mu.quiet == nil:
+		d.mu.quiet = make(chan struct{})
+	case d.mu.waiting == 0:
+		close(d.mu.quiet)
+		d.mu.quiet = nil
+	}
+}
+
+// quiet returns a channel that is closed when no lookup waits for the network,
+// nil if none does.
+func (d *dir) quiet() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.quiet
 }
 
 var _ = (fusefs.NodeReaddirer)((*dir)(nil))
@@ -123,13 +232,14 @@ var _ = (fusefs.NodeReaddirer)((*dir)(nil))
 // Readdir lists from memory. Nothing is probed; READDIRPLUS, which would look
 // up every name, is off.
 func (d *dir) Readdir(context.Context) (fusefs.DirStream, syscall.Errno) {
-	list := make([]fuse.DirEntry, len(d.names))
-	for i, name := range d.names {
+	l := d.list.Load()
+	list := make([]fuse.DirEntry, len(l.names))
+	for i, name := range l.names {
 		path := name
 		if d.path != "" {
 			path = d.path + "/" + name
 		}
-		if f := d.files[name]; f != nil {
+		if f := l.files[name]; f != nil {
 			list[i] = fuse.DirEntry{Name: name, Mode: syscall.S_IFREG, Ino: ino(path, f.KnownGeneration())}
 		} else {
 			list[i] = fuse.DirEntry{Name: name, Mode: syscall.S_IFDIR, Ino: ino(path+"/", 0)}
@@ -148,10 +258,11 @@ func (d *dir) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut)
 }
 
 func (d *dir) attr(a *fuse.Attr) {
+	l := d.list.Load()
 	a.Mode = syscall.S_IFDIR | 0o755
-	a.Nlink = uint32(2 + len(d.dirs))
+	a.Nlink = uint32(2 + len(l.dirs))
 	a.Size, a.Blocks = 4096, 8
-	d.fs.stamp(a, d.fs.mounted)
+	d.fs.stamp(a, l.since)
 }
 
 var _ = (fusefs.NodeStatfser)((*dir)(nil))

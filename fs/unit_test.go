@@ -40,10 +40,11 @@ func TestErrnoTable(t *testing.T) {
 		{kind(origin.NeedsURL), syscall.EACCES},
 		{kind(origin.Transient), syscall.EIO},
 		{kind(origin.Permanent), syscall.EIO},
-		{kind(origin.Changed), syscall.EIO},
+		{kind(origin.Changed), syscall.ESTALE},
+		{kind(origin.Restart), syscall.EIO},
+		{fetch.ErrMismatch, syscall.EIO},
 		{kind(origin.NoRanges), syscall.EIO},
 		{kind(origin.Unproven), syscall.EIO},
-		{kind(origin.Restart), syscall.EIO},
 	} {
 		for range 2 {
 			if got := errno(tt.err); got != tt.want {
@@ -104,61 +105,13 @@ func setOf(t *testing.T, names ...string) *fetch.Set {
 	store, err := cache.Open(t.TempDir(), cache.Options{})
 	must(t, err)
 	client := origin.New(origin.Options{})
-	entries := make([]fetch.Entry, len(names))
-	for i, n := range names {
-		entries[i] = fetch.Entry{Name: n, URL: "http://127.0.0.1:1/" + n}
-	}
-	set := fetch.New(t.Context(), store, client, entries, fetch.Options{})
+	set := fetch.New(t.Context(), store, client, entriesOf(names...), fetch.Options{})
 	t.Cleanup(func() {
 		set.Close()
 		client.Close()
 		must(t, store.Close())
 	})
 	return set
-}
-
-func TestTreeOfManyNames(t *testing.T) {
-	names := make([]string, 100_000)
-	for i := range names {
-		names[i] = fmt.Sprintf("%02d/%03d/f%d", i%100, i/100, i)
-	}
-	names[0], names[1] = "top", "one/two/three/four/five"
-	f := &fileSystem{set: setOf(t, names...)}
-	root := newTree(f, f.set.Files())
-	if !slices.IsSorted(root.names) {
-		t.Error("names are not sorted")
-	}
-	for _, name := range names {
-		d, rest := root, name
-		for {
-			head, tail, more := strings.Cut(rest, "/")
-			if _, found := slices.BinarySearch(d.names, head); !found {
-				t.Fatalf("%s: %q is not listed in %q", name, head, d.path)
-			}
-			if !more {
-				break
-			}
-			if d = d.dirs[head]; d == nil {
-				t.Fatalf("%s: no directory %q", name, head)
-			}
-			rest = tail
-		}
-		if file := d.files[rest]; file == nil || file.Name() != name || d.fs != f {
-			t.Fatalf("%s is not where it belongs", name)
-		}
-	}
-	if n := len(root.names); n != 102 {
-		t.Errorf("%d names at the root", n)
-	}
-	if d := root.dirs["one"].dirs["two"]; d.path != "one/two" || !slices.Equal(d.names, []string{"three"}) {
-		t.Errorf("one/two is %q with %q", d.path, d.names)
-	}
-}
-
-func TestTreeOfNothing(t *testing.T) {
-	if root := newTree(nil, nil); len(root.names) != 0 || root.names == nil {
-		t.Errorf("names are %#v", root.names)
-	}
 }
 
 func TestPreflightTable(t *testing.T) {

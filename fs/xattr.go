@@ -12,21 +12,24 @@ import (
 // The extended attributes of a file tell what status does, from memory. Those
 // that are empty are left out.
 const (
-	xattrState   = "user.dlfs.state"   // unknown, waiting, fetching, complete or failed
-	xattrPresent = "user.dlfs.present" // bytes materialized
-	xattrURL     = "user.dlfs.url"     // without credentials and query
-	xattrETag    = "user.dlfs.etag"    // the pinned strong entity tag
-	xattrError   = "user.dlfs.error"   // of the last attempt
+	xattrState        = "user.dlfs.state"        // as in fetch.EntryStatus
+	xattrPresent      = "user.dlfs.present"      // bytes materialized
+	xattrURL          = "user.dlfs.url"          // the first one, without credentials and query
+	xattrETag         = "user.dlfs.etag"         // the pinned strong entity tag
+	xattrLastModified = "user.dlfs.lastmodified" // of the pinned version, as the origin wrote it
+	xattrError        = "user.dlfs.error"        // of the last attempt
 )
 
 func (n *node) xattrs() map[string]string {
 	s := n.file.Status()
+	v := n.local.Version()
 	all := map[string]string{
-		xattrState:   s.State,
-		xattrPresent: strconv.FormatInt(n.blob.Present(), 10),
-		xattrURL:     n.file.URL(),
-		xattrETag:    n.blob.Version().ETag,
-		xattrError:   s.Error,
+		xattrState:        s.State,
+		xattrPresent:      strconv.FormatInt(n.local.Present(), 10),
+		xattrURL:          n.file.URL(),
+		xattrETag:         v.ETag,
+		xattrLastModified: v.LastModified,
+		xattrError:        s.Error,
 	}
 	for k, v := range all {
 		if v == "" {

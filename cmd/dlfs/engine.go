@@ -61,14 +61,10 @@ func openEngine(ctx context.Context, entries []listfile.Entry, dir, owner string
 		Log: opts.Log, Credentials: origin.Credentials{UserAgent: userAgent}, MaxPerHost: 3 * f.MaxPerHost,
 		ConnectTimeout: f.ConnectTimeout, Timeout: f.Timeout, Tries: f.Tries, RetryWait: f.RetryWait,
 	})
-	list := make([]fetch.Entry, len(entries))
-	for i, en := range entries {
-		list[i] = fetch.Entry{Name: en.Name, URL: en.URL}
-	}
 	opts.Jobs, opts.Split, opts.MaxPerHost = f.Jobs, f.Split, f.MaxPerHost
 	// Flights end when the set is closed, not when the command is interrupted:
 	// that leaves them time to finish the block they are in.
-	e.set = fetch.New(context.WithoutCancel(ctx), e.store, e.client, list, opts)
+	e.set = fetch.New(context.WithoutCancel(ctx), e.store, e.client, entries, opts)
 	if e.control, err = serveControl(e); err != nil {
 		return nil, errors.Join(err, e.close())
 	}

@@ -64,7 +64,7 @@ func readStatus(ctx context.Context, dir string) (*Status, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	entries := make([]fetch.Entry, len(names))
+	entries := make([]listfile.Entry, len(names))
 	for i, name := range names {
 		entries[i].Name = name.Name
 	}

@@ -1,0 +1,214 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"dlfs/cache"
+	"dlfs/fetch/digest"
+	"dlfs/fetch/origin"
+)
+
+// maxRestarts is how often in one run a body of unknown length may break off
+// before its file fails: each costs the whole of it.
+const maxRestarts = 5
+
+// growth is a file of unknown length being fetched: one request for the whole,
+// into a stream that readers follow. It lives until the origin says that that
+// was all, since what is lost of it is lost from the start.
+type growth struct {
+	stream *cache.Stream
+
+	// Guarded by file.mu.
+	moved chan struct{} // closed, and replaced, when bytes came or it ended
+	over  bool
+	err   error // why it ended before its end; nil if it did not
+}
+
+// movedLocked wakes who waits for more.
+func (g *growth) movedLocked() {
+	close(g.moved)
+	g.moved = make(chan struct{})
+}
+
+// grow ends first contact with an origin that does not say how long the file
+// is. from is its response, if there is one already, which then has a prefetch
+// place of m's host.
+func (f *File) grow(m *mirror, from *contact) {
+	done := func() {}
+	if from != nil {
+		done = func() { m.host.put(bulk) }
+	}
+	from, err := f.growthBody(m, from)
+	if err != nil {
+		done()
+		f.firstFailed(m, err)
+		return
+	}
+	g, err := f.newGrowth(from.body)
+	if err != nil {
+		from.close()
+		done()
+		f.contacted(nil, err)
+		return
+	}
+	f.mu.Lock()
+	f.mu.growth, f.mu.failure = g, nil
+	f.contactedLocked()
+	f.countLocked()
+	f.mu.Unlock()
+	f.set.log.Info("origin does not say how long the file is; it is read to its end", "name", f.name)
+	go func() { // owned by the Set; Close waits
+		defer f.set.flights.Done()
+		err := f.follow(g, from.body)
+		said := from.body.Digest()
+		from.close()
+		done()
+		f.grown(m, g, said, err)
+	}()
+}
+
+// newGrowth makes the stream that body goes into. It counts as a flight.
+func (f *File) newGrowth(body *origin.Body) (*growth, error) {
+	v := cache.Version(body.Version())
+	if v.Size != origin.UnknownSize {
+		return nil, errors.New("origin says how long the file is one time, and not the other")
+	}
+	stream, err := f.set.store.Stream(f.name, v)
+	if err != nil {
+		return nil, err
+	}
+	if !f.set.begin() {
+		stream.Abandon()
+		return nil, errClosing
+	}
+	f.set.grows(1)
+	return &growth{stream: stream, moved: make(chan struct{})}, nil
+}
+
+// growthBody is the body to read, asked for anew if there is none.
+func (f *File) growthBody(m *mirror, from *contact) (*contact, error) {
+	if from != nil {
+		return from, nil
+	}
+	ctx, cancel := context.WithCancel(f.set.ctx)
+	body, err := m.res.GetWhole(ctx, nil)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &contact{body, ctx, cancel}, nil
+}
+
+// follow copies the body into the stream, to its end.
+func (f *File) follow(g *growth, body *origin.Body) error {
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	for {
+		n, err := body.Read(buf[:])
+		if n > 0 {
+			if err := f.append(g, buf[:n]); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// append waits for room if the disk is full, since to start again costs more.
+func (f *File) append(g *growth, p []byte) error {
+	err := g.stream.Append(p)
+	for errors.Is(err, cache.ErrNoSpace) && f.set.opts.Keep {
+		f.set.noteFull()
+		t := time.NewTimer(retryFull)
+		select {
+		case <-t.C:
+		case <-f.set.ctx.Done():
+			t.Stop()
+			return errClosing
+		}
+		err = g.stream.Append(p)
+	}
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	g.movedLocked()
+	return nil
+}
+
+// grown ends a growth: what came is a file now, or it has to start again.
+func (f *File) grown(m *mirror, g *growth, said digest.Digest, err error) {
+	defer f.set.grows(-1)
+	var blob *cache.Blob
+	if err == nil {
+		blob, err = g.stream.Finish()
+	}
+	if err != nil {
+		g.stream.Abandon()
+	}
+	f.mu.Lock()
+	g.over, g.err = true, err
+	g.movedLocked()
+	f.mu.growth = nil
+	switch {
+	case err == nil:
+		blob.SetNote(cache.Note{URL: m.hash, Digest: said.String()})
+		f.mu.proven = true
+		f.setBlobLocked(blob)
+	case f.set.ctx.Err() != nil:
+		g.err = errClosing
+	case origin.KindOf(err) == origin.Restart && f.mu.restarts < maxRestarts:
+		f.mu.restarts++
+		g.err = fmt.Errorf("%w: %w", ErrStale, err)
+		f.set.log.Warn("body of unknown length broke off; starting the file again", "name", f.name, "err", err)
+	case errors.Is(err, cache.ErrNoSpace): // which is no failure of the file
+	default:
+		if originError(err) != nil {
+			if _, hope := f.dropLocked(m, err); hope != nil {
+				err = hope
+			}
+		}
+		f.failLocked(err)
+	}
+	f.countLocked()
+	f.mu.Unlock()
+	if errors.Is(err, cache.ErrNoSpace) {
+		f.set.noteFull()
+	}
+	f.finishIfComplete(blob)
+	f.set.poke()
+}
+
+// readGrowing reads what there is at off, at least a byte, waiting for it if
+// need be; at the end of the file it returns io.EOF.
+func (f *File) readGrowing(ctx context.Context, g *growth, p []byte, off int64) (int, error) {
+	for {
+		f.mu.Lock()
+		moved, over, err := g.moved, g.over, g.err
+		f.mu.Unlock()
+		if have := g.stream.Present(); off < have {
+			return g.stream.ReadAt(p[:min(int64(len(p)), have-off)], off)
+		}
+		switch {
+		case err != nil:
+			return 0, err
+		case over:
+			return 0, io.EOF
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dlfs/cache"
+	"dlfs/fetch/origin"
+	"dlfs/fetch/origintest"
+)
+
+// readAll reads a file of unknown length to its end, n bytes at a time, and
+// checks every byte.
+func (x *fixture) readAll(ctx context.Context, h *Handle, n int) error {
+	c := x.contents[h.file.name]
+	p := make([]byte, n)
+	var off int64
+	for {
+		k, err := h.ReadAtContext(ctx, p, off)
+		if k > 0 {
+			if err := c.Check(p[:k], off); err != nil {
+				return err
+			}
+		}
+		off += int64(k)
+		if errors.Is(err, io.EOF) && off == c.Size {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func TestFileOfUnknownLengthMaterializesAndIsReadWhileItGrows(t *testing.T) {
+	for _, mode := range []Mode{All, None} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.add("a", 5<<20+77)
+			x.add("empty", 0)
+			nolength := origintest.NoLength()
+			x.Inject(nolength, origintest.HeadLength(-1), origintest.Throttle(1<<20))
+			x.opts.Prefetch, x.opts.Keep = mode, true
+			x.start()
+			defer x.background()()
+			h := x.open("a")
+			defer h.Close()
+			if _, ok := h.Copy().(*cache.Stream); !ok {
+				t.Fatalf("%T", h.Copy())
+			}
+			began := time.Now()
+			x.checkSome(h, 1000)
+			if time.Since(began) > 2*time.Second {
+				t.Error("the first bytes came with the last")
+			}
+			if s := x.File("a").Status(); s.State != "fetching" || s.Size != -1 || s.Present == 0 {
+				t.Errorf("while it grows: %+v", s)
+			}
+			together(t, 3, func(i int) error { return x.readAll(t.Context(), h, 1000*(i+1)) })
+			wantHit(t, nolength)
+			for x.File("a").Status().State != "complete" {
+				advance(time.Second)
+			}
+			x.materialized("a")
+			check(t, x.readAll(t.Context(), h, 50_000)) // the old handle goes on
+			again := x.open("a")
+			defer again.Close()
+			x.readSized(again)
+			x.wantGets("a", 1+x.headless("a"))
+		})
+	}
+}
+
+// headless is how many requests only asked for the length.
+func (x *fixture) headless(name string) (n int) {
+	for _, r := range x.Log() {
+		if r.Method == "GET" && r.Path == "/"+name && r.BodyBytes < x.contents[name].Size {
+			n++
+		}
+	}
+	return n
+}
+
+func (x *fixture) checkSome(h *Handle, n int) {
+	x.t.Helper()
+	p := make([]byte, n)
+	k, err := h.ReadAt(p, 0)
+	check(x.t, err)
+	check(x.t, x.contents[h.file.name].Check(p[:k], 0))
+}
+
+// readSized reads a file whose length is known by now.
+func (x *fixture) readSized(h *Handle) {
+	x.t.Helper()
+	c := x.contents[h.file.name]
+	if size := h.Copy().Version().Size; size != c.Size {
+		x.t.Errorf("size %d, want %d", size, c.Size)
+	}
+	p := make([]byte, c.Size)
+	_, err := h.ReadAt(p, 0)
+	check(x.t, err)
+	check(x.t, c.Check(p, 0))
+}
+
+func TestBrokenBodyOfUnknownLengthStartsAgain(t *testing.T) {
+	for _, validators := range []bool{true, false} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.add("a", 5<<20)
+			cut := origintest.CutAfter(3 << 20).Method("GET").Times(2)
+			x.Inject(origintest.NoLength(), origintest.HeadLength(-1), cut)
+			if !validators {
+				x.Inject(origintest.Header("ETag", ""), origintest.Header("Last-Modified", ""))
+			}
+			x.start()
+			check(t, x.Run(t.Context()))
+			wantHit(t, cut)
+			x.materialized("a")
+		})
+	}
+}
+
+func TestBodyOfUnknownLengthThatNeverEndsWellFails(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 5<<20)
+		cut := origintest.CutAfter(3 << 20).Method("GET")
+		x.Inject(origintest.NoLength(), origintest.HeadLength(-1), cut,
+			origintest.Header("ETag", ""), origintest.Header("Last-Modified", ""))
+		x.start()
+		check(t, x.Run(t.Context()))
+		x.wantState("a", "failed", "broke off")
+		if hits := cut.Hits(); hits > 3*maxRestarts {
+			t.Errorf("asked %d times", hits)
+		}
+		if _, err := os.Lstat(filepath.Join(x.dir, "a")); err == nil {
+			t.Error("published")
+		}
+	})
+}
+
+func TestStoppingWhileAFileGrows(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 50<<20)
+		x.Inject(origintest.NoLength(), origintest.HeadLength(-1), origintest.Throttle(1<<20))
+		x.start()
+		stop := x.background()
+		h := x.open("a")
+		reader := make(chan error, 1)
+		go func() { reader <- x.readAll(t.Context(), h, 1000) }() // ends with the engine
+		advance(3 * time.Second)
+		synctest.Wait()
+		stop()
+		x.Set.Close()
+		wantError(t, <-reader, errClosing)
+		h.Close()
+		x.restart()
+		x.Clear()
+		check(t, x.Run(t.Context()))
+		x.materialized("a")
+	})
+}
+
+func TestReaderOfAGrowingFileIsNotBoundToIt(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 5<<20)
+		x.originOpts.Timeout = time.Hour
+		stall := origintest.StallAfter(1 << 20)
+		x.Inject(origintest.NoLength(), origintest.HeadLength(-1), stall)
+		x.start()
+		h := x.open("a")
+		defer h.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := x.readAll(ctx, h, 1000); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		wantHit(t, stall)
+		if origin.KindOf(context.DeadlineExceeded) != origin.Transient {
+			t.Error("a reader's patience is no origin's fault")
+		}
+	})
+}

@@ -1,0 +1,196 @@
+package fetch
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"dlfs/fetch/origin"
+	"dlfs/listfile"
+)
+
+// mirror is one URL of a file, and how well it does. Most files have one.
+type mirror struct {
+	// Constant data
+	url  string
+	hash uint64
+	res  *origin.Resource
+	host *host
+
+	// Guarded by file.mu
+	flights int      // under way
+	rate    float64  // bytes a second of a flight, typically; 0 while none has ended
+	failure *failure // why it is not asked for now; nil if it may be
+}
+
+// urlHash is what the state keeps of a URL, which it must not keep: enough to
+// know it again.
+func urlHash(url string) uint64 {
+	sum := sha256.Sum256([]byte(url))
+	return binary.BigEndian.Uint64(sum[:8])
+}
+
+// urlsOf returns the URLs of an entry, best first.
+func urlsOf(e *listfile.Entry) []string {
+	urls := []string{e.URL}
+	if e.Details != nil {
+		urls = append(urls, e.Details.Mirrors...)
+	}
+	return urls
+}
+
+// headerOf returns what the list has sent with an entry's requests.
+func headerOf(e *listfile.Entry) http.Header {
+	if e.Details == nil {
+		return nil
+	}
+	return e.Details.Header
+}
+
+// mirrorsLocked returns the file's mirrors in the order of the list. They are
+// made when first asked for: most files of a long list are not, for long.
+func (f *File) mirrorsLocked() []*mirror {
+	if f.mu.mirrors == nil {
+		f.mu.mirrors = f.makeMirrorsLocked(nil)
+	}
+	return f.mu.mirrors
+}
+
+// makeMirrorsLocked makes a mirror for each URL of the entry, but takes those
+// that are there already.
+func (f *File) makeMirrorsLocked(old []*mirror) (list []*mirror) {
+	for _, url := range urlsOf(f.mu.entry) {
+		i := slices.IndexFunc(old, func(m *mirror) bool { return m.url == url })
+		if i >= 0 {
+			list = append(list, old[i])
+			continue
+		}
+		m := &mirror{url: url, hash: urlHash(url)}
+		opts := origin.ResourceOptions{
+			Name:         f.name,
+			Header:       headerOf(f.mu.entry),
+			SizeSuffices: f.set.opts.TrustSize || !listed(f.mu.entry).IsZero(),
+		}
+		if f.mu.blob != nil {
+			told := f.mu.blob.Note().URL
+			opts.Pinned = told == m.hash || told == 0
+		}
+		m.res = f.set.client.Resource(url, opts)
+		m.host = f.set.budget.host(m.res.Host())
+		list = append(list, m)
+	}
+	return list
+}
+
+// pickLocked returns the mirror of which a new flight may expect most, among
+// those that have not failed and that may is true of; nil if there is none. One
+// that has not been tried is expected to be like the others, so with every
+// further flight another mirror gets its turn, and what it does decides about
+// its next.
+func (f *File) pickLocked(may func(*mirror) bool) (best *mirror) {
+	var most float64
+	typical := f.typicalRateLocked()
+	for _, m := range f.mirrorsLocked() {
+		if m.failure != nil || f.mu.mismatches > 0 && !f.isTurnLocked(m) {
+			continue
+		}
+		rate := m.rate
+		if rate == 0 {
+			rate = typical
+		}
+		if rate /= float64(m.flights + 1); (best == nil || rate > most) && may(m) {
+			best, most = m, rate
+		}
+	}
+	return best
+}
+
+func anyMirror(*mirror) bool { return true }
+
+// isTurnLocked reports whether m is the one to fetch from after the bytes of a
+// file had another digest: one mirror at a time then, since it is not known which
+// of them sent wrong bytes. If it has failed the others may be asked all the same.
+func (f *File) isTurnLocked(m *mirror) bool {
+	list := f.mu.mirrors
+	turn := list[f.mu.mismatches%len(list)]
+	return m == turn || turn.failure != nil
+}
+
+func (f *File) typicalRateLocked() float64 {
+	var sum float64
+	n := 0
+	for _, m := range f.mu.mirrors {
+		if m.rate > 0 {
+			sum += m.rate
+			n++
+		}
+	}
+	if n == 0 {
+		return 1
+	}
+	return sum / float64(n)
+}
+
+// landedLocked notes how well a flight that ends has done.
+func (m *mirror) landedLocked(fl *flight) {
+	m.flights--
+	got := fl.pos - fl.start
+	if took := time.Since(fl.born).Seconds(); got >= minExtent && took > 0 {
+		rate := float64(got) / took
+		if m.rate == 0 {
+			m.rate = rate
+		}
+		m.rate += (rate - m.rate) / 2
+	}
+}
+
+// dropLocked puts a mirror aside because of err. It reports whether others are
+// left; if not, the error is the file's: that of the mirror there is most hope for.
+func (f *File) dropLocked(m *mirror, err error) (others bool, worst error) {
+	m.failure = &failure{err: err, at: time.Now()}
+	if !slices.Contains(f.mu.mirrors, m) {
+		return true, nil // a new list has replaced it meanwhile
+	}
+	if f.pickLocked(anyMirror) != nil {
+		f.set.log.Info("mirror dropped", "name", f.name, "err", err)
+		return true, nil
+	}
+	hope := []origin.Kind{origin.Transient, origin.NeedsURL, origin.Changed}
+	for _, kind := range hope {
+		for _, m := range f.mu.mirrors {
+			if m.failure != nil && origin.KindOf(m.failure.err) == kind {
+				return false, m.failure.err
+			}
+		}
+	}
+	return false, err
+}
+
+// forgiveMirrorsLocked lets every mirror be asked again.
+func (f *File) forgiveMirrorsLocked() {
+	for _, m := range f.mu.mirrors {
+		m.failure = nil
+	}
+}
+
+// originError returns err as what an origin did, nil if it is of another make,
+// such as a full disk: no fault of a mirror.
+func originError(err error) *origin.Error {
+	var e *origin.Error
+	errors.As(err, &e)
+	return e
+}
+
+// hopefulLocked returns the mirror for a reader's flight. If all have failed,
+// they get another chance: what the file remembers of that is for recentLocked.
+func (f *File) hopefulLocked() *mirror {
+	m := f.pickLocked(anyMirror)
+	if m == nil {
+		f.forgiveMirrorsLocked()
+		m = f.pickLocked(anyMirror)
+	}
+	return m
+}

@@ -1,0 +1,247 @@
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"dlfs/cache"
+	"dlfs/fetch/origin"
+	"dlfs/listfile"
+)
+
+// Order is in which order prefetch takes the files.
+type Order string
+
+// The orders.
+const (
+	ListOrder   Order = "list"   // as the list has them
+	ExpiryOrder Order = "expiry" // those whose URL dies first, first
+)
+
+// list is what a Set has been told to materialize. It is immutable.
+type list struct {
+	files  []*File // in the order of the list
+	byName map[string]*File
+	queue  []*File // in the order of prefetch
+
+	replaced chan struct{} // closed when another list is the set's
+}
+
+func newList(files []*File, order Order) *list {
+	l := &list{files: files, byName: make(map[string]*File, len(files)), queue: files, replaced: make(chan struct{})}
+	for i, f := range files {
+		f.order.Store(int32(i))
+		l.byName[f.name] = f
+	}
+	if order == ExpiryOrder {
+		l.queue = byExpiry(files)
+	}
+	return l
+}
+
+// byExpiry sorts by when a file's last URL dies; those that never do come last.
+func byExpiry(files []*File) []*File {
+	type dated struct {
+		f  *File
+		at time.Time
+	}
+	all := make([]dated, len(files))
+	for i, f := range files {
+		all[i] = dated{f, f.Expires()}
+	}
+	slices.SortStableFunc(all, func(a, b dated) int {
+		switch {
+		case a.at.IsZero() || b.at.IsZero():
+			return cmp.Compare(btoi(a.at.IsZero()), btoi(b.at.IsZero()))
+		default:
+			return a.at.Compare(b.at)
+		}
+	})
+	sorted := make([]*File, len(all))
+	for i := range all {
+		sorted[i] = all[i].f
+	}
+	return sorted
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Expires is when the last of the file's URLs dies, as far as they tell; zero if
+// one does not.
+func (f *File) Expires() (last time.Time) {
+	for _, url := range urlsOf(f.Entry()) {
+		at, ok := origin.Expires(url)
+		if !ok {
+			return time.Time{}
+		}
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
+// Difference is how a list differs from the one before, by name.
+type Difference struct {
+	Added   []string `json:"added"`
+	Removed []string `json:"removed"`
+	NewURL  []string `json:"new_url"` // the same name, other URLs
+}
+
+// Reload replaces the list by another one, whose names are distinct, and returns
+// how it differs. What is known of a name stays, and so do its blocks: under a
+// new URL they go on being used once that is found to serve the same version. A
+// file that needed a URL, or failed, is tried again. Flights and readers are not
+// interrupted, not even those of a name that is gone; its blocks stay on disk.
+func (s *Set) Reload(entries []listfile.Entry) Difference {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	var diff Difference
+	old := s.list.Load()
+	gone := maps.Clone(old.byName)
+	files := make([]*File, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		if f := gone[e.Name]; f != nil {
+			files[i] = f
+			delete(gone, e.Name)
+			if f.replace(e) {
+				diff.NewURL = append(diff.NewURL, e.Name)
+			}
+			continue
+		}
+		files[i] = s.admit(e)
+		diff.Added = append(diff.Added, e.Name)
+	}
+	s.list.Store(newList(files, s.opts.Order))
+	close(old.replaced)
+	for _, f := range old.files {
+		if gone[f.name] != nil {
+			diff.Removed = append(diff.Removed, f.name)
+			f.remove()
+			s.removed[f.name] = f
+		}
+	}
+	s.mu.Lock()
+	s.doneLocked(true)
+	s.mu.Unlock()
+	s.poke()
+	return diff
+}
+
+// admit returns the file of a name that was not in the list. If it was before,
+// it is the same file again: two of one name must not share a blob.
+func (s *Set) admit(e *listfile.Entry) *File {
+	s.mu.Lock()
+	s.mu.counts[unknown]++
+	s.mu.Unlock()
+	f := s.removed[e.Name]
+	if f == nil {
+		f = &File{set: s, name: e.Name}
+		f.mu.entry = e
+		return f
+	}
+	delete(s.removed, e.Name)
+	f.mu.Lock()
+	f.mu.removed, f.mu.counted = false, tally{}
+	f.mu.Unlock()
+	f.replace(e)
+	return f
+}
+
+// replace has the file go on by another entry of its name. It reports whether
+// the URLs are other ones.
+func (f *File) replace(e *listfile.Entry) bool {
+	f.mu.Lock()
+	was := f.mu.entry
+	f.mu.entry = e
+	other := !slices.Equal(urlsOf(was), urlsOf(e))
+	if keep := f.mu.mirrors; keep != nil {
+		if listed(was) != listed(e) || !maps.EqualFunc(headerOf(was), headerOf(e), slices.Equal) {
+			keep = nil // they were made with other ideas
+		}
+		f.mu.mirrors = f.makeMirrorsLocked(keep)
+		f.forgiveMirrorsLocked()
+	}
+	f.mu.failure, f.mu.changes, f.mu.restarts = nil, 0, 0
+	blob := f.mu.blob
+	if blob != nil && listed(was) != listed(e) {
+		f.mu.digesting, f.mu.mismatches = f.digestingLocked(blob), 0
+	}
+	f.countLocked()
+	f.mu.Unlock()
+	f.finishIfComplete(blob)
+	return other
+}
+
+// remove takes the file out of the totals. Who has it open may go on.
+func (f *File) remove() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.removed = true
+	f.set.forget(f, f.mu.counted)
+	for _, fl := range f.mu.flights {
+		if fl.class == bulk && len(fl.seats) == 0 && !fl.whole {
+			fl.windUpLocked()
+		}
+	}
+}
+
+// load asks the store for every file, in order, and records the list.
+func (s *Set) load(ctx context.Context, l *list) error {
+	names := make([]cache.Listed, len(l.files))
+	for i, f := range l.files {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		names[i] = cache.Listed{Name: f.name, URL: urlHash(f.Entry().URL)}
+		f.finishIfComplete(f.Blob()) // complete, perhaps, before it could be published
+	}
+	if err := s.store.SetList(names); err != nil {
+		return fmt.Errorf("record the list: %w", err)
+	}
+	return nil
+}
+
+// Compare tells how entries differ from the list the store was last used with;
+// none is one of the differences if it was not used before.
+func Compare(store *cache.Store, entries []listfile.Entry) (diff Difference, err error) {
+	last, err := store.List()
+	if err != nil {
+		return diff, err
+	}
+	was := make(map[string]uint64, len(last))
+	for _, l := range last {
+		was[l.Name] = l.URL
+	}
+	for i := range entries {
+		e := &entries[i]
+		hash, known := was[e.Name]
+		switch {
+		case !known:
+			diff.Added = append(diff.Added, e.Name)
+		case hash != 0 && hash != urlHash(e.URL):
+			diff.NewURL = append(diff.NewURL, e.Name)
+		}
+		delete(was, e.Name)
+	}
+	for _, l := range last {
+		if _, gone := was[l.Name]; gone {
+			diff.Removed = append(diff.Removed, l.Name)
+		}
+	}
+	return diff, nil
+}
+
+func sortByOrder(files []*File) {
+	slices.SortFunc(files, func(a, b *File) int { return int(a.order.Load() - b.order.Load()) })
+}

@@ -1,0 +1,98 @@
+package fetch
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Run loads what earlier runs left, probes, and prefetches as Options say. It
+// returns nil when nothing is left to do, which with Options.Keep is never;
+// cache.ErrNoSpace when the disk is full, without Keep; else ctx's error, or
+// that the set was closed.
+func (s *Set) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx) // joined below
+	p := &prefetcher{set: s, loaded: make(chan struct{}), later: map[*File]time.Time{}, inFront: map[*File]struct{}{}}
+	whileRunning, stop := context.WithCancel(ctx)
+	g.Go(func() error { return s.loadLists(ctx, whileRunning, p.loaded) })
+	for i := range s.probers() {
+		g.Go(func() error { s.probeLists(whileRunning, i, s.probers()); return nil })
+	}
+	g.Go(func() error { s.watchExpiry(whileRunning); return nil })
+	g.Go(func() error {
+		defer stop()
+		return p.run(ctx)
+	})
+	return g.Wait()
+}
+
+// loadLists loads the list, then says so, and does the same for every one that
+// replaces it.
+func (s *Set) loadLists(ctx, whileRunning context.Context, loaded chan struct{}) error {
+	for first := true; ; first = false {
+		l := s.list.Load()
+		err := s.load(ctx, l)
+		if first {
+			close(loaded)
+		}
+		s.poke()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-l.replaced:
+		case <-whileRunning.Done():
+			return nil
+		}
+	}
+}
+
+// probers is how many probes run in the background: in a mount, where somebody
+// may list a directory at any time, as many as the host's budget; in a batch
+// job just one, so that the total is known early at little cost.
+func (s *Set) probers() int {
+	if s.opts.Keep {
+		return s.opts.MaxPerHost
+	}
+	return 1
+}
+
+// probeLists probes every nth file of the list from the first on, and of every
+// list that replaces it.
+func (s *Set) probeLists(ctx context.Context, first, n int) {
+	for ctx.Err() == nil {
+		l := s.list.Load()
+		for i := first; i < len(l.files) && ctx.Err() == nil && !s.paused.Load(); i += n {
+			if f := l.files[i]; f.KnownGeneration() == 0 && f.Blob() == nil {
+				f.contact(ctx, false) // a failure is kept in the file
+			}
+		}
+		select {
+		case <-l.replaced:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// Pause has prefetch launch nothing and ends what it has launched, after the
+// block each flight is in. Readers go on. Resume ends it.
+func (s *Set) Pause() {
+	s.paused.Store(true)
+	s.mu.Lock()
+	running := slices.Collect(maps.Keys(s.mu.running))
+	s.mu.Unlock()
+	for _, fl := range running {
+		if fl.class == bulk {
+			fl.giveUp()
+		}
+	}
+}
+
+// Resume has prefetch go on after a Pause.
+func (s *Set) Resume() {
+	s.paused.Store(false)
+	s.poke()
+}

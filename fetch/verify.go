@@ -1,0 +1,107 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"dlfs/cache"
+)
+
+// Verdict is what Verify found of a file.
+type Verdict string
+
+// The verdicts.
+const (
+	Right      Verdict = "right"      // every byte is there and has the digest it must have
+	Wrong      Verdict = "wrong"      // it has not
+	NoDigest   Verdict = "no digest"  // every byte is there, and nothing is known to tell it by
+	Incomplete Verdict = "incomplete" // bytes are missing
+)
+
+// Verify reads every complete file and compares its digest with the list's, or
+// else with the one its origin said or it was published with. tell is called for
+// each file, one at a time, in no order. If repair is set, what is wrong is
+// missing afterwards, for Run to fetch again: the pieces that are, where the list
+// has digests of pieces, else the whole file, which then leaves the output
+// directory. It must not be called while Run is in progress. It blocks for the
+// disk until ctx ends. An error is of one file; the others are looked at all the
+// same.
+func (s *Set) Verify(ctx context.Context, repair bool, tell func(f *File, v Verdict)) error {
+	var mu sync.Mutex
+	var errs []error // guarded by mu
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, f := range s.Files() {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			v, err := f.verify(ctx, repair)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%q: %w", f.name, err))
+			} else {
+				tell(f, v)
+			}
+			return nil
+		})
+	}
+	g.Wait()
+	return errors.Join(append(errs, ctx.Err())...)
+}
+
+func (f *File) verify(ctx context.Context, repair bool) (Verdict, error) {
+	blob := f.Blob()
+	if blob == nil || !blob.Complete() {
+		return Incomplete, nil
+	}
+	f.mu.Lock()
+	d := f.digestingAnewLocked(blob)
+	f.mu.Unlock()
+	if d == nil {
+		return NoDigest, nil
+	}
+	if err := d.follow(ctx.Err); err != nil {
+		return "", err
+	}
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if d.judge() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.rightLocked(d)
+		f.mu.digesting = d
+		return Right, nil
+	}
+	if !repair {
+		return Wrong, nil
+	}
+	again, err := f.redo(d)
+	if err != nil {
+		return "", err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.setBlobLocked(again)
+	return Wrong, nil
+}
+
+// judge tells whether the sums, now of all bytes, are what they must be.
+func (d *digesting) judge() bool {
+	return len(d.bad) == 0 && (d.whole == nil || d.want.Is(d.whole))
+}
+
+// rightLocked takes note that the digest is right.
+func (f *File) rightLocked(d *digesting) {
+	d.right = true
+	note := d.blob.Note()
+	d.blob.SetNote(cache.Note{URL: note.URL, Digest: d.want.String(), Verified: true})
+	f.countLocked()
+}
