@@ -57,6 +57,16 @@ func (f *File) wantedLocked(blob *cache.Blob) digest.Digest {
 	return d
 }
 
+// Digest is what the file's bytes must hash to, as far as that is known.
+func (f *File) Digest() digest.Digest {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mu.blob == nil {
+		return listed(f.mu.entry)
+	}
+	return f.wantedLocked(f.mu.blob)
+}
+
 // digestingLocked returns what is to be computed of a blob, nil if nothing is
 // known of its digest or it has been found right before.
 func (f *File) digestingLocked(blob *cache.Blob) *digesting {

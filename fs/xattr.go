@@ -17,6 +17,7 @@ const (
 	xattrURL          = "user.dlfs.url"          // the first one, without credentials and query
 	xattrETag         = "user.dlfs.etag"         // the pinned strong entity tag
 	xattrLastModified = "user.dlfs.lastmodified" // of the pinned version, as the origin wrote it
+	xattrDigest       = "user.dlfs.digest"       // algorithm:hex that the bytes must have
 	xattrError        = "user.dlfs.error"        // of the last attempt
 )
 
@@ -29,6 +30,7 @@ func (n *node) xattrs() map[string]string {
 		xattrURL:          n.file.URL(),
 		xattrETag:         v.ETag,
 		xattrLastModified: v.LastModified,
+		xattrDigest:       n.file.Digest().String(),
 		xattrError:        s.Error,
 	}
 	for k, v := range all {

@@ -31,8 +31,9 @@ func (d *display) showBars(set *fetch.Set) {
 	var now atomic.Pointer[picture]
 	look := func() { now.Store(&picture{m.frame(set), set.Active(activeShown)}) }
 	look()
-	d.bars = mpb.New(mpb.WithOutput(d.std.err), mpb.WithAutoRefresh(), mpb.WithRefreshRate(redraw))
-	bar := d.bars.MustAdd(1, mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
+	bars := mpb.New(mpb.WithOutput(d.std.err), mpb.WithAutoRefresh(), mpb.WithRefreshRate(redraw))
+	d.bars.Store(bars)
+	bar := bars.MustAdd(1, mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
 		_, err := io.WriteString(w, now.Load().overall(s.AvailableWidth))
 		return err
 	}), mpb.BarFillerTrim(), mpb.BarExtender(mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
@@ -54,7 +55,7 @@ func (d *display) showBars(set *fetch.Set) {
 				p := &picture{frame: m.frame(set)}
 				now.Store(p)
 				bar.SetCurrent(1) // completes it: one last drawing
-				d.bars.Wait()
+				bars.Wait()
 				return
 			}
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,14 +8,25 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
-
-	"dlfs/fetch"
 )
 
-// The control socket, DIR/.dlfs/control.sock, speaks HTTP: GET /status, POST
-// /stop, which answers with the process to wait for. It is 0600 in a directory that is 0700.
+// The control socket, DIR/.dlfs/control.sock, speaks HTTP:
+//
+//	GET /status                  the Status
+//	POST /stop                   stop; the answer is the process to wait for
+//	POST /reload?list=WHERE      take the list at WHERE, an absolute path or a URL;
+//	                             "-" is the body, none the same place again.
+//	                             The answer is a fetch.Difference
+//	POST /pause, POST /resume    prefetch
+//	GET /limit                   bytes a second, 0 for no limit
+//	POST /limit?rate=BYTES       set it
+//
+// What fails is answered with a status of 4xx or 5xx and the reason as text, 422
+// if that is a problem of the list or of what was asked. The socket is 0600 in a
+// directory that is 0700.
 const socketName = "control.sock"
 
 // control serves the control socket of a running process.
@@ -26,13 +36,6 @@ type control struct {
 	stopAsked chan struct{} // closed by POST /stop
 	stopOnce  sync.Once
 	stopped   chan struct{}
-}
-
-// Status is what status --json prints. Keys are stable: new ones may come.
-type Status struct {
-	PID int `json:"pid"` // of the running process, 0 if none is
-	fetch.Totals
-	Entries []fetch.EntryStatus `json:"entries"`
 }
 
 // serveControl listens, in place of whoever did before the lock was ours.
@@ -52,6 +55,11 @@ func serveControl(e *engine) (*control, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", c.status)
 	mux.HandleFunc("POST /stop", c.stop)
+	mux.HandleFunc("POST /reload", c.reload)
+	mux.HandleFunc("POST /pause", func(http.ResponseWriter, *http.Request) { e.set.Pause() })
+	mux.HandleFunc("POST /resume", func(http.ResponseWriter, *http.Request) { e.set.Resume() })
+	mux.HandleFunc("GET /limit", c.limit)
+	mux.HandleFunc("POST /limit", c.setLimit)
 	c.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() { // owned by control; close waits
 		defer close(c.stopped)
@@ -71,48 +79,50 @@ func (c *control) close() {
 }
 
 func (c *control) status(w http.ResponseWriter, _ *http.Request) {
-	s := Status{PID: os.Getpid(), Totals: c.engine.set.Totals(), Entries: []fetch.EntryStatus{}}
-	for _, f := range c.engine.set.Files() {
-		s.Entries = append(s.Entries, f.Status())
-	}
+	c.answer(w, c.engine.status())
+}
+
+// answer writes v as JSON.
+func (c *control) answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(s); err != nil {
-		c.engine.log.Debug("status not delivered", "err", err)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		c.engine.log.Debug("answer not delivered", "err", err)
 	}
+}
+
+func (c *control) reload(w http.ResponseWriter, r *http.Request) {
+	diff, err := c.engine.reload(r.Context(), r.FormValue("list"), r.Body)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	c.answer(w, diff)
+}
+
+func (c *control) limit(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprint(w, c.engine.limit.Get())
+}
+
+func (c *control) setLimit(w http.ResponseWriter, r *http.Request) {
+	n, err := strconv.ParseInt(r.FormValue("rate"), 10, 64)
+	if err != nil || n < 0 {
+		refuse(w, usageError("rate is not a number of bytes a second"))
+		return
+	}
+	c.engine.limit.Set(n)
+}
+
+// refuse answers with an error, whose status tells the exit code.
+func refuse(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
+	var e *exitError
+	if errors.As(err, &e) && e.code == exitUsage {
+		status = http.StatusUnprocessableEntity
+	}
+	http.Error(w, err.Error(), status)
 }
 
 func (c *control) stop(w http.ResponseWriter, _ *http.Request) {
 	c.stopOnce.Do(func() { close(c.stopAsked) })
 	fmt.Fprint(w, os.Getpid())
-}
-
-// errNoProcess says that nothing answers on the control socket.
-var errNoProcess = errors.New("no dlfs is running there")
-
-// ask sends a request to the process that has dir open, where dir is its output
-// directory or its mountpoint. The error is errNoProcess if there is none. The
-// caller closes the response's body.
-func ask(ctx context.Context, dir, method, path string) (*http.Response, error) {
-	// Through a descriptor, a path too long for a socket address is none.
-	state, err := os.Open(filepath.Join(dir, ".dlfs"))
-	if err != nil {
-		return nil, errors.Join(errNoProcess, err)
-	}
-	defer state.Close()
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", state.Fd(), socketName))
-		},
-	}}
-	req, err := http.NewRequestWithContext(ctx, method, "http://dlfs"+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, errors.Join(errNoProcess, err)
-	}
-	return resp, nil
 }

@@ -18,7 +18,6 @@ import (
 
 	"dlfs/fetch"
 	"dlfs/fs"
-	"dlfs/listfile"
 )
 
 type demoCmd struct {
@@ -55,34 +54,33 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) (err error) {
 	if err := os.WriteFile(path, list, 0o600); err != nil {
 		return err
 	}
-	parsed, err := listfile.Parse(bytes.NewReader(list), path, listfile.Options{})
-	if err != nil {
-		return err
-	}
-	d, err := newDisplay(std, c.progressFlags, c.logFlags)
-	if err != nil {
-		return err
-	}
-	defer d.close()
 	fmt.Fprintf(std.out, "An origin on %s has %d files, %s in all. A list of them begins:\n\n", base, len(files), bytesText(demoSize(files)))
 	for _, line := range strings.SplitN(string(list), "\n", 4)[:3] {
 		fmt.Fprintln(std.out, "    "+strings.ReplaceAll(line, "\t", "  "))
 	}
-	if err := c.materialize(ctx, std, d, parsed, path, dir, files); err != nil {
+	if err := c.materialize(ctx, std, path, dir, files); err != nil {
 		return err
 	}
 	return verifyDemo(std.out, dir, files)
 }
 
 // materialize mounts the list, or fetches it where there is no FUSE to be had.
-func (c *demoCmd) materialize(ctx context.Context, std stdio, d *display, list *listfile.List, path, dir string, files []demoFile) error {
+func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, files []demoFile) error {
 	m := mountCmd{List: path, Mountpoint: dir, Prefetch: string(fetch.All), UntilComplete: true, ReadTimeout: time.Minute}
-	m.Jobs, m.Split, m.MaxPerHost, m.Tries, m.MinFree = 8, 4, 8, 10, 64
+	m.workFlags = c.flags()
+	w, err := m.begin(std, path)
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	list, err := w.lister.readSome(ctx)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(std.out, "\n$ dlfs mount list.txt %s\n", dir)
-	err := m.prepare()
-	if err == nil {
+	if err = m.prepare(); err == nil {
 		var peeked error
-		err = m.serve(ctx, list, d, std, func() {
+		err = m.serve(ctx, w, list.Entries, std, func() {
 			peeked = peek(ctx, std, dir, files[len(files)-1])
 		})
 		if err = errors.Join(err, peeked); err == nil {
@@ -91,10 +89,18 @@ func (c *demoCmd) materialize(ctx context.Context, std stdio, d *display, list *
 	}
 	if why := new(fs.UnavailableError); errors.As(err, &why) {
 		fmt.Fprintf(std.out, "\nThere is no FUSE to be had here: %v.\nSo the same list is fetched without a mount:\n\n$ dlfs fetch list.txt %s\n", why, dir)
-		f := fetchCmd{List: path, Dir: dir, fetchFlags: m.fetchFlags, progressFlags: c.progressFlags, logFlags: c.logFlags}
-		return f.Run(ctx, std)
+		return (&fetchCmd{List: path, Dir: dir, workFlags: m.workFlags}).Run(ctx, std)
 	}
 	return err
+}
+
+// flags are the defaults, as the command line has them.
+func (c *demoCmd) flags() workFlags {
+	return workFlags{
+		fetchFlags:    fetchFlags{Jobs: 8, Split: 4, MaxPerHost: 8, MinFree: 64},
+		requestFlags:  requestFlags{NoNetrc: true, ConnectFor: 20 * time.Second, IdleFor: 30 * time.Second, Tries: 10, RetryWait: time.Second},
+		progressFlags: c.progressFlags, logFlags: c.logFlags,
+	}
 }
 
 // peek lists the mount and reads a piece from the middle of the last file,

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -29,7 +30,7 @@ type display struct {
 	std  stdio
 	opts progressFlags
 
-	bars    *mpb.Progress // of mode bar, else nil
+	bars    atomic.Pointer[mpb.Progress] // of mode bar, else nil
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	once    sync.Once
@@ -48,7 +49,7 @@ func newDisplay(std stdio, p progressFlags, l logFlags) (*display, error) {
 			d.mode = "bar"
 		}
 	}
-	if p.Stats <= 0 {
+	if d.mode != "" && p.Stats <= 0 {
 		return nil, &exitError{exitUsage, fmt.Errorf("--stats must be above 0")}
 	}
 	w := io.Writer(&logWriter{d: d})
@@ -67,13 +68,17 @@ func newDisplay(std stdio, p progressFlags, l logFlags) (*display, error) {
 type logWriter struct{ d *display }
 
 func (w *logWriter) Write(p []byte) (int, error) {
-	if bars := w.d.bars; bars != nil {
+	if bars := w.d.bars.Load(); bars != nil {
 		if n, err := bars.Write(p); err == nil {
 			return n, nil
 		}
 	}
 	return w.d.std.err.Write(p)
 }
+
+// notes is standard error, above the bars while there are bars. It is safe for
+// concurrent use.
+func (d *display) notes() io.Writer { return &logWriter{d: d} }
 
 // show starts to show the progress of set. close ends it.
 func (d *display) show(set *fetch.Set) {
@@ -197,8 +202,14 @@ func totalsText(t fetch.Totals) string {
 	if t.FilesKnown > 0 {
 		s += ", " + percent(t.PresentBytes, t.TotalBytes)
 	}
-	if t.FilesFailed > 0 {
-		s += fmt.Sprintf(", %d failed", t.FilesFailed)
+	if failed := t.FilesFailed - t.FilesNeedURL; failed > 0 {
+		s += fmt.Sprintf(", %d failed", failed)
+	}
+	if t.FilesNeedURL > 0 {
+		s += fmt.Sprintf(", %d need a URL", t.FilesNeedURL)
+	}
+	if t.Paused {
+		s += ", paused"
 	}
 	return s
 }

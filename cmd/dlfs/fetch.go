@@ -2,8 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
+	"errors"
 	"time"
 
 	"dlfs/fetch"
@@ -11,58 +10,66 @@ import (
 )
 
 type fetchCmd struct {
-	List string `arg:"" help:"List of names and URLs; - for standard input."`
+	List string `arg:"" help:"List of names and URLs: a file, a URL, or - for standard input."`
 	Dir  string `arg:"" optional:"" help:"Output directory; the list's name without extension if not given."`
-	fetchFlags
-	progressFlags
-	logFlags
+	runFlags
+	workFlags
 }
 
 // Run materializes the list and says how it went.
 func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
-	if err := c.validate(); err != nil {
-		return err
-	}
-	list, err := readList(c.List, std.in)
-	if err == nil {
-		err = needEntries(list, c.List)
-	}
-	if err == nil && c.Dir == "" {
-		c.Dir, err = defaultDir(c.List)
-	}
+	w, err := c.begin(std, c.List)
 	if err != nil {
 		return err
+	}
+	defer w.end()
+	if c.Dir == "" {
+		if c.Dir, err = defaultDir(c.List); err != nil {
+			return err
+		}
+	}
+	list, err := w.lister.readSome(ctx)
+	if err != nil {
+		return err
+	}
+	if c.DryRun {
+		return w.dryRun(ctx, std.out, list.Entries, c.Dir)
 	}
 	if _, err := fs.ClearDead(c.Dir); err != nil {
 		return err
 	}
-	d, err := newDisplay(std, c.progressFlags, c.logFlags)
+	e, err := w.open(ctx, list.Entries, c.Dir, "dlfs fetch "+w.lister.name, fetch.Options{})
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	e, err := openEngine(ctx, list.Entries, c.Dir, "dlfs fetch "+c.List, &c.fetchFlags, fetch.Options{Log: d.log})
-	if err != nil {
-		return err
-	}
-	start := time.Now()
-	d.show(e.set)
-	runErr := e.set.Run(ctx)
-	d.close()
-	failures := e.set.Failures()
-	if err := e.close(); err != nil {
-		return err
-	}
-	summarize(std.out, e.set.Totals(), failures, time.Since(start), e.store.Path())
-	return e.outcome(runErr, context.Cause(ctx))
+	return e.fetch(ctx, std, c.SaveFailed)
 }
 
-// summarize prints what was reached, and each failure with its reason.
-func summarize(w io.Writer, t fetch.Totals, failures []fetch.EntryStatus, took time.Duration, dir string) {
-	for _, f := range failures {
-		fmt.Fprintf(w, "failed: %s: %s\n", printable(f.Name), printable(f.Error))
+// fetch materializes what is missing, says how it went, and closes the engine.
+func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error {
+	start := time.Now()
+	quiet := e.listen(ctx)
+	e.display.show(e.set)
+	runErr := e.run(ctx)
+	e.display.close()
+	quiet()
+	failures := e.set.Failures()
+	var saveErr error
+	if saveFailed != "" {
+		saveErr = unfinishedOf(e.set).save(saveFailed, std.err)
 	}
-	fmt.Fprintf(w, "%d of %d files complete in %s: %s, %s of it received in %s%s\n",
-		t.FilesComplete, t.FilesTotal, dir, bytesText(t.PresentBytes), bytesText(t.OriginBytes),
-		took.Round(100*time.Millisecond), rateText(t.OriginBytes, took))
+	if err := e.close(); err != nil {
+		return errors.Join(saveErr, err)
+	}
+	summarize(std.out, e.set.Totals(), failures, time.Since(start), e.store.Path())
+	return alsoTell(e.outcome(runErr, context.Cause(ctx)), saveErr)
+}
+
+// alsoTell adds a line to an error without changing the exit code.
+func alsoTell(err, more error) error {
+	var e *exitError
+	if more == nil || !errors.As(err, &e) {
+		return errors.Join(err, more)
+	}
+	return &exitError{e.code, errors.Join(e.err, more)}
 }

@@ -8,6 +8,9 @@
 //   - standard error gets progress and the log, one event a line;
 //   - an error that ends the program is one line, "dlfs: what failed, on what,
 //     and what to do", without a capital or a full stop.
+//
+// SIGINT and SIGTERM stop it cleanly; see withSignals. While it fetches, SIGHUP
+// has it read its list again, and SIGUSR1 tell its status; see engine.listen.
 package main
 
 import (
@@ -31,6 +34,8 @@ const (
 	exitUsage       = 2 // of the command line or the list
 	exitInterrupted = 7 // incomplete, and resumable
 	exitDiskFull    = 9
+	exitNeedsURL    = 24 // all that is left needs URLs that are good
+	exitMismatch    = 32 // a file has another digest than it must have
 )
 
 // exitError ends the program with a code. A nil err has nothing printed.
@@ -47,6 +52,11 @@ type cli struct {
 	Fetch  fetchCmd  `cmd:"" aliases:"get" help:"Materialize a list without a mount, as a batch job."`
 	Umount umountCmd `cmd:"" aliases:"unmount,stop" help:"Stop a mount cleanly."`
 	Status statusCmd `cmd:"" help:"Tell how far a directory or a mount is."`
+	Reload reloadCmd `cmd:"" help:"Have a running dlfs go on with a fresh list; what is there is kept."`
+	Pause  pauseCmd  `cmd:"" help:"Have a running dlfs fetch nothing in the background."`
+	Resume resumeCmd `cmd:"" help:"Have it go on."`
+	Limit  limitCmd  `cmd:"" help:"Tell or set how much a running dlfs receives a second."`
+	Verify verifyCmd `cmd:"" help:"Compare the files of a directory with their digests, and repair them if a list is given."`
 	Check  checkCmd  `cmd:"" help:"Check a list without fetching anything."`
 	Demo   demoCmd   `cmd:"" help:"See it work, without a network, in a temporary directory."`
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +17,7 @@ import (
 )
 
 type mountCmd struct {
-	List          string        `arg:"" help:"List of names and URLs; - for standard input."`
+	List          string        `arg:"" help:"List of names and URLs: a file, a URL, or - for standard input."`
 	Mountpoint    string        `arg:"" help:"Where to mount. Without --dir it is the output directory, too."`
 	Dir           string        `short:"d" placeholder:"DIR" help:"Keep the files in DIR; the mountpoint is then only a view."`
 	Prefetch      string        `enum:"all,opened,none" default:"all" help:"What to fetch that nobody reads: ${enum}."`
@@ -24,9 +26,8 @@ type mountCmd struct {
 	AllowOther    bool          `help:"Let other users in."`
 	NoPassthrough bool          `help:"Serve every read through this process, even where the kernel could read by itself."`
 	Daemon        bool          `help:"Return once the mount is live, and go on in the background."`
-	fetchFlags
-	progressFlags
-	logFlags
+	runFlags
+	workFlags
 }
 
 // Run mounts the list and serves it until it is stopped.
@@ -34,25 +35,26 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	if err := c.validate(); err != nil {
 		return err
 	}
-	if c.Daemon && !isDaemon() {
+	if c.Daemon && !c.DryRun && !isDaemon() {
+		c.warn(std.err)
 		return c.daemonize(std)
 	}
-	list, err := readList(c.List, std.in)
-	if err == nil {
-		err = needEntries(list, c.List)
-	}
-	if err == nil {
-		err = c.prepare()
-	}
+	w, err := c.begin(std, c.List)
 	if err != nil {
 		return tellParent(err)
 	}
-	d, err := newDisplay(std, c.progressFlags, c.logFlags)
+	defer w.end()
+	list, err := w.lister.readSome(ctx)
 	if err != nil {
 		return tellParent(err)
 	}
-	defer d.close()
-	return c.serve(ctx, list, d, std, func() { tellParent(nil) })
+	if c.DryRun {
+		return w.dryRun(ctx, std.out, list.Entries, cmp.Or(c.Dir, c.Mountpoint))
+	}
+	if err := c.prepare(); err != nil {
+		return tellParent(err)
+	}
+	return c.serve(ctx, w, list.Entries, std, func() { tellParent(nil) })
 }
 
 // prepare makes way for the mount and decides where the files are kept.
@@ -95,26 +97,28 @@ func within(path, dir string) bool { return strings.HasPrefix(path, strings.Trim
 
 // serve mounts, calls live, and returns when the mount has ended, whoever ended
 // it: a signal, "dlfs umount", umount(8), or completeness.
-func (c *mountCmd) serve(ctx context.Context, list *listfile.List, d *display, std stdio, live func()) error {
-	e, err := openEngine(ctx, list.Entries, c.Dir, fmt.Sprintf("dlfs mount %s on %s", c.List, c.Mountpoint), &c.fetchFlags,
-		fetch.Options{Log: d.log, Prefetch: fetch.Mode(c.Prefetch), Keep: true})
+func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry, std stdio, live func()) error {
+	e, err := w.open(ctx, entries, c.Dir, fmt.Sprintf("dlfs mount %s on %s", w.lister.name, c.Mountpoint),
+		fetch.Options{Prefetch: fetch.Mode(c.Prefetch), Keep: true})
 	if err != nil {
 		return tellParent(err)
 	}
 	m, err := fs.New(e.set, c.Mountpoint, fs.Options{
-		Log: d.log, ReadTimeout: c.ReadTimeout, AllowOther: c.AllowOther,
+		Log: e.log, ReadTimeout: c.ReadTimeout, AllowOther: c.AllowOther,
 		NoPassthrough: c.NoPassthrough, ControlSocket: e.control.path(),
 	})
 	if err != nil {
 		return tellParent(errors.Join(err, e.close()))
 	}
-	fmt.Fprintf(std.err, "dlfs: %d files at %s; stop with Ctrl-C or \"dlfs umount %s\"\n", len(list.Entries), m.Point(), m.Point())
+	e.onReload(m.Refresh)
+	quiet := e.listen(ctx)
+	fmt.Fprintf(std.err, "dlfs: %d files at %s; stop with Ctrl-C or \"dlfs umount %s\"\n", len(e.set.Files()), m.Point(), m.Point())
 	live()
-	d.show(e.set)
+	e.display.show(e.set)
 
 	runCtx, stop := context.WithCancel(ctx)
 	ran := make(chan error, 1)
-	go func() { ran <- e.set.Run(runCtx) }() // waited for below
+	go func() { ran <- e.run(runCtx) }() // waited for below
 	unmounted := make(chan struct{})
 	go func() { // ends with the mount, which is ended below
 		m.Wait()
@@ -126,15 +130,29 @@ func (c *mountCmd) serve(ctx context.Context, list *listfile.List, d *display, s
 		runErr = nil
 		<-ran // its error is that it was stopped
 	}
-	d.close()
+	quiet()
+	e.display.close()
+	return c.end(e, m, unmounted, runErr, stopped)
+}
+
+// end takes the mount away, saves what it was asked to, and closes the engine.
+func (c *mountCmd) end(e *engine, m *fs.Mount, unmounted <-chan struct{}, runErr, stopped error) error {
+	var left unfinished
+	if c.SaveFailed != "" {
+		left = unfinishedOf(e.set)
+	}
 	e.set.Close()
-	if err := c.unmount(m, unmounted, d); err != nil {
+	if err := c.unmount(m, unmounted, e.log); err != nil {
 		return errors.Join(err, e.close())
 	}
-	if err := e.close(); err != nil {
-		return err
+	var saveErr error
+	if c.SaveFailed != "" { // after the mount: it may be where the file is to be
+		saveErr = left.save(c.SaveFailed, e.display.std.err)
 	}
-	return e.outcome(runErr, stopped)
+	if err := e.close(); err != nil {
+		return errors.Join(saveErr, err)
+	}
+	return alsoTell(e.outcome(runErr, stopped), saveErr)
 }
 
 // untilEnd waits for a reason to end: stopped says which. If Run ended first,
@@ -159,7 +177,7 @@ func (c *mountCmd) untilEnd(ctx context.Context, e *engine, ran <-chan error, un
 }
 
 // unmount ends the mount, and says who held it if somebody did.
-func (c *mountCmd) unmount(m *fs.Mount, unmounted <-chan struct{}, d *display) error {
+func (c *mountCmd) unmount(m *fs.Mount, unmounted <-chan struct{}, log *slog.Logger) error {
 	select {
 	case <-unmounted:
 		return nil
@@ -167,7 +185,7 @@ func (c *mountCmd) unmount(m *fs.Mount, unmounted <-chan struct{}, d *display) e
 	}
 	busy, err := m.Close()
 	if len(busy) > 0 {
-		d.log.Warn("mount was busy and has been detached", "mountpoint", m.Point(), "held_by", strings.Join(busy, ", "))
+		log.Warn("mount was busy and has been detached", "mountpoint", m.Point(), "held_by", strings.Join(busy, ", "))
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"text/tabwriter"
+	"time"
 
 	"dlfs/cache"
 	"dlfs/fetch"
@@ -23,10 +24,7 @@ type statusCmd struct {
 
 // Run asks the running process, or else reads the state on disk.
 func (c *statusCmd) Run(ctx context.Context, std stdio) error {
-	s, err := askStatus(ctx, c.Dir)
-	if errors.Is(err, errNoProcess) {
-		s, err = readStatus(ctx, c.Dir)
-	}
+	s, err := statusOf(ctx, c.Dir)
 	if err != nil {
 		return err
 	}
@@ -38,51 +36,94 @@ func (c *statusCmd) Run(ctx context.Context, std stdio) error {
 	return printStatus(std.out, s)
 }
 
-func askStatus(ctx context.Context, dir string) (*Status, error) {
-	resp, err := ask(ctx, dir, "GET", "/status")
-	if err != nil {
-		return nil, err
+// statusOf asks the process that has dir, or else reads the state on disk.
+func statusOf(ctx context.Context, dir string) (*Status, error) {
+	s, err := askStatus(ctx, dir)
+	if errors.Is(err, errNoProcess) {
+		s, err = readStatus(ctx, dir)
 	}
-	defer resp.Body.Close()
-	var s Status
-	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
-		return nil, fmt.Errorf("status of %s: %w", dir, err)
+	return s, err
+}
+
+// Status is what status --json prints. Keys are stable: new ones may come.
+type Status struct {
+	PID int `json:"pid"` // of the running process, 0 if none is
+	fetch.Totals
+	Limit    int64               `json:"limit_bytes_per_second"` // 0 is none
+	Expires  *time.Time          `json:"expires"`                // when the first URL of an incomplete file dies; null if none tells
+	Expiring int                 `json:"files_expiring"`         // incomplete files whose URL tells when it dies
+	Entries  []fetch.EntryStatus `json:"entries"`
+}
+
+// brief is the status without the entries.
+func (e *engine) brief() *Status {
+	s := &Status{PID: os.Getpid(), Totals: e.set.Totals(), Limit: e.limit.Get()}
+	if first, n := e.set.Expiry(); n > 0 {
+		first = first.UTC()
+		s.Expires, s.Expiring = &first, n
 	}
-	return &s, nil
+	return s
+}
+
+func (e *engine) status() *Status {
+	s := e.brief()
+	s.Entries = statuses(e.set)
+	return s
+}
+
+func statuses(set *fetch.Set) []fetch.EntryStatus {
+	files := set.Files()
+	list := make([]fetch.EntryStatus, len(files)) // not nil, for JSON
+	for i, f := range files {
+		list[i] = f.Status()
+	}
+	return list
+}
+
+// needState says that dir is no directory of dlfs, if so.
+func needState(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, ".dlfs")); err != nil {
+		return fmt.Errorf("%s holds no state of dlfs; give the directory of a mount or fetch", dir)
+	}
+	return nil
 }
 
 // readStatus reads the state while no process has it. Nothing is fetched.
 func readStatus(ctx context.Context, dir string) (*Status, error) {
-	if _, err := os.Stat(filepath.Join(dir, ".dlfs")); err != nil {
-		return nil, fmt.Errorf("%s holds no state of dlfs; give the directory of a mount or fetch", dir)
+	if err := needState(dir); err != nil {
+		return nil, err
 	}
 	store, err := cache.Open(dir, cache.Options{Owner: "dlfs status"})
 	if err != nil {
 		return nil, err
 	}
-	names, err := store.List()
+	set, err := offlineSet(ctx, store, listFlags{})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	entries := make([]listfile.Entry, len(names))
-	for i, name := range names {
-		entries[i].Name = name.Name
-	}
-	set := fetch.New(ctx, store, origin.New(origin.Options{}), entries, fetch.Options{})
-	s := &Status{Entries: []fetch.EntryStatus{}}
-	for _, f := range set.Files() {
-		s.Entries = append(s.Entries, f.Status())
-	}
-	s.Totals = set.Totals()
+	s := &Status{Entries: statuses(set), Totals: set.Totals()}
 	set.Close()
 	return s, store.Close()
 }
 
-func printStatus(w io.Writer, s *Status) error {
-	running := "not running"
-	if s.PID != 0 {
-		running = fmt.Sprintf("process %d", s.PID)
+// offlineSet is the files of the list a store was last used with, whose URLs
+// nobody knows: nothing of them can be fetched.
+func offlineSet(ctx context.Context, store *cache.Store, flags listFlags) (*fetch.Set, error) {
+	list, err := store.List()
+	if err != nil {
+		return nil, err
 	}
+	entries := make([]listfile.Entry, len(list))
+	for i, l := range list {
+		entries[i].Name = l.Name
+	}
+	if err := flags.addChecksums(&listfile.List{Entries: entries}); err != nil {
+		return nil, err
+	}
+	return fetch.New(ctx, store, origin.New(origin.Options{}), entries, fetch.Options{}), nil
+}
+
+func printStatus(w io.Writer, s *Status) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, e := range s.Entries {
 		size := "?"
@@ -94,8 +135,33 @@ func printStatus(w io.Writer, s *Status) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%s: %s\n", running, totalsText(s.Totals))
+	_, err := fmt.Fprintln(w, s.line())
 	return err
+}
+
+// line is the whole in one line.
+func (s *Status) line() string {
+	line := "not running: "
+	if s.PID != 0 {
+		line = fmt.Sprintf("process %d: ", s.PID)
+	}
+	line += totalsText(s.Totals)
+	if s.Limit > 0 {
+		line += fmt.Sprintf(", limit %v", rate(s.Limit))
+	}
+	if s.Expires != nil {
+		line += ", " + expiryText(*s.Expires, s.Expiring)
+	}
+	return line
+}
+
+// expiryText tells when the first of n URLs dies.
+func expiryText(first time.Time, n int) string {
+	verb := "expire"
+	if time.Until(first) <= 0 {
+		verb = "expired"
+	}
+	return fmt.Sprintf("the URLs of %d %s from %s on", n, verb, first.UTC().Format("2006-01-02 15:04:05 UTC"))
 }
 
 func nameAndError(e fetch.EntryStatus) string {
@@ -103,38 +169,4 @@ func nameAndError(e fetch.EntryStatus) string {
 		return e.Name
 	}
 	return e.Name + ": " + e.Error
-}
-
-type checkCmd struct {
-	List string `arg:"" help:"List of names and URLs; - for standard input."`
-}
-
-// Run prints what the list is, and every problem it has.
-func (c *checkCmd) Run(std stdio) error {
-	list, err := readList(c.List, std.in)
-	if list == nil {
-		return err
-	}
-	printCheck(std.out, c.List, list)
-	return err
-}
-
-func printCheck(w io.Writer, path string, list *listfile.List) {
-	fmt.Fprintf(w, "%s: %s, %d entries\n", path, dialectText(list.Dialect), len(list.Entries))
-	if list.Header > 0 {
-		fmt.Fprintf(w, "line %d is a header\n", list.Header)
-	}
-	if list.Folded > 0 {
-		fmt.Fprintf(w, "%d lines repeat an earlier one\n", list.Folded)
-	}
-	if list.SharedURLs > 0 {
-		fmt.Fprintf(w, "%d entries have the URL of an earlier one\n", list.SharedURLs)
-	}
-}
-
-func dialectText(d listfile.Dialect) string {
-	return map[listfile.Dialect]string{
-		listfile.Tab: "NAME<TAB>URL", listfile.Colon: "NAME : URL", listfile.URLs: "plain URLs",
-		listfile.Mixed: "NAME and URL in mixed forms", listfile.Empty: "empty",
-	}[d]
 }

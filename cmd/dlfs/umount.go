@@ -33,7 +33,7 @@ func (c *umountCmd) Run(ctx context.Context) error {
 	if err == nil {
 		return fmt.Errorf("%s is not a mount of dlfs", c.Mountpoint)
 	}
-	resp, err := ask(ctx, point, "POST", "/stop")
+	resp, err := ask(ctx, point, "POST", "/stop", nil)
 	if err != nil {
 		return fs.Unmount(point) // not ours to ask: the kernel decides
 	}

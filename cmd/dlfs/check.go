@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"dlfs/fetch/origin"
+	"dlfs/listfile"
+)
+
+type checkCmd struct {
+	List         string `arg:"" help:"List of names and URLs: a file, a URL, or - for standard input."`
+	listFlags    `group:"The list"`
+	requestFlags `group:"Requests"`
+	logFlags     `group:"Progress and log"`
+}
+
+// Run prints what the list is, and every problem it has. Nothing is asked of
+// the origins in it.
+func (c *checkCmd) Run(ctx context.Context, std stdio) error {
+	if err := c.validate(); err != nil {
+		return err
+	}
+	f := workFlags{listFlags: c.listFlags, requestFlags: c.requestFlags, logFlags: c.logFlags}
+	w, err := f.work(std, c.List)
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	list, err := w.lister.readAsWritten(ctx)
+	if list == nil {
+		return err
+	}
+	printCheck(std.out, w.lister.name, list)
+	return err
+}
+
+func printCheck(w io.Writer, name string, list *listfile.List) {
+	fmt.Fprintf(w, "%s: %s, %d entries\n", printable(name), dialectText(list.Dialect), len(list.Entries))
+	if list.Header > 0 {
+		fmt.Fprintf(w, "line %d is a header\n", list.Header)
+	}
+	if list.Folded > 0 {
+		fmt.Fprintf(w, "%d lines repeat an earlier one\n", list.Folded)
+	}
+	if list.SharedURLs > 0 {
+		fmt.Fprintf(w, "%d entries have the URL of an earlier one\n", list.SharedURLs)
+	}
+	if n := countDigests(list.Entries); n > 0 {
+		fmt.Fprintf(w, "%d entries have a digest\n", n)
+	}
+	if first, n := expiry(list.Entries); n > 0 {
+		fmt.Fprintln(w, expiryText(first, n))
+	}
+}
+
+func countDigests(entries []listfile.Entry) (n int) {
+	for i := range entries {
+		if d := entries[i].Details; d != nil && (!d.Digest.IsZero() || d.Pieces != nil) {
+			n++
+		}
+	}
+	return n
+}
+
+// expiry is when the first of the URLs dies, and how many do at all.
+func expiry(entries []listfile.Entry) (first time.Time, n int) {
+	for i := range entries {
+		at, ok := origin.Expires(entries[i].URL)
+		if !ok {
+			continue
+		}
+		if n++; n == 1 || at.Before(first) {
+			first = at
+		}
+	}
+	return first, n
+}
+
+func dialectText(d listfile.Dialect) string {
+	return map[listfile.Dialect]string{
+		listfile.Tab: "NAME<TAB>URL", listfile.Colon: "NAME : URL", listfile.URLs: "plain URLs",
+		listfile.Mixed: "NAME and URL in mixed forms", listfile.Empty: "empty",
+	}[d]
+}

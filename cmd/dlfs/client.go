@@ -1,0 +1,77 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"math"
+	"os"
+
+	"dlfs/fetch/origin"
+)
+
+// clientOptions are those of a client that makes requests as the flags say.
+func (f *requestFlags) clientOptions(log *slog.Logger, maxPerHost int) (opts origin.Options, err error) {
+	opts = origin.Options{
+		Log: log, MaxPerHost: 3 * maxPerHost, HTTP2: f.HTTP2, Limit: &origin.Limit{},
+		ConnectTimeout: f.ConnectFor, Timeout: f.IdleFor, Tries: f.Tries, RetryWait: f.RetryWait,
+	}
+	if f.Tries == 0 {
+		opts.Tries = math.MaxInt // for ever
+	}
+	opts.Limit.Set(int64(f.LimitRate))
+	if opts.Credentials, err = f.credentials(log); err != nil {
+		return opts, err
+	}
+	if opts.Proxy, err = f.proxy(); err != nil {
+		return opts, err
+	}
+	opts.TLS, err = f.tls()
+	return opts, err
+}
+
+// credentials are what requests say of who makes them.
+func (f *requestFlags) credentials(log *slog.Logger) (c origin.Credentials, err error) {
+	c.UserAgent, c.Referer = f.userAgent(), f.Referer
+	if c.Header, err = f.header(); err != nil {
+		return c, err
+	}
+	if c.Bearer, err = f.bearer(); err != nil {
+		return c, err
+	}
+	if c.Netrc, err = f.netrc(log); err != nil {
+		return c, err
+	}
+	if f.Cookies == "" {
+		c.Jar = origin.NewJar() // some origins log in over redirects
+		return c, nil
+	}
+	file, err := os.Open(f.Cookies)
+	if err != nil {
+		return c, usageError("--load-cookies: %w", err)
+	}
+	defer file.Close()
+	if c.Jar, err = origin.LoadCookies(file); err != nil {
+		return c, usageError("--load-cookies: %s: %w", f.Cookies, err)
+	}
+	return c, nil
+}
+
+// netrc reads the netrc file. The one every program knows need not be there.
+func (f *requestFlags) netrc(log *slog.Logger) (*origin.Netrc, error) {
+	path := cmp.Or(f.NetrcPath, origin.NetrcPath())
+	if f.NoNetrc || path == "" {
+		return nil, nil
+	}
+	n, err := origin.LoadNetrc(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && f.NetrcPath == "":
+		return nil, nil
+	case err != nil:
+		return nil, usageError("netrc: %w; correct it, or use --no-netrc", err)
+	case n.Warning != "":
+		log.Warn(n.Warning)
+	}
+	return n, nil
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"dlfs/fetch"
+	"dlfs/fetch/origin"
+	"dlfs/listfile"
+)
+
+// estimate is what a dry run tells.
+type estimate struct {
+	files     int
+	bytes     int64 // of the sizes that are known
+	unknown   int   // sizes that are not
+	present   int64 // bytes
+	failures  []fetch.EntryStatus
+	first     time.Time // when the first URL expires
+	expiring  int
+	dir       string
+	free      int64
+	freeKnown bool
+}
+
+// dryRun tells how much fetching the entries into dir would be. Nothing is
+// fetched and nothing is written. Sizes come from the list and from the state on
+// disk; only for the others are origins asked, Jobs at a time.
+func (w *work) dryRun(ctx context.Context, out io.Writer, entries []listfile.Entry, dir string) error {
+	t := &estimate{files: len(entries), dir: dir}
+	t.first, t.expiring = expiry(entries)
+	known, err := knownFiles(ctx, dir)
+	if err != nil {
+		return err
+	}
+	var ask []*listfile.Entry
+	for i := range entries {
+		e := &entries[i]
+		s, there := known[e.Name]
+		switch {
+		case there && s.Size >= 0:
+			t.bytes += s.Size
+			t.present += s.Present
+		case e.Details != nil && e.Details.Size >= 0:
+			t.bytes += e.Details.Size
+		default:
+			ask = append(ask, e)
+		}
+	}
+	w.askSizes(ctx, ask, t)
+	t.free, t.freeKnown = freeIn(dir)
+	t.print(out)
+	if ctx.Err() != nil {
+		return &exitError{exitInterrupted, fmt.Errorf("%w, before every size was known", context.Cause(ctx))}
+	}
+	return nil
+}
+
+// knownFiles is what the state of dir tells of files, by name: nothing if there
+// is none.
+func knownFiles(ctx context.Context, dir string) (map[string]fetch.EntryStatus, error) {
+	if needState(dir) != nil {
+		return nil, nil
+	}
+	s, err := statusOf(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]fetch.EntryStatus, len(s.Entries))
+	for _, e := range s.Entries {
+		known[e.Name] = e
+	}
+	return known, nil
+}
+
+// askSizes asks origins how long files are.
+func (w *work) askSizes(ctx context.Context, entries []*listfile.Entry, t *estimate) {
+	var mu sync.Mutex // guards t
+	var g errgroup.Group
+	g.SetLimit(w.flags.Jobs)
+	for _, e := range entries {
+		g.Go(func() error {
+			size, err := w.askSize(ctx, e)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case ctx.Err() != nil:
+				t.unknown++
+			case err != nil:
+				t.unknown++
+				t.failures = append(t.failures, fetch.EntryStatus{Name: e.Name, Error: err.Error()})
+			case size < 0:
+				t.unknown++
+			default:
+				t.bytes += size
+			}
+			return nil
+		})
+	}
+	g.Wait() // nothing above is an error
+}
+
+// askSize asks the origin of an entry how long it is; -1 if it does not say.
+func (w *work) askSize(ctx context.Context, e *listfile.Entry) (int64, error) {
+	opts := origin.ResourceOptions{Name: e.Name}
+	if e.Details != nil {
+		opts.Header = e.Details.Header
+	}
+	v, _, err := w.client.Resource(e.URL, opts).Probe(ctx, true)
+	return v.Size, err
+}
+
+// freeIn is the bytes free where dir is or will be.
+func freeIn(dir string) (int64, bool) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return 0, false
+	}
+	for {
+		var st unix.Statfs_t
+		err := unix.Statfs(abs, &st)
+		if err == nil {
+			return int64(st.Bavail) * st.Bsize, true
+		}
+		if !errors.Is(err, os.ErrNotExist) || abs == "/" {
+			return 0, false
+		}
+		abs = filepath.Dir(abs)
+	}
+}
+
+func (t *estimate) print(w io.Writer) {
+	printFailures(w, "no size", t.failures, func(fetch.EntryStatus) bool { return true })
+	fmt.Fprintf(w, "%d files, %s", t.files, bytesText(t.bytes))
+	if t.unknown > 0 {
+		fmt.Fprintf(w, " and %d of unknown size", t.unknown)
+	}
+	fmt.Fprintf(w, "\n%s to fetch", bytesText(t.bytes-t.present))
+	if t.freeKnown {
+		fmt.Fprintf(w, ", %s free in %s", bytesText(t.free), t.dir)
+		if t.free < t.bytes-t.present {
+			fmt.Fprint(w, ", which is too little")
+		}
+	}
+	fmt.Fprintln(w)
+	if t.expiring > 0 {
+		fmt.Fprintln(w, expiryText(t.first, t.expiring))
+	}
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"dlfs/fetch/origin"
+	"dlfs/listfile"
+)
+
+// maxList bounds a list that comes over a network or a socket, in bytes.
+const maxList = 1 << 30
+
+// lister reads a list, again whenever it is asked to. It is immutable.
+type lister struct {
+	flags  listFlags
+	client *origin.Client // for a list that is a URL
+	stdin  io.Reader
+	where  string // an absolute path, an http or https URL, or "-" for stdin
+	name   string // what to call it where everybody may read that
+}
+
+// newLister returns the lister of a list as the user named it.
+func newLister(flags listFlags, client *origin.Client, stdin io.Reader, where string) (*lister, error) {
+	abs, err := absolute(where)
+	if err != nil {
+		return nil, err
+	}
+	return &lister{flags: flags, client: client, stdin: stdin, where: abs, name: shown(where)}, nil
+}
+
+// at returns a lister of another list, read in the same way.
+func (l *lister) at(where string) *lister {
+	other := *l
+	other.where, other.name = where, shown(where)
+	return &other
+}
+
+// absolute makes a path independent of the working directory.
+func absolute(where string) (string, error) {
+	if where == "-" || isURL(where) {
+		return where, nil
+	}
+	return filepath.Abs(where)
+}
+
+func isURL(where string) bool {
+	return strings.HasPrefix(where, "http://") || strings.HasPrefix(where, "https://")
+}
+
+// shown is what to call the list where everybody may read it: without the
+// secrets of a URL.
+func shown(where string) string {
+	if isURL(where) {
+		return origin.Redact(where)
+	}
+	return where
+}
+
+// read reads the list. An error of the list exits with exitUsage; the list that
+// is returned with it holds what is right, and is nil if it could not be read.
+// It blocks for the network, if that is where the list is, until ctx ends.
+func (l *lister) read(ctx context.Context) (*listfile.List, error) {
+	list, err := l.readAsWritten(ctx)
+	if err == nil && l.flags.NameFrom == string(listfile.Disposition) {
+		err = l.askNames(ctx, list)
+	}
+	return list, err
+}
+
+// askedAtOnce is how many origins are asked for names at the same time.
+const askedAtOnce = 16
+
+// askNames asks the origins what they call the entries that the list does not
+// name. Where one does not say, the name stays what the URL suggests.
+func (l *lister) askNames(ctx context.Context, list *listfile.List) error {
+	names := make([]string, len(list.Entries))
+	var g errgroup.Group // joined below
+	g.SetLimit(askedAtOnce)
+	for i := range list.Entries {
+		e := &list.Entries[i]
+		if e.Details == nil || !e.Details.Guessed {
+			continue
+		}
+		g.Go(func() error {
+			r := l.client.Resource(e.URL, origin.ResourceOptions{Name: e.Name, Header: e.Details.Header})
+			name, err := r.Filename(ctx)
+			names[i] = name
+			if err != nil {
+				return fmt.Errorf("name of %q cannot be asked for: %w", e.Name, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := list.Rename(l.shownName(), names); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	return nil
+}
+
+// readAsWritten reads the list without asking anybody else.
+func (l *lister) readAsWritten(ctx context.Context) (*listfile.List, error) {
+	switch {
+	case l.where == "-":
+		return l.parse(l.stdin)
+	case isURL(l.where):
+		return l.get(ctx)
+	}
+	f, err := os.Open(l.where)
+	if err != nil {
+		return nil, usageError("list: open %s: %w", l.name, errors.Unwrap(err))
+	}
+	defer f.Close()
+	return l.parse(f)
+}
+
+// get reads a list that is a URL.
+func (l *lister) get(ctx context.Context) (*listfile.List, error) {
+	body, err := l.client.Resource(l.where, origin.ResourceOptions{}).Get(ctx, nil, 0, maxList+1)
+	if err != nil {
+		return nil, fmt.Errorf("list: %w", err)
+	}
+	defer body.Close()
+	return l.parseBounded(body)
+}
+
+// parseBounded reads a list that comes from others, of at most maxList bytes.
+func (l *lister) parseBounded(r io.Reader) (*listfile.List, error) {
+	bounded := &io.LimitedReader{R: r, N: maxList + 1}
+	list, err := l.parse(bounded)
+	if bounded.N == 0 {
+		return nil, usageError("list %s is longer than %s; divide it", l.name, bytesText(maxList))
+	}
+	return list, err
+}
+
+func (l *lister) parse(r io.Reader) (*listfile.List, error) {
+	list, err := l.flags.parse(r, l.shownName())
+	if err != nil {
+		return list, &exitError{exitUsage, err}
+	}
+	return list, nil
+}
+
+// shownName is what errors call the list.
+func (l *lister) shownName() string {
+	if l.where == "-" {
+		return "stdin"
+	}
+	return l.name
+}
+
+// readSome is read, for commands that can do nothing with an empty list.
+func (l *lister) readSome(ctx context.Context) (*listfile.List, error) {
+	list, err := l.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return list, needEntries(list, l.name)
+}
+
+// needEntries is what mount and fetch make of a list without any.
+func needEntries(list *listfile.List, name string) error {
+	if len(list.Entries) == 0 {
+		return usageError("list %s has no entry; write NAME<TAB>URL lines", name)
+	}
+	return nil
+}
+
+// defaultDir is the directory a list is fetched into: its file name without
+// extension, in the working directory.
+func defaultDir(list string) (string, error) {
+	base := filepath.Base(list)
+	if u, err := url.Parse(list); isURL(list) && err == nil {
+		base = path.Base(u.Path)
+	}
+	base = strings.TrimSuffix(base, ".gz")
+	dir := strings.TrimSuffix(base, filepath.Ext(base))
+	if list == "-" || dir == "" || dir == base {
+		return "", usageError("list %s has no name to derive the directory from; give DIR", shown(list))
+	}
+	return dir, nil
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"dlfs/listfile"
+)
+
+// listFlags say how a list is to be read.
+type listFlags struct {
+	Format    string   `default:"auto" help:"The form of the list, if its content does not tell: tab, colon, urls, pget, aria2, csv, tsv, rclone, json, bagit, tsvhttpdata, pooch or metalink."`
+	BaseURL   string   `placeholder:"URL" help:"Complete the list's relative URLs with this one."`
+	NameFrom  string   `enum:"basename,path,content-disposition" default:"basename" help:"What an entry without a name is called after: the last part of its URL's path, the whole path, or what its origin says; ${enum}."`
+	Include   []string `sep:"none" placeholder:"PATTERN" help:"Take only names that match, as *.tar and sub/** do; may be repeated."`
+	Exclude   []string `sep:"none" placeholder:"PATTERN" help:"Leave out names that match, whatever --include says; may be repeated."`
+	Checksums string   `placeholder:"FILE" help:"Verify files with the digests in FILE, as of sha256sum and its kin, BSD's, or md5checksums.txt."`
+}
+
+// parse reads a list as the flags say. name is what its errors call it.
+func (f *listFlags) parse(r io.Reader, name string) (*listfile.List, error) {
+	opts := listfile.Options{
+		Format: listfile.Dialect(f.Format), BaseURL: f.BaseURL, NameFrom: listfile.NameFrom(f.NameFrom),
+		Include: f.Include, Exclude: f.Exclude,
+	}
+	if f.Format == "auto" {
+		opts.Format = ""
+	}
+	list, err := listfile.Parse(r, name, opts)
+	if err != nil {
+		return list, err
+	}
+	return list, f.addChecksums(list)
+}
+
+// addChecksums gives the entries the digests of --checksums, if there is one.
+// That no entry has one is a mistake; that some have none may be meant.
+func (f *listFlags) addChecksums(list *listfile.List) error {
+	if f.Checksums == "" {
+		return nil
+	}
+	file, err := os.Open(f.Checksums)
+	if err != nil {
+		return fmt.Errorf("--checksums: %w", err)
+	}
+	defer file.Close()
+	sums, err := listfile.ParseChecksums(file, f.Checksums)
+	if err != nil {
+		return err
+	}
+	n, err := list.ApplyChecksums(sums)
+	if err == nil && n == 0 && len(list.Entries) > 0 {
+		err = fmt.Errorf("--checksums: %s names no file of the list; its names must be those of the list", f.Checksums)
+	}
+	return err
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"dlfs/cache"
+	"dlfs/fetch"
+)
+
+// outcome is the exit of a run that ended so.
+func (e *engine) outcome(runErr, stopped error) error {
+	return outcome(e.set.Totals(), e.store.Path(), runErr, stopped)
+}
+
+// outcome turns how a run ended, and how far it came, into an exit. stopped is
+// why it was ended before its time, nil if it was not. Of several reasons the
+// one counts that is worst to overlook: a full disk, a wrong digest, a failure,
+// a URL that is missing.
+func outcome(t fetch.Totals, dir string, runErr, stopped error) error {
+	left := t.FilesTotal - t.FilesComplete
+	exit := func(code int, format string, args ...any) error {
+		return &exitError{code, fmt.Errorf(format, args...)}
+	}
+	switch {
+	case left == 0:
+		return nil
+	case errors.Is(runErr, cache.ErrNoSpace):
+		return exit(exitDiskFull, "%w; make room in %s and run the same command again", cache.ErrNoSpace, dir)
+	case stopped != nil:
+		return exit(exitInterrupted, "%w, %d of %d files complete; run the same command again to go on", stopped, t.FilesComplete, t.FilesTotal)
+	case runErr != nil:
+		return runErr
+	case t.FilesMismatch > 0:
+		return exit(exitMismatch, "%d of %d files failed, %d of them with another digest than they must have; ask the publisher which is right, the list or the file", left, t.FilesTotal, t.FilesMismatch)
+	case left > t.FilesNeedURL:
+		return exit(exitFailed, "%d of %d files failed; run the same command again to try them again", left, t.FilesTotal)
+	}
+	return exit(exitNeedsURL, "%d of %d files need a URL; run the same command with a fresh list, and what is there is kept", left, t.FilesTotal)
+}
+
+// failuresShown is how many failures of each kind a summary tells.
+const failuresShown = 20
+
+// summarize prints what was reached, and failures with their reasons; those that
+// a fresh list would cure apart.
+func summarize(w io.Writer, t fetch.Totals, failures []fetch.EntryStatus, took time.Duration, dir string) {
+	needURL := func(f fetch.EntryStatus) bool { return f.State == "needs-url" }
+	printFailures(w, "failed", failures, func(f fetch.EntryStatus) bool { return !needURL(f) })
+	printFailures(w, "needs a URL", failures, needURL)
+	fmt.Fprintf(w, "%d of %d files complete in %s: %s, %s of it received in %s%s\n",
+		t.FilesComplete, t.FilesTotal, dir, bytesText(t.PresentBytes), bytesText(t.OriginBytes),
+		took.Round(100*time.Millisecond), rateText(t.OriginBytes, took))
+}
+
+func printFailures(w io.Writer, what string, failures []fetch.EntryStatus, is func(fetch.EntryStatus) bool) {
+	n := 0
+	for _, f := range failures {
+		if !is(f) {
+			continue
+		}
+		if n++; n <= failuresShown {
+			fmt.Fprintf(w, "%s: %s: %s\n", what, printable(f.Name), printable(f.Error))
+		}
+	}
+	if n > failuresShown {
+		fmt.Fprintf(w, "%s: %d more\n", what, n-failuresShown)
+	}
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+type pauseCmd struct {
+	Dir string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
+}
+
+// Run has prefetch pause. Readers go on.
+func (c *pauseCmd) Run(ctx context.Context) error {
+	_, err := order(ctx, c.Dir, "POST", "/pause", nil)
+	return err
+}
+
+type resumeCmd struct {
+	Dir string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
+}
+
+// Run ends a pause.
+func (c *resumeCmd) Run(ctx context.Context) error {
+	_, err := order(ctx, c.Dir, "POST", "/resume", nil)
+	return err
+}
+
+type limitCmd struct {
+	Dir  string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
+	Rate *rate  `arg:"" optional:"" help:"What to receive at most a second, such as 500K or 10M; none for no limit. If not given, the limit is printed."`
+}
+
+// Run sets or prints the limit.
+func (c *limitCmd) Run(ctx context.Context, std stdio) error {
+	if c.Rate != nil {
+		_, err := order(ctx, c.Dir, "POST", fmt.Sprintf("/limit?rate=%d", *c.Rate), nil)
+		return err
+	}
+	answer, err := order(ctx, c.Dir, "GET", "/limit", nil)
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(answer)), 10, 64)
+	if err != nil {
+		return fmt.Errorf("unexpected answer to limit: %w", err)
+	}
+	_, err = fmt.Fprintln(std.out, rate(n))
+	return err
+}

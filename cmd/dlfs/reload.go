@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+
+	"dlfs/fetch"
+	"dlfs/listfile"
+)
+
+type reloadCmd struct {
+	Dir  string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
+	List string `arg:"" optional:"" help:"The list to go on with; - for standard input. If not given, the same one is read again."`
+}
+
+// Run has the running process go on with another list, and tells the
+// difference.
+func (c *reloadCmd) Run(ctx context.Context, std stdio) error {
+	query, body := "", io.Reader(nil)
+	if c.List != "" {
+		where, err := absolute(c.List)
+		if err != nil {
+			return err
+		}
+		query = "?" + url.Values{"list": {where}}.Encode()
+		if where == "-" {
+			body = std.in
+		}
+	}
+	answer, err := order(ctx, c.Dir, "POST", "/reload"+query, body)
+	if err != nil {
+		return err
+	}
+	var diff fetch.Difference
+	if err := json.Unmarshal(answer, &diff); err != nil {
+		return fmt.Errorf("unexpected answer to reload: %w", err)
+	}
+	printDifference(std.out, "", diff)
+	return nil
+}
+
+var errEnding = errors.New("this dlfs is about to end; give the list to the next \"dlfs fetch\" or \"dlfs mount\"")
+
+var errSpent = errors.New("the list came from standard input and cannot be read again; give one with \"dlfs reload DIR LIST\"")
+
+// reload replaces the list by the one at where, an absolute path or a URL; "-"
+// is body, "" the same place again. It tells the difference, here and on
+// standard error. A list with a problem changes nothing. It blocks for the list,
+// until ctx ends; of several at a time the one that was read last counts.
+func (e *engine) reload(ctx context.Context, where string, body io.Reader) (diff fetch.Difference, err error) {
+	e.reloading.Lock()
+	from := e.lister
+	e.reloading.Unlock()
+	if where != "" {
+		from = from.at(where)
+	}
+	list, err := from.reread(ctx, where, body)
+	if err != nil {
+		return diff, err
+	}
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
+	if e.ending {
+		return diff, errEnding
+	}
+	diff = e.set.Reload(list.Entries)
+	e.lister = from
+	e.reloads++
+	if e.reloaded != nil {
+		e.reloaded()
+	}
+	printDifference(e.display.notes(), "dlfs: ", diff)
+	return diff, nil
+}
+
+// reread reads the list of a reload.
+func (l *lister) reread(ctx context.Context, where string, body io.Reader) (list *listfile.List, err error) {
+	switch {
+	case where == "-":
+		list, err = l.parseBounded(body)
+	case l.where == "-":
+		err = usageError("%w", errSpent)
+	default:
+		list, err = l.read(ctx)
+	}
+	if err == nil {
+		err = needEntries(list, l.name)
+	}
+	if err != nil {
+		return nil, alsoTell(err, errors.New("the list stays as it was"))
+	}
+	return list, nil
+}

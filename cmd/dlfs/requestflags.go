@@ -1,0 +1,182 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// requestFlags shape the requests to origins: what they say, how they travel,
+// and for how long they are tried.
+type requestFlags struct {
+	Header     []string      `short:"H" sep:"none" placeholder:"NAME: VALUE" help:"Send this header with every request to an entry's own origin; may be repeated. Other users of this machine see the command line: secrets are better off in DLFS_HEADER, --netrc-path or --bearer-env."`
+	UserAgent  string        `short:"A" placeholder:"NAME" help:"Call this program NAME."`
+	Agent      string        `short:"U" hidden:"" env:"-" help:"The same, as aria2 and wget spell it."`
+	Referer    string        `short:"e" placeholder:"URL" help:"Send this Referer."`
+	NetrcPath  string        `placeholder:"FILE" help:"Take user names and passwords from FILE; ~/.netrc if not given and there."`
+	NoNetrc    bool          `help:"Read no netrc file."`
+	Cookies    string        `name:"load-cookies" placeholder:"FILE" help:"Send the cookies of FILE, as browsers and curl export them (Netscape format)."`
+	BearerEnv  string        `placeholder:"VARIABLE" help:"Send the bearer token that is in this environment variable."`
+	Proxy      string        `aliases:"all-proxy" placeholder:"URL" help:"Go through this proxy, whatever http_proxy and https_proxy say."`
+	CACert     string        `name:"cacert" aliases:"ca-cert,ca-certificate" placeholder:"FILE" help:"Trust the authorities in FILE (PEM) as well."`
+	Cert       string        `aliases:"certificate,client-cert" placeholder:"FILE" help:"Show this client certificate (PEM)."`
+	Key        string        `aliases:"private-key,client-key" placeholder:"FILE" help:"The key of --cert, if it is in a file of its own."`
+	Insecure   bool          `short:"k" aliases:"no-check-certificate" help:"Do not check who answers. Whoever is on the way can read and change everything."`
+	LimitRate  rate          `aliases:"bwlimit,max-overall-download-limit" placeholder:"RATE" help:"Receive at most this much a second, such as 500K or 10M; \"dlfs limit\" changes it."`
+	HTTP2      bool          `name:"http2" env:"DLFS_HTTP2" help:"Use HTTP/2 where the origin can. HTTP/1.1 is faster for large files."`
+	ConnectFor time.Duration `name:"connect-timeout" default:"20s" aliases:"contimeout" help:"Give up making a connection after this."`
+	IdleFor    time.Duration `name:"timeout" default:"30s" help:"Give up a request of which nothing arrives for this long, and try again."`
+	Tries      int           `default:"10" aliases:"retries,max-tries" help:"Attempts in a row without progress before an entry fails; 0 for ever."`
+	RetryWait  time.Duration `default:"500ms" help:"Wait after the first failed attempt; doubled for each further one."`
+}
+
+func (f *requestFlags) validate() error {
+	switch {
+	case f.Tries < 0:
+		return usageError("--tries must be at least 1, or 0 for ever")
+	case f.ConnectFor <= 0 || f.IdleFor <= 0 || f.RetryWait <= 0:
+		return usageError("--connect-timeout, --timeout and --retry-wait must be above 0")
+	case f.NoNetrc && f.NetrcPath != "":
+		return usageError("--no-netrc and --netrc-path contradict one another")
+	case f.Key != "" && f.Cert == "":
+		return usageError("--key is of no use without --cert")
+	}
+	return nil
+}
+
+// usageError is of the command line.
+func usageError(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// warn says aloud, whatever the log level is, what a flag gives up.
+func (f *requestFlags) warn(w io.Writer) {
+	if f.Insecure {
+		fmt.Fprintln(w, "dlfs: WARNING: --insecure: nobody's certificate is checked; whoever is on the way can read and change everything")
+	}
+}
+
+// header parses the values of --header. An error does not quote them: they may
+// be secrets.
+func (f *requestFlags) header() (http.Header, error) {
+	h := http.Header{}
+	for i, line := range f.Header {
+		name, value, ok := strings.Cut(line, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		switch {
+		case !ok || !isToken(name):
+			return nil, usageError("the value of --header number %d is not of the form \"NAME: VALUE\"", i+1)
+		case hasControl(value):
+			return nil, usageError("--header %s: its value holds a control character; remove it", name)
+		}
+		h.Add(name, value)
+	}
+	return h, nil
+}
+
+// isToken reports whether s may name a header (RFC 9110 section 5.6.2).
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}
+
+// hasControl reports whether s cannot be a header's value (section 5.5).
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
+// userAgent is what this program calls itself.
+func (f *requestFlags) userAgent() string {
+	switch {
+	case f.UserAgent != "":
+		return f.UserAgent
+	case f.Agent != "":
+		return f.Agent
+	}
+	return userAgent
+}
+
+// bearer is the token in the environment variable that --bearer-env names.
+func (f *requestFlags) bearer() (string, error) {
+	if f.BearerEnv == "" {
+		return "", nil
+	}
+	token := strings.TrimSpace(os.Getenv(f.BearerEnv))
+	if token == "" {
+		return "", usageError("--bearer-env: the environment variable %s is not set", f.BearerEnv)
+	}
+	if hasControl(token) {
+		return "", usageError("--bearer-env: the token in %s holds a control character; remove it", f.BearerEnv)
+	}
+	return token, nil
+}
+
+// proxy is the URL of --proxy, nil if there is none. A scheme may be left out.
+func (f *requestFlags) proxy() (*url.URL, error) {
+	if f.Proxy == "" {
+		return nil, nil
+	}
+	text := f.Proxy
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" { // err may quote a password
+		return nil, usageError("--proxy does not parse; write http://HOST:PORT")
+	}
+	switch u.Scheme {
+	case "http", "https", "socks5", "socks5h":
+		return u, nil
+	}
+	return nil, usageError("--proxy: scheme %q is not supported; use http, https or socks5", u.Scheme)
+}
+
+// tls is who is trusted and who this program is, nil if nothing was said of it.
+func (f *requestFlags) tls() (*tls.Config, error) {
+	if f.CACert == "" && f.Cert == "" && !f.Insecure {
+		return nil, nil
+	}
+	c := &tls.Config{InsecureSkipVerify: f.Insecure}
+	if f.CACert != "" {
+		pool, err := trusting(f.CACert)
+		if err != nil {
+			return nil, &exitError{exitUsage, err}
+		}
+		c.RootCAs = pool
+	}
+	if f.Cert != "" {
+		key := f.Key
+		if key == "" {
+			key = f.Cert
+		}
+		pair, err := tls.LoadX509KeyPair(f.Cert, key)
+		if err != nil {
+			return nil, usageError("--cert: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// trusting returns the system's authorities and those in the file.
+func trusting(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("--cacert: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil { // a bare container has none
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--cacert: %s holds no certificate in PEM form", path)
+	}
+	return pool, nil
+}

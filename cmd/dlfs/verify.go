@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"dlfs/cache"
+	"dlfs/fetch"
+	"dlfs/fs"
+)
+
+type verifyCmd struct {
+	Dir  string `arg:"" help:"Output directory of a mount or fetch."`
+	List string `arg:"" optional:"" help:"List of names and URLs: with it, what is wrong is fetched again."`
+	JSON bool   `help:"Print JSON."`
+	workFlags
+}
+
+// verdicts is what verify found. Keys are stable: new ones may come.
+type verdicts struct {
+	Right      int       `json:"right"`
+	Wrong      int       `json:"wrong"`
+	NoDigest   int       `json:"no_digest"`
+	Incomplete int       `json:"incomplete"`
+	Files      []verdict `json:"files"` // those that are not right
+}
+
+type verdict struct {
+	Name    string        `json:"name"`
+	Verdict fetch.Verdict `json:"verdict"`
+}
+
+// Run compares every file with its digest. With a list, what is wrong or
+// missing is then fetched; without, it is only told.
+func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
+	if _, err := fs.ClearDead(c.Dir); err != nil {
+		return err
+	}
+	if err := needState(c.Dir); err != nil {
+		return err
+	}
+	if c.List == "" {
+		return c.report(ctx, std)
+	}
+	w, err := c.begin(std, c.List)
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	list, err := w.lister.readSome(ctx)
+	if err != nil {
+		return err
+	}
+	e, err := w.open(ctx, list.Entries, c.Dir, "dlfs verify "+w.lister.name, fetch.Options{})
+	if err != nil {
+		return err
+	}
+	if _, err := c.verify(ctx, e.set, true, std.out); err != nil {
+		return errors.Join(err, e.close())
+	}
+	if c.JSON {
+		std.out = std.err // the summary of the fetch is not what JSON was asked for
+	}
+	return e.fetch(ctx, std, "")
+}
+
+// report verifies the files of the list the directory was last used with.
+func (c *verifyCmd) report(ctx context.Context, std stdio) error {
+	store, err := cache.Open(c.Dir, cache.Options{Owner: "dlfs verify"})
+	if err != nil {
+		return err
+	}
+	set, err := offlineSet(ctx, store, c.listFlags)
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	v, err := c.verify(ctx, set, false, std.out)
+	set.Close()
+	if err := errors.Join(err, store.Close()); err != nil {
+		return err
+	}
+	switch {
+	case v.Wrong > 0:
+		return &exitError{exitMismatch, fmt.Errorf("%d files are wrong; \"dlfs verify %s LIST\" fetches them again", v.Wrong, c.Dir)}
+	case v.Incomplete > 0:
+		return fmt.Errorf("%d files are incomplete; \"dlfs fetch LIST %s\" goes on", v.Incomplete, c.Dir)
+	}
+	return nil
+}
+
+// verify verifies the files of set and prints what it finds.
+func (c *verifyCmd) verify(ctx context.Context, set *fetch.Set, repair bool, w io.Writer) (*verdicts, error) {
+	v := &verdicts{Files: []verdict{}}
+	err := set.Verify(ctx, repair, func(f *fetch.File, found fetch.Verdict) {
+		v.add(f.Name(), found)
+		if !c.JSON && (found == fetch.Wrong || found == fetch.Incomplete) {
+			fmt.Fprintf(w, "%s: %s\n", found, printable(f.Name()))
+		}
+	})
+	if err == nil && c.JSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return v, enc.Encode(v)
+	}
+	if !c.JSON {
+		fmt.Fprintln(w, v)
+	}
+	if ctx.Err() != nil {
+		return v, &exitError{exitInterrupted, fmt.Errorf("%w; not every file was looked at", context.Cause(ctx))}
+	}
+	return v, err
+}
+
+func (v *verdicts) add(name string, found fetch.Verdict) {
+	switch found {
+	case fetch.Right:
+		v.Right++
+		return
+	case fetch.Wrong:
+		v.Wrong++
+	case fetch.NoDigest:
+		v.NoDigest++
+	case fetch.Incomplete:
+		v.Incomplete++
+	}
+	v.Files = append(v.Files, verdict{name, found})
+}
+
+// String is the summary.
+func (v *verdicts) String() string {
+	return fmt.Sprintf("%d right, %d wrong, %d without a digest, %d incomplete", v.Right, v.Wrong, v.NoDigest, v.Incomplete)
+}

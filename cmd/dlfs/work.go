@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+
+	"dlfs/fetch/origin"
+)
+
+// workFlags are those of every command that fetches.
+type workFlags struct {
+	listFlags     `group:"The list"`
+	requestFlags  `group:"Requests"`
+	fetchFlags    `group:"Fetching"`
+	progressFlags `group:"Progress and log"`
+	logFlags      `group:"Progress and log"`
+}
+
+func (f *workFlags) validate() error {
+	return errors.Join(f.requestFlags.validate(), f.fetchFlags.validate())
+}
+
+// work is what a command that fetches has before it opens a directory.
+type work struct {
+	flags   *workFlags
+	display *display
+	client  *origin.Client
+	limit   *origin.Limit // of the client
+	lister  *lister
+}
+
+// begin makes ready to fetch the list, as far as the command line alone tells.
+func (f *workFlags) begin(std stdio, list string) (*work, error) {
+	if err := f.validate(); err != nil {
+		return nil, err
+	}
+	f.warn(std.err)
+	return f.work(std, list)
+}
+
+// work returns the work on a list, to be ended by end.
+func (f *workFlags) work(std stdio, list string) (*work, error) {
+	d, err := newDisplay(std, f.progressFlags, f.logFlags)
+	if err != nil {
+		return nil, err
+	}
+	opts, err := f.clientOptions(d.log, f.MaxPerHost)
+	if err != nil {
+		return nil, err
+	}
+	client := origin.New(opts)
+	l, err := newLister(f.listFlags, client, std.in, list)
+	return &work{flags: f, display: d, client: client, limit: opts.Limit, lister: l}, err
+}
+
+func (w *work) end() {
+	w.display.close()
+	w.client.Close()
+}
