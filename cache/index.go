@@ -19,6 +19,7 @@ import (
 //
 //	f/<name>                     the record of a name
 //	b/<generation 8><chunk 4>    256 bytes of bitmap
+//	m/<key>                      what Remember was told
 //	l/<number 4>                 some 64 KiB of the list: NAME<TAB>hash of URL, one a line
 //
 // Numbers are big-endian. Every value ends in a CRC32C over its key and
@@ -217,6 +218,19 @@ func (x *index) write(b *batch) error {
 		return err
 	}
 	return x.dir.Sync()
+}
+
+// remember keeps a value for recall.
+func (x *index) remember(key, value string) error {
+	b := x.batch()
+	b.set([]byte("m/"+key), []byte(value))
+	return x.write(b)
+}
+
+// recall returns what remember was told, "" if nothing.
+func (x *index) recall(key string) (string, error) {
+	value, err := x.get([]byte("m/" + key))
+	return string(value), err
 }
 
 // list returns the list last written with setList.

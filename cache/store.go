@@ -298,6 +298,13 @@ func (s *Store) Free() (int64, error) {
 	return int64(st.Bavail) * st.Bsize, nil
 }
 
+// Remember keeps a value under a key, for whoever opens the store next. It is
+// durable when Remember returns.
+func (s *Store) Remember(key, value string) error { return s.index.remember(key, value) }
+
+// Recall returns what was remembered under a key, "" if nothing was.
+func (s *Store) Recall(key string) (string, error) { return s.index.recall(key) }
+
 // Listed is one entry of a list, as the store remembers it.
 type Listed struct {
 	Name string

@@ -100,6 +100,20 @@ func TestTheListIsKept(t *testing.T) {
 	}
 }
 
+func TestWhatIsRememberedIsRecalled(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	for _, want := range []string{"", "one", "another"} {
+		if got, err := s.Recall("key"); got != want || err != nil {
+			t.Errorf("recalled %q, %v, want %q", got, err, want)
+		}
+		check(t, s.Remember("key", map[string]string{"": "one", "one": "another"}[want]))
+		s = reopen(t, s)
+	}
+	if got, err := s.Recall("other"); got != "" || err != nil {
+		t.Errorf("recalled %q, %v", got, err)
+	}
+}
+
 // The list of an older version had names alone; and a damaged part of a long one
 // does not keep the rest of it when a shorter list follows.
 func TestTheListOfAnotherDay(t *testing.T) {

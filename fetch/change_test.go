@@ -42,6 +42,9 @@ func TestChangedFileIsNeverMixed(t *testing.T) {
 			x.read(fresh, 0, bs)
 			check(t, x.Run(t.Context()))
 			x.materialized("a")
+			if n := x.File("a").Status().Changes; n != 1 {
+				t.Errorf("found changed %d times", n)
+			}
 			_, err = h.ReadAt(p, 3<<20)
 			wantError(t, err, ErrStale)
 		})

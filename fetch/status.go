@@ -83,6 +83,7 @@ type EntryStatus struct {
 	Present int64  `json:"present"` // bytes
 	State   string `json:"state"`   // unknown, waiting, fetching, complete, failed, needs-url or mismatch
 	Error   string `json:"error"`   // of the last attempt; "" if it went well
+	Changes int    `json:"changes"` // how often it was found changed on its origin, in this run
 }
 
 // Status returns the file as it is now. It does not block.
@@ -91,7 +92,7 @@ func (f *File) Status() EntryStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := f.tallyLocked()
-	e := EntryStatus{Name: f.name, Size: -1, State: t.state.String()}
+	e := EntryStatus{Name: f.name, Size: -1, State: t.state.String(), Changes: f.mu.changes}
 	if t.known {
 		e.Size, e.Present = t.size, f.mu.blob.Present()
 	}

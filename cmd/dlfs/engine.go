@@ -49,6 +49,9 @@ func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner st
 	if !isFirst(diff, len(entries)) && !isEmpty(diff) {
 		printDifference(e.display.notes(), "dlfs: ", diff)
 	}
+	if err := w.lister.remember(e.store); err != nil {
+		return nil, errors.Join(err, e.store.Close())
+	}
 	opts.Log, opts.Jobs, opts.Split, opts.MaxPerHost = e.log, f.Jobs, f.Split, f.MaxPerHost
 	opts.Order, opts.OnChange, opts.TrustSize = fetch.Order(f.Order), fetch.Change(f.OnChange), f.TrustSize
 	// Flights end when the set is closed, not when the command is interrupted:

@@ -12,6 +12,9 @@ import (
 type fetchCmd struct {
 	List string `arg:"" help:"List of names and URLs: a file, a URL, or - for standard input."`
 	Dir  string `arg:"" optional:"" help:"Output directory; the list's name without extension if not given."`
+
+	Output string `name:"dir" short:"d" aliases:"output-dir,directory-prefix" placeholder:"DIR" help:"The same."`
+	Check  bool   `name:"check-integrity" short:"V" help:"Verify first what is there, as \"dlfs verify\" does, and fetch again what is wrong."`
 	runFlags
 	workFlags
 }
@@ -23,6 +26,11 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	defer w.end()
+	if c.Dir == "" {
+		c.Dir = c.Output
+	} else if c.Output != "" {
+		return usageError("the output directory is given twice, as %s and as --dir %s", c.Dir, c.Output)
+	}
 	if c.Dir == "" {
 		if c.Dir, err = defaultDir(c.List); err != nil {
 			return err
@@ -41,6 +49,11 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 	e, err := w.open(ctx, list.Entries, c.Dir, "dlfs fetch "+w.lister.name, fetch.Options{})
 	if err != nil {
 		return err
+	}
+	if c.Check {
+		if err := e.set.Verify(ctx, true, func(*fetch.File, fetch.Verdict) {}); err != nil {
+			return errors.Join(err, e.close())
+		}
 	}
 	return e.fetch(ctx, std, c.SaveFailed)
 }

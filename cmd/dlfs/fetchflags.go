@@ -3,7 +3,7 @@ package main
 // fetchFlags shape how files are fetched.
 type fetchFlags struct {
 	Jobs       int    `short:"j" default:"8" aliases:"transfers" help:"Files fetched at once in the background."`
-	Split      int    `short:"s" default:"4" help:"Requests a file, when there are places free."`
+	Split      int    `short:"s" default:"4" aliases:"multi-thread-streams" help:"Requests a file, when there are places free."`
 	MaxPerHost int    `short:"x" default:"8" aliases:"parallel-max-host" help:"Requests a host for the background; readers and their read-ahead may have as many each."`
 	Order      string `enum:"list,expiry" default:"list" help:"Which files come first: those first in the list, or those whose URL expires first (${enum})."`
 	OnChange   string `enum:"restart,fail,keep" default:"restart" help:"What to do when a file changed on its origin: fetch the new version, fail, or keep the old one as far as it is there (${enum})."`
@@ -22,5 +22,5 @@ func (f *fetchFlags) validate() error {
 // runFlags are mount's and fetch's.
 type runFlags struct {
 	DryRun     bool   `short:"n" help:"Fetch nothing: tell how much there is to fetch, and how much room."`
-	SaveFailed string `placeholder:"FILE" help:"At the end, write the entries that are not complete to FILE, as a list, with their reasons. It holds URLs with their secrets."`
+	SaveFailed string `aliases:"save-session" placeholder:"FILE" help:"At the end, write the entries that are not complete to FILE, as a list, with their reasons. It holds URLs with their secrets."`
 }

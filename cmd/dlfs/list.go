@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"dlfs/cache"
 	"dlfs/fetch/origin"
 	"dlfs/listfile"
 )
@@ -51,6 +52,18 @@ func absolute(where string) (string, error) {
 		return where, nil
 	}
 	return filepath.Abs(where)
+}
+
+// listKey is under which a store remembers where its list is.
+const listKey = "list"
+
+// remember has the store know where the list is, for verify, unless that is
+// nowhere or secret.
+func (l *lister) remember(store *cache.Store) error {
+	if l.where == "-" || isURL(l.where) {
+		return nil
+	}
+	return store.Remember(listKey, l.where)
 }
 
 func isURL(where string) bool {

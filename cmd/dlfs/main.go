@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -113,7 +114,7 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 	if err != nil {
 		return err
 	}
-	kctx, err := parser.Parse(args)
+	kctx, err := parser.Parse(withoutInput(args))
 	switch {
 	case helped:
 		return nil
@@ -121,6 +122,12 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 		return &exitError{exitUsage, fmt.Errorf("%w; \"dlfs --help\" tells more", err)}
 	}
 	return kctx.Run()
+}
+
+// withoutInput drops the -i that aria2 and wget want before a list. Here a list
+// is known by its place.
+func withoutInput(args []string) []string {
+	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == "-i" || arg == "--input-file" })
 }
 
 // withSignals returns a context that ends with the first SIGINT or SIGTERM. The

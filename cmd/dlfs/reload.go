@@ -67,6 +67,9 @@ func (e *engine) reload(ctx context.Context, where string, body io.Reader) (diff
 	if e.ending {
 		return diff, errEnding
 	}
+	if err := from.remember(e.store); err != nil {
+		return diff, err
+	}
 	diff = e.set.Reload(list.Entries)
 	e.lister = from
 	e.reloads++

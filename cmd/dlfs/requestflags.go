@@ -33,7 +33,7 @@ type requestFlags struct {
 	ConnectFor time.Duration `name:"connect-timeout" default:"20s" aliases:"contimeout" help:"Give up making a connection after this."`
 	IdleFor    time.Duration `name:"timeout" default:"30s" help:"Give up a request of which nothing arrives for this long, and try again."`
 	Tries      int           `default:"10" aliases:"retries,max-tries" help:"Attempts in a row without progress before an entry fails; 0 for ever."`
-	RetryWait  time.Duration `default:"500ms" help:"Wait after the first failed attempt; doubled for each further one."`
+	RetryWait  time.Duration `default:"500ms" aliases:"waitretry,retry-delay" help:"Wait after the first failed attempt; doubled for each further one."`
 }
 
 func (f *requestFlags) validate() error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"dlfs/cache"
 	"dlfs/fetch"
@@ -14,8 +15,10 @@ import (
 
 type verifyCmd struct {
 	Dir  string `arg:"" help:"Output directory of a mount or fetch."`
-	List string `arg:"" optional:"" help:"List of names and URLs: with it, what is wrong is fetched again."`
-	JSON bool   `help:"Print JSON."`
+	List string `arg:"" optional:"" help:"List of names and URLs; the one DIR was last used with if not given."`
+
+	DryRun bool `short:"n" help:"Only tell what is wrong."`
+	JSON   bool `help:"Print JSON."`
 	workFlags
 }
 
@@ -33,8 +36,8 @@ type verdict struct {
 	Verdict fetch.Verdict `json:"verdict"`
 }
 
-// Run compares every file with its digest. With a list, what is wrong or
-// missing is then fetched; without, it is only told.
+// Run compares every file with its digest. What is wrong or missing is then
+// fetched; where there is no list to fetch it by, it is only told.
 func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 	if _, err := fs.ClearDead(c.Dir); err != nil {
 		return err
@@ -42,7 +45,13 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 	if err := needState(c.Dir); err != nil {
 		return err
 	}
-	if c.List == "" {
+	if c.List == "" && !c.DryRun {
+		var err error
+		if c.List, err = lastList(c.Dir); err != nil {
+			return err
+		}
+	}
+	if c.List == "" || c.DryRun {
 		return c.report(ctx, std)
 	}
 	w, err := c.begin(std, c.List)
@@ -65,6 +74,23 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 		std.out = std.err // the summary of the fetch is not what JSON was asked for
 	}
 	return e.fetch(ctx, std, "")
+}
+
+// lastList is the list that dir was last used with, "" if it is not known or not
+// there any more.
+func lastList(dir string) (string, error) {
+	store, err := cache.Open(dir, cache.Options{Owner: "dlfs verify"})
+	if err != nil {
+		return "", err
+	}
+	path, err := store.Recall(listKey)
+	if err := errors.Join(err, store.Close()); err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", nil
+	}
+	return path, nil
 }
 
 // report verifies the files of the list the directory was last used with.
