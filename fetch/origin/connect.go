@@ -51,6 +51,7 @@ func (b *Body) connect() error {
 // take decides whether a response to a GET of [off, end) is to be read, and
 // pins its version on first contact.
 func (b *Body) take(x *exchange, off, end int64) (answer, error) {
+	b.r.ownCoding(x.resp)
 	a, err := examine(x.resp, off, end, b.version.Size)
 	if err = b.judge(x, a, err); err != nil {
 		return a, err

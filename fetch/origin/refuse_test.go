@@ -117,6 +117,37 @@ func TestPage206(t *testing.T) {
 }
 
 // What was not asked to be encoded and is, is refused once and for all.
+// A file that is gzipped itself may be labelled so, and is the file.
+func TestGzippedFileMayBeCalledEncoded(t *testing.T) {
+	for _, label := range []string{"gzip", "x-gzip", "GZIP"} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.Put("/a.tar.gz", origintest.File{Content: content})
+			x.url = x.base + "/a.tar.gz"
+			fault := origintest.Header("Content-Encoding", label)
+			x.Inject(fault)
+			b, p, err := x.get(nil, 0, size)
+			x.wantBytes(p, size, err)
+			v := b.Version()
+			_, p, err = x.get(&v, 1000, 1000)
+			x.wantBytes(p, 1000, err)
+			wantHit(t, fault)
+		})
+	}
+	for _, faults := range [][]*origintest.Fault{
+		{origintest.Gzip()}, {origintest.Gzip(), origintest.Chunked()}, {origintest.NoRanges(), origintest.Gzip()},
+	} {
+		bubble(t, func(t *testing.T, x *fixture) { // compressed on the way
+			x.Put("/a.tar.gz", origintest.File{Content: content})
+			x.url = x.base + "/a.tar.gz"
+			x.Inject(faults...)
+			if _, _, err := x.get(nil, 0, size); err == nil {
+				t.Errorf("%v: taken for the file", faults)
+			}
+			wantHit(t, faults...)
+		})
+	}
+}
+
 func TestEncoded(t *testing.T) {
 	for _, encoding := range []string{"gzip", "br", "aws-chunked", "identity, gzip"} {
 		bubble(t, func(t *testing.T, x *fixture) {
