@@ -34,6 +34,8 @@ const (
 // INVARIANT: a block is missing, in flight or present. The File puts into its
 // Blob alone; a block leaves the flight table only after Put has returned or
 // when its flight is given up.
+//
+// INVARIANT: while failure is nil, a mirror may be asked.
 type File struct {
 	// Constant data
 	set  *Set
@@ -133,6 +135,7 @@ func (f *File) loadLocked() error {
 func (f *File) setBlobLocked(blob *cache.Blob) {
 	f.mu.blob = blob
 	f.mu.failure = nil
+	f.forgiveMirrorsLocked()
 	f.mu.digesting = f.digestingLocked(blob)
 	f.countLocked()
 }

@@ -203,7 +203,7 @@ func (fl *flight) advance(n int64, part bool) (done bool) {
 	}
 	if n > 0 {
 		fl.mirror.host.heard()
-		f.mu.failure = nil
+		f.mu.failure, fl.mirror.failure = nil, nil // whatever another flight met
 		f.mu.proven = f.mu.proven || f.mu.blob == fl.blob
 		f.digestLocked()
 	}

@@ -108,3 +108,16 @@ func TestAllMirrorsBadIsAFailure(t *testing.T) {
 		x.wantState("a", "needs-url", "403") // there is hope for that
 	})
 }
+
+// One flight of a file fails while another of the same mirror goes on.
+func TestProgressOfAFlightForgivesItsMirror(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 32<<20)
+		refused := origintest.Status(403).Covering(20 << 20).After(1).Times(1)
+		x.Inject(refused, origintest.Throttle(1<<20))
+		x.start()
+		check(t, x.Run(t.Context()))
+		wantHit(t, refused)
+		x.materialized("a")
+	})
+}
