@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"log/slog"
 	"time"
 )
 
@@ -72,4 +73,14 @@ func (s *Set) awaitExpiry(ctx context.Context, l *list) bool {
 			return true
 		}
 	}
+}
+
+// sayNeedsURL says of the first file of a list that its URL is no good; of the
+// others only who wants to know every detail hears, since they are likely many.
+func (s *Set) sayNeedsURL(f *File, err error) {
+	level := slog.LevelInfo
+	if s.list.Load().saidNeedsURL.CompareAndSwap(false, true) {
+		level = slog.LevelWarn
+	}
+	s.log.Log(s.ctx, level, "file needs a new URL and waits for it; give a fresh list with \"dlfs reload\"", "name", f.name, "err", err)
 }

@@ -184,6 +184,9 @@ func (f *File) failLocked(err error) {
 	}
 	f.mu.failure = &failure{err: err, at: time.Now()}
 	f.countLocked()
+	if f.mu.counted.state == needsURL {
+		f.set.sayNeedsURL(f, err)
+	}
 }
 
 // readAt is the walk of every read: look, ensure, look again.

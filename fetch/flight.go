@@ -203,11 +203,20 @@ func (fl *flight) advance(n int64, part bool) (done bool) {
 	}
 	if n > 0 {
 		fl.mirror.host.heard()
-		f.mu.failure, fl.mirror.failure = nil, nil // whatever another flight met
+		f.forgottenLocked(fl)
 		f.mu.proven = f.mu.proven || f.mu.blob == fl.blob
 		f.digestLocked()
 	}
 	return fl.pos >= fl.end || fl.whole && fl.blob.Complete()
+}
+
+// forgottenLocked forgets what other flights met, now that one that was launched
+// since makes progress: one from before proves nothing.
+func (f *File) forgottenLocked(fl *flight) {
+	if fail := f.mu.failure; fail != nil && fl.born.After(fail.at) {
+		f.mu.failure, fl.mirror.failure = nil, nil
+		f.set.opened(f) // back to prefetch, which has put it off
+	}
 }
 
 // wakeLocked frees a seat.

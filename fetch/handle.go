@@ -2,7 +2,9 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 
@@ -53,7 +55,9 @@ func (f *File) Open(ctx context.Context) (*Handle, error) {
 		if h.blob == nil && h.growth == nil {
 			continue // changed since
 		}
-		if err := h.acquire(); err != nil {
+		if err := h.acquire(); errors.Is(err, fs.ErrClosed) {
+			continue // what grew is complete since
+		} else if err != nil {
 			return nil, err
 		}
 		f.set.opened(f)

@@ -109,8 +109,9 @@ func TestAllMirrorsBadIsAFailure(t *testing.T) {
 	})
 }
 
-// One flight of a file fails while another of the same mirror goes on.
-func TestProgressOfAFlightForgivesItsMirror(t *testing.T) {
+// One flight of a file fails while another of the same mirror goes on: that
+// proves nothing, and hides nothing.
+func TestFailureOutlivesOlderFlights(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 32<<20)
 		refused := origintest.Status(403).Covering(20 << 20).After(1).Times(1)
@@ -118,6 +119,10 @@ func TestProgressOfAFlightForgivesItsMirror(t *testing.T) {
 		x.start()
 		check(t, x.Run(t.Context()))
 		wantHit(t, refused)
+		x.wantState("a", "needs-url", "403")
+		advance(needsURLMemory)
+		check(t, x.readOnce("a", 20<<20, 100)) // a new flight goes well
+		check(t, x.Run(t.Context()))
 		x.materialized("a")
 	})
 }

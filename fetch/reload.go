@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"dlfs/cache"
@@ -22,13 +23,16 @@ const (
 	ExpiryOrder Order = "expiry" // those whose URL dies first, first
 )
 
-// list is what a Set has been told to materialize. It is immutable.
+// list is what a Set has been told to materialize. It is immutable, but for what
+// has been said of it.
 type list struct {
 	files  []*File // in the order of the list
 	byName map[string]*File
 	queue  []*File // in the order of prefetch
 
 	replaced chan struct{} // closed when another list is the set's
+
+	saidNeedsURL atomic.Bool
 }
 
 func newList(files []*File, order Order) *list {

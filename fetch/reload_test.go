@@ -41,7 +41,7 @@ func TestExpiredURLsNeedAReloadThatKeepsEveryBlock(t *testing.T) {
 		x.start()
 		stop := x.background()
 		defer stop()
-		advance(3 * time.Second)
+		advance(1500 * time.Millisecond)
 		expired := x.expireUnless("again")
 		h := x.open("0")
 		defer h.Close()
@@ -235,7 +235,7 @@ func TestNewURLsAfterARestart(t *testing.T) {
 			x.Inject(origintest.Throttle(1 << 20))
 			x.start()
 			stop := x.background()
-			advance(2500 * time.Millisecond)
+			advance(1500 * time.Millisecond)
 			stop()
 			x.stop()
 			before := x.Counts().BodyBytes
@@ -251,7 +251,7 @@ func TestNewURLsAfterARestart(t *testing.T) {
 			}
 			x.materialized("a")
 			fetched := x.Counts().BodyBytes - before
-			if kept := fetched <= c.Size-2<<20; kept != tt.keeps {
+			if kept := fetched <= c.Size-1<<20; kept != tt.keeps {
 				t.Errorf("%s: fetched %d of %d bytes again", tt.name, fetched, c.Size)
 			}
 		})

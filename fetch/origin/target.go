@@ -25,8 +25,9 @@ type where struct {
 
 // walk is a request to the URL that others wait for.
 type walk struct {
-	done chan struct{}
-	err  error // what those who waited get; nil if they are to look again
+	done   chan struct{}
+	urgent bool  // it goes first where a host takes only so many
+	err    error // what those who waited get; nil if they are to look again
 }
 
 // freshWait is how long a signed URL may take to be good: the clocks of who
@@ -61,7 +62,8 @@ func (r *Resource) get(ctx context.Context, ranges string) (*exchange, error) {
 }
 
 // route returns what to ask: or, as lead, that it is for the caller to resolve.
-// It waits for who is at that already.
+// It waits for who is at that already, but who is urgent does not wait for one
+// who may have to wait longer.
 func (r *Resource) route(ctx context.Context) (from *url.URL, gen int, lead *walk, err error) {
 	for {
 		r.mu.Lock()
@@ -70,9 +72,12 @@ func (r *Resource) route(ctx context.Context) (from *url.URL, gen int, lead *wal
 			from = r.list
 		}
 		w := r.mu.walking
-		if from == nil && w == nil {
-			lead = &walk{done: make(chan struct{})}
+		switch {
+		case from == nil && w == nil:
+			lead = &walk{done: make(chan struct{}), urgent: isUrgent(ctx)}
 			r.mu.walking = lead
+		case from == nil && isUrgent(ctx) && !w.urgent:
+			from = r.list
 		}
 		r.mu.Unlock()
 		if from != nil || lead != nil {

@@ -18,6 +18,9 @@ const (
 	endWait  = 100 * time.Millisecond
 )
 
+// cutNoticed is how soon a host may be expected to notice a cut connection.
+const cutNoticed = 200 * time.Millisecond
+
 // watched is one request under the progress watchdog. No timeout of net/http
 // covers a body that stalls with its connection open; one that covers the whole
 // request would kill long, healthy transfers. So only time spent waiting for
@@ -31,6 +34,7 @@ type watched struct {
 	received *atomic.Int64
 	limit    *Limit
 	ticket   *ticket // of the gate, until the request is over
+	ended    bool    // the body was read to its end
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 }
@@ -64,6 +68,7 @@ func (w *watched) receive(p []byte) (int, error) {
 	n, err := w.body.Read(p[:min(len(p), w.limit.Most())])
 	w.timer.Stop()
 	w.received.Add(int64(n))
+	w.ended = w.ended || err == io.EOF
 	if late := w.limit.Wait(w.ctx, n); late != nil && err == nil {
 		err = late
 	}
@@ -103,6 +108,12 @@ func (w *watched) end() {
 	if w.body != nil {
 		w.body.Close() // of a response: nothing to be lost
 	}
-	w.ticket.leave()
+	if t := w.ticket; !w.ended && t.g.crowded(t.host) {
+		// Its place is wanted. The host has yet to notice that it was cut short,
+		// and would refuse the next one until then.
+		time.AfterFunc(cutNoticed, t.leave)
+	} else {
+		t.leave()
+	}
 	w.cancel(nil)
 }
