@@ -27,6 +27,9 @@ type Blob struct {
 	// Dependencies
 	store *Store
 
+	// Held for reading over each write to the file; Redo holds it to have none.
+	writes sync.RWMutex
+
 	// Constant data
 	geo     geometry
 	name    string
@@ -35,6 +38,7 @@ type Blob struct {
 	bits    bitmap // nil for a blob that was loaded complete
 
 	// Readable without a lock, written under mu.
+	note     atomic.Pointer[Note]
 	present  atomic.Int64 // bytes of present blocks
 	failures atomic.Int64 // syncs that failed and took blocks back
 	file     atomic.Pointer[os.File]
@@ -44,9 +48,10 @@ type Blob struct {
 		refs      int              // users of file; it is closed at 0
 		unsynced  map[int64]*words // blocks written since the last sync took them, by chunk
 		published bool             // the file stands in the output directory
+		recorded  bool             // and will be found there: the directory is on disk
+		mtime     int64            // its time when it was published, in nanoseconds
 		abandoned bool             // the file goes when refs is 0
 		publish   func(error)      // wanted; called once it is published or cannot be
-		note      Note
 	}
 }
 
@@ -56,22 +61,6 @@ func (b *Blob) Version() Version { return b.version }
 // Generation is a number no other blob of the store has. It is the same after
 // a restart.
 func (b *Blob) Generation() uint64 { return b.gen }
-
-// Note returns what is remembered of the blob.
-func (b *Blob) Note() Note {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.mu.note
-}
-
-// SetNote has n remembered. It is durable with the next sync.
-func (b *Blob) SetNote(n Note) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.mu.note = n; !b.mu.abandoned { // else the name's record is another blob's
-		b.store.put(b)
-	}
-}
 
 // Present returns the bytes of present blocks.
 func (b *Blob) Present() int64 { return b.present.Load() }
@@ -150,7 +139,7 @@ func (b *Blob) releaseLocked() {
 		f.Close() // synced when it mattered: unsynced blocks hold a reference
 	}
 	if b.mu.abandoned {
-		b.removeLocked()
+		b.remove()
 	}
 }
 
@@ -159,13 +148,25 @@ func (b *Blob) releaseLocked() {
 func (b *Blob) Abandon() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.mu.abandoned = !b.mu.published; b.mu.abandoned && b.mu.refs == 0 {
-		b.removeLocked()
+	if b.mu.published {
+		return
+	}
+	b.mu.abandoned = true
+	if b.mu.refs == 0 {
+		b.remove()
+	}
+	if b.mu.publish != nil {
+		b.store.touch(b) // to be answered
 	}
 }
 
-func (b *Blob) removeLocked() {
-	b.store.bury(b)
+func (b *Blob) abandoned() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mu.abandoned
+}
+
+func (b *Blob) remove() {
 	if err := b.store.blobs.Remove(b.id()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		b.store.log.Warn("blocks of a version that is gone are not removed", "name", b.name, "err", err)
 	}
@@ -209,116 +210,6 @@ func (b *Blob) ReadAt(p []byte, off int64) (int, error) {
 		return int(n), io.EOF
 	}
 	return int(n), nil
-}
-
-// Put stores p at off. [off +len(p)) must be whole blocks, the last one of the
-// blob at its own length. When Put returns nil the blocks are present and
-// readable; the store makes them durable later. Blocks already present are
-// written again with what must be the same bytes. The caller keeps p and holds
-// an Acquire.
-func (b *Blob) Put(off int64, p []byte) error {
-	n := int64(len(p))
-	if !b.geo.whole(off, n) {
-		return fmt.Errorf("put %q [%d +%d): not whole blocks of %d bytes", b.name, off, n, b.version.Size)
-	}
-	if b.Complete() {
-		return nil
-	}
-	f, err := b.writable()
-	if err == nil {
-		err = b.store.room(n)
-	}
-	if err == nil {
-		err = b.write(f, p, off)
-	}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return ErrNoSpace
-	}
-	if err != nil {
-		return fmt.Errorf("put %q [%d +%d): %w", b.name, off, n, err)
-	}
-	b.store.wrote(b, n)
-	return nil
-}
-
-// write writes whole blocks and turns their bits on. When a sync fails between
-// the two, the kernel may have lost these bytes with those the sync took back,
-// and will not say so again: they are written once more.
-func (b *Blob) write(f *os.File, p []byte, off int64) error {
-	for {
-		failures := b.failures.Load()
-		if _, err := f.WriteAt(p, off); err != nil {
-			return err
-		}
-		if b.mark(off, int64(len(p)), failures) {
-			return nil
-		}
-	}
-}
-
-// mark turns the bits of [off +n) on, unless more syncs have failed than the
-// given ones.
-func (b *Blob) mark(off, n, failures int64) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.failures.Load() != failures {
-		return false
-	}
-	fresh := b.mu.unsynced == nil
-	first, end := b.geo.cover(off, n)
-	for i := first; i < end; i++ {
-		b.markLocked(i)
-	}
-	if fresh && b.mu.unsynced != nil {
-		b.mu.refs++ // the sync lets go of it
-	}
-	return true
-}
-
-// markLocked turns the bit of block i on, to be made durable by the next sync.
-func (b *Blob) markLocked(i int64) {
-	if b.bits.has(i) {
-		return
-	}
-	if b.mu.unsynced == nil {
-		b.mu.unsynced = map[int64]*words{}
-	}
-	w := b.mu.unsynced[i/chunkBlocks]
-	if w == nil {
-		w = new(words)
-		b.mu.unsynced[i/chunkBlocks] = w
-	}
-	w[i%chunkBlocks/64] |= 1 << (i % 64)
-	b.bits.set(i)
-	_, n := b.geo.extent(i, i+1)
-	b.present.Add(n)
-}
-
-// writable returns the blob's file, created at its full, sparse size if this
-// is the first Put. A file that had blocks and is gone is not created again: it
-// would read as zeros.
-func (b *Blob) writable() (*os.File, error) {
-	if f := b.file.Load(); f != nil {
-		return f, nil
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if f := b.file.Load(); f != nil {
-		return f, nil
-	}
-	flag := os.O_RDWR
-	if b.Present() == 0 {
-		flag |= os.O_CREATE
-	}
-	f, err := b.store.blobs.OpenFile(b.id(), flag, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Truncate(b.version.Size); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	b.file.Store(f)
-	return f, nil
 }
 
 // id is the blob's file name under blobs/.

@@ -183,13 +183,13 @@ func TestRecordWentBack(t *testing.T) {
 // read, not the process.
 func TestPanicIsDamage(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
-	check(t, s.SetList([]Listed{{"a", 1}, {"b", 2}}))
+	check(t, s.SetList([]Listed{{Name: "a"}, {Name: "b"}}))
 	err := s.index.scan([]byte("l/"), func(_, _ []byte) { panic("as badger does") })
 	if !errors.Is(err, errDamaged) {
 		t.Errorf("got %v, want errDamaged", err)
 	}
 	if list, err := s.List(); err != nil || len(list) != 2 {
-		t.Errorf("list after that: %v, %v", list, err)
+		t.Errorf("the list after that: %+v, %v", list, err)
 	}
 }
 

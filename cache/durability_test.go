@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -58,7 +59,7 @@ func TestCrashInsideARound(t *testing.T) {
 	steps["take"] = crash(t, s)
 	check(t, s.forceAll([]*claim{c}))
 	steps["force"] = crash(t, s)
-	check(t, s.writeBits([]*claim{c}, nil, nil))
+	check(t, s.writeBits([]*claim{c}, nil))
 	steps["write"] = crash(t, s)
 	check(t, s.rename(b, map[string]bool{}))
 	steps["rename"] = crash(t, s)
@@ -92,7 +93,7 @@ func TestBlocksPutDuringARound(t *testing.T) {
 	c := b.take()
 	put(t, b, 0, 1, 3)
 	check(t, s.forceAll([]*claim{c}))
-	check(t, s.writeBits([]*claim{c}, nil, nil))
+	check(t, s.writeBits([]*claim{c}, nil))
 	b.Release() // of the claim
 	wantBlocks(t, lookup(t, open(t, crash(t, s), Options{}), "a"), 1)
 	wantRefs(t, b, 2)
@@ -113,19 +114,17 @@ func TestCrashAtRandom(t *testing.T) {
 	for range 250 {
 		m := all[rng.IntN(len(all))]
 		switch k := rng.IntN(40); {
+		case k < 7 && m.Complete():
+			m.redo(t, rng, all)
 		case k < 28:
 			m.putSome(t, rng)
 		case k < 34:
 			syncNow(t, s)
-			for _, m := range all {
-				m.durable = slices.Clone(m.put)
-				m.published = m.durable != nil && !slices.Contains(m.durable, false)
-				m.known = true
-			}
+			synced(all)
 		case k < 35:
 			all = append(all, newModelBlob(t, s, len(all), rng))
 		case k < 36:
-			check(t, s.SetList([]Listed{{fmt.Sprint(k), uint64(k)}}))
+			check(t, s.SetList([]Listed{{Name: fmt.Sprint(k)}}))
 		default:
 			wantModel(t, open(t, crash(t, s), Options{}), all)
 		}
@@ -143,13 +142,41 @@ type modelBlob struct {
 func newModelBlob(t *testing.T, s *Store, k int, rng *rand.Rand) *modelBlob {
 	size := 1 + rng.Int64N(30*BlockSize)
 	b := create(t, s, fmt.Sprintf("dir/%d/f", k), size)
-	b.Publish(func(err error) {
-		if err != nil {
+	n := b.geo.blocks()
+	m := &modelBlob{Blob: b, put: make([]bool, n), durable: make([]bool, n)}
+	m.publish(t)
+	return m
+}
+
+func (m *modelBlob) publish(t *testing.T) {
+	m.Publish(func(err error) {
+		if err != nil && !errors.Is(err, errAbandoned) {
 			t.Error(err)
 		}
 	})
-	n := b.geo.blocks()
-	return &modelBlob{Blob: b, put: make([]bool, n), durable: make([]bool, n)}
+}
+
+// synced says that all that was put is durable, and all that is complete is
+// published.
+func synced(all []*modelBlob) {
+	for _, m := range all {
+		m.durable = slices.Clone(m.put)
+		m.published = !slices.Contains(m.durable, false)
+		m.known = true
+	}
+}
+
+// redo redoes some blocks, which syncs everything.
+func (m *modelBlob) redo(t *testing.T, rng *rand.Rand, all []*modelBlob) {
+	first := rng.Int64N(m.geo.blocks())
+	n := 1 + rng.Int64N(5)
+	m.Blob = redo(t, m.Blob, []Extent{{first * BlockSize, n * BlockSize}})
+	synced(all)
+	for i := first; i < min(first+n, m.geo.blocks()); i++ {
+		m.put[i], m.durable[i] = false, false
+	}
+	m.published = false
+	m.publish(t)
 }
 
 func (m *modelBlob) putSome(t *testing.T, rng *rand.Rand) {

@@ -182,10 +182,10 @@ func TestUnwrittenIsTakenAgain(t *testing.T) {
 
 	claims := []*claim{part.take(), whole.take()}
 	put(t, part, 3)
-	blob := func(name string, gen uint64) *Blob { return s.blob(name, gen, version(0)) }
-	s.put(blob("record", 2))
+	of := func(name string, gen uint64) *Blob { return s.blob(name, gen, Version{}, Note{}) }
+	s.put(of("record", 2))
 	s.mu.touched = map[*Blob]struct{}{} // nobody else takes them again
-	s.unwritten(claims, map[string]*Blob{"record": blob("record", 1), "other": blob("other", 3)})
+	s.unwritten(claims, map[string]*Blob{"record": of("record", 1), "other": of("other", 3)})
 	part.Release() // of the claims
 	whole.Release()
 	wantRefs(t, part, 2)

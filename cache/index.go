@@ -1,14 +1,12 @@
 package cache
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -19,8 +17,8 @@ import (
 //
 //	f/<name>                     the record of a name
 //	b/<generation 8><chunk 4>    256 bytes of bitmap
+//	l/<number 4>                 some 64 KiB of the list
 //	m/<key>                      what Remember was told
-//	l/<number 4>                 some 64 KiB of the list: NAME<TAB>hash of URL, one a line
 //
 // Numbers are big-endian. Every value ends in a CRC32C over its key and
 // content; one that does not check is treated as absent, because badger hands
@@ -35,10 +33,7 @@ type index struct {
 	log *slog.Logger
 }
 
-const (
-	namesBytes   = 64 << 10
-	closeTimeout = 10 * time.Second
-)
+const closeTimeout = 10 * time.Second
 
 // openBadger opens the database at path with small settings: it is opened in
 // some 10 ms and keeps memory to tens of megabytes. SyncWrites makes a batch
@@ -63,7 +58,9 @@ func openBadger(path string) (*badger.DB, error) {
 		WithLogger(nil))
 }
 
-func recordKey(name string) []byte { return append([]byte("f/"), name...) }
+var recordPrefix = []byte("f/")
+
+func recordKey(name string) []byte { return append(slices.Clip(recordPrefix), name...) }
 
 func chunkKey(gen uint64, c int64) []byte {
 	k := binary.BigEndian.AppendUint64([]byte("b/"), gen)
@@ -172,6 +169,26 @@ func (x *index) scan(prefix []byte, f func(key, value []byte)) error {
 	})
 }
 
+// keys returns the keys under prefix from first on, whatever their values. A
+// damaged table hides some of them.
+func (x *index) keys(prefix, first []byte) (keys [][]byte, err error) {
+	err = x.view(func(txn *badger.Txn) error {
+		opt := badger.DefaultIteratorOptions
+		opt.Prefix = prefix
+		opt.PrefetchValues = false
+		it := txn.NewIterator(opt)
+		defer it.Close()
+		for it.Seek(first); it.Valid(); it.Next() {
+			keys = append(keys, it.Item().KeyCopy(nil))
+		}
+		return nil
+	})
+	if errors.Is(err, errDamaged) {
+		return keys, nil
+	}
+	return keys, err
+}
+
 // batch collects changes for one synced write.
 type batch struct {
 	wb  *badger.WriteBatch
@@ -201,7 +218,13 @@ func (b *batch) setChunk(gen uint64, c int64, w *words) {
 func (b *batch) forget(gen uint64, size int64) {
 	n := (geometry{size}).blocks()
 	for c := int64(0); c*chunkBlocks < n && b.err == nil; c++ {
-		b.err = b.wb.Delete(chunkKey(gen, c))
+		b.delete(chunkKey(gen, c))
+	}
+}
+
+func (b *batch) delete(key []byte) {
+	if b.err == nil {
+		b.err = b.wb.Delete(key)
 	}
 }
 
@@ -219,84 +242,6 @@ func (x *index) write(b *batch) error {
 	}
 	return x.dir.Sync()
 }
-
-// remember keeps a value for recall.
-func (x *index) remember(key, value string) error {
-	b := x.batch()
-	b.set([]byte("m/"+key), []byte(value))
-	return x.write(b)
-}
-
-// recall returns what remember was told, "" if nothing.
-func (x *index) recall(key string) (string, error) {
-	value, err := x.get([]byte("m/" + key))
-	return string(value), err
-}
-
-// list returns the list last written with setList.
-func (x *index) list() (list []Listed, err error) {
-	err = x.scan([]byte("l/"), func(_, value []byte) {
-		for line := range strings.SplitSeq(string(value), "\n") {
-			name, hash, _ := strings.Cut(line, "\t")
-			url, _ := strconv.ParseUint(hash, 16, 64) // an older version wrote none: 0
-			list = append(list, Listed{name, url})
-		}
-	})
-	if errors.Is(err, errDamaged) {
-		return list, nil
-	}
-	return list, err
-}
-
-// setList replaces the list, writing only what differs.
-func (x *index) setList(list []Listed) error {
-	b, n := x.batch(), 0
-	for ; len(list) > 0; n++ {
-		var text []byte
-		for len(list) > 0 && (text == nil || len(text)+len(list[0].Name) < namesBytes) {
-			if text != nil {
-				text = append(text, '\n')
-			}
-			text = append(append(text, list[0].Name...), '\t')
-			text = strconv.AppendUint(text, list[0].URL, 16)
-			list = list[1:]
-		}
-		key := namesKey(n)
-		old, err := x.get(key)
-		if err != nil {
-			b.wb.Cancel()
-			return err
-		}
-		if !bytes.Equal(old, text) {
-			b.set(key, text)
-		}
-	}
-	err := x.keys([]byte("l/"), func(key []byte) {
-		if bytes.Compare(key, namesKey(n)) >= 0 && b.err == nil {
-			b.err = b.wb.Delete(key)
-		}
-	})
-	if err != nil && !errors.Is(err, errDamaged) {
-		b.wb.Cancel()
-		return err
-	}
-	return x.write(b)
-}
-
-// keys calls f with every key under prefix, whatever its value is worth. The
-// key is f's to keep.
-func (x *index) keys(prefix []byte, f func(key []byte)) error {
-	return x.view(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			f(it.Item().KeyCopy(nil))
-		}
-		return nil
-	})
-}
-
-func namesKey(n int) []byte { return binary.BigEndian.AppendUint32([]byte("l/"), uint32(n)) }
 
 // close ends badger. Its Close retries a failing flush for ever, so it is given
 // closeTimeout; everything acknowledged is on disk already.

@@ -18,17 +18,11 @@ func (s *Store) Lookup(name string) (*Blob, error) {
 	if r.published {
 		return s.lookupPublished(name, r)
 	}
-	b := s.blob(name, r.gen, r.version)
-	b.mu.note = r.note
+	b := s.blob(name, r.gen, r.version, r.note)
 	if err := b.loadBits(); err != nil {
 		return nil, err
 	}
 	info, err := s.blobs.Lstat(b.id())
-	if err == nil {
-		if err := s.unlinkTwin(b); err != nil {
-			return nil, err
-		}
-	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// Either it was renamed and the index does not say so, because of a
 		// crash or because it lost that record, or it was never begun.
@@ -37,11 +31,18 @@ func (s *Store) Lookup(name string) (*Blob, error) {
 			return b, nil
 		}
 	}
+	if err == nil && links(info) > 1 {
+		// A Redo died before it took the name away, or a publish by link before
+		// it took the blob's away. The name goes: blocks may be missing.
+		if err := s.unpublish(b); err != nil {
+			return nil, err
+		}
+	}
 	if err == nil && info.Size() == r.version.Size || b.Present() == 0 {
 		return b, nil
 	}
 	s.log.Warn("unfinished file is gone or was cut short; it is fetched again", "name", name)
-	return s.fresh(name, r.version), nil
+	return s.fresh(name, r.version, r.note.unverified()), nil
 }
 
 // lookupPublished checks that a published file still stands where it was put.
@@ -53,12 +54,12 @@ func (s *Store) lookupPublished(name string, r record) (*Blob, error) {
 	}
 	if info.ModTime().UnixNano() != r.mtime {
 		s.log.Warn("finished file has another time than it was published with; its size is right, so it is kept", "name", name)
+		r.note = r.note.unverified()
 	}
-	b := s.blob(name, r.gen, r.version)
-	b.mu.note = r.note
+	b := s.blob(name, r.gen, r.version, r.note)
 	b.bits = nil
 	b.present.Store(r.version.Size)
-	b.mu.published = true
+	b.mu.published, b.mu.recorded, b.mu.mtime = true, true, info.ModTime().UnixNano()
 	return b, nil
 }
 
@@ -78,7 +79,7 @@ func (s *Store) Create(name string, v Version) (*Blob, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	b := s.fresh(name, v)
+	b := s.fresh(name, v, Note{})
 	if err == nil {
 		s.adopt(b)
 	}
@@ -94,30 +95,35 @@ func (s *Store) Occupied(name string) bool {
 
 // fresh returns a blob of a new generation and records it with the next round,
 // that is, not later than its first bits.
-func (s *Store) fresh(name string, v Version) *Blob {
-	b := s.blob(name, newGeneration(), v)
+func (s *Store) fresh(name string, v Version, n Note) *Blob {
+	b := s.blob(name, newGeneration(), v, n)
 	s.put(b)
 	return b
 }
 
 func newGeneration() uint64 {
 	var gen [8]byte
-	rand.Read(gen[:]) // never fails (package crypto/rand)
+	rand.Read(gen[:])
 	return binary.BigEndian.Uint64(gen[:])
 }
 
-// adopt takes the file that stands under the blob's name for the blob.
+// adopt takes the file that stands under the blob's name for the blob. It may
+// be another one than was verified.
 func (s *Store) adopt(b *Blob) {
+	n := b.Note().unverified()
+	b.note.Store(&n)
+	b.stands()
 	b.mu.Lock()
 	b.present.Store(b.version.Size)
-	b.mu.published = true
+	b.mu.recorded = true
 	b.mu.Unlock()
 	s.put(b)
 }
 
-func (s *Store) blob(name string, gen uint64, v Version) *Blob {
+func (s *Store) blob(name string, gen uint64, v Version, n Note) *Blob {
 	b := &Blob{store: s, geo: geometry{v.Size}, name: name, gen: gen, version: v}
 	b.bits = newBitmap(b.geo.blocks())
+	b.note.Store(&n)
 	return b
 }
 
@@ -133,25 +139,4 @@ func (b *Blob) loadBits() error {
 			}
 		})
 	})
-}
-
-// Each calls f with every name of which something is known that still holds, and
-// its blob, as Lookup returns it, in the order of the names. It ends with the
-// first error.
-func (s *Store) Each(f func(name string, b *Blob) error) error {
-	var names []string
-	err := s.index.keys([]byte("f/"), func(key []byte) { names = append(names, string(key[len("f/"):])) })
-	if err != nil && !errors.Is(err, errDamaged) {
-		return err
-	}
-	for _, name := range names {
-		b, err := s.Lookup(name)
-		if err == nil && b != nil {
-			err = f(name, b)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

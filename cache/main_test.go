@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -217,8 +218,10 @@ func crash(t testing.TB, s *Store) string {
 	return dir
 }
 
-// copyDir copies files and directories. It keeps times, which a crash keeps.
+// copyDir copies files and directories. It keeps what a crash keeps: times, and
+// which names are one file.
 func copyDir(to, from string) error {
+	copied := map[uint64]string{} // by inode
 	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -230,6 +233,13 @@ func copyDir(to, from string) error {
 		}
 		if e.IsDir() {
 			return os.MkdirAll(target, info.Mode().Perm())
+		}
+		if links(info) > 1 {
+			inode := info.Sys().(*syscall.Stat_t).Ino
+			if first, ok := copied[inode]; ok {
+				return os.Link(first, target)
+			}
+			copied[inode] = target
 		}
 		return copyFile(target, path, info.ModTime())
 	})

@@ -23,6 +23,9 @@ func (e *InTheWayError) Error() string {
 	return fmt.Sprintf("%q in the output directory %s; move it away or delete it", e.Name, e.Why)
 }
 
+// errAbandoned answers who wanted a blob published that was given up since.
+var errAbandoned = errors.New("blob was abandoned")
+
 // Publish asks for the blob to appear in the output directory under its name
 // once it is complete and durable. It does not wait: done is called from the
 // syncer, holding no lock, with nil or with why it could not be. A second call
@@ -65,6 +68,9 @@ func (s *Store) publishAll(claims []*claim) error {
 	if err == nil {
 		batch := s.index.batch()
 		for _, b := range renamed {
+			b.mu.Lock()
+			b.mu.recorded = true
+			b.mu.Unlock()
 			batch.setRecord(b.name, b.record())
 			batch.forget(b.gen, b.version.Size)
 		}
@@ -109,9 +115,7 @@ func (s *Store) rename(b *Blob, dirs map[string]bool) error {
 	if err != nil {
 		return fmt.Errorf("publish %q: %w", b.name, err)
 	}
-	b.mu.Lock()
-	b.mu.published = true
-	b.mu.Unlock()
+	b.stands()
 	for d := parent; ; d = path.Dir(d) {
 		dirs[d] = true
 		if d == "." {
@@ -150,17 +154,22 @@ func (s *Store) syncDir(name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// record describes the blob as it is now.
+// stands marks the blob as published, with the time its file has now.
+func (b *Blob) stands() {
+	info, err := b.store.root.Lstat(b.name)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.published = true
+	if err == nil { // else the next start takes the file for edited
+		b.mu.mtime = info.ModTime().UnixNano()
+	}
+}
+
+// record describes the blob as the index is to keep it.
 func (b *Blob) record() record {
 	b.mu.Lock()
-	r := record{gen: b.gen, version: b.version, note: b.mu.note, published: b.mu.published}
-	b.mu.Unlock()
-	if r.published {
-		if info, err := b.store.root.Lstat(b.name); err == nil {
-			r.mtime = info.ModTime().UnixNano()
-		} // without a time, the next start takes the file for edited and adopts it by size
-	}
-	return r
+	defer b.mu.Unlock()
+	return record{gen: b.gen, version: b.version, note: b.Note(), published: b.mu.recorded, mtime: b.mu.mtime}
 }
 
 // adoptable reports whether a finished copy of version stands under name: a
@@ -176,6 +185,9 @@ func (s *Store) adoptable(name string, version Version) (fs.FileInfo, error) {
 	}
 	if !info.Mode().IsRegular() {
 		return nil, &InTheWayError{name, "is not a regular file"}
+	}
+	if version.Size == UnknownSize {
+		return nil, &InTheWayError{name, "cannot be told to be whole: its origin does not say how long it is"}
 	}
 	if info.Size() != version.Size {
 		return nil, &InTheWayError{name, fmt.Sprintf("has %d bytes where the origin has %d", info.Size(), version.Size)}

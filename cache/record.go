@@ -26,17 +26,10 @@ func (v Version) ModTime() time.Time {
 	return t
 }
 
-// Note is what else is to be remembered of a blob. The store keeps it and makes
-// nothing of it.
-type Note struct {
-	URL      uint64 // a hash of the URL that told the version, 0 if none did; the state holds no URL
-	Digest   string // what the bytes must hash to, "" if that is not known
-	Verified bool   // they do
-}
-
 // record is what the index keeps of one name: its version, the generation that
-// names its blob and its bitmap chunks, and, once it is published, the
-// modification time the published file had, to notice a later edit.
+// names its blob and its bitmap chunks, the caller's note, and, once it is
+// published, the modification time the published file had, to notice a later
+// edit.
 type record struct {
 	gen       uint64
 	version   Version
@@ -45,10 +38,10 @@ type record struct {
 	mtime     int64 // nanoseconds; meaningful once published
 }
 
-// recordFormat is what encode writes. Format 1, which had no note, is still read.
+// recordFormat is the format written. Format 1, which had no note, is read, too.
 const recordFormat = 2
 
-// The flags of a record.
+// The bits of a record's second byte.
 const (
 	flagPublished = 1 << iota
 	flagVerified
@@ -98,17 +91,19 @@ func (r record) encode() []byte {
 	return binary.BigEndian.AppendUint64(b, r.note.URL)
 }
 
-// decodeRecord parses what encode wrote. The checksum has been verified, but
-// a value of a later format must still be refused, never misread.
+// decodeRecord parses what encode wrote, of this format or an earlier one. The
+// checksum has been verified, but a value of a later format must still be
+// refused, never misread.
 func decodeRecord(b []byte) (r record, err error) {
 	if len(b) < 10 {
 		return r, errShort
 	}
 	format := b[0]
 	if format < 1 || format > recordFormat {
-		return r, fmt.Errorf("record format %d, want %d", format, recordFormat)
+		return r, fmt.Errorf("record format %d, want at most %d", format, recordFormat)
 	}
-	r.published, r.note.Verified = b[1]&flagPublished != 0, b[1]&flagVerified != 0
+	r.published = b[1]&flagPublished != 0
+	r.note.Verified = b[1]&flagVerified != 0
 	r.gen = binary.BigEndian.Uint64(b[2:])
 	b = b[10:]
 	for _, p := range []*int64{&r.version.Size, &r.mtime} {

@@ -1,179 +1,273 @@
 package cache
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
-// complete returns a complete blob with a note, published if so wished.
-func complete(t *testing.T, s *Store, name string, published bool) *Blob {
+// putBad puts a block with other bytes than pattern has.
+func putBad(t testing.TB, b *Blob, i int64) {
+	t.Helper()
+	off, n := b.geo.extent(i, i+1)
+	check(t, b.Put(off, pattern("bad "+b.name, off, n)))
+}
+
+// badBlob returns a complete blob of which some blocks are bad, published or
+// not, and those blocks as extents, some bytes of each.
+func badBlob(t testing.TB, s *Store, name string, published bool, bad ...int64) (*Blob, []Extent) {
 	t.Helper()
 	b := create(t, s, name, blobSize)
-	b.SetNote(Note{URL: 7, Digest: "sha256:00", Verified: true})
-	putAll(t, b)
+	var extents []Extent
+	for _, i := range bad {
+		putBad(t, b, i)
+		extents = append(extents, Extent{i*BlockSize + 7, 90})
+	}
+	for i := range b.geo.blocks() {
+		if !slices.Contains(bad, i) {
+			put(t, b, i)
+		}
+	}
+	b.SetNote(aNote)
 	if published {
 		check(t, publish(t, b))
-	} else {
-		syncNow(t, s)
 	}
-	return b
+	return b, extents
 }
 
-func TestRedoKeepsAllButTheBadBlocks(t *testing.T) {
+func redo(t testing.TB, b *Blob, bad []Extent) *Blob {
+	t.Helper()
+	again, err := b.Redo(bad)
+	check(t, err)
+	return acquire(t, again)
+}
+
+// without returns the blocks of a blob of blobSize that are not bad.
+func without(bad []int64) []int64 {
+	return slices.DeleteFunc(blocks(0, 4), func(i int64) bool { return slices.Contains(bad, i) })
+}
+
+func TestRedo(t *testing.T) {
 	for _, published := range []bool{false, true} {
-		for _, tt := range []struct {
-			bad  []Extent
-			want []int64
-		}{
-			{[]Extent{{Off: BlockSize + 5, N: 1}}, []int64{0, 2, 3}},
-			{[]Extent{{Off: BlockSize - 1, N: 2}, {Off: blobSize - 1, N: 100}}, []int64{2}},
-			{[]Extent{{Off: 0, N: blobSize}}, nil},
-			{nil, []int64{0, 1, 2, 3}},
-		} {
+		for _, bad := range [][]int64{{}, {0}, {3}, {1, 2}, {0, 3}, {0, 1, 2, 3}} {
 			s := open(t, t.TempDir(), Options{})
-			old := complete(t, s, "sub/a", published)
-			b, err := old.Redo(tt.bad)
-			check(t, err)
-			acquire(t, b)
-			for range 2 {
-				if b.Generation() == old.Generation() || b.Published() || b.Version() != old.Version() {
-					t.Fatalf("%x after %x, published %v, version %v", b.Generation(), old.Generation(), b.Published(), b.Version())
-				}
-				if n := b.Note(); n != (Note{URL: 7, Digest: "sha256:00"}) {
-					t.Errorf("note %+v", n)
-				}
-				wantBlocks(t, b, tt.want...)
-				if _, err := os.Lstat(filepath.Join(s.Path(), "sub/a")); !errors.Is(err, fs.ErrNotExist) {
-					t.Fatalf("it stands in the output directory: %v", err)
-				}
-				b = lookup(t, open(t, crash(t, s), Options{}), "sub/a")
-			}
-			b = lookup(t, s, "sub/a")
-			wantBlocks(t, old, 0, 1, 2, 3) // through its descriptor
-			putAll(t, b)
-			check(t, publish(t, b))
-			wantFile(t, s, "sub/a", blobSize)
-			wantDir(t, filepath.Join(s.Path(), "sub"), "a")
+			b, extents := badBlob(t, s, "sub/dir/a", published, bad...)
+			wantRedone(t, redo(t, b, extents), b, bad)
+			s = reopen(t, s)
+			again := lookup(t, s, "sub/dir/a")
+			wantRedone(t, again, b, bad)
+			finishRedo(t, s, again)
 		}
 	}
 }
 
-func TestRedoOfUnsyncedBlocks(t *testing.T) {
-	s := open(t, t.TempDir(), Options{})
-	old := create(t, s, "a", blobSize)
-	putAll(t, old)
-	b, err := old.Redo([]Extent{{Off: 0, N: 1}})
-	check(t, err)
-	wantBlocks(t, acquire(t, b), 1, 2, 3)
-	wantBlocks(t, lookup(t, open(t, crash(t, s), Options{}), "a"), 1, 2, 3)
+// wantRedone checks a blob that has all blocks but the bad ones, before they are
+// put again.
+func wantRedone(t *testing.T, again, b *Blob, bad []int64) {
+	t.Helper()
+	if again.Generation() == b.Generation() || again.Version() != b.Version() || again.Published() {
+		t.Fatalf("generation %x after %x, version %+v, published %v", again.Generation(), b.Generation(), again.Version(), again.Published())
+	}
+	wantNote(t, again, aNote.unverified())
+	wantBlocks(t, again, without(bad)...)
+	if again.store.Occupied(b.name) {
+		t.Fatal("the name still stands in the output directory")
+	}
+	if len(bad) == 4 {
+		wantDir(t, blobsOf(again.store))
+	} else {
+		wantDir(t, blobsOf(again.store), again.id())
+	}
 }
 
-// A crash between the steps of a Redo leaves the old state or the new one.
-func TestRedoCutShort(t *testing.T) {
+func TestRedoOfAnAdoptedFile(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	content := pattern("a", 0, blobSize)
+	copy(content[BlockSize:], "other bytes")
+	check(t, os.WriteFile(filepath.Join(s.Path(), "a"), content, 0o644))
+	b := create(t, s, "a", blobSize)
+	again := redo(t, b, []Extent{{BlockSize, BlockSize}})
+	wantBlocks(t, again, 0, 2, 3)
+	wantDir(t, s.Path(), ".dlfs")
+	put(t, again, 1)
+	check(t, publish(t, again))
+	wantFile(t, s, "a", blobSize)
+}
+
+func TestRedoOfAnEmptyBlob(t *testing.T) {
 	for _, published := range []bool{false, true} {
 		s := open(t, t.TempDir(), Options{})
-		old := complete(t, s, "a", published)
-		n := s.blob("a", newGeneration(), old.version)
-		check(t, old.lend(n)) // the second name is there, the record is not
-		again := open(t, crash(t, s), Options{})
-		b := lookup(t, again, "a")
-		if b.Generation() != old.Generation() || b.Published() != published {
-			t.Errorf("published %v: not the old state", published)
-		}
-		wantBlocks(t, b, 0, 1, 2, 3)
-		check(t, again.Close())
-
-		wrong := newBitmap(n.geo.blocks())
-		wrong.set(2)
-		n.markAllBut(wrong)
-		s.touch(n)
-		s.put(n)
-		syncNow(t, s) // the record is there, and so is the old name
-		s = reopen(t, s)
-		b = lookup(t, s, "a")
-		if b.Generation() != n.Generation() || b.Published() {
-			t.Errorf("published %v: not the new state", published)
-		}
-		wantBlocks(t, b, 0, 1, 3)
-		wantDir(t, s.Path(), ".dlfs")
-		put(t, b, 2)
-		check(t, publish(t, b))
-		wantFile(t, s, "a", blobSize)
-		wantDir(t, blobsOf(s))
-	}
-}
-
-func TestNotesAreKept(t *testing.T) {
-	note := Note{URL: 1 << 63, Digest: "md5:12", Verified: true}
-	s := open(t, t.TempDir(), Options{})
-	for _, published := range []bool{false, true} {
-		name := map[bool]string{false: "part", true: "whole"}[published]
-		b := create(t, s, name, blobSize)
-		b.SetNote(note)
+		b := create(t, s, "a", 0)
 		if published {
-			putAll(t, b)
 			check(t, publish(t, b))
 		}
-	}
-	adopted := lookup(t, s, "whole")
-	adopted.SetNote(Note{URL: 3})
-	for range 2 {
-		s = reopen(t, s)
-		for name, want := range map[string]Note{"part": note, "whole": {URL: 3}} {
-			if got := lookup(t, s, name).Note(); got != want {
-				t.Errorf("%s: %+v, want %+v", name, got, want)
-			}
-		}
-		wantPublished(t, s, "whole", adopted.Generation())
-	}
-	old := lookup(t, s, "part")
-	old.Abandon()
-	b := create(t, s, "part", blobSize+1)
-	old.SetNote(Note{URL: 9}) // of a blob whose name is another's by now
-	s = reopen(t, s)
-	if got := lookup(t, s, "part"); got.Note() != (Note{}) || got.Generation() != b.Generation() {
-		t.Errorf("an abandoned blob took its name back: %+v", got.Note())
+		again := redo(t, b, []Extent{{0, 1}})
+		wantDir(t, s.Path(), ".dlfs")
+		check(t, publish(t, again))
+		wantFile(t, s, "a", 0)
+		wantPublished(t, reopen(t, s), "a", again.Generation())
 	}
 }
 
-func TestEach(t *testing.T) {
-	s := open(t, t.TempDir(), Options{})
-	for _, name := range []string{"c", "a", "b"} {
-		complete(t, s, name, true)
-	}
-	put(t, create(t, s, "part", blobSize), 0)
-	syncNow(t, s)
-	check(t, os.Remove(filepath.Join(s.Path(), "b")))
-	var got []string
-	check(t, s.Each(func(name string, b *Blob) error {
-		if b.Complete() == (name == "part") {
-			t.Errorf("%s: complete %v", name, b.Complete())
-		}
-		got = append(got, name)
-		return nil
-	}))
-	if len(got) != 3 || got[0] != "a" || got[1] != "c" || got[2] != "part" {
-		t.Errorf("names %q", got)
-	}
-	enough := errors.New("enough")
-	if err := s.Each(func(string, *Blob) error { return enough }); !errors.Is(err, enough) {
-		t.Errorf("got %v", err)
+// TestRedoIsOfWholeBlocks: an extent takes every block it touches along, and
+// what lies outside the blob is nothing.
+func TestRedoIsOfWholeBlocks(t *testing.T) {
+	for _, c := range []struct {
+		bad  Extent
+		want []int64
+	}{
+		{Extent{0, 1}, []int64{1, 2, 3}},
+		{Extent{BlockSize - 1, 2}, []int64{2, 3}},
+		{Extent{BlockSize, BlockSize}, []int64{0, 2, 3}},
+		{Extent{blobSize - 1, 1 << 60}, []int64{0, 1, 2}},
+		{Extent{-5, 6}, []int64{1, 2, 3}},
+		{Extent{blobSize, 9}, []int64{0, 1, 2, 3}},
+		{Extent{BlockSize, 0}, []int64{0, 1, 2, 3}},
+		{Extent{BlockSize, -1}, []int64{0, 1, 2, 3}},
+	} {
+		b, _ := badBlob(t, open(t, t.TempDir(), Options{}), "a", false)
+		wantBlocks(t, redo(t, b, []Extent{c.bad}), c.want...)
 	}
 }
 
-// What an abandoned blob had leaves the index with the next sync.
-func TestChunksOfTheDeadAreDeleted(t *testing.T) {
+// TestRedoUnderAReader: who holds the old blob reads on, a bad block as it was
+// or as it was put since.
+func TestRedoUnderAReader(t *testing.T) {
+	for _, published := range []bool{false, true} {
+		s := open(t, t.TempDir(), Options{})
+		b, extents := badBlob(t, s, "a", published, 1)
+		again := redo(t, b, extents)
+		p := make([]byte, BlockSize)
+		if _, err := b.ReadAt(p, BlockSize); err != nil || !bytes.Equal(p, pattern("bad a", BlockSize, BlockSize)) {
+			t.Errorf("the bad block reads otherwise, %v", err)
+		}
+		put(t, again, 1)
+		wantBlocks(t, b, 0, 1, 2, 3)
+		if err := publish(t, b); !errors.Is(err, errAbandoned) {
+			t.Errorf("publish of the old blob: %v", err)
+		}
+		b.Abandon() // as every caller does
+		b.SetNote(Note{URL: 1})
+		s.put(b) // as a note would that came just before
+		syncNow(t, s)
+		if r, _, err := s.index.record("a"); r.gen != again.gen || err != nil {
+			t.Errorf("generation %x is recorded, want %x (%v)", r.gen, again.gen, err)
+		}
+		if _, err := b.Redo(nil); err == nil {
+			t.Error("the old blob was redone twice")
+		}
+		check(t, publish(t, again))
+		wantFile(t, s, "a", blobSize)
+		wantNote(t, lookup(t, reopen(t, s), "a"), aNote.unverified())
+	}
+}
+
+// TestRedoWhilePublishing: who wanted the old blob published is told.
+func TestRedoWhilePublishing(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
-	b, err := s.Create("a", version(blobSize))
-	check(t, err)
-	check(t, b.Acquire())
-	put(t, b, 0, 2)
+	b, extents := badBlob(t, s, "a", false, 0)
+	var answers []error
+	b.Publish(func(err error) { answers = append(answers, err) })
+	wantBlocks(t, redo(t, b, extents), 1, 2, 3)
+	if len(answers) != 1 || !errors.Is(answers[0], errAbandoned) {
+		t.Errorf("answers: %v", answers)
+	}
+	wantDir(t, s.Path(), ".dlfs")
+}
+
+// TestAbandonWhilePublishing: the answer comes with the next round.
+func TestAbandonWhilePublishing(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	b := create(t, s, "a", blobSize)
+	var answers []error
+	b.Publish(func(err error) { answers = append(answers, err) })
 	syncNow(t, s)
-	b.Release()
 	b.Abandon()
 	syncNow(t, s)
-	check(t, s.index.chunks(b.gen, func(c int64, _ *words) { t.Errorf("chunk %d is kept", c) }))
+	if len(answers) != 1 || !errors.Is(answers[0], errAbandoned) {
+		t.Errorf("answers: %v", answers)
+	}
+}
+
+// TestRedoWaitsForWrites: a block that is put a second time when the blob is
+// complete may still be on its way to the file.
+func TestRedoWaitsForWrites(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	b, extents := badBlob(t, s, "a", false, 1)
+	b.writes.RLock() // as put does
+	redone := make(chan *Blob)
+	go func() { // joined below
+		again, err := b.Redo(extents)
+		if err != nil {
+			t.Error(err)
+		}
+		redone <- again
+	}()
+	for b.writes.TryRLock() { // until Redo waits
+		b.writes.RUnlock()
+	}
+	syncNow(t, s)
+	wantDir(t, blobsOf(s), b.id())
+	b.writes.RUnlock()
+	wantBlocks(t, acquire(t, <-redone), 0, 2, 3)
+}
+
+func TestRedoRefuses(t *testing.T) {
+	for why, prepare := range map[string]func(t *testing.T, s *Store) *Blob{
+		"not complete": func(t *testing.T, s *Store) *Blob {
+			b := create(t, s, "a", blobSize)
+			put(t, b, 0)
+			return b
+		},
+		"abandoned": func(t *testing.T, s *Store) *Blob {
+			b, _ := badBlob(t, s, "a", false)
+			b.Abandon()
+			return b
+		},
+		"gone": func(t *testing.T, s *Store) *Blob {
+			b, _ := badBlob(t, s, "a", true)
+			check(t, os.Remove(filepath.Join(s.Path(), "a")))
+			return b
+		},
+		"another file": func(t *testing.T, s *Store) *Blob {
+			b, _ := badBlob(t, s, "a", true)
+			check(t, os.WriteFile(filepath.Join(s.Path(), "b"), make([]byte, blobSize), 0o600))
+			check(t, os.Rename(filepath.Join(s.Path(), "b"), filepath.Join(s.Path(), "a")))
+			return b
+		},
+		"a link": func(t *testing.T, s *Store) *Blob {
+			b, _ := badBlob(t, s, "a", true)
+			check(t, os.Rename(filepath.Join(s.Path(), "a"), filepath.Join(s.Path(), "b")))
+			check(t, os.Symlink("b", filepath.Join(s.Path(), "a")))
+			return b
+		},
+	} {
+		t.Run(why, func(t *testing.T) {
+			s := open(t, t.TempDir(), Options{})
+			b := prepare(t, s)
+			syncNow(t, s)
+			before, err := filepath.Glob(s.Path() + "/*")
+			check(t, err)
+			if again, err := b.Redo([]Extent{{0, 1}}); err == nil || again != nil {
+				t.Errorf("it was redone: %v", err)
+			}
+			after, err := filepath.Glob(s.Path() + "/*")
+			check(t, err)
+			blobs, err := os.ReadDir(blobsOf(s))
+			check(t, err)
+			if !slices.Equal(before, after) || len(blobs) > 1 || len(blobs) == 1 && blobs[0].Name() != b.id() {
+				t.Errorf("it left %q, %v, was %q", after, blobs, before)
+			}
+		})
+	}
+	s := open(t, t.TempDir(), Options{})
+	b, _ := badBlob(t, s, "a", false)
+	check(t, s.Close())
+	if _, err := b.Redo(nil); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
 }

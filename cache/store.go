@@ -13,7 +13,9 @@
 // them durable about once a second, bytes first and bits after, so that after a
 // crash a bit that is on always has its bytes. A complete blob is published:
 // renamed into place. A new version is a new blob with a new random generation,
-// so an old bitmap can never describe new bytes.
+// so an old bitmap can never describe new bytes; so is what Redo makes of a blob
+// with bad ones, since bits of one generation only ever turn on. A file of
+// unknown size is a Stream until it has ended, and then a blob.
 //
 // The package knows nothing of networks. It reaches everything through
 // descriptors of DIR opened at the start, so it goes on working when something
@@ -21,12 +23,14 @@
 //
 // Lock order of the whole program, outermost first:
 //
-//	fetch.Handle.mu, fetch.File.mu, Blob.mu, Store.mu
+//	fetch.Handle.mu, fetch.File.mu, Stream.appends, Stream.mu or Blob.mu, Store.mu
 //
 // The mutexes of fetch.Set, its budget and its hosts are leaves: nothing else is
 // locked under them. No two of one kind are held together, and none is held
 // while waiting for the network or a channel. Blob.mu is held over opening and
-// creating the blob's file, nothing slower.
+// creating the blob's file, nothing slower. Slower ones are Stream.appends, held
+// over each write to a stream, and Blob.writes, before Blob.mu: a Put shares it
+// while it writes, and a Redo has it alone while it waits for the syncer.
 package cache
 
 import (
@@ -84,17 +88,17 @@ type Store struct {
 	index    *index
 
 	// The syncer
-	wake     chan struct{}   // a round is due early
-	flush    chan chan error // a round is due now, and somebody waits
+	wake     chan struct{} // a round is due early
+	calls    chan func()   // to be run between rounds; somebody waits
 	stop     chan struct{}
 	stopped  chan struct{}
-	closeErr error // of the last round; read after stopped
+	dead     []record // of generations whose bits the next round deletes; the syncer's
+	closeErr error    // of the last round; read after stopped
 
 	mu struct {
 		sync.Mutex
 		touched       map[*Blob]struct{} // with something for the next round
 		records       map[string]*Blob   // whose record the next round writes, by name
-		dead          map[uint64]int64   // sizes of blobs whose chunks it deletes, by generation
 		unsyncedBytes int64
 	}
 }
@@ -119,9 +123,9 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{opts: opts, log: opts.Log, path: abs,
-		wake: make(chan struct{}, 1), flush: make(chan chan error),
+		wake: make(chan struct{}, 1), calls: make(chan func()),
 		stop: make(chan struct{}), stopped: make(chan struct{})}
-	s.resetLocked()
+	s.mu.touched, s.mu.records = map[*Blob]struct{}{}, map[string]*Blob{}
 	if err := s.open(); err != nil {
 		if s.index != nil {
 			s.index.close()
@@ -145,6 +149,9 @@ func (s *Store) open() (err error) {
 	if s.state, s.stateDir, err = subdir(s.root, ".dlfs"); err != nil {
 		return err
 	}
+	if err := s.closeToOthers(); err != nil {
+		return err
+	}
 	if err := s.takeLock(); err != nil {
 		return err
 	}
@@ -160,70 +167,6 @@ func (s *Store) open() (err error) {
 	return s.sweep()
 }
 
-// subdir makes and opens a directory that only the owner may enter. A symbolic
-// link in its place is refused.
-func subdir(parent *os.Root, name string) (*os.Root, *os.File, error) {
-	if err := parent.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, nil, err
-	}
-	if info, err := parent.Lstat(name); err != nil {
-		return nil, nil, err
-	} else if !info.IsDir() {
-		return nil, nil, fmt.Errorf("%s is not a directory; move it away", name)
-	}
-	root, err := parent.OpenRoot(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	dir, err := root.Open(".")
-	return root, dir, err
-}
-
-// takeLock makes this process the only one with the store. The lock goes with
-// the process, whatever way it ends.
-func (s *Store) takeLock() (err error) {
-	if s.lock, err = s.state.OpenFile("lock", os.O_RDWR|os.O_CREATE, 0o600); err != nil {
-		return err
-	}
-	if err := unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		holder := make([]byte, 200)
-		n, _ := s.lock.ReadAt(holder, 0) // best effort, for the message
-		return fmt.Errorf("%w by %s; stop that one, or ask it with \"dlfs status\"", ErrInUse, holder[:n])
-	}
-	if err := s.lock.Truncate(0); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(s.lock, "process %d (%s)", os.Getpid(), s.opts.Owner)
-	return err
-}
-
-// sweep removes the blobs that no record points at: what a crash left between a
-// new generation and its record, or after a publish.
-func (s *Store) sweep() error {
-	blobs, err := fs.ReadDir(s.blobs.FS(), ".")
-	if err != nil {
-		return err
-	}
-	if len(blobs) == 0 {
-		return nil
-	}
-	live := map[string]bool{}
-	err = s.index.scan([]byte("f/"), func(_, value []byte) {
-		if r, err := decodeRecord(value); err == nil && !r.published {
-			live[blobID(r.gen)] = true
-		}
-	})
-	if errors.Is(err, errDamaged) {
-		return nil // what is live cannot be told
-	}
-	for _, e := range blobs {
-		if err == nil && !live[e.Name()] {
-			err = s.blobs.RemoveAll(e.Name())
-		}
-	}
-	return err
-}
-
 // Path returns the output directory as an absolute path.
 func (s *Store) Path() string { return s.path }
 
@@ -231,24 +174,11 @@ func (s *Store) Path() string { return s.path }
 // when something is mounted over DIR.
 func (s *Store) StatePath() string { return fmt.Sprintf("/proc/self/fd/%d", s.stateDir.Fd()) }
 
-// resetLocked begins to gather what the next round is to do.
-func (s *Store) resetLocked() {
-	s.mu.touched, s.mu.records, s.mu.dead = map[*Blob]struct{}{}, map[string]*Blob{}, map[uint64]int64{}
-	s.mu.unsyncedBytes = 0
-}
-
-// put has the next round write the record of b, as it is by then.
+// put has the next round record b under its name, as b is then.
 func (s *Store) put(b *Blob) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.records[b.name] = b
-}
-
-// bury has the next round delete the chunks of b.
-func (s *Store) bury(b *Blob) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mu.dead[b.gen] = b.version.Size
 }
 
 // touch has the next round look at b.
@@ -305,13 +235,7 @@ func (s *Store) Remember(key, value string) error { return s.index.remember(key,
 // Recall returns what was remembered under a key, "" if nothing was.
 func (s *Store) Recall(key string) (string, error) { return s.index.recall(key) }
 
-// Listed is one entry of a list, as the store remembers it.
-type Listed struct {
-	Name string
-	URL  uint64 // a hash of its URL, 0 if it is not known
-}
-
-// SetList records the list the store is used with, for List.
+// SetList records the list, for List. It blocks for the disk.
 func (s *Store) SetList(list []Listed) error { return s.index.setList(list) }
 
 // List returns the list the store was last used with, in its order.
@@ -322,7 +246,7 @@ func (s *Store) List() ([]Listed, error) { return s.index.list() }
 func (s *Store) Sync(ctx context.Context) error {
 	done := make(chan error, 1)
 	select {
-	case s.flush <- done:
+	case s.calls <- func() { done <- s.round() }:
 	case <-s.stopped:
 		return fs.ErrClosed
 	case <-ctx.Done():

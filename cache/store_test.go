@@ -9,10 +9,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestReopenKeepsEverything(t *testing.T) {
@@ -76,67 +79,6 @@ func TestNewVersionIsANewBlob(t *testing.T) {
 	wantDir(t, blobsOf(s), again.id()) // the old one is swept
 }
 
-func TestTheListIsKept(t *testing.T) {
-	s := open(t, t.TempDir(), Options{})
-	wantList := func(want []Listed) {
-		t.Helper()
-		got, err := s.List()
-		check(t, err)
-		if !slices.Equal(got, want) {
-			t.Fatalf("%d entries came back as %d", len(want), len(got))
-		}
-	}
-	wantList(nil)
-	many := make([]Listed, 5000)
-	for i := range many {
-		many[i] = Listed{fmt.Sprintf("%04d/%s", i, strings.Repeat("n", 195)), uint64(i) << 50}
-	}
-	lists := [][]Listed{many, many[:1], many[1:4000], many[1000:2000], {}, many, many[4990:]}
-	for _, list := range lists {
-		check(t, s.SetList(list))
-		wantList(list)
-		s = reopen(t, s)
-		wantList(list)
-	}
-}
-
-func TestWhatIsRememberedIsRecalled(t *testing.T) {
-	s := open(t, t.TempDir(), Options{})
-	for _, want := range []string{"", "one", "another"} {
-		if got, err := s.Recall("key"); got != want || err != nil {
-			t.Errorf("recalled %q, %v, want %q", got, err, want)
-		}
-		check(t, s.Remember("key", map[string]string{"": "one", "one": "another"}[want]))
-		s = reopen(t, s)
-	}
-	if got, err := s.Recall("other"); got != "" || err != nil {
-		t.Errorf("recalled %q, %v", got, err)
-	}
-}
-
-// The list of an older version had names alone; and a damaged part of a long one
-// does not keep the rest of it when a shorter list follows.
-func TestTheListOfAnotherDay(t *testing.T) {
-	s := open(t, t.TempDir(), Options{})
-	batch := s.index.batch()
-	batch.set(namesKey(0), []byte("a\nb c"))
-	for n := range 3 {
-		check(t, batch.wb.Set(namesKey(n+1), []byte("damaged")))
-	}
-	batch.set(namesKey(4), []byte("d"))
-	check(t, s.index.write(batch))
-	list, err := s.List()
-	check(t, err)
-	if !slices.Equal(list, []Listed{{Name: "a"}, {Name: "b c"}, {Name: "d"}}) {
-		t.Errorf("got %v", list)
-	}
-	short := []Listed{{"x", 1}}
-	check(t, s.SetList(short))
-	if list, err = s.List(); err != nil || !slices.Equal(list, short) {
-		t.Errorf("got %v, %v", list, err)
-	}
-}
-
 func TestStateIsPrivate(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	put(t, create(t, s, "a", blobSize), 0)
@@ -152,6 +94,60 @@ func TestStateIsPrivate(t *testing.T) {
 	}
 }
 
+// TestStateIsClosedToOthers: a mode that lets others in is mended, once.
+func TestStateIsClosedToOthers(t *testing.T) {
+	for _, mode := range []fs.FileMode{0o755, 0o777, 0o500, 0o711} {
+		dir := closedStore(t)
+		check(t, os.Chmod(filepath.Join(dir, ".dlfs"), mode))
+		var log logLines
+		s := open(t, dir, Options{Log: log.logger()})
+		log.want(t, 1, "state directory was open to others")
+		info, err := os.Stat(filepath.Join(dir, ".dlfs"))
+		check(t, err)
+		if info.Mode() != fs.ModeDir|0o700 {
+			t.Errorf("mode %v became %v", mode, info.Mode())
+		}
+		reopen(t, s)
+		log.wantNone(t)
+	}
+}
+
+// TestStateKeepsItsMode stands for a filesystem without modes.
+func TestStateKeepsItsMode(t *testing.T) {
+	var log logLines
+	s := open(t, t.TempDir(), Options{Log: log.logger()})
+	check(t, s.stateDir.Chmod(0o755))
+	if err := unix.IoctlSetPointerInt(int(s.stateDir.Fd()), unix.FS_IOC_SETFLAGS, unix.STATX_ATTR_IMMUTABLE); err != nil {
+		t.Skipf("no directory can be made immutable here: %v", err)
+	}
+	err := s.closeToOthers()
+	check(t, unix.IoctlSetPointerInt(int(s.stateDir.Fd()), unix.FS_IOC_SETFLAGS, 0))
+	check(t, err)
+	log.want(t, 1, "its mode cannot be changed")
+}
+
+// TestStateOfAnotherUser is refused, except to root.
+func TestStateOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make a directory another user's")
+	}
+	dir := closedStore(t)
+	check(t, os.Chmod(filepath.Dir(dir), 0o755))
+	openAs := func(user string) string {
+		opener := exec.CommandContext(t.Context(), os.Args[0], dir, user)
+		opener.Env = append(os.Environ(), role+"=opener")
+		said, _ := opener.CombinedOutput() // what it said tells all
+		return string(said)
+	}
+	if said := openAs("12345"); !strings.Contains(said, ".dlfs belongs to user 0 and this is user 12345; run as") {
+		t.Errorf("root's state, opened by another: %q", said)
+	}
+	check(t, os.Chown(filepath.Join(dir, ".dlfs"), 12345, -1))
+	if said := openAs("0"); said != "" {
+		t.Errorf("another's state, opened by root: %q", said)
+	}
+}
+
 // TestStatePathOutlivesARename stands for a mount over DIR: the old path leads
 // elsewhere, and the store goes on.
 func TestStatePathOutlivesARename(t *testing.T) {
@@ -162,7 +158,7 @@ func TestStatePathOutlivesARename(t *testing.T) {
 	b := create(t, s, "a", blobSize)
 	putAll(t, b)
 	check(t, publish(t, b))
-	check(t, s.SetList([]Listed{{"a", 1}}))
+	check(t, s.SetList([]Listed{{Name: "a"}}))
 	if _, err := os.Stat(s.StatePath() + "/lock"); err != nil {
 		t.Error(err)
 	}
@@ -223,8 +219,16 @@ func TestInUse(t *testing.T) {
 	}
 }
 
-// openerMain is the process that opens a store and says what came of it.
+// openerMain is the process that opens a store, perhaps as another user, and
+// says what came of it.
 func openerMain() int {
+	if len(os.Args) > 2 {
+		user, err := strconv.Atoi(os.Args[2])
+		if err = errors.Join(err, syscall.Setuid(user)); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
 	s, err := Open(os.Args[1], Options{})
 	if err == nil {
 		err = s.Close()

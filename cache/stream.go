@@ -8,114 +8,91 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-// UnknownSize is the size of a version whose origin does not say it.
+// UnknownSize is the size of a version whose origin does not tell it.
 const UnknownSize = -1
 
-// Stream is the local copy of a file whose length nobody knows. It grows at its
-// end, until its origin says that that was all: then it becomes a Blob. Nothing
-// of an unfinished one outlives the Store, since what is lost of it can only be
-// had from the start.
+// Stream is the local copy of a file of unknown size. It grows at its end until
+// the origin says that it is over; then it is a blob. Nothing of an unfinished
+// stream survives a restart: no record names its file, so Open sweeps it.
 //
-// All methods are safe for concurrent use, but appending is for one goroutine.
+// All methods are safe for concurrent use; one Append goes after another.
 type Stream struct {
 	// Constant data
 	store   *Store
 	name    string
 	gen     uint64
-	version Version
+	version Version // of unknown size
 	file    *os.File
 
-	size     atomic.Int64
-	finished atomic.Bool
+	// Readable without a lock, written under appends.
+	size atomic.Int64 // bytes so far
+	over atomic.Bool  // size is final
+
+	// Held over each write; comes before mu.
+	appends struct {
+		sync.Mutex
+		abandoned bool
+		blob      *Blob // what Finish returned
+	}
 
 	mu struct {
 		sync.Mutex
-		refs      int
-		abandoned bool // the file goes when refs is 0
-		closed    bool
+		refs  int
+		ended bool // finished or abandoned: the file is closed when refs is 0
 	}
 }
 
-// Stream returns an empty stream for name; v.Size is of no matter. If something
-// stands under name in the output directory, the error is an *InTheWayError. The
-// stream's own hold on its file ends with Finish or Abandon.
+// Stream returns an empty stream for a version of name, which is of UnknownSize.
+// If anything stands under that name in the output directory, the error is an
+// *InTheWayError: whether it is whole cannot be told.
 func (s *Store) Stream(name string, v Version) (*Stream, error) {
-	if _, err := s.root.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
-		return nil, &InTheWayError{name, "stands where a file of unknown length belongs"}
+	if v.Size != UnknownSize {
+		return nil, fmt.Errorf("stream %q: its size is known, %d bytes", name, v.Size)
+	}
+	if _, err := s.adoptable(name, v); !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
 	st := &Stream{store: s, name: name, gen: newGeneration(), version: v}
 	f, err := s.blobs.OpenFile(blobID(st.gen), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return nil, err
+	if isFull(err) {
+		return nil, ErrNoSpace
 	}
-	st.file, st.mu.refs = f, 1
+	if err != nil {
+		return nil, fmt.Errorf("stream %q: %w", name, err)
+	}
+	st.file = f
 	return st, nil
 }
 
-// Version returns the version, its size being the bytes so far.
+// Version returns the version the stream is a copy of. Its size is that of the
+// bytes so far.
 func (st *Stream) Version() Version {
 	v := st.version
-	v.Size = st.size.Load()
+	v.Size = st.Present()
 	return v
 }
 
-// Generation is a number no blob and no other stream of the store has.
+// Generation is a number no other stream or blob of the store has, but the blob
+// this stream becomes.
 func (st *Stream) Generation() uint64 { return st.gen }
-
-// Present returns the bytes so far.
-func (st *Stream) Present() int64 { return st.size.Load() }
 
 // Published is false: what is published is the blob a stream becomes.
 func (st *Stream) Published() bool { return false }
 
-// Append puts p at the end, readable at once. The caller keeps p.
-func (st *Stream) Append(p []byte) error {
-	size := st.size.Load()
-	if size+int64(len(p)) > MaxSize {
-		return fmt.Errorf("%q grows beyond the %d bytes a file may have here", st.name, int64(MaxSize))
-	}
-	err := st.store.room(int64(len(p)))
-	if err == nil {
-		_, err = st.file.WriteAt(p, size)
-	}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return ErrNoSpace
-	}
-	if err != nil {
-		return fmt.Errorf("append to %q: %w", st.name, err)
-	}
-	st.size.Add(int64(len(p)))
-	return nil
-}
+// Present returns the bytes so far. It takes no lock.
+func (st *Stream) Present() int64 { return st.size.Load() }
 
-// ReadAt reads len(p) bytes at off. The error is ErrMissing if they have not all
-// come yet; once the stream is finished it reads fewer at its end, then with
-// io.EOF. The caller holds an Acquire.
-func (st *Stream) ReadAt(p []byte, off int64) (int, error) {
-	finished := st.finished.Load() // before the size, which is then final
-	size := st.size.Load()
-	if n := max(size-off, 0); int64(len(p)) > n {
-		if !finished {
-			return 0, ErrMissing
-		}
-		k, err := st.file.ReadAt(p[:n], off)
-		if err == nil {
-			err = io.EOF
-		}
-		return k, err
-	}
-	return st.file.ReadAt(p, off)
-}
-
-// Acquire keeps the stream's file until the matching Release.
+// Acquire keeps the stream's file open until the matching Release. A stream that
+// has ended and that nobody holds is fs.ErrClosed: what there is of it is a blob.
 func (st *Stream) Acquire() error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.mu.closed {
-		return fs.ErrClosed
+	if st.mu.ended && st.mu.refs == 0 {
+		return fmt.Errorf("stream %q has ended: %w", st.name, fs.ErrClosed)
 	}
 	st.mu.refs++
 	return nil
@@ -125,44 +102,139 @@ func (st *Stream) Acquire() error {
 func (st *Stream) Release() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.mu.refs--; st.mu.refs > 0 {
-		return
+	if st.mu.refs--; st.mu.refs == 0 && st.mu.ended {
+		st.file.Close() // a finished stream's bytes are the blob's to sync
 	}
-	st.mu.closed = true
-	if st.mu.abandoned {
-		if err := st.store.blobs.Remove(blobID(st.gen)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			st.store.log.Warn("bytes of a file that has to start again are not removed", "name", st.name, "err", err)
+}
+
+// Append adds p at the end: all of it, or nothing and an error, which is
+// ErrNoSpace when the disk is full or below the store's floor. When it returns
+// nil, the bytes are readable. The caller keeps p.
+func (st *Stream) Append(p []byte) error {
+	st.appends.Lock()
+	defer st.appends.Unlock()
+	err := st.growLocked(p)
+	if isFull(err) {
+		return ErrNoSpace
+	}
+	if err != nil {
+		return fmt.Errorf("append to %q at %d: %w", st.name, st.Present(), err)
+	}
+	return nil
+}
+
+func (st *Stream) growLocked(p []byte) error {
+	off, n := st.Present(), int64(len(p))
+	switch {
+	case st.appends.abandoned:
+		return errAbandoned
+	case st.appends.blob != nil:
+		return errors.New("it is finished")
+	case n > MaxSize-off:
+		return errors.New("no file may have more bytes here")
+	}
+	if err := st.store.room(n); err != nil {
+		return err
+	}
+	if _, err := st.file.WriteAt(p, off); err != nil {
+		return err // what was written of it is written over, or cut off by Finish
+	}
+	st.size.Store(off + n)
+	return nil
+}
+
+// ReadAt reads len(p) bytes at off. Beyond the bytes so far, the error is
+// ErrMissing. Once the stream is finished, it reads like a blob: fewer bytes at
+// the end, then with io.EOF. It takes no lock. The caller holds an Acquire.
+func (st *Stream) ReadAt(p []byte, off int64) (int, error) {
+	over := st.over.Load() // before the size, which is final only then
+	size, n := st.Present(), int64(len(p))
+	if over {
+		if off >= size {
+			return 0, io.EOF
 		}
+		n = min(n, size-off)
 	}
-	st.file.Close() // its bytes are either the blob's, which syncs them, or nobody's
+	if n > size-off {
+		return 0, ErrMissing
+	}
+	if k, err := st.file.ReadAt(p[:n], off); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF // somebody cut the file short
+		}
+		return k, fmt.Errorf("read %q [%d +%d): %w", st.name, off, n, err)
+	}
+	if n < int64(len(p)) {
+		return int(n), io.EOF
+	}
+	return int(n), nil
 }
 
-// Abandon says that what came is of no use. Who has acquired the stream can still
-// read it.
-func (st *Stream) Abandon() {
-	st.mu.Lock()
-	st.mu.abandoned = true
-	st.mu.Unlock()
-	st.Release()
-}
-
-// Finish says that that was all. It returns the complete blob the stream has
-// become, whose bytes and bits the next sync makes durable.
+// Finish says that there is no more. It returns the blob of the size that is
+// known now: the same file, of the same generation, with every block present and
+// none durable before the next sync. Who holds the stream reads on. A second
+// Finish returns the same blob.
 func (st *Stream) Finish() (*Blob, error) {
-	v := st.Version()
-	b := st.store.blob(st.name, newGeneration(), v)
-	if err := st.store.blobs.Rename(blobID(st.gen), b.id()); err != nil {
-		return nil, fmt.Errorf("finish %q: %w", st.name, err)
+	st.appends.Lock()
+	defer st.appends.Unlock()
+	if st.appends.blob != nil {
+		return st.appends.blob, nil
 	}
-	f, err := st.store.blobs.OpenFile(b.id(), os.O_RDWR, 0)
+	b, err := st.blobLocked()
 	if err != nil {
 		return nil, fmt.Errorf("finish %q: %w", st.name, err)
 	}
-	b.file.Store(f)
-	b.markAllBut(newBitmap(b.geo.blocks()))
-	st.finished.Store(true)
+	st.appends.blob = b
+	st.over.Store(true)
+	st.end()
 	st.store.put(b)
-	st.store.touch(b)
-	st.Release()
+	st.store.wrote(b, b.version.Size)
 	return b, nil
+}
+
+// blobLocked returns the blob of all bytes so far. It gets a descriptor of the
+// same open file: the kernel reports a lost write to who had the file open then.
+func (st *Stream) blobLocked() (*Blob, error) {
+	if st.appends.abandoned {
+		return nil, errAbandoned
+	}
+	v := st.Version()
+	if err := st.file.Truncate(v.Size); err != nil {
+		return nil, err
+	}
+	b := st.store.blob(st.name, st.gen, v, Note{})
+	if v.Size == 0 {
+		return b, nil
+	}
+	fd, err := unix.FcntlInt(st.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	b.file.Store(os.NewFile(uintptr(fd), st.file.Name()))
+	b.mark(0, v.Size, 0)
+	return b, nil
+}
+
+// Abandon gives the stream up: its bytes give their room back once nobody holds
+// it. A finished stream is a blob, and is abandoned as such.
+func (st *Stream) Abandon() {
+	st.appends.Lock()
+	defer st.appends.Unlock()
+	if st.appends.abandoned || st.appends.blob != nil {
+		return
+	}
+	st.appends.abandoned = true
+	if err := st.store.blobs.Remove(blobID(st.gen)); err != nil {
+		st.store.log.Warn("bytes of a stream that was given up are not removed", "name", st.name, "err", err)
+	}
+	st.end()
+}
+
+// end has the file closed once nobody holds it.
+func (st *Stream) end() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.mu.ended = true; st.mu.refs == 0 {
+		st.file.Close()
+	}
 }

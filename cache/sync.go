@@ -31,6 +31,7 @@ type claim struct {
 	blob  *Blob
 	taken map[int64]*words
 	full  bool // complete and wanted: to be published after this round
+	dead  bool // abandoned: neither its bits nor its file are kept
 	err   error
 }
 
@@ -46,8 +47,8 @@ func (s *Store) run() {
 			s.round()
 		case <-s.wake:
 			s.round()
-		case done := <-s.flush:
-			done <- s.round()
+		case call := <-s.calls:
+			call()
 		case <-s.stop:
 			s.closeErr = s.round()
 			return
@@ -59,10 +60,10 @@ func (s *Store) run() {
 // that was given back, to be missing or to be taken again.
 func (s *Store) round() error {
 	s.mu.Lock()
-	blobs, records, dead := s.mu.touched, s.mu.records, s.mu.dead
-	s.resetLocked()
+	blobs, records := s.mu.touched, s.mu.records
+	s.mu.touched, s.mu.records, s.mu.unsyncedBytes = map[*Blob]struct{}{}, map[string]*Blob{}, 0
 	s.mu.Unlock()
-	if len(blobs) == 0 && len(records) == 0 && len(dead) == 0 {
+	if len(blobs) == 0 && len(records) == 0 {
 		return nil
 	}
 
@@ -76,11 +77,16 @@ func (s *Store) round() error {
 		}
 	}()
 	dataErr := s.forceAll(claims)
-	err := s.writeBits(claims, records, dead)
+	err := s.writeBits(claims, records)
 	if err != nil {
 		s.unwritten(claims, records)
 		s.log.Error("state is not durable yet; trying again", "err", err)
 		return errors.Join(dataErr, err)
+	}
+	for _, c := range claims {
+		if c.dead {
+			c.blob.answer(errAbandoned)
+		}
 	}
 	return errors.Join(dataErr, s.publishAll(claims))
 }
@@ -89,7 +95,8 @@ func (s *Store) round() error {
 func (b *Blob) take() *claim {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := &claim{blob: b, taken: b.mu.unsynced, full: b.Complete() && b.mu.publish != nil}
+	c := &claim{blob: b, taken: b.mu.unsynced, dead: b.mu.abandoned}
+	c.full = b.Complete() && b.mu.publish != nil && !c.dead
 	if b.mu.unsynced == nil {
 		b.mu.refs++ // else the reference of the unsynced blocks passes on
 	}
@@ -173,23 +180,38 @@ func (b *Blob) takeBack(c *claim) {
 	c.taken, c.full = nil, false
 }
 
-// writeBits writes the records and the bits of every claim that was forced, and
-// deletes the bits of the dead.
-func (s *Store) writeBits(claims []*claim, records map[string]*Blob, dead map[uint64]int64) error {
+// writeBits writes the records and the bits of every claim that was forced.
+func (s *Store) writeBits(claims []*claim, records map[string]*Blob) error {
 	batch := s.index.batch()
+	for _, r := range s.dead {
+		batch.forget(r.gen, r.version.Size)
+	}
+	var dead []record
 	for name, b := range records {
+		if b.abandoned() {
+			continue
+		}
+		old, ok, err := s.index.record(name)
+		batch.err = errors.Join(batch.err, err)
+		if ok && old.gen != b.gen && !old.published {
+			dead = append(dead, old) // once nothing points at it
+		}
 		batch.setRecord(name, b.record())
 	}
-	for gen, size := range dead {
-		batch.forget(gen, size)
-	}
 	for _, c := range claims {
+		if c.dead {
+			continue
+		}
 		for chunk := range c.taken {
 			w := c.blob.durableBits(chunk)
 			batch.setChunk(c.blob.gen, chunk, &w)
 		}
 	}
-	return s.index.write(batch)
+	if err := s.index.write(batch); err != nil {
+		return err
+	}
+	s.dead = dead
+	return nil
 }
 
 // durableBits returns the bits of a chunk whose bytes are on disk: all that are
@@ -215,7 +237,7 @@ func (s *Store) unwritten(claims []*claim, records map[string]*Blob) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range claims {
-		if c.taken != nil || c.full {
+		if c.taken != nil || c.full || c.dead {
 			s.mu.touched[c.blob] = struct{}{}
 		}
 	}

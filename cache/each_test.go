@@ -1,0 +1,82 @@
+package cache
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// each returns the names Each gives, and reads every blob in full.
+func each(t *testing.T, s *Store) (names []string) {
+	t.Helper()
+	check(t, s.Each(func(name string, b *Blob) error {
+		names = append(names, name)
+		acquire(t, b)
+		var present []int64
+		for i := range b.geo.blocks() {
+			if b.Has(b.geo.extent(i, i+1)) {
+				present = append(present, i)
+			}
+		}
+		wantBlocks(t, b, present...)
+		return nil
+	}))
+	return names
+}
+
+func wantEach(t *testing.T, s *Store, want ...string) {
+	t.Helper()
+	if got := each(t, s); !slices.Equal(got, want) {
+		t.Fatalf("names %q, want %q", got, want)
+	}
+}
+
+func TestEach(t *testing.T) {
+	rng := random(t)
+	s := open(t, t.TempDir(), Options{})
+	wantEach(t, s)
+	for _, name := range []string{"part", "c/whole", "a", "none", "b"} {
+		b := create(t, s, name, blobSize)
+		switch name {
+		case "none":
+		case "part":
+			put(t, b, 1, 3)
+		case "a": // complete, not published
+			putAll(t, b)
+		case "c/whole":
+			putAll(t, b)
+			check(t, publish(t, b))
+		case "b":
+			b.Abandon()
+		}
+	}
+	s = reopen(t, s)
+	wantEach(t, s, "a", "c/whole", "none", "part")
+
+	check(t, os.Remove(filepath.Join(s.Path(), "c/whole")))
+	flip(t, s.index, recordKey("a"), rng.Int())
+	wantEach(t, s, "none", "part")
+
+	stop := errors.New("stop")
+	calls := 0
+	if err := s.Each(func(string, *Blob) error { calls++; return stop }); err != stop || calls != 1 {
+		t.Errorf("%d calls after an error, %v", calls, err)
+	}
+}
+
+// TestEachOfMany: names come in the order of their bytes.
+func TestEachOfMany(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	var want []string
+	for _, l := range longList() {
+		want = append(want, l.Name)
+	}
+	for _, i := range random(t).Perm(len(want)) {
+		_, err := s.Create(want[i], version(1))
+		check(t, err)
+	}
+	syncNow(t, s)
+	wantEach(t, s, want...)
+}

@@ -1,0 +1,136 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// Put stores p at off. [off +len(p)) must be whole blocks, the last one of the
+// blob at its own length. When Put returns nil the blocks are present and
+// readable; the store makes them durable later. Blocks already present are
+// written again with what must be the same bytes. The caller keeps p and holds
+// an Acquire.
+func (b *Blob) Put(off int64, p []byte) error {
+	n := int64(len(p))
+	if !b.geo.whole(off, n) {
+		return fmt.Errorf("put %q [%d +%d): not whole blocks of %d bytes", b.name, off, n, b.version.Size)
+	}
+	if b.Complete() {
+		return nil
+	}
+	err := b.put(off, p)
+	if isFull(err) {
+		return ErrNoSpace
+	}
+	if err != nil {
+		return fmt.Errorf("put %q [%d +%d): %w", b.name, off, n, err)
+	}
+	return nil
+}
+
+func (b *Blob) put(off int64, p []byte) error {
+	b.writes.RLock()
+	defer b.writes.RUnlock()
+	if b.Complete() { // else a Redo may have been waited for
+		return nil
+	}
+	f, err := b.writable()
+	if err != nil {
+		return err
+	}
+	if err := b.store.room(int64(len(p))); err != nil {
+		return err
+	}
+	if err := b.write(f, p, off); err != nil {
+		return err
+	}
+	b.store.wrote(b, int64(len(p)))
+	return nil
+}
+
+// write writes whole blocks and turns their bits on. When a sync fails between
+// the two, the kernel may have lost these bytes with those the sync took back,
+// and will not say so again: they are written once more.
+func (b *Blob) write(f *os.File, p []byte, off int64) error {
+	for {
+		failures := b.failures.Load()
+		if _, err := f.WriteAt(p, off); err != nil {
+			return err
+		}
+		if b.mark(off, int64(len(p)), failures) {
+			return nil
+		}
+	}
+}
+
+// mark turns the bits of [off +n) on, unless more syncs have failed than the
+// given ones.
+func (b *Blob) mark(off, n, failures int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failures.Load() != failures {
+		return false
+	}
+	fresh := b.mu.unsynced == nil
+	first, end := b.geo.cover(off, n)
+	for i := first; i < end; i++ {
+		b.markLocked(i)
+	}
+	if fresh && b.mu.unsynced != nil {
+		b.mu.refs++ // the sync lets go of it
+	}
+	return true
+}
+
+// markLocked turns the bit of block i on, to be made durable by the next sync.
+func (b *Blob) markLocked(i int64) {
+	if b.bits.has(i) {
+		return
+	}
+	if b.mu.unsynced == nil {
+		b.mu.unsynced = map[int64]*words{}
+	}
+	w := b.mu.unsynced[i/chunkBlocks]
+	if w == nil {
+		w = new(words)
+		b.mu.unsynced[i/chunkBlocks] = w
+	}
+	w[i%chunkBlocks/64] |= 1 << (i % 64)
+	b.bits.set(i)
+	_, n := b.geo.extent(i, i+1)
+	b.present.Add(n)
+}
+
+// writable returns the blob's file, created at its full, sparse size if this
+// is the first Put. A file that had blocks and is gone is not created again: it
+// would read as zeros.
+func (b *Blob) writable() (*os.File, error) {
+	if f := b.file.Load(); f != nil {
+		return f, nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.file.Load(); f != nil {
+		return f, nil
+	}
+	flag := os.O_RDWR
+	if b.Present() == 0 {
+		flag |= os.O_CREATE
+	}
+	f, err := b.store.blobs.OpenFile(b.id(), flag, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Truncate(b.version.Size); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	b.file.Store(f)
+	return f, nil
+}
+
+// isFull reports whether an error says that the disk is full or the quota used.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}

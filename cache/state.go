@@ -1,0 +1,97 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// subdir makes and opens a directory that only the owner may enter. A symbolic
+// link in its place is refused, and so is another user's directory, in which
+// that user could change what is kept. Root may use it.
+func subdir(parent *os.Root, name string) (*os.Root, *os.File, error) {
+	if err := parent.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, nil, err
+	}
+	if info, err := parent.Lstat(name); err != nil {
+		return nil, nil, err
+	} else if !info.IsDir() {
+		return nil, nil, fmt.Errorf("%s is not a directory; move it away", name)
+	} else if owner, me := info.Sys().(*syscall.Stat_t).Uid, os.Geteuid(); me != 0 && int(owner) != me {
+		return nil, nil, fmt.Errorf("%s belongs to user %d and this is user %d; run as that user, or move it away", name, owner, me)
+	}
+	root, err := parent.OpenRoot(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := root.Open(".")
+	return root, dir, err
+}
+
+// closeToOthers mends the mode of the state directory, which keeps other users
+// from everything in it. Somebody has changed it, or copied it without. On a
+// filesystem without modes, such as FAT, that is up to how it was mounted.
+func (s *Store) closeToOthers() error {
+	info, err := s.stateDir.Stat()
+	if err != nil || info.Mode().Perm() == 0o700 {
+		return err
+	}
+	err = s.stateDir.Chmod(0o700)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
+		s.log.Warn("state directory is open to others, and its mode cannot be changed", "mode", info.Mode().Perm())
+		return nil
+	}
+	if err == nil {
+		s.log.Warn("state directory was open to others, or closed to its owner; its mode is mended", "mode", info.Mode().Perm())
+	}
+	return err
+}
+
+// takeLock makes this process the only one with the store. The lock goes with
+// the process, whatever way it ends.
+func (s *Store) takeLock() (err error) {
+	if s.lock, err = s.state.OpenFile("lock", os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return err
+	}
+	if err := unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		holder := make([]byte, 200)
+		n, _ := s.lock.ReadAt(holder, 0) // best effort, for the message
+		return fmt.Errorf("%w by %s; stop that one, or ask it with \"dlfs status\"", ErrInUse, holder[:n])
+	}
+	if err := s.lock.Truncate(0); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.lock, "process %d (%s)", os.Getpid(), s.opts.Owner)
+	return err
+}
+
+// sweep removes the blobs that no record points at: what a crash left between a
+// new generation and its record, or after a publish.
+func (s *Store) sweep() error {
+	blobs, err := fs.ReadDir(s.blobs.FS(), ".")
+	if err != nil {
+		return err
+	}
+	if len(blobs) == 0 {
+		return nil
+	}
+	live := map[string]bool{}
+	err = s.index.scan(recordPrefix, func(_, value []byte) {
+		if r, err := decodeRecord(value); err == nil && !r.published {
+			live[blobID(r.gen)] = true
+		}
+	})
+	if errors.Is(err, errDamaged) {
+		return nil // what is live cannot be told
+	}
+	for _, e := range blobs {
+		if err == nil && !live[e.Name()] {
+			err = s.blobs.RemoveAll(e.Name())
+		}
+	}
+	return err
+}
