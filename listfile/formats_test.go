@@ -144,6 +144,34 @@ func normal(e Entry) Entry {
 	return e
 }
 
+func TestCount(t *testing.T) {
+	for file, want := range map[string]Counts{
+		"seed.tsv": {}, "aria2.txt": {Mirrors: 1, Digests: 1}, "columns.csv": {Sizes: 1, Bytes: 1048576, Digests: 1},
+		"v4.meta4": {Mirrors: 1, Sizes: 1, Bytes: 14471447, Digests: 1},
+	} {
+		if got := sample(t, file, Options{}).Count(); got != want {
+			t.Errorf("%s: %+v, want %+v", file, got, want)
+		}
+	}
+}
+
+// Rename keeps the rules of names.
+func TestRename(t *testing.T) {
+	l := sample(t, "urls.txt", Options{})
+	names := make([]string, len(l.Entries))
+	names[0] = "other"
+	if err := l.Rename("list", names); err != nil || l.Entries[0].Name != "other" {
+		t.Fatalf("%+v, %v", l.Entries, err)
+	}
+	for _, wrong := range []string{"../up", l.Entries[1].Name, l.Entries[1].Name + "/below"} {
+		names[0] = wrong
+		again := sample(t, "urls.txt", Options{})
+		if err := again.Rename("list", names); err == nil || len(again.Entries) != len(names)-1 {
+			t.Errorf("%s: %v, %d entries", wrong, err, len(again.Entries))
+		}
+	}
+}
+
 func TestGzippedList(t *testing.T) {
 	plain, packed := sample(t, "seed.tsv", Options{}), sample(t, "seed.tsv.gz", Options{})
 	if !reflect.DeepEqual(plain, packed) {

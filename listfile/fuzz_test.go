@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -125,4 +126,51 @@ func checkError(t *testing.T, err error) {
 	if strings.Contains(err.Error(), canary) {
 		t.Errorf("quotes a secret: %v", err)
 	}
+}
+
+// FuzzChecksums holds ParseChecksums to its promises.
+func FuzzChecksums(f *testing.F) {
+	f.Add([]byte("6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b  a b\n\\0cc175b9c0f1b6a831c399e269772661 *c\\n"))
+	f.Add([]byte("MD5 (a) = 0cc175b9c0f1b6a831c399e269772661\r\n# c\n0cc175b9c0f1b6a831c399e269772661\t./d"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		sums, err := ParseChecksums(strings.NewReader(string(text)), "SUMS")
+		if sums == nil {
+			t.Fatal("no sums")
+		}
+		if err != nil {
+			checkError(t, err)
+		}
+		for name, sum := range sums {
+			if name == "" || sum.IsZero() {
+				t.Errorf("%q has %v", name, sum)
+			}
+		}
+	})
+}
+
+// FuzzWrite checks that what was parsed is read back as it was written.
+func FuzzWrite(f *testing.F) {
+	f.Add([]byte("a\thttp://h/1\nb : http://h/2"), "why")
+	f.Add([]byte(`{"name":"a","url":"http://h/1","size":5,"headers":{"X":"y"},"mtime":"2024-02-03T04:05:06Z"}`), "a\nb")
+	f.Add([]byte("http://h/a\thttp://m/a\n out=b\n checksum=md5=0cc175b9c0f1b6a831c399e269772661"), "\x1b[31m")
+	f.Fuzz(func(t *testing.T, text []byte, why string) {
+		l, err := Parse(strings.NewReader(string(text)), "list", Options{})
+		if l == nil {
+			t.Skip(err)
+		}
+		var out strings.Builder
+		if err := Write(&out, l.Entries, func(string) string { return why }); err != nil {
+			t.Fatal(err)
+		}
+		back, err := Parse(strings.NewReader(out.String()), "back", Options{})
+		if err != nil || len(back.Entries) != len(l.Entries) {
+			t.Fatalf("%v: %d entries came back as %d\n%s", err, len(l.Entries), len(back.Entries), &out)
+		}
+		for i, e := range back.Entries {
+			e.Line = l.Entries[i].Line
+			if !reflect.DeepEqual(normal(e), normal(l.Entries[i])) {
+				t.Errorf("%+v %+v came back as %+v %+v", l.Entries[i], l.Entries[i].Details, e, e.Details)
+			}
+		}
+	})
 }

@@ -66,7 +66,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"dlfs/fetch/digest"
@@ -109,6 +108,35 @@ type List struct {
 	SharedURLs int     // entries whose URL an earlier entry has too
 	LeftOut    int     // entries that Options.Include and Exclude left out
 	Ignored    int     // options and columns that mean nothing here
+}
+
+// Counts is how many entries of a list say what.
+type Counts struct {
+	Mirrors int   // entries with more than one URL
+	Sizes   int   // entries with a size
+	Bytes   int64 // sum of those
+	Digests int   // entries with a digest, of the whole or of pieces
+}
+
+// Count looks at every entry.
+func (l *List) Count() (c Counts) {
+	for i := range l.Entries {
+		d := l.Entries[i].Details
+		if d == nil {
+			continue
+		}
+		if len(d.Mirrors) > 0 {
+			c.Mirrors++
+		}
+		if d.Size >= 0 {
+			c.Sizes++
+			c.Bytes += d.Size
+		}
+		if !d.Digest.IsZero() || d.Pieces != nil {
+			c.Digests++
+		}
+	}
+	return c
 }
 
 // NameFrom is what an entry without a name is named after.
@@ -220,118 +248,6 @@ func newParser(file string, opts Options) (*parser, error) {
 // fail records a problem of a line.
 func (p *parser) fail(line int, err error) {
 	p.errs = append(p.errs, &SyntaxError{File: p.file, Line: line, Msg: err.Error()})
-}
-
-// draft is an entry as its form has it, before its name and URLs are checked.
-type draft struct {
-	name    string // "" to be named after the URL
-	urls    []string
-	details Details
-	line    int
-	dialect Dialect
-}
-
-// accept checks a draft and makes an entry of it. One with both a wrong name and
-// a wrong URL is two problems.
-func (p *parser) accept(d *draft) {
-	urls, first, urlErr := p.checkURLs(d.urls)
-	guessed := d.name == ""
-	if guessed && urlErr == nil {
-		d.name, urlErr = p.nameOf(first)
-	}
-	var nameErr error
-	if !guessed || urlErr == nil {
-		nameErr = checkName(d.name)
-	}
-	for _, err := range []error{nameErr, urlErr} {
-		if err != nil {
-			p.fail(d.line, err)
-		}
-	}
-	if nameErr != nil || urlErr != nil {
-		return
-	}
-	if !p.keep.keeps(d.name) {
-		p.list.LeftOut++
-		return
-	}
-	e := Entry{Name: d.name, URL: urls[0], Line: d.line}
-	d.details.Mirrors = urls[1:]
-	d.details.Guessed = guessed && p.opts.NameFrom == Disposition
-	if !d.details.empty() {
-		details := d.details
-		e.Details = &details
-	}
-	p.add(e, d.dialect)
-}
-
-// empty reports whether nothing is said.
-func (d *Details) empty() bool {
-	return len(d.Mirrors) == 0 && d.Size < 0 && d.Digest.IsZero() && d.Pieces == nil && len(d.Header) == 0 && d.ModTime.IsZero() && !d.Guessed
-}
-
-// checkURLs checks the URLs of an entry, made absolute, and leaves out those
-// that stand twice. It also returns the first one, taken apart.
-func (p *parser) checkURLs(raw []string) (urls []string, first *url.URL, err error) {
-	if len(raw) == 0 {
-		return nil, nil, errNoURL
-	}
-	seen := make(map[string]bool, len(raw))
-	for _, text := range raw {
-		if p.base != nil && urlStart(text) != 0 {
-			text, err = p.resolve(text)
-			if err != nil {
-				return nil, nil, err
-			}
-		}
-		u, err := checkURL(text)
-		if err != nil {
-			return nil, nil, err
-		}
-		if first == nil {
-			first = u
-		}
-		if !seen[text] {
-			urls, seen[text] = append(urls, text), true
-		}
-	}
-	return urls, first, nil
-}
-
-// resolve makes a relative URL absolute.
-func (p *parser) resolve(text string) (string, error) {
-	if strings.ContainsAny(text, " \t") {
-		return "", errURLSpace
-	}
-	u, err := url.Parse(text)
-	if err != nil {
-		return "", errURLSyntax
-	}
-	return p.base.ResolveReference(u).String(), nil
-}
-
-// add appends an entry that is right in itself, unless an earlier one has it
-// already or forbids it.
-func (p *parser) add(e Entry, d Dialect) {
-	found, err := p.index.add(e)
-	if err != nil {
-		p.fail(e.Line, err)
-		return
-	}
-	switch p.list.Dialect {
-	case "", d:
-		p.list.Dialect = d
-	default:
-		p.list.Dialect = Mixed
-	}
-	if found.repeated {
-		p.list.Folded++
-		return
-	}
-	if found.sharedURL {
-		p.list.SharedURLs++
-	}
-	p.list.Entries = append(p.list.Entries, e)
 }
 
 // Rename gives entries other names: names[i] is that of Entries[i], "" for no

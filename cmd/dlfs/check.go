@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -48,21 +49,25 @@ func printCheck(w io.Writer, name string, list *listfile.List) {
 	if list.SharedURLs > 0 {
 		fmt.Fprintf(w, "%d entries have the URL of an earlier one\n", list.SharedURLs)
 	}
-	if n := countDigests(list.Entries); n > 0 {
-		fmt.Fprintf(w, "%d entries have a digest\n", n)
+	if list.LeftOut > 0 {
+		fmt.Fprintf(w, "%d entries are left out by --include and --exclude\n", list.LeftOut)
+	}
+	if list.Ignored > 0 {
+		fmt.Fprintf(w, "%d options or columns mean nothing to dlfs and are ignored\n", list.Ignored)
+	}
+	c := list.Count()
+	if c.Mirrors > 0 {
+		fmt.Fprintf(w, "%d entries have mirrors\n", c.Mirrors)
+	}
+	if c.Sizes > 0 {
+		fmt.Fprintf(w, "%d entries have a size, %s in all\n", c.Sizes, bytesText(c.Bytes))
+	}
+	if c.Digests > 0 {
+		fmt.Fprintf(w, "%d entries have a digest\n", c.Digests)
 	}
 	if first, n := expiry(list.Entries); n > 0 {
 		fmt.Fprintln(w, expiryText(first, n))
 	}
-}
-
-func countDigests(entries []listfile.Entry) (n int) {
-	for i := range entries {
-		if d := entries[i].Details; d != nil && (!d.Digest.IsZero() || d.Pieces != nil) {
-			n++
-		}
-	}
-	return n
 }
 
 // expiry is when the first of the URLs dies, and how many do at all.
@@ -79,9 +84,14 @@ func expiry(entries []listfile.Entry) (first time.Time, n int) {
 	return first, n
 }
 
+// dialectText describes the form of a list.
 func dialectText(d listfile.Dialect) string {
-	return map[listfile.Dialect]string{
-		listfile.Tab: "NAME<TAB>URL", listfile.Colon: "NAME : URL", listfile.URLs: "plain URLs",
+	text := map[listfile.Dialect]string{
+		listfile.Tab: "NAME<TAB>URL", listfile.Colon: "NAME : URL", listfile.URLs: "plain URLs", listfile.Pget: "URL NAME",
 		listfile.Mixed: "NAME and URL in mixed forms", listfile.Empty: "empty",
+		listfile.Aria2: "input file of aria2", listfile.CSV: "CSV", listfile.TSV: "TSV", listfile.Rclone: "URL,PATH",
+		listfile.JSON: "JSON", listfile.BagIt: "fetch.txt of BagIt", listfile.TSVHTTPData: "TsvHttpData-1.0",
+		listfile.Pooch: "registry of pooch", listfile.Metalink: "Metalink",
 	}[d]
+	return cmp.Or(text, string(d))
 }
