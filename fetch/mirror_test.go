@@ -2,10 +2,12 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"net"
 	"testing"
 	"time"
 
+	"dlfs/fetch/origin"
 	"dlfs/fetch/origintest"
 	"dlfs/listfile"
 )
@@ -110,19 +112,28 @@ func TestAllMirrorsBadIsAFailure(t *testing.T) {
 }
 
 // One flight of a file fails while another of the same mirror goes on: that
-// proves nothing, and hides nothing.
-func TestFailureOutlivesOlderFlights(t *testing.T) {
+// proves nothing, and hides nothing. One that was launched since does, and then
+// the mirror may be asked again, too.
+func TestFailureIsForgottenByLaterFlightsAlone(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 32<<20)
-		refused := origintest.Status(403).Covering(20 << 20).After(1).Times(1)
-		x.Inject(refused, origintest.Throttle(1<<20))
 		x.start()
-		check(t, x.Run(t.Context()))
-		wantHit(t, refused)
-		x.wantState("a", "needs-url", "403")
-		advance(needsURLMemory)
-		check(t, x.readOnce("a", 20<<20, 100)) // a new flight goes well
-		check(t, x.Run(t.Context()))
-		x.materialized("a")
+		f := x.File("a")
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		m := f.mirrorsLocked()[0]
+		before := &flight{file: f, mirror: m, born: time.Now()}
+		advance(time.Second)
+		_, err := f.dropLocked(m, &origin.Error{Kind: origin.NeedsURL, Err: errors.New("refused")})
+		f.failLocked(err)
+		advance(time.Second)
+		f.forgottenLocked(before)
+		if f.mu.failure == nil || m.failure == nil || f.pickLocked(anyMirror) != nil {
+			t.Error("forgotten for a flight from before")
+		}
+		f.forgottenLocked(&flight{file: f, mirror: m, born: time.Now()})
+		if f.mu.failure != nil || m.failure != nil || f.pickLocked(anyMirror) != m {
+			t.Error("not forgotten for a flight from after")
+		}
 	})
 }
