@@ -144,8 +144,8 @@ func (f *File) askVersion(m *mirror, urgent bool) (*cache.Blob, int64, error) {
 // create makes the blob of a version that m told, with the digest it said the
 // bytes have, if any.
 func (f *File) create(m *mirror, v origin.Version, said digest.Digest) (*cache.Blob, error) {
-	if d := f.Entry().Details; d != nil && d.Size >= 0 && d.Size != v.Size {
-		return nil, fmt.Errorf("the list says %d bytes and the origin has %d; correct the list", d.Size, v.Size)
+	if size := listedSize(f.Entry()); size >= 0 && size != v.Size {
+		return nil, fmt.Errorf("the list says %d bytes and the origin has %d; correct the list", size, v.Size)
 	}
 	blob, err := f.set.store.Create(f.name, cache.Version(v))
 	if err != nil {

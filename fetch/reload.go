@@ -99,6 +99,7 @@ type Difference struct {
 	Added   []string `json:"added"`
 	Removed []string `json:"removed"`
 	NewURL  []string `json:"new_url"` // the same name, other URLs
+	Changed []string `json:"changed"` // the same name, of which the list now says another size or digest
 }
 
 // Reload replaces the list by another one, whose names are distinct, and returns
@@ -118,8 +119,12 @@ func (s *Set) Reload(entries []listfile.Entry) Difference {
 		if f := gone[e.Name]; f != nil {
 			files[i] = f
 			delete(gone, e.Name)
-			if f.replace(e) {
+			newURL, changed := f.replace(e)
+			if newURL {
 				diff.NewURL = append(diff.NewURL, e.Name)
+			}
+			if changed {
+				diff.Changed = append(diff.Changed, e.Name)
 			}
 			continue
 		}
@@ -163,12 +168,13 @@ func (s *Set) admit(e *listfile.Entry) *File {
 }
 
 // replace has the file go on by another entry of its name. It reports whether
-// the URLs are other ones.
-func (f *File) replace(e *listfile.Entry) bool {
+// the URLs are other ones, and whether the size or digest is.
+func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
 	f.mu.Lock()
 	was := f.mu.entry
 	f.mu.entry = e
-	other := !slices.Equal(urlsOf(was), urlsOf(e))
+	newURL = !slices.Equal(urlsOf(was), urlsOf(e))
+	changed = listed(was) != listed(e) || listedSize(was) != listedSize(e)
 	if keep := f.mu.mirrors; keep != nil {
 		if listed(was) != listed(e) || !maps.EqualFunc(headerOf(was), headerOf(e), slices.Equal) {
 			keep = nil // they were made with other ideas
@@ -184,7 +190,15 @@ func (f *File) replace(e *listfile.Entry) bool {
 	f.countLocked()
 	f.mu.Unlock()
 	f.finishIfComplete(blob)
-	return other
+	return newURL, changed
+}
+
+// listedSize is the size the list gives an entry, -1 if none.
+func listedSize(e *listfile.Entry) int64 {
+	if e.Details == nil {
+		return -1
+	}
+	return e.Details.Size
 }
 
 // remove takes the file out of the totals. Who has it open may go on.

@@ -120,6 +120,27 @@ func TestReloadAddsAndRemoves(t *testing.T) {
 	})
 }
 
+func TestReloadTellsWhatTheListSaysOfContents(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		for _, name := range []string{"a", "b", "c"} {
+			x.add(name, 1<<20)
+		}
+		x.start()
+		check(t, x.Run(t.Context()))
+		list := slices.Clone(x.entries)
+		list[0].Details = &listfile.Details{Size: 1 << 20}
+		list[1].Details = &listfile.Details{Size: -1, Digest: sha256Of(x.contents["b"])}
+		diff := x.Reload(list)
+		if !slices.Equal(diff.Changed, []string{"a", "b"}) || len(diff.NewURL) != 0 {
+			t.Errorf("difference: %+v", diff)
+		}
+		check(t, x.Run(t.Context()))
+		if n := x.File("b").Blob().Note(); !n.Verified {
+			t.Error("a digest that is new is not verified")
+		}
+	})
+}
+
 func TestReloadOfTheSameListChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 4<<20)

@@ -18,7 +18,7 @@ func printDifference(w io.Writer, prefix string, d fetch.Difference) {
 	for _, kind := range []struct {
 		sign, what string
 		names      []string
-	}{{"+", "added", d.Added}, {"-", "removed", d.Removed}, {"~", "new URL", d.NewURL}} {
+	}{{"+", "added", d.Added}, {"-", "removed", d.Removed}, {"~", "new URL", d.NewURL}, {"~", "changed", d.Changed}} {
 		if n := len(kind.names); n > 0 {
 			same = false
 			fmt.Fprintf(w, "%s%s%d %s: %s\n", prefix, kind.sign, n, kind.what, someNames(kind.names))
@@ -43,5 +43,5 @@ func someNames(names []string) string {
 func isFirst(d fetch.Difference, n int) bool { return len(d.Added) == n && len(d.Removed) == 0 }
 
 func isEmpty(d fetch.Difference) bool {
-	return len(d.Added)+len(d.Removed)+len(d.NewURL) == 0
+	return len(d.Added)+len(d.Removed)+len(d.NewURL)+len(d.Changed) == 0
 }
