@@ -48,6 +48,14 @@ func (f *File) grow(m *mirror, from *contact) {
 		f.firstFailed(m, err)
 		return
 	}
+	if v := from.body.Version(); v.Size != origin.UnknownSize { // now it does say
+		said := from.body.Digest()
+		from.close()
+		done()
+		blob, err := f.create(m, v, said)
+		f.contacted(blob, err)
+		return
+	}
 	g, err := f.newGrowth(from.body)
 	if err != nil {
 		from.close()
@@ -73,11 +81,7 @@ func (f *File) grow(m *mirror, from *contact) {
 
 // newGrowth makes the stream that body goes into. It counts as a flight.
 func (f *File) newGrowth(body *origin.Body) (*growth, error) {
-	v := cache.Version(body.Version())
-	if v.Size != origin.UnknownSize {
-		return nil, errors.New("origin says how long the file is one time, and not the other")
-	}
-	stream, err := f.set.store.Stream(f.name, v)
+	stream, err := f.set.store.Stream(f.name, cache.Version(body.Version()))
 	if err != nil {
 		return nil, err
 	}

@@ -142,6 +142,21 @@ func TestBodyOfUnknownLengthThatNeverEndsWellFails(t *testing.T) {
 	})
 }
 
+func TestOriginThatSaysTheLengthAtLast(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 5<<20)
+		silent := origintest.NoLength().Method("GET").Times(1)
+		x.Inject(silent, origintest.HeadLength(-1))
+		x.start()
+		h := x.open("a") // asks with HEAD, with GET, and then for the whole
+		defer h.Close()
+		x.read(h, 1<<20, 1000)
+		wantHit(t, silent)
+		check(t, x.Run(t.Context()))
+		x.materialized("a")
+	})
+}
+
 func TestStoppingWhileAFileGrows(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 50<<20)

@@ -32,7 +32,7 @@ type requestFlags struct {
 	HTTP2      bool          `name:"http2" env:"DLFS_HTTP2" help:"Use HTTP/2 where the origin can. HTTP/1.1 is faster for large files."`
 	ConnectFor time.Duration `name:"connect-timeout" default:"20s" aliases:"contimeout" help:"Give up making a connection after this."`
 	IdleFor    time.Duration `name:"timeout" default:"30s" help:"Give up a request of which nothing arrives for this long, and try again."`
-	Tries      int           `default:"10" aliases:"retries,max-tries" help:"Attempts in a row without progress before an entry fails; 0 for ever."`
+	Tries      int           `default:"12" aliases:"retries,max-tries" help:"Attempts in a row without progress before an entry fails; 0 for ever."`
 	RetryWait  time.Duration `default:"500ms" aliases:"waitretry,retry-delay" help:"Wait after the first failed attempt; doubled for each further one."`
 }
 

@@ -70,7 +70,7 @@ type Options struct {
 	Timeout time.Duration
 
 	// Tries is how often in a row an attempt may fail without progress. If
-	// zero, 10, which with the waits between is about a minute and a half.
+	// zero, 12, which with the waits between is at least a minute and a quarter.
 	Tries int
 
 	// RetryWait is the wait after the first failure; it doubles up to 15 s, and
@@ -104,7 +104,7 @@ func New(opts Options) *Client {
 	opts.MaxPerHost = orDefault(opts.MaxPerHost, 16)
 	opts.ConnectTimeout = orDefault(opts.ConnectTimeout, 20*time.Second)
 	opts.Timeout = orDefault(opts.Timeout, 30*time.Second)
-	opts.Tries = orDefault(opts.Tries, 10)
+	opts.Tries = orDefault(opts.Tries, 12)
 	opts.RetryWait = orDefault(opts.RetryWait, 500*time.Millisecond)
 	if opts.Limit == nil {
 		opts.Limit = &Limit{}

@@ -102,7 +102,7 @@ func TestOptions(t *testing.T) {
 	c := New(Options{})
 	o := c.opts
 	if o.MaxPerHost != 16 || o.ConnectTimeout != 20*time.Second ||
-		o.Timeout != 30*time.Second || o.Tries != 10 || o.RetryWait != 500*time.Millisecond {
+		o.Timeout != 30*time.Second || o.Tries != 12 || o.RetryWait != 500*time.Millisecond {
 		t.Errorf("defaults %+v", o)
 	}
 	bubble(t, func(t *testing.T, x *fixture) {

@@ -55,7 +55,7 @@ func TestPageInTheMiddle(t *testing.T) {
 							x.wantRequests(6)
 						} else {
 							wantKind(t, err, NeedsURL)
-							x.wantRequests(10)
+							x.wantRequests(12)
 						}
 						wantHit(t, page)
 					})

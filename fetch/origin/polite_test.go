@@ -142,7 +142,7 @@ func TestUnusableAnswers(t *testing.T) {
 		x.Inject(origintest.Status(502).Every(2), origintest.ShiftRange(1))
 		_, _, err := x.get(nil, 1000, 1000)
 		wantKind(t, err, Transient)
-		x.wantRequests(10)
+		x.wantRequests(12)
 	})
 }
 

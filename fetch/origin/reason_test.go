@@ -93,8 +93,8 @@ func TestLookupReasons(t *testing.T) {
 		dials int
 	}{
 		{&net.DNSError{Err: "no such host", Name: "origin", IsNotFound: true}, "host origin is not known", 4},
-		{&net.DNSError{Err: "server misbehaving", Name: "origin", IsTemporary: true}, "host origin cannot be looked up: server misbehaving", 10},
-		{&net.DNSError{Err: "i/o timeout", Name: "origin", IsTimeout: true}, "host origin cannot be looked up: i/o timeout", 10},
+		{&net.DNSError{Err: "server misbehaving", Name: "origin", IsTemporary: true}, "host origin cannot be looked up: server misbehaving", 12},
+		{&net.DNSError{Err: "i/o timeout", Name: "origin", IsTimeout: true}, "host origin cannot be looked up: i/o timeout", 12},
 	}
 	for _, tt := range tests {
 		bubble(t, func(t *testing.T, x *fixture) {
@@ -105,7 +105,7 @@ func TestLookupReasons(t *testing.T) {
 					return nil, &net.OpError{Op: "dial", Net: "tcp", Err: tt.err}
 				}
 			})
-			_, _, err := x.get(nil, 0, 10)
+			_, _, err := x.get(nil, 0, 12)
 			wantKind(t, err, Transient)
 			if want := x.url + ": " + tt.want; err.Error() != want || dials != tt.dials {
 				t.Errorf("got %v after %d connections, want %s", err, dials, want)

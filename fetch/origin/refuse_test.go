@@ -102,7 +102,7 @@ func TestPage206(t *testing.T) {
 		if len(p) > 0 {
 			t.Errorf("%d bytes of a page", len(p))
 		}
-		x.wantRequests(10)
+		x.wantRequests(12)
 		wantHit(t, page)
 	})
 	bubble(t, func(t *testing.T, x *fixture) { // it passes by itself

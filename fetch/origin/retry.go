@@ -38,13 +38,13 @@ func (c *Client) retry(ctx context.Context, what string, f func() error) error {
 }
 
 // backoff is how long to wait after so many failures in a row: twice as long
-// after each, and jittered by half.
+// after each, and jittered by a quarter.
 func (c *Client) backoff(failures int) time.Duration {
 	d := c.opts.RetryWait
 	for range failures - 1 {
 		d = min(2*d, max(maxRetryWait, c.opts.RetryWait))
 	}
-	return d/2 + rand.N(d+1)
+	return d - d/4 + rand.N(d/2+1)
 }
 
 // sleep waits for d. The error is ctx's cause, if that ended before.

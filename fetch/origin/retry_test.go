@@ -33,7 +33,7 @@ func TestTries(t *testing.T) {
 			if e.Status != tt.status || len(p) != 0 {
 				t.Errorf("%v: status %d, %d bytes", tt.fault, e.Status, len(p))
 			}
-			x.wantRequests(10)
+			x.wantRequests(12)
 			if d := time.Since(start); d < 30*time.Second || d > 10*time.Minute {
 				t.Errorf("%v: gave up after %v", tt.fault, d)
 			}
@@ -85,7 +85,7 @@ func TestBackoff(t *testing.T) {
 		wantKind(t, err, Transient)
 		for i := range len(at) - 1 {
 			want := min(500*time.Millisecond<<i, maxRetryWait)
-			if got := at[i+1].Sub(at[i]); got < want/2 || got > want*3/2+1 {
+			if got := at[i+1].Sub(at[i]); got < want-want/4 || got > want+want/4+1 {
 				t.Errorf("wait %d was %v, want about %v", i, got, want)
 			}
 		}
@@ -235,7 +235,7 @@ func TestDialFailuresAreRetried(t *testing.T) {
 						return
 					}
 					wantKind(t, err, Transient)
-					want := 10
+					want := 12
 					if name == "no name" {
 						want = 4 // it may be for ever
 					}
