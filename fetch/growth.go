@@ -74,6 +74,9 @@ func (f *File) grow(m *mirror, from *contact) {
 		err := f.follow(g, from.body)
 		said := from.body.Digest()
 		from.close()
+		if err == nil {
+			err = f.doubt(g, m)
+		}
 		done()
 		f.grown(m, g, said, err)
 	}()
@@ -125,6 +128,16 @@ func (f *File) follow(g *growth, body *origin.Body) error {
 			return err
 		}
 	}
+}
+
+// doubt asks HEAD whether a body that ended without a word of its length ended
+// where the file does: one that was cut by a proxy may look just as well.
+func (f *File) doubt(g *growth, m *mirror) error {
+	n, ok := m.res.Length(f.set.ctx)
+	if have := g.stream.Present(); ok && n != have {
+		return &origin.Error{Kind: origin.Restart, URL: m.res.URL(), Err: fmt.Errorf("body ended after %d bytes, and HEAD says that the file has %d", have, n)}
+	}
+	return nil
 }
 
 // append waits for room if the disk is full, since to start again costs more.

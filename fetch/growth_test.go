@@ -142,6 +142,32 @@ func TestBodyOfUnknownLengthThatNeverEndsWellFails(t *testing.T) {
 	})
 }
 
+// A body without a length that ends early looks as if it were whole. HEAD may
+// know better.
+func TestBodyOfUnknownLengthThatEndsEarlyIsDoubted(t *testing.T) {
+	for _, always := range []bool{false, true} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.add("a", 5<<20)
+			early := origintest.EndAfter(80_000).Method("GET")
+			if !always {
+				early.Times(1)
+			}
+			x.Inject(origintest.NoRanges(), early)
+			x.start()
+			check(t, x.Run(t.Context()))
+			wantHit(t, early)
+			if !always {
+				x.materialized("a")
+				return
+			}
+			x.wantState("a", "failed", "HEAD says")
+			if _, err := os.Lstat(filepath.Join(x.dir, "a")); err == nil {
+				t.Error("published")
+			}
+		})
+	}
+}
+
 func TestOriginThatSaysTheLengthAtLast(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 5<<20)

@@ -60,6 +60,23 @@ func (r *Resource) head(ctx context.Context) (v Version, ok bool, err error) {
 	return v, true, nil
 }
 
+// Length asks with HEAD how long the file is; ok is false where that tells
+// nothing. It is no first contact: what it says is only good to doubt by.
+func (r *Resource) Length(ctx context.Context) (n int64, ok bool) {
+	if r.err != nil {
+		return 0, false
+	}
+	x, err := r.walk(ctx, http.MethodHead, r.list, "")
+	if err != nil {
+		return 0, false
+	}
+	defer x.body.end()
+	if x.resp.StatusCode != http.StatusOK || x.resp.ContentLength <= 0 || x.resp.Header.Get("Content-Encoding") != "" || r.isPage(x.resp) {
+		return 0, false
+	}
+	return x.resp.ContentLength, true
+}
+
 // Filename asks what the origin calls the file (Content-Disposition, RFC 6266);
 // it is "" if the origin does not say. Only the last component of a path is
 // returned (section 4.3). It is asked for once, with HEAD, and where that tells
