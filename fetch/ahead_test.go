@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"slices"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -42,7 +43,7 @@ func TestSequentialReadsGoAhead(t *testing.T) {
 		if c.MaxOpen <= 3 || c.MaxOpen > readAheadFlights+1 {
 			t.Errorf("%d requests at once", c.MaxOpen)
 		}
-		if first, last := ns[1], ns[len(ns)-2]; last <= first {
+		if first, most := ns[1], slices.Max(ns[len(ns)/2:]); most <= first { // a gap may be filled at any time
 			t.Errorf("the window did not grow: %v", ns)
 		}
 		x.wantBodyBytes(24<<20, 24<<20)
