@@ -1,8 +1,8 @@
 package fetch
 
 import (
-	"slices"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
