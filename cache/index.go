@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -28,12 +29,29 @@ import (
 // crash. A record points at a fresh random generation instead, and chunks of a
 // generation no record points at mean nothing.
 type index struct {
+	// Constant data
+	dir   *os.File                   // the database directory, fsynced after each write
+	files *os.Root                   // the same
+	again func() (*badger.DB, error) // opens the database once more
+	room  func() error               // reports ErrNoSpace unless the index can be written,
+	roomy func() error               // and unless it can begin a new memtable
+	log   *slog.Logger
+
+	writer  sync.Mutex // held from batch to write
+	failed  error      // of badger's last write: it is not to write again before it is opened again; guarded by writer
+	written int64      // bytes given to the memtable, roughly; guarded by writer
+	current string     // the memtable's file when it was last looked at; guarded by writer
+	flushed int        // memtables since the tables were last merged; guarded by writer
+
+	use sync.RWMutex // held over each reading transaction; alone while db is replaced
 	db  *badger.DB
-	dir *os.File // the database directory, fsynced after each write
-	log *slog.Logger
 }
 
 const closeTimeout = 10 * time.Second
+
+// memTableSize is for a database that is opened in some 10 ms and takes little
+// memory.
+const memTableSize = 2 << 20
 
 // openBadger opens the database at path with small settings: it is opened in
 // some 10 ms and keeps memory to tens of megabytes. SyncWrites makes a batch
@@ -42,11 +60,11 @@ const closeTimeout = 10 * time.Second
 func openBadger(path string) (*badger.DB, error) {
 	return badger.Open(badger.DefaultOptions(path).
 		WithSyncWrites(true).
-		WithMemTableSize(2 << 20).
+		WithMemTableSize(memTableSize).
 		WithNumMemtables(2).
 		WithNumLevelZeroTables(2).
-		WithNumLevelZeroTablesStall(4).
-		WithNumCompactors(2).
+		WithNumLevelZeroTablesStall(1 << 20). // never: nobody would end it
+		WithNumCompactors(0).                 // tidy does it, when there is room
 		WithBaseTableSize(1 << 20).
 		WithValueLogFileSize(1 << 20).
 		WithValueThreshold(128 << 10).
@@ -81,6 +99,8 @@ func (x *index) view(f func(txn *badger.Txn) error) (err error) {
 			x.log.Warn("what cannot be read of the state is fetched again", "err", err)
 		}
 	}()
+	x.use.RLock()
+	defer x.use.RUnlock()
 	return x.db.View(f)
 }
 
@@ -189,70 +209,27 @@ func (x *index) keys(prefix, first []byte) (keys [][]byte, err error) {
 	return keys, err
 }
 
-// batch collects changes for one synced write.
-type batch struct {
-	wb  *badger.WriteBatch
-	err error
-}
-
-func (x *index) batch() *batch { return &batch{wb: x.db.NewWriteBatch()} }
-
-func (b *batch) set(key, value []byte) {
-	if b.err == nil {
-		b.err = b.wb.Set(key, seal(key, value))
-	}
-}
-
-func (b *batch) setRecord(name string, r record) { b.set(recordKey(name), r.encode()) }
-
-func (b *batch) setChunk(gen uint64, c int64, w *words) {
-	value := make([]byte, 0, chunkBytes+4)
-	for _, v := range w {
-		value = binary.LittleEndian.AppendUint64(value, v)
-	}
-	b.set(chunkKey(gen, c), value)
-}
-
-// forget deletes the chunks of gen, which nothing points at any more. It saves
-// room; correctness does not depend on it.
-func (b *batch) forget(gen uint64, size int64) {
-	n := (geometry{size}).blocks()
-	for c := int64(0); c*chunkBlocks < n && b.err == nil; c++ {
-		b.delete(chunkKey(gen, c))
-	}
-}
-
-func (b *batch) delete(key []byte) {
-	if b.err == nil {
-		b.err = b.wb.Delete(key)
-	}
-}
-
-// write makes the batch durable: when it returns nil, all of it is on disk.
-// badger does not fsync the directory of a memtable file it has just added, so
-// write does. A large batch may be split into several transactions; readers of
-// the index depend on no two keys changing together.
-func (x *index) write(b *batch) error {
-	if b.err != nil {
-		b.wb.Cancel()
-		return b.err
-	}
-	if err := b.wb.Flush(); err != nil {
-		return err
-	}
-	return x.dir.Sync()
-}
-
 // close ends badger. Its Close retries a failing flush for ever, so it is given
-// closeTimeout; everything acknowledged is on disk already.
+// closeTimeout; and it dies of a full disk, so there it is left as a kill would
+// leave it. Everything acknowledged is on disk already.
 func (x *index) close() error {
-	done := make(chan error, 1)
-	go func() { done <- x.db.Close() }() // owned by close, or by the end of the process
-	var err error
-	select {
-	case err = <-done:
-	case <-time.After(closeTimeout):
-		err = fmt.Errorf("state database does not close within %v; what it acknowledged is safe", closeTimeout)
+	err := x.roomy()
+	if err != nil {
+		x.log.Warn("state database is not tidied up; what it acknowledged is safe", "err", err)
+		err = nil
+	} else {
+		err = x.closeDB()
 	}
-	return errors.Join(err, x.dir.Close())
+	return errors.Join(err, x.files.Close(), x.dir.Close())
+}
+
+func (x *index) closeDB() error {
+	db, done := x.db, make(chan error, 1)
+	go func() { done <- db.Close() }() // owned by closeDB, or by the end of the process
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(closeTimeout):
+		return fmt.Errorf("state database does not close within %v; what it acknowledged is safe", closeTimeout)
+	}
 }

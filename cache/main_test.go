@@ -29,6 +29,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(role) {
 	case "opener":
 		os.Exit(openerMain())
+	case "filler":
+		os.Exit(fillerMain())
 	case "putter":
 		os.Exit(putterMain())
 	}

@@ -65,24 +65,36 @@ func (s *Store) publishAll(claims []*claim) error {
 	for dir := range dirs {
 		err = errors.Join(err, s.syncDir(dir))
 	}
-	if err == nil {
-		batch := s.index.batch()
-		for _, b := range renamed {
-			b.mu.Lock()
-			b.mu.recorded = true
-			b.mu.Unlock()
-			batch.setRecord(b.name, b.record())
-			batch.forget(b.gen, b.version.Size)
-		}
-		err = s.index.write(batch)
-	}
 	if err != nil {
 		err = fmt.Errorf("publish: %w", err)
+	} else {
+		s.recordPublished(renamed)
 	}
 	for _, b := range renamed {
 		b.answer(err)
 	}
 	return err
+}
+
+// recordPublished records blobs whose files stand, durably, in the output
+// directory. Where the index cannot be written, the next round does it; until
+// then Lookup would find the file as after a crash.
+func (s *Store) recordPublished(blobs []*Blob) {
+	batch := s.index.batch()
+	for _, b := range blobs {
+		b.mu.Lock()
+		b.mu.recorded = true
+		b.mu.Unlock()
+		batch.setRecord(b.name, b.record())
+		batch.forget(b.gen, b.version.Size)
+	}
+	err := s.index.write(batch)
+	s.sayFailing(err)
+	if err != nil {
+		for _, b := range blobs {
+			s.put(b)
+		}
+	}
 }
 
 // answer tells whoever asked for b to be published.
@@ -100,7 +112,9 @@ func (b *Blob) answer(err error) {
 // the directories whose entries changed to dirs.
 func (s *Store) rename(b *Blob, dirs map[string]bool) error {
 	parent := path.Dir(b.name)
-	if err := s.root.MkdirAll(parent, 0o755); err != nil {
+	if err := s.root.MkdirAll(parent, 0o755); isFull(err) {
+		return s.noSpace(err)
+	} else if err != nil {
 		return fmt.Errorf("publish %q: %w", b.name, err)
 	}
 	dir, err := s.root.Open(parent)
@@ -111,6 +125,9 @@ func (s *Store) rename(b *Blob, dirs map[string]bool) error {
 	err = renameNoReplace(s.blobsDir, b.id(), dir, path.Base(b.name))
 	if errors.Is(err, fs.ErrExist) {
 		return &InTheWayError{b.name, "appeared while it was being fetched"}
+	}
+	if isFull(err) {
+		return s.noSpace(err)
 	}
 	if err != nil {
 		return fmt.Errorf("publish %q: %w", b.name, err)

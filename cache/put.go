@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 )
 
 // Put stores p at off. [off +len(p)) must be whole blocks, the last one of the
@@ -22,7 +21,7 @@ func (b *Blob) Put(off int64, p []byte) error {
 	}
 	err := b.put(off, p)
 	if isFull(err) {
-		return ErrNoSpace
+		return b.store.noSpace(err)
 	}
 	if err != nil {
 		return fmt.Errorf("put %q [%d +%d): %w", b.name, off, n, err)
@@ -128,9 +127,4 @@ func (b *Blob) writable() (*os.File, error) {
 	}
 	b.file.Store(f)
 	return f, nil
-}
-
-// isFull reports whether an error says that the disk is full or the quota used.
-func isFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

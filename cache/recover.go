@@ -23,7 +23,9 @@ import (
 // does not open, or that made the process die while opening it three times in
 // a row, is set aside and a new one begun: then the blocks of unfinished blobs
 // are fetched again, and finished files are adopted by their size.
-func openIndex(state *os.Root, base string, log *slog.Logger) (*index, error) {
+//
+// room and roomy are the index's.
+func openIndex(state *os.Root, base string, room, roomy func() error, log *slog.Logger) (*index, error) {
 	if err := state.Mkdir("db", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
@@ -56,11 +58,12 @@ func openIndex(state *os.Root, base string, log *slog.Logger) (*index, error) {
 	if err := state.Remove("opening"); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	dir, err := state.Open("db")
+	files, dir, err := subdir(state, "db")
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &index{db: db, dir: dir, log: log}, nil
+	again := func() (*badger.DB, error) { return openClean(state, base) }
+	return &index{db: db, files: files, dir: dir, again: again, room: room, roomy: roomy, log: log, flushed: looseTables}, nil
 }
 
 // notDamage reports whether a failure to open says something of the system and

@@ -5,17 +5,16 @@ import "testing"
 // TestFailedRedo has the index refuse the new blob: the old one goes on, and
 // can be redone later.
 func TestFailedRedo(t *testing.T) {
-	for what, breakIndex := range map[string]func(t *testing.T, x *index){
-		"nothing is written": func(t *testing.T, x *index) { x.db = readOnlyDB(t) },
-		"all but the report": func(t *testing.T, x *index) { x.dir = closedFile(t) },
+	for what, breakIndex := range map[string]func(t *testing.T, x *index) (mend func()){
+		"nothing is written": breakWrites,
+		"all but the report": breakReport,
 	} {
 		for _, published := range []bool{false, true} {
 			t.Run(what, func(t *testing.T) {
 				s := open(t, t.TempDir(), Options{})
 				b, extents := badBlob(t, s, "a", published, 1)
 				syncNow(t, s)
-				whole := *s.index
-				breakIndex(t, s.index)
+				mend := breakIndex(t, s.index)
 				for range 2 {
 					if _, err := b.Redo(extents); err == nil {
 						t.Fatal("a failed write was not reported")
@@ -24,7 +23,7 @@ func TestFailedRedo(t *testing.T) {
 						t.Fatalf("the old blob is not as before: published %v", b.Published())
 					}
 				}
-				*s.index = whole
+				mend()
 				syncNow(t, s)
 				if after := lookup(t, open(t, crash(t, s), Options{}), "a"); after.Generation() != b.Generation() || !after.Complete() {
 					t.Fatal("the old blob is not recorded")

@@ -42,9 +42,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Options for Open. The zero value is useful.
@@ -64,8 +63,7 @@ type Options struct {
 	// zero, 64 MiB.
 	SyncBytes int64
 
-	// MinFree is the free space below which no block is stored, so that the
-	// index, which dies on a full disk, has room. If zero, 64 MiB.
+	// MinFree is the free space below which no block is stored. If zero, 64 MiB.
 	MinFree int64
 }
 
@@ -87,12 +85,16 @@ type Store struct {
 	lock     *os.File
 	index    *index
 
+	tight   atomic.Bool // the ballast is given up: no block is stored
+	ballast sync.Mutex  // held over making it and giving it up
+
 	// The syncer
 	wake     chan struct{} // a round is due early
 	calls    chan func()   // to be run between rounds; somebody waits
 	stop     chan struct{}
 	stopped  chan struct{}
 	dead     []record // of generations whose bits the next round deletes; the syncer's
+	failing  bool     // the last round could not write to the index; the syncer's
 	closeErr error    // of the last round; read after stopped
 
 	mu struct {
@@ -158,11 +160,14 @@ func (s *Store) open() (err error) {
 	if s.blobs, s.blobsDir, err = subdir(s.state, "blobs"); err != nil {
 		return err
 	}
-	if err := s.room(0); err != nil {
-		return fmt.Errorf("%w; make room, at least %d MiB must be free", err, s.opts.MinFree>>20)
+	if err := s.indexRoom(); err != nil {
+		return fmt.Errorf("%w; make room, at least %d MiB must be free", err, s.floor()>>20)
 	}
-	if s.index, err = openIndex(s.state, s.StatePath(), s.log); err != nil {
+	if s.index, err = openIndex(s.state, s.StatePath(), s.indexRoom, s.blockRoom, s.log); err != nil {
 		return err
+	}
+	if err := s.relax(); err != nil && !isFull(err) {
+		return fmt.Errorf("make ballast: %w", err)
 	}
 	return s.sweep()
 }
@@ -201,31 +206,6 @@ func (s *Store) wrote(b *Blob, n int64) {
 		default:
 		}
 	}
-}
-
-// HasRoom reports whether a block could be stored.
-func (s *Store) HasRoom() bool { return s.room(BlockSize) == nil }
-
-// room reports ErrNoSpace unless n bytes can be written above the floor.
-func (s *Store) room(n int64) error {
-	free, err := s.Free()
-	if err != nil {
-		return err
-	}
-	if free-n < s.opts.MinFree {
-		return ErrNoSpace
-	}
-	return nil
-}
-
-// Free returns the bytes an ordinary user can still write to the disk of the
-// output directory.
-func (s *Store) Free() (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(s.stateDir.Fd()), &st); err != nil {
-		return 0, fmt.Errorf("statfs %s: %w", s.path, err)
-	}
-	return int64(st.Bavail) * st.Bsize, nil
 }
 
 // Remember keeps a value under a key, for whoever opens the store next. It is

@@ -59,7 +59,7 @@ func (s *Store) Stream(name string, v Version) (*Stream, error) {
 	st := &Stream{store: s, name: name, gen: newGeneration(), version: v}
 	f, err := s.blobs.OpenFile(blobID(st.gen), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if isFull(err) {
-		return nil, ErrNoSpace
+		return nil, s.noSpace(err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %q: %w", name, err)
@@ -115,7 +115,7 @@ func (st *Stream) Append(p []byte) error {
 	defer st.appends.Unlock()
 	err := st.growLocked(p)
 	if isFull(err) {
-		return ErrNoSpace
+		return st.store.noSpace(err)
 	}
 	if err != nil {
 		return fmt.Errorf("append to %q at %d: %w", st.name, st.Present(), err)

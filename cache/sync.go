@@ -44,6 +44,7 @@ func (s *Store) run() {
 	for {
 		select {
 		case <-tick.C:
+			s.watchRoom()
 			s.round()
 		case <-s.wake:
 			s.round()
@@ -78,17 +79,34 @@ func (s *Store) round() error {
 	}()
 	dataErr := s.forceAll(claims)
 	err := s.writeBits(claims, records)
+	s.sayFailing(err)
+	if isFull(err) {
+		s.squeeze()
+	}
 	if err != nil {
 		s.unwritten(claims, records)
-		s.log.Error("state is not durable yet; trying again", "err", err)
-		return errors.Join(dataErr, err)
 	}
 	for _, c := range claims {
 		if c.dead {
 			c.blob.answer(errAbandoned)
 		}
 	}
+	if err != nil {
+		return errors.Join(dataErr, err)
+	}
 	return errors.Join(dataErr, s.publishAll(claims))
+}
+
+// sayFailing tells once that the index cannot be written, and once that it can
+// again.
+func (s *Store) sayFailing(err error) {
+	switch {
+	case err != nil && !s.failing:
+		s.log.Error("state is not durable yet; trying again", "err", err)
+	case err == nil && s.failing:
+		s.log.Info("state is durable again")
+	}
+	s.failing = err != nil
 }
 
 // take claims the blocks written since the last round.
@@ -117,6 +135,9 @@ func (s *Store) forceAll(claims []*claim) error {
 		newFiles = true
 		g.Go(func() error {
 			if c.err = c.blob.force(c.full); c.err != nil {
+				if isFull(c.err) { // found late, by a filesystem that allocates late
+					s.squeeze()
+				}
 				c.blob.takeBack(c)
 				s.log.Error("blocks could not be made durable; they are fetched again", "name", c.blob.name, "err", c.err)
 			}
@@ -229,15 +250,18 @@ func (b *Blob) durableBits(chunk int64) words {
 }
 
 // unwritten gives everything back to be tried again by the next round. The
-// bytes are forced to disk a second time, which is harmless.
+// bytes are forced to disk a second time, which is harmless. What was abandoned
+// is let go of: its room may be what the index lacks.
 func (s *Store) unwritten(claims []*claim, records map[string]*Blob) {
 	for _, c := range claims {
-		c.blob.giveBack(c)
+		if !c.dead {
+			c.blob.giveBack(c)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range claims {
-		if c.taken != nil || c.full || c.dead {
+		if !c.dead && (c.taken != nil || c.full) {
 			s.mu.touched[c.blob] = struct{}{}
 		}
 	}

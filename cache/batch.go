@@ -1,0 +1,152 @@
+package cache
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// batch collects changes for one synced write. There is one at a time: who has
+// it ends it with write.
+type batch struct {
+	index *index
+	wb    *badger.WriteBatch // nil if err says why there is none
+	err   error
+}
+
+// batch waits for the batch of somebody else to be written.
+func (x *index) batch() *batch {
+	x.writer.Lock() // until write
+	b := &batch{index: x, err: x.ready()}
+	if b.err == nil {
+		b.wb = x.db.NewWriteBatch()
+	}
+	return b
+}
+
+// ready sees to it that badger can write.
+func (x *index) ready() error {
+	if err := x.room(); err != nil {
+		return err
+	}
+	if x.failed != nil {
+		if err := x.revive(); err != nil {
+			return fmt.Errorf("%w; it did not open again: %w", x.failed, err)
+		}
+	}
+	if err := x.reserve(); err != nil {
+		return err
+	}
+	return x.tidy()
+}
+
+// looseTables is how many memtables are flushed before their tables are merged.
+const looseTables = 8
+
+// tidy merges tables, now and then and when there is room: badger's own
+// compactors would do it at any time, on a full disk, too.
+func (x *index) tidy() error {
+	if x.flushed < looseTables || x.roomy() != nil {
+		return nil
+	}
+	x.flushed = 0
+	if x.db.Levels()[0].NumTables < looseTables {
+		return nil
+	}
+	if err := x.db.Flatten(1); err != nil {
+		return fmt.Errorf("merge tables: %w", err)
+	}
+	return nil
+}
+
+// revive opens the database anew after a failed write. What a failed sync left
+// of the log has a hole, at which a replay would stop, whatever is acknowledged
+// behind it; and without a memtable badger ends the process at the next write.
+// Closing it puts all that it has in memory into a table.
+func (x *index) revive() error {
+	x.use.Lock()
+	defer x.use.Unlock()
+	if err := x.closeDB(); err != nil {
+		return err
+	}
+	db, err := x.again()
+	if err != nil {
+		return err
+	}
+	x.log.Warn("state database was opened again after a failed write", "err", x.failed)
+	x.db, x.failed, x.written, x.flushed = db, nil, 0, looseTables
+	return nil
+}
+
+func (b *batch) set(key, value []byte) {
+	if b.grow(len(key)+len(value)) != nil {
+		return
+	}
+	if b.err = b.wb.Set(key, seal(key, value)); b.err != nil {
+		b.index.failed = b.err
+	}
+}
+
+func (b *batch) delete(key []byte) {
+	if b.grow(len(key)) != nil {
+		return
+	}
+	if b.err = b.wb.Delete(key); b.err != nil {
+		b.index.failed = b.err
+	}
+}
+
+// entryBytes is roughly what badger adds to an entry in its memtable.
+const entryBytes = 100
+
+// grow counts n bytes for the memtable. When it is about to be full, there must
+// be room for the table it becomes and for the next one.
+func (b *batch) grow(n int) error {
+	if b.err != nil {
+		return b.err
+	}
+	x := b.index
+	if x.written += int64(n + entryBytes); x.written > memTableSize/2 {
+		b.err = x.roomy()
+	}
+	return b.err
+}
+
+func (b *batch) setRecord(name string, r record) { b.set(recordKey(name), r.encode()) }
+
+func (b *batch) setChunk(gen uint64, c int64, w *words) {
+	value := make([]byte, 0, chunkBytes+4)
+	for _, v := range w {
+		value = binary.LittleEndian.AppendUint64(value, v)
+	}
+	b.set(chunkKey(gen, c), value)
+}
+
+// forget deletes the chunks of gen, which nothing points at any more. It saves
+// room; correctness does not depend on it.
+func (b *batch) forget(gen uint64, size int64) {
+	n := (geometry{size}).blocks()
+	for c := int64(0); c*chunkBlocks < n && b.err == nil; c++ {
+		b.delete(chunkKey(gen, c))
+	}
+}
+
+// write makes the batch durable: when it returns nil, all of it is on disk.
+// badger does not fsync the directory of a memtable file it has just added, so
+// write does. A large batch may be split into several transactions; readers of
+// the index depend on no two keys changing together.
+func (x *index) write(b *batch) error {
+	defer x.writer.Unlock()
+	if b.err != nil {
+		if b.wb != nil {
+			b.wb.Cancel()
+		}
+		return b.err
+	}
+	if err := b.wb.Flush(); err != nil {
+		x.failed = err
+		return err
+	}
+	return x.dir.Sync()
+}

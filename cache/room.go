@@ -1,0 +1,225 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A full disk must cost nothing but time, and badger does not survive one by
+// itself: it maps its files into memory, so a page the disk has no room for ends
+// the process with SIGBUS. Three things keep it from meeting one:
+//
+//   - no block is stored below the floor, Options.MinFree, and nothing is written
+//     to the index below half of its own, indexFloor, so that whoever else fills
+//     the disk is noticed in time;
+//   - the memtable's file, which takes every write, is allocated whole, and so is
+//     the next one; a memtable is only filled up, and tables are only merged,
+//     where there is room for blocks, and so for the tables this makes;
+//   - a ballast file holds room that is given up when the disk turns out to be
+//     full all the same, or the quota used: the index lives on it meanwhile, and
+//     blocks are refused until the ballast can be made again.
+
+// indexFloor is the free space the index is to find. A memtable that is flushed
+// and merged takes a few times 2 MiB.
+const indexFloor = 16 << 20
+
+// room reports ErrNoSpace unless n bytes of blocks can be written above the
+// floor.
+func (s *Store) room(n int64) error {
+	if s.tight.Load() {
+		return ErrNoSpace
+	}
+	free, err := s.Free()
+	if err != nil {
+		return err
+	}
+	if free-n < s.opts.MinFree {
+		return ErrNoSpace
+	}
+	return nil
+}
+
+func (s *Store) blockRoom() error { return s.room(0) }
+
+// Free returns the bytes an ordinary user can still write to the disk of the
+// output directory.
+func (s *Store) Free() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(s.stateDir.Fd()), &st); err != nil {
+		return 0, fmt.Errorf("statfs %s: %w", s.path, err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+// HasRoom reports whether a block could be stored. On a disk that was full it
+// first takes back the room that the index was given.
+func (s *Store) HasRoom() bool {
+	if s.tight.Load() && s.relax() != nil {
+		return false
+	}
+	return s.room(BlockSize) == nil
+}
+
+// noSpace is ErrNoSpace, for an error that isFull. If it is the system's word,
+// the ballast is given up; the floor's says that there is room left.
+func (s *Store) noSpace(err error) error {
+	if !errors.Is(err, ErrNoSpace) {
+		s.squeeze()
+	}
+	return ErrNoSpace
+}
+
+// isFull reports whether an error says that the disk is full or the quota used.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// floor is what the index needs, in bytes.
+func (s *Store) floor() int64 { return min(indexFloor, s.opts.MinFree) }
+
+// watchRoom gives the ballast up when others have filled the disk.
+func (s *Store) watchRoom() {
+	if free, err := s.Free(); err == nil && free < s.floor() {
+		s.squeeze()
+	}
+}
+
+// indexRoom reports ErrNoSpace unless the index can be written.
+func (s *Store) indexRoom() error {
+	free, err := s.Free()
+	if err == nil && free < s.floor() {
+		s.squeeze()
+		free, err = s.Free()
+	}
+	if err != nil {
+		return err
+	}
+	if free < s.floor()/2 {
+		return ErrNoSpace
+	}
+	return nil
+}
+
+// squeeze gives the ballast up for the index. Until it is made again, no block
+// is stored.
+func (s *Store) squeeze() {
+	s.ballast.Lock()
+	defer s.ballast.Unlock()
+	if s.tight.Swap(true) {
+		return
+	}
+	if err := s.dropBallast(); err != nil {
+		s.log.Warn("ballast cannot be given up", "err", err)
+	}
+}
+
+// relax makes the ballast again, if there is room for it above the floor.
+func (s *Store) relax() error {
+	s.ballast.Lock()
+	defer s.ballast.Unlock()
+	free, err := s.Free()
+	if err != nil {
+		return err
+	}
+	if free-s.floor() < s.opts.MinFree {
+		return ErrNoSpace
+	}
+	if err := s.makeBallast(); err != nil {
+		return err
+	}
+	s.tight.Store(false)
+	return nil
+}
+
+const ballastName = "ballast"
+
+// makeBallast has the ballast stand whole, or not at all. A filesystem that
+// cannot allocate ahead has none.
+func (s *Store) makeBallast() error {
+	f, err := s.state.OpenFile(ballastName, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(allocate(f, 0, s.floor()), f.Close())
+	if err != nil {
+		return errors.Join(err, s.dropBallast())
+	}
+	return nil
+}
+
+func (s *Store) dropBallast() error {
+	if err := s.state.Remove(ballastName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// allocate gives the first n bytes of f room on the disk, where the filesystem
+// can.
+func allocate(f *os.File, mode uint32, n int64) error {
+	for {
+		err := unix.Fallocate(int(f.Fd()), mode, 0, n)
+		switch {
+		case err == nil || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS):
+			return nil
+		case !errors.Is(err, syscall.EINTR):
+			return err
+		}
+	}
+}
+
+// reserve allocates the files that take badger's writes: that of the memtable,
+// and the one that the next memtable will have. badger makes them sparse, maps
+// them, and takes an empty file for a new one.
+func (x *index) reserve() error {
+	entries, err := fs.ReadDir(x.files.FS(), ".")
+	if err != nil {
+		return err
+	}
+	newest, size := -1, int64(0)
+	for _, e := range entries {
+		var id int
+		info, err := e.Info()
+		if err != nil || info.Size() == 0 {
+			continue // flushed meanwhile, or allocated ahead
+		}
+		if _, err := fmt.Sscanf(e.Name(), "%05d.mem", &id); err == nil && id > newest {
+			newest, size = id, info.Size()
+		}
+	}
+	if newest < 0 {
+		return nil
+	}
+	if name := memFile(newest); name != x.current {
+		if err := x.allocate(name, 0, size); err != nil {
+			return err
+		}
+		x.current, x.written = name, 0
+		x.flushed++
+	}
+	return x.allocate(memFile(newest+1), unix.FALLOC_FL_KEEP_SIZE, 2*memTableSize)
+}
+
+func memFile(id int) string { return fmt.Sprintf("%05d.mem", id) }
+
+// allocate gives a file of the database n bytes, if it has not got them.
+func (x *index) allocate(name string, mode uint32, n int64) error {
+	f, err := x.files.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Blocks*512 >= n {
+		return nil
+	}
+	return allocate(f, mode, n)
+}
