@@ -6,9 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"dlfs/cache/lockorder"
 )
 
 var (
@@ -28,7 +29,7 @@ type Blob struct {
 	store *Store
 
 	// Held for reading over each write to the file; Redo holds it to have none.
-	writes sync.RWMutex
+	writes lockorder.RWMutex[lockorder.Writes]
 
 	// Constant data
 	geo     geometry
@@ -44,7 +45,7 @@ type Blob struct {
 	file     atomic.Pointer[os.File]
 
 	mu struct {
-		sync.Mutex
+		lockorder.Mutex[lockorder.Copy]
 		refs      int              // users of file; it is closed at 0
 		unsynced  map[int64]*words // blocks written since the last sync took them, by chunk
 		published bool             // the file stands in the output directory

@@ -23,14 +23,16 @@
 //
 // Lock order of the whole program, outermost first:
 //
-//	fetch.Handle.mu, fetch.File.mu, Stream.appends, Stream.mu or Blob.mu, Store.mu
+//	fetch.Set.reloading, fetch.Handle.mu, fetch.File.mu, Stream.appends,
+//	Blob.writes, Stream.mu or Blob.mu, Store.mu
 //
 // The mutexes of fetch.Set, its budget and its hosts are leaves: nothing else is
 // locked under them. No two of one kind are held together, and none is held
 // while waiting for the network or a channel. Blob.mu is held over opening and
 // creating the blob's file, nothing slower. Slower ones are Stream.appends, held
-// over each write to a stream, and Blob.writes, before Blob.mu: a Put shares it
-// while it writes, and a Redo has it alone while it waits for the syncer.
+// over each write to a stream, and Blob.writes: a Put shares it while it writes,
+// and a Redo has it alone while it waits for the syncer. With the build tag
+// lockcheck the order is asserted, see package lockorder.
 package cache
 
 import (
@@ -44,6 +46,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"dlfs/cache/lockorder"
 )
 
 // Options for Open. The zero value is useful.
@@ -98,7 +102,7 @@ type Store struct {
 	closeErr error    // of the last round; read after stopped
 
 	mu struct {
-		sync.Mutex
+		lockorder.Mutex[lockorder.Store]
 		touched       map[*Blob]struct{} // with something for the next round
 		records       map[string]*Blob   // whose record the next round writes, by name
 		unsyncedBytes int64

@@ -6,10 +6,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"dlfs/cache/lockorder"
 )
 
 // UnknownSize is the size of a version whose origin does not tell it.
@@ -34,13 +35,13 @@ type Stream struct {
 
 	// Held over each write; comes before mu.
 	appends struct {
-		sync.Mutex
+		lockorder.Mutex[lockorder.Appends]
 		abandoned bool
 		blob      *Blob // what Finish returned
 	}
 
 	mu struct {
-		sync.Mutex
+		lockorder.Mutex[lockorder.Copy]
 		refs  int
 		ended bool // finished or abandoned: the file is closed when refs is 0
 	}

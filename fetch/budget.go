@@ -2,11 +2,12 @@ package fetch
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"dlfs/cache/lockorder"
 )
 
 // giveWay is how long a speculative flight holds still for each block while a
@@ -20,7 +21,7 @@ const giveWay = 50 * time.Millisecond
 type budget struct {
 	perHost int
 
-	mu    sync.Mutex
+	mu    lockorder.Mutex[lockorder.Leaf]
 	hosts map[string]*host // guarded by mu
 }
 
@@ -29,7 +30,7 @@ type host struct {
 	readers *semaphore.Weighted // a place for each reader's flight, first come first served
 	lastly  atomic.Int64        // when it last sent something, in Unix nanoseconds
 
-	mu      sync.Mutex
+	mu      lockorder.Mutex[lockorder.Leaf]
 	bulk    int           // prefetch flights that may still start
 	ahead   int           // read-ahead flights that may still start
 	waiting int           // reader flights under way

@@ -3,11 +3,11 @@ package fetch
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"dlfs/cache"
+	"dlfs/cache/lockorder"
 	"dlfs/fetch/origin"
 	"dlfs/listfile"
 )
@@ -45,7 +45,7 @@ type File struct {
 	lastRead atomic.Int64 // where the last read ended: prefetch goes on there
 
 	mu struct {
-		sync.Mutex
+		lockorder.Mutex[lockorder.File]
 		entry      *listfile.Entry // as the list has it now; never changed, only replaced
 		removed    bool            // the list has it no longer
 		mirrors    []*mirror       // nil until first asked for

@@ -6,9 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sync"
 
 	"dlfs/cache"
+	"dlfs/cache/lockorder"
 	"dlfs/fetch/origin"
 )
 
@@ -31,7 +31,7 @@ type Handle struct {
 	blob   *cache.Blob // nil for a file of unknown length
 	growth *growth     // of such a file
 
-	mu      sync.Mutex
+	mu      lockorder.Mutex[lockorder.Handle]
 	next    int64     // where the furthest sequential read ended; guarded by mu
 	run     int64     // bytes read without a jump, 0 before the first read; guarded by mu
 	ahead   int64     // read-ahead has been asked for up to here; guarded by mu

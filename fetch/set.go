@@ -31,6 +31,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"dlfs/cache"
+	"dlfs/cache/lockorder"
 	"dlfs/fetch/origin"
 	"dlfs/listfile"
 )
@@ -94,9 +95,9 @@ type Set struct {
 	ctx     context.Context     // of every flight
 	cancel  context.CancelFunc
 
-	list       atomic.Pointer[list] // replaced by Reload
-	reloading  sync.Mutex           // held over a Reload
-	removed    map[string]*File     // files no longer in the list; guarded by reloading
+	list       atomic.Pointer[list]              // replaced by Reload
+	reloading  lockorder.Mutex[lockorder.Reload] // held over a Reload
+	removed    map[string]*File                  // files no longer in the list; guarded by reloading
 	paused     atomic.Bool
 	flights    sync.WaitGroup // flights, first contacts and digests
 	publishing atomic.Int64   // blobs complete and not yet published
@@ -105,7 +106,7 @@ type Set struct {
 	done       chan struct{}  // closed when every file is complete
 
 	mu struct {
-		sync.Mutex
+		lockorder.Mutex[lockorder.Leaf]
 		counts        [states]int
 		knownFiles    int
 		knownBytes    int64
