@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"dlfs/fetch/origintest"
 )
 
@@ -23,7 +25,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 5 && os.Args[1] == "fake" {
 		os.Exit(fake(os.Args[2], os.Args[3], os.Args[4]))
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // fake gets url as a tool of that behaviour would, and returns its exit code.
