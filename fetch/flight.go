@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync"
 	"time"
@@ -125,7 +124,7 @@ func (fl *flight) fetch() error {
 			fl.giveUp()
 		}
 		n, err := fl.body.Read(buf[have:min(max(int64(have)+1, limit), bufferSize)])
-		if err != nil && !errors.Is(err, io.EOF) {
+		if err != nil && err != io.EOF { // and nothing that wraps it
 			return err
 		}
 		have += n

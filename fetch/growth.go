@@ -121,7 +121,7 @@ func (f *File) follow(g *growth, body *origin.Body) error {
 				return err
 			}
 		}
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // and nothing that wraps it
 			return nil
 		}
 		if err != nil {

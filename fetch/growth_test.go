@@ -225,3 +225,30 @@ func TestReaderOfAGrowingFileIsNotBoundToIt(t *testing.T) {
 		}
 	})
 }
+
+// An answer that never comes ends as a body does, for net/http: with io.EOF.
+func TestHostThatDiesInABodyOfUnknownLengthDoesNotEndIt(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 5<<20)
+		x.Inject(origintest.NoLength(), origintest.HeadLength(-1), origintest.Throttle(1<<20))
+		x.opts.Keep, x.opts.Prefetch, x.originOpts.Tries = true, None, 2
+		x.start()
+		h := x.open("a")
+		x.checkSome(h, 1000)
+		x.Down()
+		_, err := h.ReadAt(make([]byte, 1), 3<<20)
+		if err == nil || errors.Is(err, io.EOF) {
+			t.Errorf("beyond what came there is %v", err)
+		}
+		h.Close()
+		x.wantState("a", "failed", "without an answer")
+		if _, err := os.Lstat(filepath.Join(x.dir, "a")); err == nil {
+			t.Error("what came of the file was published")
+		}
+		x.Up()
+		advance(time.Minute)
+		again := x.open("a")
+		defer again.Close()
+		check(t, x.readAll(t.Context(), again, 50_000))
+	})
+}

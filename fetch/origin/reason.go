@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strings"
@@ -47,6 +48,8 @@ func explain(host string, err error) *Error {
 		return &Error{Err: &reason{"host " + dns.Name + " is not known", err}, retries: fewRetries}
 	case errors.As(err, &dns):
 		return &Error{Err: &reason{"host " + dns.Name + " cannot be looked up: " + dns.Err, err}}
+	case errors.Is(err, io.EOF): // which must never look like the end of a body
+		return &Error{Err: &reason{"connection was closed without an answer", io.ErrUnexpectedEOF}}
 	}
 	return &Error{Err: err}
 }

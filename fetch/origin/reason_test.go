@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"io"
 	"log"
 	"math/big"
@@ -84,6 +85,18 @@ func TestCertificateReasons(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A connection that ends before an answer must not look like the end of a body.
+func TestConnectionClosedWithoutAnAnswer(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.Down()
+		_, _, err := x.get(nil, 0, 12)
+		wantKind(t, err, Transient)
+		if errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "without an answer") {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 func TestLookupReasons(t *testing.T) {
