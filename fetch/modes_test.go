@@ -194,3 +194,20 @@ func TestDiskFull(t *testing.T) {
 		})
 	}
 }
+
+// A reader may have found the disk full before Run begins.
+func TestRunBeginsOnAFullDisk(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 1<<20)
+		x.opts.Keep = true
+		x.start()
+		x.noteFull()
+		began := time.Now()
+		defer x.background()()
+		<-x.Done()
+		if waited := time.Since(began); waited < retryFull {
+			t.Errorf("prefetch waited %v", waited)
+		}
+		x.materialized("a")
+	})
+}

@@ -15,7 +15,9 @@ import (
 // that the set was closed.
 func (s *Set) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx) // joined below
-	p := &prefetcher{set: s, loaded: make(chan struct{}), later: map[*File]time.Time{}, inFront: map[*File]struct{}{}}
+	l := s.list.Load()
+	p := &prefetcher{set: s, loaded: make(chan struct{}), list: l, queue: newQueue(l.queue),
+		later: map[*File]time.Time{}, inFront: map[*File]struct{}{}}
 	whileRunning, stop := context.WithCancel(ctx)
 	g.Go(func() error { return s.loadLists(ctx, whileRunning, p.loaded) })
 	for i := range s.probers() {
