@@ -101,12 +101,16 @@ func (b *Blob) Missing(off, n int64) (int64, int64) {
 }
 
 // Acquire keeps the blob's file open until the matching Release, so that
-// ReadAt and File cost no open.
+// ReadAt and File cost no open. A blob that was given up and that nobody holds is
+// fs.ErrClosed: its file is gone, or another blob's.
 func (b *Blob) Acquire() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	// A blob without blocks has no file until its first Put makes one.
 	if b.file.Load() == nil && (b.Present() > 0 || b.mu.published) {
+		if b.mu.abandoned {
+			return fmt.Errorf("acquire %q: it was given up: %w", b.name, fs.ErrClosed)
+		}
 		f, err := b.open()
 		if err != nil {
 			return err

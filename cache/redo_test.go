@@ -271,3 +271,28 @@ func TestRedoRefuses(t *testing.T) {
 		t.Errorf("after Close: %v", err)
 	}
 }
+
+func TestBlobThatWasGivenUpCannotBeAcquired(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	for how, giveUp := range map[string]func(*Blob) error{
+		"redone": func(b *Blob) error {
+			_, err := b.Redo([]Extent{{0, 1}})
+			return err
+		},
+		"abandoned": func(b *Blob) error {
+			b.Abandon()
+			return nil
+		},
+	} {
+		b, err := s.Create(how, version(BlockSize))
+		check(t, err)
+		check(t, b.Acquire())
+		put(t, b, 0)
+		b.Release()
+		syncNow(t, s) // nobody holds it, not even for its unsynced block
+		check(t, giveUp(b))
+		if err := b.Acquire(); !errors.Is(err, fs.ErrClosed) {
+			t.Errorf("%s: got %v", how, err)
+		}
+	}
+}

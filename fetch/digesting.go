@@ -251,11 +251,12 @@ func (f *File) mismatched(d *digesting) {
 	blob, err := f.redo(d)
 	f.mu.Lock()
 	switch {
-	case f.mu.digesting != d:
-	case err != nil:
-		f.failLocked(err)
-	default:
+	case err == nil && f.mu.blob == d.blob: // another digest may be wanted by now, but d.blob is given up
 		f.setBlobLocked(blob)
+	case err == nil:
+		blob.Abandon()
+	case f.mu.digesting == d:
+		f.failLocked(err)
 	}
 	f.mu.Unlock()
 	f.set.opened(f) // back to prefetch, which was through with it

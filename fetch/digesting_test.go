@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"dlfs/cache"
 	"dlfs/fetch/digest"
 	"dlfs/fetch/origintest"
 	"dlfs/listfile"
@@ -220,5 +222,33 @@ func TestVerifiedFileIsNotReadAgainAtTheNextStart(t *testing.T) {
 			t.Error("the digest is computed again")
 		}
 		advance(time.Second)
+	})
+}
+
+// While a blob with wrong bytes is given up for another one, a reload may bring
+// another digest: it is of the other blob then.
+func TestReloadWhileWrongBytesAreGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 1<<20)
+		x.detail().Digest = sha256Of(other(x.contents["a"], 0))
+		x.start()
+		held, release := make(chan struct{}), make(chan struct{})
+		blob, err := x.store.Create("syncer", cache.Version{Size: 0})
+		check(t, err)
+		blob.Publish(func(error) { // holds the syncer, and so a Redo
+			close(held)
+			<-release
+		})
+		<-held
+		check(t, x.readOnce("a", 0, 1<<20))
+		synctest.Wait()
+		right := x.entries[0]
+		right.Details = &listfile.Details{Size: -1, Digest: sha256Of(x.contents["a"])}
+		x.Reload([]listfile.Entry{right})
+		close(release)
+		synctest.Wait()
+		check(t, x.readOnce("a", 0, 1<<20))
+		check(t, x.Run(t.Context()))
+		x.materialized("a")
 	})
 }

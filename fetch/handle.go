@@ -56,7 +56,7 @@ func (f *File) Open(ctx context.Context) (*Handle, error) {
 			continue // changed since
 		}
 		if err := h.acquire(); errors.Is(err, fs.ErrClosed) {
-			continue // what grew is complete since
+			continue // what grew is complete since, or the version was given up
 		} else if err != nil {
 			return nil, err
 		}
