@@ -151,7 +151,7 @@ func (x *fixture) read(h *Handle, off, n int64) {
 }
 
 // version returns the content of the version that blob is a copy of.
-func (x *fixture) version(blob *cache.Blob) origintest.Content {
+func (x *fixture) version(blob Copy) origintest.Content {
 	c, ok := x.versions.Load(blob.Version().ETag)
 	if !ok {
 		x.t.Errorf("the origin never had the version %+v", blob.Version())
