@@ -28,7 +28,8 @@ type Blob struct {
 	// Dependencies
 	store *Store
 
-	// Held for reading over each write to the file; Redo holds it to have none.
+	// Held over each write to the file, so that none is to a block that another
+	// has made present; Redo holds it to have none.
 	writes lockorder.RWMutex[lockorder.Writes]
 
 	// Constant data

@@ -273,3 +273,23 @@ func TestAbandon(t *testing.T) {
 		t.Errorf("%d blob files at the end, want none (%v)", len(files), err)
 	}
 }
+
+// What is present was perhaps read, or its digest computed: no second copy of it
+// may take its place, right or wrong.
+func TestPutLeavesPresentBlocksAlone(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	b := create(t, s, "a", 5*BlockSize)
+	put(t, b, 1, 3)
+	other := bytes.Repeat([]byte{1}, 4*BlockSize)
+	check(t, b.Put(0, other))
+	got := make([]byte, 4*BlockSize)
+	_, err := b.ReadAt(got, 0)
+	check(t, err)
+	want := slices.Clone(other)
+	for _, i := range []int64{1, 3} {
+		copy(want[i*BlockSize:], pattern("a", i*BlockSize, BlockSize))
+	}
+	if !bytes.Equal(got, want) || b.Present() != 4*BlockSize {
+		t.Errorf("%d bytes are present, and not those that came first", b.Present())
+	}
+}

@@ -8,9 +8,9 @@ import (
 
 // Put stores p at off. [off +len(p)) must be whole blocks, the last one of the
 // blob at its own length. When Put returns nil the blocks are present and
-// readable; the store makes them durable later. Blocks already present are
-// written again with what must be the same bytes. The caller keeps p and holds
-// an Acquire.
+// readable; the store makes them durable later. Blocks already present stay as
+// they are: somebody may have read them, or computed their digest. The caller
+// keeps p and holds an Acquire.
 func (b *Blob) Put(off int64, p []byte) error {
 	n := int64(len(p))
 	if !b.geo.whole(off, n) {
@@ -30,8 +30,8 @@ func (b *Blob) Put(off int64, p []byte) error {
 }
 
 func (b *Blob) put(off int64, p []byte) error {
-	b.writes.RLock()
-	defer b.writes.RUnlock()
+	b.writes.Lock() // the kernel has writes to one file wait for each other, too
+	defer b.writes.Unlock()
 	if b.Complete() { // else a Redo may have been waited for
 		return nil
 	}
@@ -42,10 +42,19 @@ func (b *Blob) put(off int64, p []byte) error {
 	if err := b.store.room(int64(len(p))); err != nil {
 		return err
 	}
-	if err := b.write(f, p, off); err != nil {
-		return err
+	var n int64
+	for at, end := off, off+int64(len(p)); at < end; {
+		from, missing := b.Missing(at, end-at)
+		if missing == 0 {
+			break
+		}
+		at = min(from+missing, end)
+		if err := b.write(f, p[from-off:at-off], from); err != nil {
+			return err
+		}
+		n += at - from
 	}
-	b.store.wrote(b, int64(len(p)))
+	b.store.wrote(b, n)
 	return nil
 }
 

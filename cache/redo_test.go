@@ -198,7 +198,7 @@ func TestAbandonWhilePublishing(t *testing.T) {
 func TestRedoWaitsForWrites(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	b, extents := badBlob(t, s, "a", false, 1)
-	b.writes.RLock() // as put does
+	b.writes.RLock() // as put has it, to a Redo
 	redone := make(chan *Blob)
 	go func() { // joined below
 		again, err := b.Redo(extents)

@@ -30,8 +30,8 @@
 // locked under them. No two of one kind are held together, and none is held
 // while waiting for the network or a channel. Blob.mu is held over opening and
 // creating the blob's file, nothing slower. Slower ones are Stream.appends, held
-// over each write to a stream, and Blob.writes: a Put shares it while it writes,
-// and a Redo has it alone while it waits for the syncer. With the build tag
+// over each write to a stream, and Blob.writes: a Put has it while it writes, and
+// a Redo while it waits for the syncer. With the build tag
 // lockcheck the order is asserted, see package lockorder.
 package cache
 
