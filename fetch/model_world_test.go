@@ -40,7 +40,7 @@ const (
 	digested    = 's' // the list has a digest
 	pieced      = 'q' // and digests of pieces
 	originSaid  = 'o' // the origin has a digest
-	notGrowing  = "[!g]*"
+	notGrowing  = "[^g]*"
 	diskLeft    = 256 << 20 // of a life on a disk that fills up
 	ballastSize = 2 * diskLeft
 )
