@@ -104,6 +104,7 @@ type Store struct {
 	mu struct {
 		lockorder.Mutex[lockorder.Store]
 		touched       map[*Blob]struct{} // with something for the next round
+		syncing       int                // blobs in the round under way
 		records       map[string]*Blob   // whose record the next round writes, by name
 		unsyncedBytes int64
 	}
@@ -197,12 +198,26 @@ func (s *Store) touch(b *Blob) {
 	s.mu.touched[b] = struct{}{}
 }
 
-// wrote counts n bytes put into b and calls for a round when they are many.
+// maxUnsynced is how many blobs may wait to be made durable, or be just made so,
+// before it is said that the disk is behind. Each has its file open.
+const maxUnsynced = 1024
+
+// Behind reports whether so many blobs are not durable yet that no further ones
+// should be begun if that can wait. It bounds the descriptors that a long list of
+// small files takes on a slow disk.
+func (s *Store) Behind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.mu.touched)+s.mu.syncing >= maxUnsynced
+}
+
+// wrote counts n bytes put into b and calls for a round when they are many, or
+// the blobs are.
 func (s *Store) wrote(b *Blob, n int64) {
 	s.mu.Lock()
 	s.mu.touched[b] = struct{}{}
 	s.mu.unsyncedBytes += n
-	due := s.mu.unsyncedBytes >= s.opts.SyncBytes
+	due := s.mu.unsyncedBytes >= s.opts.SyncBytes || len(s.mu.touched) >= maxUnsynced/2
 	s.mu.Unlock()
 	if due {
 		select {

@@ -63,6 +63,7 @@ func (s *Store) round() error {
 	s.mu.Lock()
 	blobs, records := s.mu.touched, s.mu.records
 	s.mu.touched, s.mu.records, s.mu.unsyncedBytes = map[*Blob]struct{}{}, map[string]*Blob{}, 0
+	s.mu.syncing = len(blobs)
 	s.mu.Unlock()
 	if len(blobs) == 0 && len(records) == 0 {
 		return nil
@@ -76,6 +77,9 @@ func (s *Store) round() error {
 		for _, c := range claims {
 			c.blob.Release()
 		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.mu.syncing = 0
 	}()
 	dataErr := s.forceAll(claims)
 	err := s.writeBits(claims, records)

@@ -143,7 +143,8 @@ func (p *prefetcher) refill() {
 }
 
 // takeNext takes files of the list, until Jobs are being worked on whose host
-// sends something, and at most Jobs of any host.
+// sends something, and at most Jobs of any host. None is begun while the disk
+// is behind.
 func (p *prefetcher) takeNext() {
 	jobs := p.set.opts.Jobs
 	live, perHost := 0, map[*host]int{}
@@ -153,7 +154,7 @@ func (p *prefetcher) takeNext() {
 			live++
 		}
 	}
-	for live < jobs {
+	for live < jobs && !p.set.store.Behind() {
 		j := p.queue.take(p.set.budget, func(h *host) bool { return perHost[h] < jobs })
 		if j == nil {
 			return
