@@ -131,7 +131,11 @@ func (f *File) askVersion(m *mirror, urgent bool) (*cache.Blob, int64, error) {
 	if err != nil || v.Size == origin.UnknownSize {
 		return nil, v.Size, err
 	}
-	blob, err := f.create(m, v, digest.Digest{})
+	var said digest.Digest
+	if head != nil { // which may be all of the file, so that no other GET tells
+		said = m.res.Said(v)
+	}
+	blob, err := f.create(m, v, said)
 	if err == nil && head != nil {
 		f.proved()
 		if err := keepHead(blob, head); err != nil { // the version is known all the same

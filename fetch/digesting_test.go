@@ -252,3 +252,18 @@ func TestReloadWhileWrongBytesAreGivenUp(t *testing.T) {
 		x.materialized("a")
 	})
 }
+
+// A small file may be complete by the very GET that asks for its version.
+func TestDigestOfTheOriginIsVerifiedWhereAProbeBringsAll(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 1000)
+		wrong := origintest.WrongBytes(500, 10).Times(1)
+		x.Inject(wrong, origintest.RefuseHead(405), origintest.Digests("Repr-Digest"))
+		x.start()
+		_, err := x.File("a").Probe(t.Context())
+		check(t, err)
+		check(t, x.Run(t.Context()))
+		wantHit(t, wrong)
+		x.materialized("a")
+	})
+}

@@ -139,6 +139,20 @@ func (p *pin) isProven() bool {
 	return p.mu.proven
 }
 
+// Said is the strongest digest of the whole file that a response of this Resource
+// told for v, the last version it told; zero if none did.
+func (r *Resource) Said(v Version) digest.Digest {
+	r.mu.Lock()
+	p := r.mu.pin
+	r.mu.Unlock()
+	if p == nil || p.want != v {
+		return digest.Digest{}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.digest
+}
+
 // isNow reports whether v is what the origin was confirmed to have by now.
 func (p *pin) isNow(v Version) bool {
 	p.mu.Lock()
