@@ -84,7 +84,7 @@ func (m *model) checkReadable() {
 			}
 		}
 		changed := origin.KindOf(err) == origin.Changed && m.opts.OnChange != Restart
-		full := errors.Is(err, cache.ErrNoSpace) && m.full && !m.store.HasRoom()
+		full := m.full && !m.store.HasRoom()
 		if err != nil && !changed && !full && !(errors.Is(err, ErrMismatch) && verified(name)) {
 			m.t.Errorf("all is well, and %s: %v; %+v", name, err, m.File(name).Status())
 		}
