@@ -285,7 +285,7 @@ func (p *prefetcher) settled(ctx context.Context) (bool, error) {
 		}
 		return false, nil // said by the store; its next round tries again
 	}
-	if t := s.Totals(); s.opts.Prefetch == All && t.FilesComplete+t.FilesFailed < t.FilesTotal {
+	if s.opts.Prefetch == All && s.unfinished() {
 		p.queue = newQueue(p.list.queue) // a failed sync took blocks back of a file that was through
 		return false, nil
 	}

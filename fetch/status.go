@@ -105,8 +105,8 @@ func (f *File) Status() EntryStatus {
 	return e
 }
 
-// Totals returns the figures as they are now, in time that does not depend on
-// the length of the list.
+// Totals returns the figures as they are now. It looks at every file that is known
+// and incomplete.
 func (s *Set) Totals() Totals {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,6 +122,14 @@ func (s *Set) Totals() Totals {
 		t.PresentBytes += blob.Present()
 	}
 	return t
+}
+
+// unfinished reports whether some file is neither complete nor failed.
+func (s *Set) unfinished() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	count := &s.mu.counts
+	return count[unknown]+count[waiting]+count[fetching] > 0
 }
 
 // Active returns the files with something in flight, at most n of them, in the
