@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -89,11 +90,16 @@ func TestCertificateReasons(t *testing.T) {
 
 // A connection that ends before an answer must not look like the end of a body.
 func TestConnectionClosedWithoutAnAnswer(t *testing.T) {
+	for _, err := range []error{io.EOF, &url.Error{Op: "Get", URL: canary, Err: io.EOF}} {
+		if e := explain("origin", err); errors.Is(e, io.EOF) || e.Kind != Transient || e.Error() != "connection was closed without an answer" {
+			t.Errorf("got %v", e)
+		}
+	}
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.Down()
 		_, _, err := x.get(nil, 0, 12)
 		wantKind(t, err, Transient)
-		if errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "without an answer") {
+		if errors.Is(err, io.EOF) {
 			t.Errorf("got %v", err)
 		}
 	})
