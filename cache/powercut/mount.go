@@ -1,0 +1,227 @@
+package powercut
+
+import (
+	"context"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// Mount shows the disk at point until the returned function is called. This
+// process must touch nothing there: it would wait for itself.
+func (d *Disk) Mount(point string) (unmount func() error, err error) {
+	root := &node{disk: d, id: rootID}
+	long := time.Hour // nobody but the kernel changes anything
+	server, err := fs.Mount(point, root, &fs.Options{
+		EntryTimeout: &long, AttrTimeout: &long,
+		OnAdd:        func(context.Context) { root.grow() },
+		MountOptions: fuse.MountOptions{FsName: "powercut", Name: "powercut", DirectMount: true},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		if err := server.Unmount(); err != nil {
+			return err
+		}
+		server.Wait()
+		return nil
+	}, nil
+}
+
+// node is an inode as the kernel knows it.
+type node struct {
+	fs.Inode
+	disk *Disk
+	id   int
+}
+
+var _ interface {
+	fs.NodeGetattrer
+	fs.NodeSetattrer
+	fs.NodeStatfser
+	fs.NodeOpener
+	fs.NodeReader
+	fs.NodeWriter
+	fs.NodeFsyncer
+	fs.NodeFlusher
+	fs.NodeCreater
+	fs.NodeMkdirer
+	fs.NodeLinker
+	fs.NodeUnlinker
+	fs.NodeRmdirer
+	fs.NodeRenamer
+} = (*node)(nil)
+
+// inodes number what go-fuse shows; those of the disk would do, if two names of
+// one file were one node from the beginning.
+var inodes atomic.Uint64
+
+// grow makes the nodes of what stands on the disk at first.
+func (n *node) grow() {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	n.growLocked(map[int]*fs.Inode{})
+}
+
+func (n *node) growLocked(known map[int]*fs.Inode) {
+	for name, id := range n.disk.mu.live[n.id].entries {
+		child := known[id]
+		if child == nil {
+			child = n.childLocked(id)
+			known[id] = child
+			child.Operations().(*node).growLocked(known)
+		}
+		n.AddChild(name, child, false)
+	}
+}
+
+// childLocked returns a new node of an inode of the disk.
+func (n *node) childLocked(id int) *fs.Inode {
+	mode := uint32(syscall.S_IFREG)
+	if n.disk.mu.live[id].mode.IsDir() {
+		mode = syscall.S_IFDIR
+	}
+	return n.NewPersistentInode(context.Background(), &node{disk: n.disk, id: id},
+		fs.StableAttr{Mode: mode, Ino: inodes.Add(1) + 1})
+}
+
+func (n *node) attrLocked(out *fuse.Attr) {
+	i := n.disk.mu.live[n.id]
+	out.Mode, out.Nlink = uint32(i.mode.Perm()), n.disk.mu.live.links(n.id)
+	if i.mode.IsDir() {
+		out.Nlink = 2
+	}
+	out.Size, out.Blocks, out.Blksize = uint64(i.size), uint64(len(i.pages))*pageSize/512, pageSize
+	out.Owner = fuse.Owner{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())}
+	out.SetTimes(&i.mtime, &i.mtime, &i.mtime)
+}
+
+func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	n.attrLocked(&out.Attr)
+	return 0
+}
+
+func (n *node) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	if mode, ok := in.GetMode(); ok { // durable at once: nothing depends on it
+		i := n.disk.mu.live[n.id]
+		i.mode = i.mode.Type() | os.FileMode(mode).Perm()
+	}
+	if size, ok := in.GetSize(); ok {
+		n.disk.doLocked(change{kind: sized, id: n.id, size: int64(size)})
+	}
+	if t, ok := in.GetMTime(); ok {
+		n.disk.doLocked(change{kind: touched, id: n.id, time: t})
+	}
+	n.attrLocked(&out.Attr)
+	return 0
+}
+
+func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
+	out.Bsize, out.Frsize, out.NameLen = pageSize, pageSize, 255
+	out.Blocks, out.Bfree, out.Bavail = 1<<20, 1<<20, 1<<20
+	return 0
+}
+
+func (n *node) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	return nil, fuse.FOPEN_KEEP_CACHE, 0
+}
+
+func (n *node) Read(_ context.Context, _ fs.FileHandle, p []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	return fuse.ReadResultData(p[:n.disk.mu.live[n.id].read(p, off)]), 0
+}
+
+func (n *node) Write(_ context.Context, _ fs.FileHandle, p []byte, off int64) (uint32, syscall.Errno) {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	n.disk.writeLocked(n.id, p, off)
+	return uint32(len(p)), 0
+}
+
+// Fsync is also that of directories.
+func (n *node) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	n.disk.doLocked(change{kind: synced, id: n.id})
+	return 0
+}
+
+// Flush is what close does: nothing.
+func (n *node) Flush(context.Context, fs.FileHandle) syscall.Errno { return 0 }
+
+func (n *node) add(name string, mode os.FileMode, out *fuse.EntryOut) *fs.Inode {
+	d := n.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.lastID++
+	id := d.mu.lastID
+	d.doLocked(change{kind: made, id: id, mode: mode}, change{kind: linked, id: id, dir: n.id, name: name})
+	child := n.childLocked(id)
+	child.Operations().(*node).attrLocked(&out.Attr)
+	return child
+}
+
+func (n *node) Create(_ context.Context, name string, _, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
+	return n.add(name, os.FileMode(mode).Perm(), out), nil, fuse.FOPEN_KEEP_CACHE, 0
+}
+
+func (n *node) Mkdir(_ context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	return n.add(name, os.ModeDir|os.FileMode(mode).Perm(), out), 0
+}
+
+func (n *node) Link(_ context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	to := target.(*node)
+	n.disk.doLocked(change{kind: linked, id: to.id, dir: n.id, name: name})
+	to.attrLocked(&out.Attr)
+	return to.EmbeddedInode(), 0
+}
+
+func (n *node) Unlink(_ context.Context, name string) syscall.Errno {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	n.disk.doLocked(change{kind: unlinked, id: n.disk.mu.live[n.id].entries[name], dir: n.id, name: name})
+	return 0
+}
+
+func (n *node) Rmdir(_ context.Context, name string) syscall.Errno {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	id := n.disk.mu.live[n.id].entries[name]
+	if len(n.disk.mu.live[id].entries) > 0 {
+		return syscall.ENOTEMPTY
+	}
+	n.disk.doLocked(change{kind: unlinked, id: id, dir: n.id, name: name})
+	return 0
+}
+
+func (n *node) Rename(_ context.Context, name string, to fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	live, dir := n.disk.mu.live, to.(*node).id
+	id, taken := live[n.id].entries[name], live[dir].entries[newName]
+	switch {
+	case flags&^unix.RENAME_NOREPLACE != 0:
+		return syscall.EINVAL
+	case flags != 0 && taken != 0:
+		return syscall.EEXIST
+	case taken != 0 && len(live[taken].entries) > 0:
+		return syscall.ENOTEMPTY
+	}
+	n.disk.doLocked(
+		change{kind: linked, id: id, dir: dir, name: newName},
+		change{kind: unlinked, id: id, dir: n.id, name: name, after: true})
+	return 0
+}
