@@ -33,6 +33,10 @@ func TestMain(m *testing.M) {
 		os.Exit(fillerMain())
 	case "putter":
 		os.Exit(putterMain())
+	case "worker":
+		os.Exit(workerMain())
+	case "checker":
+		os.Exit(checkerMain())
 	}
 	goleak.VerifyTestMain(m)
 }

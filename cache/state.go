@@ -5,10 +5,39 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
+
+// makeDir makes a directory with its parents, and forces the names it made to
+// disk.
+func makeDir(dir string) error {
+	var changed []string
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		changed = append(changed, filepath.Dir(d))
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, d := range changed {
+		f, err := os.Open(d)
+		if errors.Is(err, fs.ErrPermission) {
+			continue // its owner may write to it and not read it
+		}
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // subdir makes and opens a directory that only the owner may enter. A symbolic
 // link in its place is refused, and so is another user's directory, in which

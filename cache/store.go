@@ -147,7 +147,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 // open opens everything in order. What it opened before failing is closed by
 // closeFiles.
 func (s *Store) open() (err error) {
-	if err := os.MkdirAll(s.path, 0o755); err != nil {
+	if err := makeDir(s.path); err != nil {
 		return err
 	}
 	if s.root, err = os.OpenRoot(s.path); err != nil {
@@ -173,6 +173,10 @@ func (s *Store) open() (err error) {
 	}
 	if err := s.relax(); err != nil && !isFull(err) {
 		return fmt.Errorf("make ballast: %w", err)
+	}
+	// What is kept in a directory is kept when its name is.
+	if err := errors.Join(s.syncDir("."), s.stateDir.Sync()); err != nil {
+		return err
 	}
 	return s.sweep()
 }

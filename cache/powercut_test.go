@@ -1,0 +1,180 @@
+package cache
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"dlfs/cache/powercut"
+)
+
+var (
+	cutsFlag = flag.Int("cuts", 40, "power cuts of TestPowerCut")
+	seedFlag = flag.Uint64("cutseed", 0, "seed of the tests with power cuts and damage; 0 for a new one")
+)
+
+// seeded returns a generator whose seed is printed, and can be given.
+func seeded(t *testing.T) *rand.Rand {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// TestPowerCut has a process work on a disk that loses power, looks at what may
+// be found then, and goes on from there.
+func TestPowerCut(t *testing.T) {
+	needFUSE(t)
+	rng := seeded(t)
+	c := newChecker(t)
+	tally := newTally()
+	for n := 0; n < *cutsFlag; {
+		strict := rng.IntN(2) == 0
+		disk, said := powercut.New(), []byte(nil)
+		for life := 1; life <= 4 && n < *cutsFlag; life++ {
+			log := live(t, disk, life, rng.Uint64(), 20+rng.IntN(100))
+			replay := log.Replay(strict)
+			promised := func() []byte {
+				now, _, _ := bytes.Cut(replay.Read(saidName(life)), []byte{0}) // it grows before it is written
+				return slices.Concat(said, now[:bytes.LastIndexByte(now, '\n')+1])
+			}
+			var image powercut.Image
+			var v verdict
+			for at, cuts := 0, 4; cuts > 0; cuts-- {
+				at += 1 + rng.IntN(max(1, 2*(log.Len()-at)/(cuts+1)))
+				at = min(at, log.Len())
+				replay.To(at)
+				model := powercut.Model(rng.IntN(3))
+				image = replay.Cut(model, rng)
+				v = checkImage(t, c, image, promised(), rng.IntN(2) == 0)
+				tally.add(t, fmt.Sprintf("%v strict=%v", model, strict), v)
+				n++
+			}
+			if v.Aside || v.Bad != "" {
+				break // what was promised does not hold any more
+			}
+			said, disk = promised(), powercut.From(image)
+		}
+	}
+	tally.log(t)
+}
+
+func saidName(life int) string { return fmt.Sprint("said", life) }
+
+// live has a worker live on a disk, to its end.
+func live(t *testing.T, disk *powercut.Disk, life int, seed uint64, steps int) *powercut.Log {
+	t.Helper()
+	point := t.TempDir()
+	unmount, err := disk.Mount(point)
+	check(t, err)
+	worker := exec.CommandContext(t.Context(), os.Args[0], filepath.Join(point, "out"), filepath.Join(point, saidName(life)),
+		fmt.Sprint(life), fmt.Sprint(seed), fmt.Sprint(steps))
+	worker.Env = append(os.Environ(), role+"=worker")
+	out, err := worker.CombinedOutput()
+	if err2 := unmount(); err2 != nil {
+		t.Error(err2)
+	}
+	if err != nil {
+		t.Fatalf("life %d, seed %d: %v\n%s", life, seed, err, out)
+	}
+	return disk.Log()
+}
+
+// checkImage makes an image in a directory and has it checked. If it is bad, it
+// is kept.
+func checkImage(t *testing.T, c *checker, image powercut.Image, said []byte, finish bool) verdict {
+	t.Helper()
+	dir := scratch(t)
+	check(t, image.Write(dir))
+	check(t, os.WriteFile(filepath.Join(dir, "said"), said, 0o600))
+	v := c.check(dir, finish)
+	check(t, os.RemoveAll(dir))
+	if v.Bad == "" {
+		return v
+	}
+	kept, err := os.MkdirTemp("", "powercut-")
+	check(t, err)
+	check(t, image.Write(kept))
+	check(t, os.WriteFile(filepath.Join(kept, "said"), said, 0o600))
+	t.Errorf("the image kept in %s: %s\n%s", kept, v.Bad, v.Log)
+	return v
+}
+
+// scratch returns an empty directory, in memory where there is such a place.
+// Who makes it removes it.
+func scratch(t *testing.T) string {
+	t.Helper()
+	place := "/dev/shm"
+	if _, err := os.Stat(place); err != nil {
+		place = t.TempDir()
+	}
+	dir, err := os.MkdirTemp(place, "dlfs-test-")
+	check(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// tally counts verdicts.
+type tally struct {
+	kinds []string
+	of    map[string]*count
+}
+
+type count struct{ images, bad, aside, restarts, warned, blocks, published, missing int }
+
+func newTally() *tally { return &tally{of: map[string]*count{}} }
+
+func (y *tally) add(t *testing.T, kind string, v verdict) {
+	n := y.of[kind]
+	if n == nil {
+		n = &count{}
+		y.of[kind], y.kinds = n, append(y.kinds, kind)
+	}
+	n.images++
+	n.blocks, n.published, n.missing = n.blocks+v.Blocks, n.published+v.Published, n.missing+v.Missing
+	n.restarts += v.starts - 1
+	if v.Bad != "" {
+		n.bad++
+	}
+	if v.Aside {
+		n.aside++
+		t.Logf("%s: %s", kind, v.Log)
+	}
+	if v.Warns > 0 {
+		n.warned++
+	}
+}
+
+func (y *tally) log(t *testing.T) {
+	for _, kind := range y.kinds {
+		t.Logf("%s: %+v", kind, *y.of[kind])
+	}
+}
+
+// needFUSE skips the test where nothing can be mounted, or fails it where all
+// tests are to run.
+func needFUSE(t *testing.T) {
+	t.Helper()
+	why := ""
+	if f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0); err != nil {
+		why = err.Error()
+	} else if f.Close(); os.Geteuid() != 0 {
+		if _, err := exec.LookPath("fusermount3"); err != nil {
+			why = err.Error()
+		}
+	}
+	if why != "" && os.Getenv("DLFS_TEST_ALL") != "" {
+		t.Fatal(why)
+	} else if why != "" {
+		t.Skip(why)
+	}
+}
