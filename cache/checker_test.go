@@ -90,7 +90,14 @@ type verdict struct {
 	Log   string
 
 	Blocks, Published, Missing int
+	lost                       bool // nothing but published files need be there
 	starts                     int
+}
+
+// manner is how a store is checked.
+type manner struct {
+	finish  bool // and then finished
+	damaged bool // it may have lost anything but published files
 }
 
 // checkerMain checks what it is told, a directory a line, and answers in a line
@@ -98,10 +105,14 @@ type verdict struct {
 func checkerMain() int {
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
-		dir, finish := strings.CutSuffix(in.Text(), " finish")
-		var v verdict
+		var dir string
+		var how manner
 		var log logLines
-		err := v.check(dir, finish, &log)
+		_, err := fmt.Sscan(in.Text(), &dir, &how.finish, &how.damaged)
+		var v verdict
+		if err == nil {
+			err = v.check(dir, how, &log)
+		}
 		v.Log = log.mu.String()
 		if err != nil {
 			v.Bad = err.Error()
@@ -116,7 +127,7 @@ func checkerMain() int {
 }
 
 // check opens dir/out and compares what is there with dir/said.
-func (v *verdict) check(dir string, finish bool, log *logLines) error {
+func (v *verdict) check(dir string, how manner, log *logLines) error {
 	said, err := os.ReadFile(filepath.Join(dir, "said"))
 	if err != nil {
 		return err
@@ -129,15 +140,16 @@ func (v *verdict) check(dir string, finish bool, log *logLines) error {
 	if err != nil {
 		return fmt.Errorf("does not open: %w", err)
 	}
-	err = v.checkStore(s, p, finish, log)
+	err = v.checkStore(s, p, how, log)
 	return errors.Join(err, s.Close())
 }
 
-func (v *verdict) checkStore(s *Store, p *promises, finish bool, log *logLines) error {
+func (v *verdict) checkStore(s *Store, p *promises, how manner, log *logLines) error {
 	v.Aside = strings.Contains(log.mu.String(), "was set aside")
 	if asides, _ := filepath.Glob(filepath.Join(s.path, ".dlfs", "db.broken-*")); len(asides) > 0 {
 		v.Aside = true // at an earlier start
 	}
+	v.lost = v.Aside || how.damaged
 	known := map[string]*Blob{}
 	err := s.Each(func(name string, b *Blob) error {
 		known[name] = b
@@ -147,7 +159,7 @@ func (v *verdict) checkStore(s *Store, p *promises, finish bool, log *logLines) 
 	if err != nil {
 		return err
 	}
-	if !v.Aside {
+	if !v.lost {
 		if err := p.checkKnown(s, known); err != nil {
 			return err
 		}
@@ -164,10 +176,18 @@ func (v *verdict) checkStore(s *Store, p *promises, finish bool, log *logLines) 
 	if err := v.checkDir(s, known); err != nil {
 		return err
 	}
-	if finish {
-		return v.finish(s, known)
+	if !how.finish {
+		return nil
 	}
-	return nil
+	for name, size := range p.published {
+		if known[name] != nil {
+			continue
+		}
+		if known[name], err = s.Create(name, version(size)); err != nil || !known[name].Published() {
+			return fmt.Errorf("%q is not adopted: %w", name, err)
+		}
+	}
+	return v.finish(s, known)
 }
 
 func rightBytes(name string, size, off, n int64) []byte {
@@ -191,7 +211,7 @@ func (v *verdict) checkBlob(b *Blob, promised map[int64]bool) error {
 	for i := range b.geo.blocks() {
 		off, n := b.geo.extent(i, i+1)
 		if !b.Has(off, n) {
-			if v.Missing++; promised[i] && !v.Aside {
+			if v.Missing++; promised[i] && !v.lost {
 				return fmt.Errorf("%q: block %d was durable and is missing", b.name, i)
 			}
 			continue
@@ -266,12 +286,14 @@ func (v *verdict) checkDir(s *Store, known map[string]*Blob) error {
 		}
 		state, inState := strings.CutPrefix(name, ".dlfs/")
 		switch {
-		case e.IsDir() && (name == ".dlfs/db" || strings.HasPrefix(state, "db.broken-")):
+		case inState && strings.HasPrefix(state, "db.broken-") && !e.IsDir():
+			return nil // that was no database
+		case e.IsDir() && (name == ".dlfs/db" || inState && strings.HasPrefix(state, "db.broken-")):
 			return fs.SkipDir
 		case e.IsDir() || state == "lock" && inState:
 			return nil
-		case inState && blobs[strings.TrimPrefix(state, "blobs/")]:
-			return nil
+		case inState && (v.lost || blobs[strings.TrimPrefix(state, "blobs/")]):
+			return nil // the next start sweeps blobs that were lost
 		case inState:
 			return fmt.Errorf("%q is in the state", state)
 		}
@@ -280,7 +302,7 @@ func (v *verdict) checkDir(s *Store, known map[string]*Blob) error {
 			v.Published++
 			return nil // its blocks were checked
 		}
-		if b != nil || !v.Aside {
+		if b != nil || !v.lost {
 			return fmt.Errorf("%q stands in the output directory", name)
 		}
 		info, err := e.Info()
@@ -372,20 +394,15 @@ func (c *checker) stop() {
 // hangs is how long a check may last: then it hangs.
 const hangs = time.Minute
 
-// check has a directory checked, in as many starts as a user may need. The
-// store is finished if finish is set.
-func (c *checker) check(dir string, finish bool) (v verdict) {
+// check has a directory checked, in as many starts as a user may need.
+func (c *checker) check(dir string, how manner) (v verdict) {
 	c.t.Helper()
 	deaths := ""
 	for starts := 1; starts <= mostStarts; starts++ {
 		if c.cmd == nil {
 			c.start()
 		}
-		line := dir
-		if finish {
-			line += " finish"
-		}
-		fmt.Fprintln(c.in, line)
+		fmt.Fprintln(c.in, dir, how.finish, how.damaged)
 		hung := time.AfterFunc(hangs, func() { c.cmd.Process.Kill() })
 		answer, err := c.out.ReadBytes('\n')
 		if !hung.Stop() {

@@ -56,7 +56,7 @@ func TestPowerCut(t *testing.T) {
 				model := powercut.Model(rng.IntN(3))
 				image = replay.Cut(model, rng)
 				v = checkImage(t, c, image, promised(), rng.IntN(2) == 0)
-				tally.add(t, fmt.Sprintf("%v strict=%v", model, strict), v)
+				tally.add(fmt.Sprintf("%v strict=%v", model, strict), v)
 				n++
 			}
 			if v.Aside || v.Bad != "" {
@@ -96,7 +96,7 @@ func checkImage(t *testing.T, c *checker, image powercut.Image, said []byte, fin
 	dir := scratch(t)
 	check(t, image.Write(dir))
 	check(t, os.WriteFile(filepath.Join(dir, "said"), said, 0o600))
-	v := c.check(dir, finish)
+	v := c.check(dir, manner{finish: finish})
 	check(t, os.RemoveAll(dir))
 	if v.Bad == "" {
 		return v
@@ -133,7 +133,7 @@ type count struct{ images, bad, aside, restarts, warned, blocks, published, miss
 
 func newTally() *tally { return &tally{of: map[string]*count{}} }
 
-func (y *tally) add(t *testing.T, kind string, v verdict) {
+func (y *tally) add(kind string, v verdict) {
 	n := y.of[kind]
 	if n == nil {
 		n = &count{}
@@ -147,7 +147,6 @@ func (y *tally) add(t *testing.T, kind string, v verdict) {
 	}
 	if v.Aside {
 		n.aside++
-		t.Logf("%s: %s", kind, v.Log)
 	}
 	if v.Warns > 0 {
 		n.warned++

@@ -123,17 +123,20 @@ func (w *worker) fewThings() error {
 	if err != nil {
 		return err
 	}
-	b, err := w.createSized("dir/b", 5)
+	b, err := w.createSized("dir/b", BlockSize+5)
 	if err != nil {
 		return err
 	}
 	for _, step := range []func() error{
 		func() error { return w.putBlock(a, 0) },
 		w.sync,
-		func() error { return w.putBlock(b, 0) },
+		func() error { return errors.Join(w.putBlock(b, 0), w.putBlock(b, 1)) },
 		w.sync, // which publishes b
 		func() error { return w.replace(a, BlockSize+1) },
 		func() error { return w.putBlock(w.blobs[len(w.blobs)-1], 1) },
+		w.sync,
+		w.redo, // b, the only one that is complete
+		w.put,
 		w.sync,
 	} {
 		if err := step(); err != nil {
