@@ -90,7 +90,8 @@ func markOpening(state *os.Root) (deaths int, err error) {
 	return deaths, state.WriteFile("opening", []byte(strconv.Itoa(deaths+1)), 0o600)
 }
 
-// openClean removes the empty files a killed process leaves and opens badger.
+// openClean removes the empty files a killed process leaves, reads the tables
+// where badger's panics are caught, and opens badger.
 func openClean(state *os.Root, base string) (*badger.DB, error) {
 	entries, err := fs.ReadDir(state.FS(), "db")
 	if err != nil {
@@ -106,6 +107,9 @@ func openClean(state *os.Root, base string) (*badger.DB, error) {
 				return nil, err
 			}
 		}
+	}
+	if err := checkTables(state); err != nil {
+		return nil, err
 	}
 	return openBadger(base + "/db")
 }
