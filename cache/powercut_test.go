@@ -31,7 +31,8 @@ func seeded(t *testing.T) *rand.Rand {
 }
 
 // TestPowerCut has a process work on a disk that loses power, looks at what may
-// be found then, and goes on from there. What was promised is there, and whatever
+// be found then, and goes on from there, or from where it was if only the
+// process died. What was promised is there, and whatever
 // is there is right.
 //
 // Only a disk that is strict may cost the index: badger does not force the name
@@ -45,7 +46,7 @@ func TestPowerCut(t *testing.T) {
 	tally := newTally()
 	for n := 0; n < *cutsFlag; {
 		strict := rng.IntN(2) == 0
-		disk, said := powercut.New(), []byte(nil)
+		disk, said, begun := powercut.New(), []byte(nil), 0
 		for life := 1; life <= 4 && n < *cutsFlag; life++ {
 			log := live(t, disk, life, rng.Uint64(), 20+rng.IntN(100))
 			replay := log.Replay(strict)
@@ -55,7 +56,7 @@ func TestPowerCut(t *testing.T) {
 			}
 			var image powercut.Image
 			var v verdict
-			for at, cuts := 0, 4; cuts > 0; cuts-- {
+			for at, cuts := begun, 4; cuts > 0; cuts-- {
 				at += 1 + rng.IntN(max(1, 2*(log.Len()-at)/(cuts+1)))
 				at = min(at, log.Len())
 				replay.To(at)
@@ -71,7 +72,10 @@ func TestPowerCut(t *testing.T) {
 			if v.Aside || v.Bad != "" {
 				break // what was promised does not hold any more
 			}
-			said, disk = promised(), powercut.From(image)
+			if said, disk, begun = promised(), powercut.From(image), 0; rng.IntN(3) == 0 {
+				disk = replay.Kill()
+				said, begun = promised(), replay.At()
+			}
 		}
 	}
 	tally.log(t)
@@ -162,17 +166,16 @@ func (y *tally) add(kind string, v verdict) {
 	}
 }
 
-// log tells the counts. Of all states, some must have blocks, files, and room
-// for more.
+// log tells the counts. Of all states, some must have blocks and files.
 func (y *tally) log(t *testing.T) {
-	var blocks, published, missing int
+	blocks, published := 0, 0
 	for _, kind := range y.kinds {
 		n := y.of[kind]
 		t.Logf("%s: %+v", kind, *n)
-		blocks, published, missing = blocks+n.blocks, published+n.published, missing+n.missing
+		blocks, published = blocks+n.blocks, published+n.published
 	}
-	if blocks == 0 || published == 0 || missing == 0 {
-		t.Errorf("%d blocks, %d published files and %d missing blocks were met", blocks, published, missing)
+	if blocks == 0 || published == 0 {
+		t.Errorf("%d blocks and %d published files were met", blocks, published)
 	}
 }
 

@@ -109,10 +109,10 @@ func (b *Blob) answer(err error) {
 }
 
 // rename moves the blob's file to its name, never over another file. It adds
-// the directories whose entries changed to dirs.
+// the directory whose entries changed to dirs.
 func (s *Store) rename(b *Blob, dirs map[string]bool) error {
 	parent := path.Dir(b.name)
-	if err := s.root.MkdirAll(parent, 0o755); isFull(err) {
+	if err := s.makeParent(parent); isFull(err) {
 		return s.noSpace(err)
 	} else if err != nil {
 		return fmt.Errorf("publish %q: %w", b.name, err)
@@ -133,12 +133,28 @@ func (s *Store) rename(b *Blob, dirs map[string]bool) error {
 		return fmt.Errorf("publish %q: %w", b.name, err)
 	}
 	b.stands()
-	for d := parent; ; d = path.Dir(d) {
-		dirs[d] = true
-		if d == "." {
-			return nil
+	dirs[parent] = true
+	return nil
+}
+
+// makeParent makes a directory of the output directory, and has its name on disk
+// before anything is moved there: the name a file has left may be gone after a
+// crash although a directory above its new one is not there. Names that are on
+// disk are remembered; a directory that was there may be of a killed process.
+func (s *Store) makeParent(dir string) error {
+	if _, err := s.root.Stat(dir); err == nil && s.named[dir] {
+		return nil
+	}
+	if err := s.root.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for d := dir; d != "."; d = path.Dir(d) {
+		if err := s.syncDir(path.Dir(d)); err != nil {
+			return err
 		}
 	}
+	s.named[dir] = true
+	return nil
 }
 
 // renameNoReplace renames atomically where the filesystem can refuse to
@@ -163,6 +179,7 @@ func sameFile(adir int, a string, bdir int, b string) bool {
 		unix.Fstatat(bdir, b, &bs, unix.AT_SYMLINK_NOFOLLOW) == nil && as.Dev == bs.Dev && as.Ino == bs.Ino
 }
 
+// syncDir forces a directory of the output directory to disk, or a file.
 func (s *Store) syncDir(name string) error {
 	d, err := s.root.Open(name)
 	if err != nil {

@@ -97,9 +97,10 @@ type Store struct {
 	calls    chan func()   // to be run between rounds; somebody waits
 	stop     chan struct{}
 	stopped  chan struct{}
-	dead     []record // of generations whose bits the next round deletes; the syncer's
-	failing  bool     // the last round could not write to the index; the syncer's
-	closeErr error    // of the last round; read after stopped
+	dead     []record        // of generations whose bits the next round deletes; the syncer's
+	named    map[string]bool // directories whose names are on disk; the syncer's
+	failing  bool            // the last round could not write to the index; the syncer's
+	closeErr error           // of the last round; read after stopped
 
 	mu struct {
 		lockorder.Mutex[lockorder.Store]
@@ -131,7 +132,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	}
 	s := &Store{opts: opts, log: opts.Log, path: abs,
 		wake: make(chan struct{}, 1), calls: make(chan func()),
-		stop: make(chan struct{}), stopped: make(chan struct{})}
+		stop: make(chan struct{}), stopped: make(chan struct{}), named: map[string]bool{}}
 	s.mu.touched, s.mu.records = map[*Blob]struct{}{}, map[string]*Blob{}
 	if err := s.open(); err != nil {
 		if s.index != nil {

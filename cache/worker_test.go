@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,9 @@ func work(dir, said string, life int, seed uint64, steps int) error {
 	w := &worker{store: s, rng: rng, life: life, said: f, bad: map[string][]int64{}}
 	if steps == 0 {
 		return w.fewThings()
+	}
+	if err := w.takeOver(); err != nil {
+		return err
 	}
 	for range steps {
 		if err := w.step(); err != nil {
@@ -130,7 +134,9 @@ func (w *worker) fewThings() error {
 	for _, step := range []func() error{
 		func() error { return w.putBlock(a, 0) },
 		w.sync,
-		func() error { return errors.Join(w.putBlock(b, 0), w.putBlock(b, 1)) },
+		func() error { return w.putBlock(b, 0) },
+		w.sync,
+		func() error { return w.putBlock(b, 1) },
 		w.sync, // which publishes b
 		func() error { return w.replace(a, BlockSize+1) },
 		func() error { return w.putBlock(w.blobs[len(w.blobs)-1], 1) },
@@ -147,7 +153,7 @@ func (w *worker) fewThings() error {
 }
 
 func (w *worker) create() error {
-	if len(w.blobs) > 5 {
+	if len(w.blobs) > 5*w.life {
 		return nil
 	}
 	w.next++
@@ -178,6 +184,29 @@ func (w *worker) take(b *Blob) error {
 		})
 	}
 	return b.Acquire()
+}
+
+// takeOver goes on with what earlier lives left.
+func (w *worker) takeOver() error {
+	return w.store.Each(func(name string, b *Blob) error {
+		if err := w.take(b); err != nil {
+			return err
+		}
+		for i := range b.geo.blocks() {
+			off, n := b.geo.extent(i, i+1)
+			if !isBad(name) || !b.Has(off, n) {
+				continue
+			}
+			got := make([]byte, n)
+			if _, err := b.ReadAt(got, off); err != nil {
+				return err
+			}
+			if !bytes.Equal(got, rightBytes(name, b.version.Size, off, n)) {
+				w.bad[name] = append(w.bad[name], i)
+			}
+		}
+		return nil
+	})
 }
 
 func isBad(name string) bool { return strings.HasSuffix(name, "-bad") }
@@ -219,7 +248,7 @@ func (w *worker) putBlock(b *Blob, i int64) error {
 		w.bad[b.name] = append(w.bad[b.name], i)
 		return b.Put(off, badBytes(b.name, b.gen, off, n))
 	}
-	if err := b.Put(off, workBytes(b.name, b.version.Size, off, n)); err != nil {
+	if err := b.Put(off, rightBytes(b.name, b.version.Size, off, n)); err != nil {
 		return err
 	}
 	w.later(b.name, "block %s %d %d", b.name, b.version.Size, i)

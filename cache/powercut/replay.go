@@ -73,6 +73,22 @@ func (r *Replay) Read(name string) []byte {
 	return p
 }
 
+// Kill returns the disk as the next process finds it when this one died after
+// the last system call and the power stayed: all is there, and what was not
+// forced to disk still is not.
+func (r *Replay) Kill() *Disk {
+	for r.at > 0 && !r.log.changes[r.at-1].last {
+		r.To(r.at + 1)
+	}
+	d := &Disk{base: r.log.base}
+	d.mu.log = r.log.changes[:r.at:r.at]
+	d.mu.live = r.live.clone()
+	for id := range d.mu.live {
+		d.mu.lastID = max(d.mu.lastID, id)
+	}
+	return d
+}
+
 // force does what an fsync of id does.
 func (r *Replay) force(id int) {
 	isForced := make([]bool, len(r.maybe))
@@ -135,8 +151,8 @@ type Image struct{ tree tree }
 // Write makes the image in a directory, which exists and is empty.
 func (m Image) Write(dir string) error { return m.tree.write(dir) }
 
-// Hash is the same for images in which the same is found.
-func (m Image) Hash() uint64 { return m.tree.hash() }
+// Hash is the same for images in which the same is found under a name.
+func (m Image) Hash(name string) uint64 { return m.tree.hash(m.tree[rootID].entries[name]) }
 
 // A Model says what is found of that which nobody forced to disk.
 type Model uint8

@@ -190,3 +190,15 @@ func TestFrom(t *testing.T) {
 		t.Errorf("the last inode is %d, and numbers must not come twice", second.mu.lastID)
 	}
 }
+
+// TestKill goes on without a power cut: nothing is forced by that.
+func TestKill(t *testing.T) {
+	first := disk(mkfile(fileID, rootID, "f"), mkfile(otherID, rootID, "g"))
+	r := first.Log().Replay(true)
+	r.To(1) // in the middle of a call, which is ended
+	second := r.Kill()
+	second.doLocked(mkfile(otherID, rootID, "h")...)
+	if got := everyCut(t, second, true); got != " | f= | f= h= | h=" {
+		t.Errorf("found %q", got)
+	}
+}

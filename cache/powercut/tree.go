@@ -128,13 +128,16 @@ func (t tree) reachable() tree {
 
 var hashSeed = maphash.MakeSeed()
 
-// hash tells two trees apart by what a program sees of them, times aside.
-func (t tree) hash() uint64 {
+// hash tells trees apart by what a program sees from id on, times aside.
+func (t tree) hash(id int) uint64 {
 	var h maphash.Hash
 	h.SetSeed(hashSeed)
 	var walk func(id int)
 	walk = func(id int) {
 		n := t[id]
+		if n == nil {
+			return
+		}
 		maphash.WriteComparable(&h, n.size)
 		for _, page := range slices.Sorted(maps.Keys(n.pages)) {
 			if page*pageSize < n.size {
@@ -148,7 +151,7 @@ func (t tree) hash() uint64 {
 		}
 		maphash.WriteComparable(&h, len(n.entries))
 	}
-	walk(rootID)
+	walk(id)
 	return h.Sum64()
 }
 
