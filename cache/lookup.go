@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 )
 
 // Lookup returns the blob of name as earlier runs left it, nil if nothing that
@@ -27,8 +28,7 @@ func (s *Store) Lookup(name string) (*Blob, error) {
 		// Either it was renamed and the index does not say so, because of a
 		// crash or because it lost that record, or it was never begun.
 		if _, err := s.adoptable(name, r.version); err == nil {
-			s.adopt(b)
-			return b, nil
+			return b, s.adopt(b)
 		}
 	}
 	if err == nil && links(info) > 1 {
@@ -79,10 +79,11 @@ func (s *Store) Create(name string, v Version) (*Blob, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	b := s.fresh(name, v, Note{})
+	b := s.blob(name, newGeneration(), v, Note{})
 	if err == nil {
-		s.adopt(b)
+		return b, s.adopt(b)
 	}
+	s.put(b)
 	return b, nil
 }
 
@@ -108,8 +109,12 @@ func newGeneration() uint64 {
 }
 
 // adopt takes the file that stands under the blob's name for the blob. It may
-// be another one than was verified.
-func (s *Store) adopt(b *Blob) {
+// be another one than was verified, and neither its bytes nor its name need be
+// on disk: whoever made it may have been killed.
+func (s *Store) adopt(b *Blob) error {
+	if err := s.forceFile(b.name); err != nil {
+		return fmt.Errorf("adopt %q: %w", b.name, err)
+	}
 	n := b.Note().unverified()
 	b.note.Store(&n)
 	b.stands()
@@ -118,6 +123,17 @@ func (s *Store) adopt(b *Blob) {
 	b.mu.recorded = true
 	b.mu.Unlock()
 	s.put(b)
+	return nil
+}
+
+// forceFile forces a file of the output directory to disk, and its name.
+func (s *Store) forceFile(name string) error {
+	for d := name; ; {
+		if err := s.syncDir(d); err != nil || d == "." {
+			return err
+		}
+		d = path.Dir(d)
+	}
 }
 
 func (s *Store) blob(name string, gen uint64, v Version, n Note) *Blob {
