@@ -148,5 +148,6 @@ func (x *index) write(b *batch) error {
 		x.failed = err
 		return err
 	}
+	step("index written")
 	return x.dir.Sync()
 }

@@ -173,9 +173,11 @@ func (b *Blob) abandoned() bool {
 }
 
 func (b *Blob) remove() {
+	step("blob abandoned")
 	if err := b.store.blobs.Remove(b.id()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		b.store.log.Warn("blocks of a version that is gone are not removed", "name", b.name, "err", err)
 	}
+	step("blob removed")
 }
 
 // File returns the open file of a published blob, for the kernel to read from

@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 		os.Exit(openerMain())
 	case "filler":
 		os.Exit(fillerMain())
+	case "mortal":
+		os.Exit(mortalMain())
 	case "putter":
 		os.Exit(putterMain())
 	case "worker":
@@ -287,6 +289,13 @@ func (l *logLines) Write(p []byte) (int, error) {
 }
 
 func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// String returns what was logged since the last want.
+func (l *logLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.Buffer.String()
+}
 
 // wantNone checks that nothing was logged since the last call.
 func (l *logLines) wantNone(t testing.TB) {

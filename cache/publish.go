@@ -65,11 +65,13 @@ func (s *Store) publishAll(claims []*claim) error {
 	for dir := range dirs {
 		err = errors.Join(err, s.syncDir(dir))
 	}
+	step("directories forced")
 	if err != nil {
 		err = fmt.Errorf("publish: %w", err)
 	} else {
 		s.recordPublished(renamed)
 	}
+	step("published")
 	for _, b := range renamed {
 		b.answer(err)
 	}
@@ -122,6 +124,7 @@ func (s *Store) rename(b *Blob, dirs map[string]bool) error {
 		return fmt.Errorf("publish %q: %w", b.name, err)
 	}
 	defer dir.Close()
+	step("about to rename")
 	err = renameNoReplace(s.blobsDir, b.id(), dir, path.Base(b.name))
 	if errors.Is(err, fs.ErrExist) {
 		return &InTheWayError{b.name, "appeared while it was being fetched"}
@@ -132,6 +135,7 @@ func (s *Store) rename(b *Blob, dirs map[string]bool) error {
 	if err != nil {
 		return fmt.Errorf("publish %q: %w", b.name, err)
 	}
+	step("renamed")
 	b.stands()
 	dirs[parent] = true
 	return nil

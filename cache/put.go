@@ -64,10 +64,13 @@ func (b *Blob) put(off int64, p []byte) error {
 func (b *Blob) write(f *os.File, p []byte, off int64) error {
 	for {
 		failures := b.failures.Load()
+		step("block received")
 		if _, err := f.WriteAt(p, off); err != nil {
 			return err
 		}
+		step("block written")
 		if b.mark(off, int64(len(p)), failures) {
+			step("bits on")
 			return nil
 		}
 	}
@@ -131,6 +134,7 @@ func (b *Blob) writable() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	step("blob made")
 	if err := f.Truncate(b.version.Size); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

@@ -34,6 +34,7 @@ func openIndex(state *os.Root, base string, room, roomy func() error, log *slog.
 		return nil, err
 	}
 	var db *badger.DB
+	step("opening")
 	if deaths < 3 {
 		if db, err = openClean(state, base); err != nil {
 			db, err = openClean(state, base)
@@ -55,6 +56,7 @@ func openIndex(state *os.Root, base string, room, roomy func() error, log *slog.
 			return nil, err
 		}
 	}
+	step("index open")
 	if err := state.Remove("opening"); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

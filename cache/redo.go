@@ -74,21 +74,26 @@ func (s *Store) redo(b *Blob, bad []Extent) (*Blob, error) {
 	if !b.Complete() || b.abandoned() {
 		return nil, errors.New("blob is not complete or was abandoned")
 	}
+	step("redo: all is durable")
 	again := b.without(bad)
 	if err := s.linkAgain(b, again); err != nil {
 		again.remove()
 		return nil, err
 	}
+	step("redo: linked")
 	if err := s.writeAgain(again); err != nil {
 		s.put(b) // it may have been written all the same
 		return nil, err
 	}
+	step("redo: recorded")
 	if err := s.unpublish(again); err != nil {
 		s.put(b)
 		return nil, err
 	}
+	step("redo: unpublished")
 	s.dead = append(s.dead, b.record())
 	b.giveUp()
+	step("redo: given up")
 	if again.Present() == 0 {
 		again.remove()
 	}
@@ -133,6 +138,7 @@ func (s *Store) linkAgain(b, again *Blob) error {
 	if err := unix.Linkat(int(from.Fd()), name, int(s.blobsDir.Fd()), again.id(), 0); err != nil {
 		return &os.LinkError{Op: "link", Old: name, New: again.id(), Err: err}
 	}
+	step("redo: link made")
 	info, err := s.blobs.Lstat(again.id())
 	if err != nil {
 		return err
@@ -166,6 +172,7 @@ func (s *Store) writeAgain(b *Blob) error {
 	if err := s.index.write(bits); err != nil {
 		return err
 	}
+	step("redo: bits written")
 	record := s.index.batch()
 	record.setRecord(b.name, b.record())
 	return s.index.write(record)
@@ -188,6 +195,7 @@ func (s *Store) unpublish(b *Blob) error {
 	if err := unix.Unlinkat(int(dir.Fd()), path.Base(b.name), 0); err != nil {
 		return &os.PathError{Op: "unlink", Path: b.name, Err: err}
 	}
+	step("name removed")
 	return dir.Sync()
 }
 

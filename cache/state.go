@@ -120,6 +120,7 @@ func (s *Store) sweep() error {
 	for _, e := range blobs {
 		if err == nil && !live[e.Name()] {
 			err = s.blobs.RemoveAll(e.Name())
+			step("orphan removed")
 		}
 	}
 	return err

@@ -66,6 +66,7 @@ func (s *Store) Stream(name string, v Version) (*Stream, error) {
 		return nil, fmt.Errorf("stream %q: %w", name, err)
 	}
 	st.file = f
+	step("stream made")
 	return st, nil
 }
 
@@ -140,6 +141,7 @@ func (st *Stream) growLocked(p []byte) error {
 	if _, err := st.file.WriteAt(p, off); err != nil {
 		return err // what was written of it is written over, or cut off by Finish
 	}
+	step("stream written")
 	st.size.Store(off + n)
 	return nil
 }
@@ -190,6 +192,7 @@ func (st *Stream) Finish() (*Blob, error) {
 	st.end()
 	st.store.put(b)
 	st.store.wrote(b, b.version.Size)
+	step("stream finished")
 	return b, nil
 }
 
@@ -203,6 +206,7 @@ func (st *Stream) blobLocked() (*Blob, error) {
 	if err := st.file.Truncate(v.Size); err != nil {
 		return nil, err
 	}
+	step("stream cut")
 	b := st.store.blob(st.name, st.gen, v, Note{})
 	if v.Size == 0 {
 		return b, nil
@@ -228,6 +232,7 @@ func (st *Stream) Abandon() {
 	if err := st.store.blobs.Remove(blobID(st.gen)); err != nil {
 		st.store.log.Warn("bytes of a stream that was given up are not removed", "name", st.name, "err", err)
 	}
+	step("stream removed")
 	st.end()
 }
 

@@ -81,7 +81,9 @@ func (s *Store) round() error {
 		defer s.mu.Unlock()
 		s.mu.syncing = 0
 	}()
+	step("blocks claimed")
 	dataErr := s.forceAll(claims)
+	step("all blobs forced")
 	err := s.writeBits(claims, records)
 	s.sayFailing(err)
 	if isFull(err) {
@@ -90,6 +92,7 @@ func (s *Store) round() error {
 	if err != nil {
 		s.unwritten(claims, records)
 	}
+	step("bits written")
 	for _, c := range claims {
 		if c.dead {
 			c.blob.answer(errAbandoned)
@@ -145,6 +148,7 @@ func (s *Store) forceAll(claims []*claim) error {
 				c.blob.takeBack(c)
 				s.log.Error("blocks could not be made durable; they are fetched again", "name", c.blob.name, "err", c.err)
 			}
+			step("blob forced")
 			return nil
 		})
 	}
@@ -178,6 +182,7 @@ func (b *Blob) force(full bool) error {
 			return fmt.Errorf("set modification time: %w", err)
 		}
 	}
+	step("time set")
 	return f.Sync()
 }
 
