@@ -384,7 +384,8 @@ func (s *soak) account(t *testing.T) {
 	}
 }
 
-// checkGrowth compares the second half of the time with the first.
+// checkGrowth compares the second half of the time with the first, where that is
+// long enough for everything to have been as busy as it can be.
 func checkGrowth(t *testing.T, samples []usage) {
 	t.Helper()
 	half := len(samples) / 2
@@ -408,8 +409,8 @@ func checkGrowth(t *testing.T, samples []usage) {
 		{"threads", a.threads, b.threads, 32, 256},
 		{"goroutines", a.goroutines, b.goroutines, 128, 2000},
 	} {
-		if x.after > x.most || len(samples) > 60 && x.after > x.before+x.before/4+x.slack {
-			t.Errorf("%s grew from %d to %d, at most %d are allowed", x.what, x.before, x.after, x.most)
+		if x.after > x.most || *soakFlag >= 10*time.Minute && x.after > x.before+x.before/4+x.slack {
+			t.Errorf("%s grew from %d to %d, and may never be more than %d", x.what, x.before, x.after, x.most)
 		}
 	}
 }
