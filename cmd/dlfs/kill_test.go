@@ -65,6 +65,7 @@ func TestKill(t *testing.T) {
 				done++
 			}
 			k.complete()
+			t.Log(&k.killCounts)
 			sum.add(&k.killCounts)
 		})
 		if !ok {
