@@ -35,9 +35,9 @@ var (
 // complete.
 const seriesCycles = 25
 
-// maxLost is what a kill may cost: what came since the last sync, 64 MiB, and
-// what the sockets of 16 flights held.
-const maxLost = 64<<20 + 16*4<<20
+// maxLost is what a kill may cost: what came since the last sync, 64 MiB, as much
+// again while the next one goes on, and what the sockets of 16 flights held.
+const maxLost = 2*64<<20 + 16*4<<20
 
 // TestKill starts mounts and fetches on one directory, from an origin with
 // faults and with readers at work, and kills them at a random moment. After
