@@ -166,13 +166,14 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 		MaxBackground:            64,
 		PanicHandler:             f.panicked,
 	})
-	if err == nil {
-		go server.Serve() // ends with the mount
-		err = server.WaitMount()
-	}
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", point, mountError(err))
 	}
+	// The mount is live and initialized. WaitMount would do nothing but open a
+	// file of it, to have POLL refused early. A process that is killed while it
+	// waits for itself never ends, and neither does whoever uses its mount; so
+	// nothing here may ask the mount anything.
+	go server.Serve() // ends with the mount
 	m := &Mount{fs: f, server: server, point: point}
 	if root {
 		m.raiseReadAhead()

@@ -65,13 +65,13 @@ func (m *Mount) Close() (busy []string, err error) {
 
 // raiseReadAhead lets the kernel read ahead as much as one READ may ask for; it
 // caps what INIT asks at its own default, 128 KiB. Only root may, and nothing
-// depends on it.
+// depends on it. A stat of the mountpoint would ask this process itself.
 func (m *Mount) raiseReadAhead() {
-	var st unix.Stat_t
-	if err := unix.Stat(m.point, &st); err != nil {
+	on, err := mountsAt(m.point)
+	if err != nil || len(on) == 0 {
 		return
 	}
-	knob := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(st.Dev), unix.Minor(st.Dev))
+	knob := fmt.Sprintf("/sys/class/bdi/%s/read_ahead_kb", on[len(on)-1].device)
 	if err := os.WriteFile(knob, []byte("1024"), 0); err != nil {
 		m.fs.log.Debug("kernel read-ahead stays at its default", "err", err)
 	}
@@ -161,9 +161,21 @@ func mountError(err error) error {
 	return err
 }
 
-// mounts returns the filesystem types mounted at point, the topmost last, from
-// /proc/self/mountinfo: reading that touches no mount, dead or alive.
+// mounted is one mount as /proc/self/mountinfo tells it.
+type mounted struct{ kind, device string } // device is "major:minor"
+
+// mounts returns the filesystem types mounted at point, the topmost last.
 func mounts(point string) (types []string, err error) {
+	on, err := mountsAt(point)
+	for _, m := range on {
+		types = append(types, m.kind)
+	}
+	return types, err
+}
+
+// mountsAt returns what is mounted at point, the topmost last, from
+// /proc/self/mountinfo: reading that touches no mount, dead or alive.
+func mountsAt(point string) (on []mounted, err error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
@@ -174,10 +186,10 @@ func mounts(point string) (types []string, err error) {
 		fields := strings.Fields(head)
 		if ok && len(fields) > 4 && unescape(fields[4]) == point {
 			kind, _, _ := strings.Cut(tail, " ")
-			types = append(types, kind)
+			on = append(on, mounted{kind, fields[2]})
 		}
 	}
-	return types, nil
+	return on, nil
 }
 
 // unescape undoes the octal escapes of mountinfo (proc_pid_mountinfo(5)).
