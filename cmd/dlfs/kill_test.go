@@ -39,6 +39,9 @@ const seriesCycles = 25
 // again while the next one goes on, and what the sockets of 16 flights held.
 const maxLost = 2*64<<20 + 16*4<<20
 
+// endTimeout is what no machine takes to end a process that was killed.
+const endTimeout = 2 * time.Minute
+
 // TestKill starts mounts and fetches on one directory, from an origin with
 // faults and with readers at work, and kills them at a random moment. After
 // each, whatever is there must be right, nothing that was durable may be gone,
@@ -256,7 +259,11 @@ func (k *killing) killSometime(p *served) {
 	}
 	dying.Store(true)
 	p.cmd.Process.Kill() // it may have ended
-	<-p.exited
+	select {
+	case <-p.exited:
+	case <-time.After(endTimeout):
+		k.t.Fatalf("%v was killed and does not end: it waits for itself\n%s", p.cmd.Args, p.said())
+	}
 	stop()
 	readers.Wait()
 }
