@@ -57,8 +57,8 @@ func descriptors(t *testing.T, pid int) int {
 	return len(fds)
 }
 
-// peak is the most memory a process ever had, as /proc says it.
-func peak(t *testing.T, pid int) string {
+// mostMemory is the most a process ever had, as /proc says it.
+func mostMemory(t *testing.T, pid int) string {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -109,7 +109,7 @@ func TestLongListIsWalked(t *testing.T) {
 	if c := l.Counts(); c.Heads != len(l.names) || c.Requests != c.Heads {
 		t.Errorf("%d HEAD and %d requests in all for %d files", c.Heads, c.Requests, len(l.names))
 	}
-	t.Logf("%d entries: %d descriptors, at most %s of memory", len(l.names), descriptors(t, pid), peak(t, pid))
+	t.Logf("%d entries: %d descriptors, at most %s of memory", len(l.names), descriptors(t, pid), mostMemory(t, pid))
 	umount(t, mnt)
 }
 
@@ -149,7 +149,7 @@ func TestDescriptorsAreBounded(t *testing.T) {
 		most = max(most, descriptors(t, pid))
 		<-tick.C
 	}
-	t.Logf("%d files, %d of them open: at most %d descriptors and %s of memory", len(l.names), len(opened), most, peak(t, pid))
+	t.Logf("%d files, %d of them open: at most %d descriptors and %s of memory", len(l.names), len(opened), most, mostMemory(t, pid))
 	const own, unsynced = 100, 1024
 	if bound := len(opened) + own + unsynced; most > bound {
 		t.Errorf("%d descriptors, want at most %d", most, bound)
