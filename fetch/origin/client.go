@@ -19,7 +19,8 @@
 // cannot is returned as an *Error whose Kind says what it means.
 //
 // The third is that a URL's secrets stay with it: its headers go to its own
-// origin alone, and neither errors nor logs hold its query or credentials.
+// origin alone, and neither errors nor logs hold its query or credentials. Nor
+// does a public origin lead anywhere that is not public (public.go).
 //
 // How a Body comes to its bytes: connect asks for what is left (connect.go), by
 // way of the redirect target the Resource knows (target.go) or of the
@@ -92,6 +93,7 @@ type Client struct {
 	opts     Options
 	log      *slog.Logger
 	http     *http.Client
+	public   *http.Client // the same, for what is not to be asked of other than public addresses
 	received atomic.Int64
 	gate     gate
 }
@@ -109,17 +111,21 @@ func New(opts Options) *Client {
 	if opts.Limit == nil {
 		opts.Limit = &Limit{}
 	}
-	return &Client{
-		opts: opts,
-		log:  opts.Log,
-		http: &http.Client{
-			Transport: newTransport(transportOptions{
-				ConnectTimeout: opts.ConnectTimeout, MaxPerHost: opts.MaxPerHost, DialContext: opts.DialContext,
-				Proxy: opts.Proxy, TLS: opts.TLS, HTTP2: opts.HTTP2,
-			}),
-			// See walk, which follows them.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+	transport := transportOptions{
+		ConnectTimeout: opts.ConnectTimeout, MaxPerHost: opts.MaxPerHost, DialContext: opts.DialContext,
+		Proxy: opts.Proxy, TLS: opts.TLS, HTTP2: opts.HTTP2,
+	}
+	c := &Client{opts: opts, log: opts.Log, http: newHTTP(transport)}
+	transport.PublicOnly = true
+	c.public = newHTTP(transport)
+	return c
+}
+
+func newHTTP(o transportOptions) *http.Client {
+	return &http.Client{
+		Transport: newTransport(o),
+		// See walk, which follows them.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
@@ -131,7 +137,10 @@ func orDefault[T int | time.Duration](v, otherwise T) T {
 }
 
 // Close closes idle connections. Bodies still open stay usable.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.public.CloseIdleConnections()
+}
 
 // Received is the number of body bytes received so far.
 func (c *Client) Received() int64 { return c.received.Load() }

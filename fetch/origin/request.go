@@ -38,7 +38,8 @@ func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges s
 		return nil, err
 	}
 	watchedCtx, w := r.c.watch(ctx, ticket)
-	resp, err := r.c.http.Do(r.request(watchedCtx, method, u, ranges))
+	client, req := r.clientFor(r.request(watchedCtx, method, u, ranges), u)
+	resp, err := client.Do(req)
 	w.rest()
 	if err != nil {
 		if cause := context.Cause(watchedCtx); cause != nil { // asked before end is one

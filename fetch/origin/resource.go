@@ -22,6 +22,7 @@ type Resource struct {
 	err  error    // why nothing can be asked of raw
 
 	fruitless  atomic.Int32  // re-resolves in a row without a byte of progress
+	public     atomic.Bool   // the URL's host was seen at a public address
 	confirming chan struct{} // holds a token while somebody confirms a change
 
 	mu struct {

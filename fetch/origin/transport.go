@@ -22,6 +22,9 @@ type transportOptions struct {
 	// DialContext makes connections. If nil, a hostDialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
+	// PublicOnly has the hostDialer connect to public addresses alone.
+	PublicOnly bool
+
 	// Proxy is asked instead of the hosts. If nil, the environment says:
 	// HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
 	Proxy *url.URL
@@ -40,7 +43,11 @@ func newTransport(o transportOptions) *http.Transport {
 	o.ConnectTimeout = orDefault(o.ConnectTimeout, 20*time.Second)
 	o.MaxPerHost = orDefault(o.MaxPerHost, 16)
 	if o.DialContext == nil {
-		o.DialContext = newHostDialer(o.ConnectTimeout).DialContext
+		d := newHostDialer(o.ConnectTimeout)
+		if o.PublicOnly {
+			d.connect = publicOnly(d.connect)
+		}
+		o.DialContext = d.DialContext
 	}
 	proxy := http.ProxyFromEnvironment
 	if o.Proxy != nil {
