@@ -1,6 +1,7 @@
 package listfile
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 )
@@ -96,7 +97,11 @@ func (p *parser) resolve(text string) (string, error) {
 // add appends an entry that is right in itself, unless an earlier one has it
 // already or forbids it.
 func (p *parser) add(e Entry, d Dialect) {
+	if p.full {
+		return
+	}
 	found, err := p.index.add(e)
+	p.full = errors.Is(err, errFull)
 	if err != nil {
 		p.fail(e.Line, err)
 		return

@@ -33,10 +33,7 @@ func ParseChecksums(r io.Reader, file string) (map[string]digest.Digest, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: read line %d: %w", printable(file), p.reached+1, err)
 	}
-	if len(p.errs) > 0 {
-		return sums, p.errs
-	}
-	return sums, nil
+	return sums, p.problems()
 }
 
 func merge(sums map[string]digest.Digest, name string, sum digest.Digest) error {

@@ -1,6 +1,7 @@
 package listfile
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +16,15 @@ type index struct {
 	files map[string]known    // by name
 	dirs  map[string]int      // by name: the line of the first entry below it
 	urls  map[string]struct{} // the URLs of all entries
+	most  int                 // of files and dirs together
 }
+
+// maxKnown bounds the entries of a list and the directories they lie in, which
+// take about half a kilobyte each.
+const maxKnown = 20_000_000
+
+// errFull is of the first entry that would be too many.
+var errFull = errors.New("the list names too many files and directories up to here; divide it")
 
 // known is an entry of the index, less its name.
 type known struct {
@@ -43,6 +52,7 @@ func newIndex() *index {
 		files: make(map[string]known),
 		dirs:  make(map[string]int),
 		urls:  make(map[string]struct{}),
+		most:  maxKnown,
 	}
 }
 
@@ -62,6 +72,9 @@ func (x *index) add(e Entry) (finding, error) {
 	}
 	if err := x.checkDirs(e.Name); err != nil {
 		return finding{}, err
+	}
+	if len(x.files)+len(x.dirs) >= x.most {
+		return finding{}, errFull
 	}
 	for dir := parent(e.Name); dir != "" && x.dirs[dir] == 0; dir = parent(dir) {
 		x.dirs[dir] = e.Line

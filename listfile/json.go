@@ -12,10 +12,11 @@ import (
 	"dlfs/fetch/digest"
 )
 
-// maxObject bounds an object of a JSON list, in bytes, and maxNesting how deep
-// arrays may stand in arrays.
+// maxObject bounds an object of a JSON list, in bytes, where each key counts for
+// keyCost more; and maxNesting how deep arrays may stand in arrays.
 const (
 	maxObject  = 16 << 20
+	keyCost    = 100
 	maxNesting = 4
 )
 
@@ -115,7 +116,7 @@ func (l *jsonList) array() error {
 func (l *jsonList) object() error {
 	line := l.line()
 	l.p.reached = line
-	fields := map[string]json.RawMessage{}
+	fields, size := map[string]json.RawMessage{}, 0
 	isList := false
 	for l.dec.More() {
 		key, err := l.token()
@@ -140,6 +141,9 @@ func (l *jsonList) object() error {
 		var raw json.RawMessage
 		if err := l.dec.Decode(&raw); err != nil {
 			return err
+		}
+		if size += len(name) + len(raw) + keyCost; size > maxObject {
+			return errObject
 		}
 		fields[name] = raw
 	}

@@ -50,8 +50,8 @@
 //
 // # The contract
 //
-// Every problem of a list is reported, in line order, as [Errors]. What did
-// parse is returned beside them, so that a caller may show both. An error never
+// Every problem of a list is reported, in line order, as [Errors]; of a thousand
+// and more the rest is counted. What did parse is returned beside them, so that a caller may show both. An error never
 // quotes a URL or a header's value, because those carry secrets, nor prints a
 // character that a terminal would obey.
 package listfile
@@ -166,7 +166,8 @@ type Options struct {
 	Include, Exclude []string
 }
 
-// maxUnpacked is how long a gzipped list may be when unpacked.
+// Parse bounds what a list may be: a line, a gzipped list when unpacked, and by
+// maxKnown the names, so that no list fills the memory. maxUnpacked is how long a gzipped list may be when unpacked.
 const maxUnpacked = 8 << 30
 
 // Parse reads a list from r, to its end unless that is of no use. The argument
@@ -206,12 +207,20 @@ func Parse(r io.Reader, file string, opts Options) (*List, error) {
 	if p.list.Dialect == "" {
 		p.list.Dialect = Empty
 	}
-	if len(p.errs) > 0 {
-		// An entry of several lines is judged at its end.
-		slices.SortStableFunc(p.errs, func(a, b *SyntaxError) int { return cmp.Compare(a.Line, b.Line) })
-		return p.list, p.errs
+	return p.list, p.problems()
+}
+
+// problems returns all problems in line order, nil if there are none.
+func (p *parser) problems() error {
+	if len(p.errs) == 0 {
+		return nil
 	}
-	return p.list, nil
+	// An entry of several lines is judged at its end.
+	slices.SortStableFunc(p.errs, func(a, b *SyntaxError) int { return cmp.Compare(a.Line, b.Line) })
+	if p.untold > 0 {
+		p.errs = append(p.errs, &SyntaxError{File: p.file, Line: p.errs[len(p.errs)-1].Line, Msg: fmt.Sprintf("and %d more problems", p.untold)})
+	}
+	return p.errs
 }
 
 var errUnpacked = fmt.Errorf("the list unpacks to more than %d GiB", maxUnpacked>>30)
@@ -224,7 +233,9 @@ type parser struct {
 	keep    selection
 	list    *List
 	errs    Errors
+	untold  int // problems beyond maxProblems
 	index   *index
+	full    bool // the index took no more
 	begun   bool // a line that is neither blank nor a comment has been seen
 	reached int  // the last line read
 }
@@ -245,8 +256,16 @@ func newParser(file string, opts Options) (*parser, error) {
 	return p, err
 }
 
+// maxProblems is how many problems of a list are told, lest a file that is no
+// list fill the memory with them.
+const maxProblems = 1000
+
 // fail records a problem of a line.
 func (p *parser) fail(line int, err error) {
+	if len(p.errs) == maxProblems {
+		p.untold++
+		return
+	}
 	p.errs = append(p.errs, &SyntaxError{File: p.file, Line: line, Msg: err.Error()})
 }
 
@@ -266,8 +285,5 @@ func (l *List) Rename(file string, names []string) error {
 		p.add(e, l.Dialect)
 	}
 	l.Entries, l.Folded = p.list.Entries, l.Folded+p.list.Folded
-	if len(p.errs) > 0 {
-		return p.errs
-	}
-	return nil
+	return p.problems()
 }

@@ -50,8 +50,9 @@ type metalinkURL struct {
 // metalink reads a Metalink document.
 func (p *parser) metalink(in io.Reader) error {
 	b := &bounded{r: in, err: errFileElement}
-	dec := xml.NewDecoder(b)
-	line := func() int { n, _ := dec.InputPos(); return n }
+	shallow := &shallowXML{dec: xml.NewDecoder(b)}
+	dec := xml.NewTokenDecoder(shallow)
+	line := func() int { n, _ := shallow.dec.InputPos(); return n }
 	for {
 		b.left = maxFileElement
 		t, err := dec.Token()
@@ -71,6 +72,9 @@ func (p *parser) metalink(in io.Reader) error {
 		case err == nil:
 		case b.failed != nil:
 			return b.failed
+		case errors.Is(err, errFileElement), errors.Is(err, errDeep):
+			p.fail(line(), err)
+			return nil
 		case strings.HasPrefix(err.Error(), "strconv"):
 			p.fail(line(), errors.New("a number of this file is none"))
 		default:
@@ -78,6 +82,32 @@ func (p *parser) metalink(in io.Reader) error {
 			return nil
 		}
 	}
+}
+
+// maxDepth is how deep elements may lie in one another. A Metalink's are five
+// deep, and the decoder remembers every one that is open.
+const maxDepth = 64
+
+var errDeep = fmt.Errorf("elements lie in one another more than %d deep", maxDepth)
+
+// shallowXML reads tokens of a document that is not too deep.
+type shallowXML struct {
+	dec   *xml.Decoder
+	depth int
+}
+
+func (s *shallowXML) Token() (xml.Token, error) {
+	t, err := s.dec.Token()
+	switch t.(type) {
+	case xml.StartElement:
+		s.depth++
+	case xml.EndElement:
+		s.depth--
+	}
+	if err == nil && s.depth > maxDepth {
+		return nil, errDeep
+	}
+	return t, err
 }
 
 var errFileElement = fmt.Errorf("file element is longer than %d bytes", maxFileElement)
