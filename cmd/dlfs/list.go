@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -26,17 +27,18 @@ type lister struct {
 	flags  listFlags
 	client *origin.Client // for a list that is a URL
 	stdin  io.Reader
-	where  string // an absolute path, an http or https URL, or "-" for stdin
-	name   string // what to call it where everybody may read that
+	notes  io.Writer // gets warnings
+	where  string    // an absolute path, an http or https URL, or "-" for stdin
+	name   string    // what to call it where everybody may read that
 }
 
 // newLister returns the lister of a list as the user named it.
-func newLister(flags listFlags, client *origin.Client, stdin io.Reader, where string) (*lister, error) {
+func newLister(flags listFlags, client *origin.Client, stdin io.Reader, notes io.Writer, where string) (*lister, error) {
 	abs, err := absolute(where)
 	if err != nil {
 		return nil, err
 	}
-	return &lister{flags: flags, client: client, stdin: stdin, where: abs, name: shown(where)}, nil
+	return &lister{flags: flags, client: client, stdin: stdin, notes: notes, where: abs, name: shown(where)}, nil
 }
 
 // at returns a lister of another list, read in the same way.
@@ -181,7 +183,20 @@ func (l *lister) readSome(ctx context.Context) (*listfile.List, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a, b, n := list.CaseClash(); n > 0 {
+		l.warnOfClash(a, b, n)
+	}
 	return list, needEntries(list, l.name)
+}
+
+// warnOfClash tells of names that may be one where the list is fetched to.
+func (l *lister) warnOfClash(a, b string, n int) {
+	more := ""
+	if n > 1 {
+		more = fmt.Sprintf(" (and %d more)", n-1)
+	}
+	fmt.Fprintf(l.notes, "dlfs: names %s and %s%s differ in case or accents' form alone; copied to where that makes no difference, one would replace the other\n",
+		strconv.Quote(a), strconv.Quote(b), more)
 }
 
 // needEntries is what mount and fetch make of a list without any.

@@ -48,7 +48,7 @@ func (f *workFlags) work(std stdio, list string) (*work, error) {
 		return nil, err
 	}
 	client := origin.New(opts)
-	l, err := newLister(f.listFlags, client, std.in, list)
+	l, err := newLister(f.listFlags, client, std.in, d.notes(), list)
 	return &work{flags: f, display: d, client: client, limit: opts.Limit, lister: l}, err
 }
 
