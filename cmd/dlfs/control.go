@@ -52,20 +52,25 @@ func serveControl(e *engine) (*control, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	c := &control{engine: e, stopAsked: make(chan struct{}), stopped: make(chan struct{})}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", c.status)
-	mux.HandleFunc("POST /stop", c.stop)
-	mux.HandleFunc("POST /reload", c.reload)
-	mux.HandleFunc("POST /pause", func(http.ResponseWriter, *http.Request) { e.set.Pause() })
-	mux.HandleFunc("POST /resume", func(http.ResponseWriter, *http.Request) { e.set.Resume() })
-	mux.HandleFunc("GET /limit", c.limit)
-	mux.HandleFunc("POST /limit", c.setLimit)
-	c.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	c.server = &http.Server{Handler: c.mux(), ReadHeaderTimeout: 10 * time.Second}
 	go func() { // owned by control; close waits
 		defer close(c.stopped)
 		c.server.Serve(l) // returns http.ErrServerClosed
 	}()
 	return c, nil
+}
+
+// mux knows what is asked on the socket.
+func (c *control) mux() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", c.status)
+	mux.HandleFunc("POST /stop", c.stop)
+	mux.HandleFunc("POST /reload", c.reload)
+	mux.HandleFunc("POST /pause", func(http.ResponseWriter, *http.Request) { c.engine.set.Pause() })
+	mux.HandleFunc("POST /resume", func(http.ResponseWriter, *http.Request) { c.engine.set.Resume() })
+	mux.HandleFunc("GET /limit", c.limit)
+	mux.HandleFunc("POST /limit", c.setLimit)
+	return mux
 }
 
 // path is the socket's path for other processes, valid under a mount over DIR.

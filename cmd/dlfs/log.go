@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unicode/utf8"
 )
 
 // logFlags choose what is logged, and where.
@@ -66,7 +67,7 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 
 func writeAttr(b *strings.Builder, a slog.Attr) {
 	v := a.Value.Resolve().String()
-	if v == "" || strings.ContainsFunc(v, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == '"' }) {
+	if v == "" || !utf8.ValidString(v) || strings.ContainsFunc(v, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == '"' }) {
 		v = strconv.Quote(v)
 	}
 	fmt.Fprintf(b, " %s=%s", a.Key, v)
