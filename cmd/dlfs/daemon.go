@@ -94,15 +94,38 @@ func (c *mountCmd) daemonize(std stdio) error {
 // daemonLog opens the file that takes the daemon's output: --log-file, or the
 // one in the state directory.
 func (c *mountCmd) daemonLog() (*os.File, error) {
-	path := c.LogFile
-	if path == "" {
-		if err := c.prepare(); err != nil {
-			return nil, err
-		}
-		path = filepath.Join(c.Dir, ".dlfs", "log")
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, err
-		}
+	if c.LogFile != "" {
+		return os.OpenFile(c.LogFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	}
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err := c.prepare(); err != nil {
+		return nil, err
+	}
+	return stateLog(c.Dir)
+}
+
+// stateLog opens DIR/.dlfs/log. No symbolic link is followed: where others may
+// write to DIR, it could lead to any file of this user.
+func stateLog(dir string) (*os.File, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	if err := root.Mkdir(".dlfs", 0o700); err != nil && !os.IsExist(err) {
+		return nil, err
+	}
+	if info, err := root.Lstat(".dlfs"); err != nil {
+		return nil, err
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("open %s: .dlfs is not a directory; move it away", dir)
+	}
+	state, err := root.OpenRoot(".dlfs")
+	if err != nil {
+		return nil, err
+	}
+	defer state.Close()
+	if info, err := state.Lstat("log"); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file; move it away", filepath.Join(dir, ".dlfs", "log"))
+	}
+	return state.OpenFile("log", os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600)
 }
