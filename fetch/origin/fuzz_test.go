@@ -3,6 +3,7 @@ package origin
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,8 @@ func FuzzRetryAfter(f *testing.F) {
 	})
 }
 
+var schemeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`) // RFC 3986 section 3.1
+
 // FuzzRedact: what is secret in a URL is not in what may be shown of it, nor is
 // what a terminal obeys.
 func FuzzRedact(f *testing.F) {
@@ -39,6 +42,9 @@ func FuzzRedact(f *testing.F) {
 			if strings.Contains(part, secret[:2]) {
 				return
 			}
+		}
+		if !schemeForm.MatchString(scheme) {
+			return
 		}
 		// A password with a slash in it makes what follows the path: net/url and
 		// every program after it take it so, and refuse it for its port, if at all.
