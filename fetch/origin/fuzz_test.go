@@ -2,7 +2,6 @@ package origin
 
 import (
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -60,9 +59,6 @@ func FuzzRedact(f *testing.F) {
 			if c < ' ' || c == 0x7f {
 				t.Errorf("%q shows %U", raw, c)
 			}
-		}
-		if u, err := url.Parse(raw); err == nil && u.Opaque == "" && u.Host != "" && !strings.Contains(got, url.PathEscape(u.Hostname())) && !strings.Contains(got, u.Hostname()) {
-			t.Errorf("%q hides its host: %q", raw, got)
 		}
 	})
 }
