@@ -106,6 +106,10 @@ func serveRig(text string) error {
 		ran <- nil
 	}
 	fmt.Println("live", mount.Point())
+	go func() { // ends with the mount
+		mount.Wait()
+		fmt.Println("unserved")
+	}()
 	requests := json.NewDecoder(os.Stdin)
 	for {
 		var r rigRequest
@@ -230,7 +234,7 @@ func (x *rig) start() {
 	text, err := json.Marshal(x.config)
 	must(x.tb, err)
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), rigEnv+"="+string(text))
+	cmd.Env = append(os.Environ(), rigEnv+"="+string(text), "GORACE=halt_on_error=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: x.cred}
 	stdin, err := cmd.StdinPipe()
 	must(x.tb, err)
@@ -257,6 +261,7 @@ func (x *rig) start() {
 		cmd.Process.Kill()
 		select {
 		case <-c.done:
+			c.check(x.tb)
 		case <-time.After(hang):
 			x.tb.Error("the child cannot be killed")
 		}
@@ -276,6 +281,16 @@ func (x *rig) start() {
 		}
 	})
 	x.wait("live")
+}
+
+// check fails the test if the child, which is gone, died of a panic, or of a
+// data race, which ends it with 66. With 1 it says what failed, to wait.
+func (c *child) check(tb testing.TB) {
+	tb.Helper()
+	ws, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || ws.Exited() && ws.ExitStatus() > 1 || ws.Signaled() && ws.Signal() != syscall.SIGKILL {
+		tb.Errorf("the child: %v", c.cmd.ProcessState)
+	}
 }
 
 // wait returns the child's next line that starts with prefix.
