@@ -22,8 +22,8 @@
 //
 // A read returns the origin's bytes, or an error: EIO when the origin cannot be
 // had within the read timeout, ESTALE when the file changed on its origin,
-// EACCES and ENOENT when the origin said so, EINTR when the reader was
-// interrupted. The reason is in the log and in user.dlfs.error.
+// EACCES and ENOENT when the origin said so, EINTR when the reader got a signal
+// that is to stop it. The reason is in the log and in user.dlfs.error.
 //
 // # Deadlocks
 //
@@ -89,6 +89,7 @@ type fileSystem struct {
 	uid, gid    uint32
 	passthrough bool
 	root        *dir
+	device      int32 // the descriptor that the kernel asks through
 
 	releasing sync.RWMutex // held, shared, while a RELEASE is under way
 
@@ -173,6 +174,7 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 	// file of it, to have POLL refused early. A process that is killed while it
 	// waits for itself never ends, and neither does whoever uses its mount; so
 	// nothing here may ask the mount anything.
+	f.device = device()
 	go server.Serve() // ends with the mount
 	m := &Mount{fs: f, server: server, point: point}
 	if root {

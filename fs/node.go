@@ -113,7 +113,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 	if flags&syscall.O_ACCMODE != syscall.O_RDONLY {
 		return nil, 0, syscall.EROFS
 	}
-	ctx, cancel := context.WithTimeout(ctx, n.fs.opts.ReadTimeout)
+	ctx, cancel := n.fs.patient(ctx)
 	defer cancel()
 	h, err := n.file.Open(ctx)
 	if err != nil {
@@ -168,7 +168,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 			return nil, syscall.EIO
 		}
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, h.node.fs.opts.ReadTimeout)
+		ctx, cancel = h.node.fs.patient(ctx)
 		defer cancel()
 	}
 	n, err := h.h.ReadAtContext(ctx, dest, off)

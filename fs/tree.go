@@ -187,7 +187,7 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fus
 }
 
 func (d *dir) lookupFile(ctx context.Context, f *fetch.File, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	ctx, cancel := context.WithTimeout(ctx, d.fs.opts.ReadTimeout)
+	ctx, cancel := d.fs.patient(ctx)
 	defer cancel()
 	if f.KnownGeneration() == 0 {
 		d.wait(1)
