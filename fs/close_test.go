@@ -36,7 +36,7 @@ func TestCloseOfABusyMountNamesTheHolder(t *testing.T) {
 	if !strings.Contains(busy, "cat (") {
 		t.Errorf("cat is not named: %s", busy)
 	}
-	if types, err := mounts(x.config.Point); err != nil || len(types) != 0 {
+	if types, err := kinds(x.config.Point); err != nil || len(types) != 0 {
 		t.Errorf("mounts: %q, %v", types, err)
 	}
 	if _, err := f.ReadAt(make([]byte, 10), 5*bs); !gone(err) {
@@ -95,7 +95,7 @@ func TestClearDead(t *testing.T) {
 	x.read(x.open("a"), "a", 0, 8*bs)
 	x.kill()
 	x.start() // over the dead one: New alone does not clear
-	if types, err := mounts(point); err != nil || !slices.Equal(types, []string{fsType, fsType}) {
+	if types, err := kinds(point); err != nil || !slices.Equal(types, []string{fsType, fsType}) {
 		t.Errorf("mounts: %q, %v", types, err)
 	}
 	want(false, ErrMounted)

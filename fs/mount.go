@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -161,37 +159,6 @@ func mountError(err error) error {
 	return err
 }
 
-// mounted is one mount as /proc/self/mountinfo tells it.
-type mounted struct{ kind, device string } // device is "major:minor"
-
-// mounts returns the filesystem types mounted at point, the topmost last.
-func mounts(point string) (types []string, err error) {
-	on, err := mountsAt(point)
-	for _, m := range on {
-		types = append(types, m.kind)
-	}
-	return types, err
-}
-
-// mountsAt returns what is mounted at point, the topmost last, from
-// /proc/self/mountinfo: reading that touches no mount, dead or alive.
-func mountsAt(point string) (on []mounted, err error) {
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		head, tail, ok := strings.Cut(sc.Text(), " - ")
-		fields := strings.Fields(head)
-		if ok && len(fields) > 4 && unescape(fields[4]) == point {
-			kind, _, _ := strings.Cut(tail, " ")
-			on = append(on, mounted{kind, fields[2]})
-		}
-	}
-	return on, nil
-}
-
 // unescape undoes the octal escapes of mountinfo (proc_pid_mountinfo(5)).
 func unescape(s string) string {
 	var b strings.Builder
@@ -229,36 +196,8 @@ func Mounted(point string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	types, err := mounts(point)
-	return len(types) > 0 && types[len(types)-1] == fsType, err
-}
-
-// ErrMounted is wrapped by the error of ClearDead when a live mount is in the
-// way.
-var ErrMounted = errors.New("is mounted by a running dlfs already")
-
-// ClearDead makes way for a new mount at point: mounts of this package whose
-// process was killed, which answer everything with ENOTCONN, are detached. It
-// reports whether there was one. A live one is an error that wraps ErrMounted.
-func ClearDead(point string) (cleared bool, err error) {
-	if point, err = resolve(point); err != nil {
-		return false, err
-	}
-	for {
-		ours, err := Mounted(point)
-		if err != nil || !ours {
-			return cleared, err
-		}
-		// Not stat: the kernel would answer that from what it keeps.
-		err = unix.Statfs(point, new(unix.Statfs_t))
-		if !errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, syscall.ECONNABORTED) {
-			return cleared, fmt.Errorf("%s %w; stop it with \"dlfs umount %s\"", point, ErrMounted, point)
-		}
-		if err := Detach(point); err != nil {
-			return cleared, fmt.Errorf("dead mount cannot be replaced: %w", err)
-		}
-		cleared = true
-	}
+	all, err := mountsAt(point)
+	return len(all) > 0 && all[len(all)-1].kind == fsType, err
 }
 
 // holders lists the processes that have something under point open or mapped, as

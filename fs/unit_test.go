@@ -158,14 +158,14 @@ func TestMountsAtAPathWithSpaces(t *testing.T) {
 	needRoot(t)
 	point := filepath.Join(t.TempDir(), "a b\tc\\040")
 	must(t, os.Mkdir(point, 0o755))
-	if types, err := mounts(point); err != nil || len(types) != 0 {
+	if types, err := kinds(point); err != nil || len(types) != 0 {
 		t.Errorf("before: %q, %v", types, err)
 	}
 	for _, fstype := range []string{"tmpfs", "ramfs"} {
 		must(t, unix.Mount("none", point, fstype, 0, ""))
 		t.Cleanup(func() { unix.Unmount(point, unix.MNT_DETACH) })
 	}
-	if types, err := mounts(point); err != nil || !slices.Equal(types, []string{"tmpfs", "ramfs"}) {
+	if types, err := kinds(point); err != nil || !slices.Equal(types, []string{"tmpfs", "ramfs"}) {
 		t.Errorf("%q, %v", types, err)
 	}
 	if ours, err := Mounted(point); ours || err != nil {

@@ -1,0 +1,151 @@
+package fs
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrMounted is wrapped by the error of ClearDead when a live mount is in the
+// way.
+var ErrMounted = errors.New("is mounted by a running dlfs already")
+
+// ErrSilent is wrapped by the error of ClearDead when a mount is in the way whose
+// process lives and says nothing: it is stopped, or the machine is very busy.
+var ErrSilent = errors.New("is mounted by a dlfs that does not answer")
+
+// answerWithin is how long a process that serves a mount may take to answer what
+// it has in memory.
+const answerWithin = 5 * time.Second
+
+// ClearDead makes way for a new mount at point: mounts of this package whose
+// process was killed, which answer everything with ENOTCONN, are detached. It
+// reports whether there was one. One that lives is an error that wraps
+// ErrMounted or ErrSilent; it takes no longer than a few seconds to tell.
+func ClearDead(point string) (cleared bool, err error) { return clearDead(point, answerWithin) }
+
+func clearDead(point string, within time.Duration) (cleared bool, err error) {
+	if point, err = resolve(point); err != nil {
+		return false, err
+	}
+	for {
+		all, err := mountsAt(point)
+		if err != nil || len(all) == 0 || all[len(all)-1].kind != fsType {
+			return cleared, err
+		}
+		err = all[len(all)-1].ask(within)
+		switch {
+		case errors.Is(err, ErrSilent):
+			return cleared, fmt.Errorf("%s %w; have it go on with \"kill -CONT\", or end it with \"kill -9\"", point, err)
+		case !errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, syscall.ECONNABORTED):
+			return cleared, fmt.Errorf("%s %w; stop it with \"dlfs umount %s\"", point, ErrMounted, point)
+		}
+		if err := Detach(point); err != nil {
+			return cleared, fmt.Errorf("dead mount cannot be replaced: %w", err)
+		}
+		cleared = true
+	}
+}
+
+// mountInfo is a line of /proc/self/mountinfo.
+type mountInfo struct {
+	point    string
+	kind     string // filesystem type
+	device   string // "major:minor"
+	uid, gid int    // of who serves it, if it is a FUSE mount
+}
+
+// mountsAt returns what is mounted at point, the topmost last, from
+// /proc/self/mountinfo: reading that touches no mount, dead or alive.
+func mountsAt(point string) (all []mountInfo, err error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		head, tail, ok := strings.Cut(sc.Text(), " - ")
+		fields := strings.Fields(head)
+		if !ok || len(fields) < 5 || unescape(fields[4]) != point {
+			continue
+		}
+		m := mountInfo{point: point, device: fields[2]}
+		fields = strings.Fields(tail) // type, source, options
+		m.kind = fields[0]
+		for option := range strings.SplitSeq(fields[len(fields)-1], ",") {
+			if key, value, _ := strings.Cut(option, "="); key == "user_id" {
+				m.uid, _ = strconv.Atoi(value) // a number
+			} else if key == "group_id" {
+				m.gid, _ = strconv.Atoi(value)
+			}
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// ask has the process that serves the mount answer a question. The error is that
+// of statfs(2), or ErrSilent. A stat would do no good: the kernel answers that
+// from what it keeps.
+func (m mountInfo) ask(within time.Duration) error {
+	fd, err := unix.Open(m.point, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	answer := make(chan error, 1)
+	go func() { // ends with the answer, or with the process
+		defer unix.Close(fd)
+		m.onOwnThread(func(err error) {
+			if err == nil {
+				err = unix.Fstatfs(fd, new(unix.Statfs_t))
+			}
+			answer <- err
+		})
+	}()
+	t := time.NewTimer(within)
+	defer t.Stop()
+	select {
+	case err := <-answer:
+		return err
+	case <-t.C:
+		return ErrSilent
+	}
+}
+
+// onOwnThread calls f; for root, if the mount is another user's, on a thread that
+// is that user from then on, and ends with f: of nobody else does the kernel hand
+// on a question, and it answers by itself that all is well. The goroutine's
+// caller must call nothing else.
+func (m mountInfo) onOwnThread(f func(error)) {
+	if os.Geteuid() != 0 || m.uid == 0 {
+		f(nil)
+		return
+	}
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() { // the first thread is to stay what it is
+		done := make(chan struct{})
+		go func() { // ends with f; it has another thread
+			defer close(done)
+			m.onOwnThread(f)
+		}()
+		<-done
+		runtime.UnlockOSThread()
+		return
+	}
+	for _, call := range [][2]uintptr{{unix.SYS_SETRESGID, uintptr(m.gid)}, {unix.SYS_SETRESUID, uintptr(m.uid)}} {
+		// Not unix.Setresuid, which is of all threads.
+		if _, _, errno := unix.RawSyscall(call[0], call[1], call[1], call[1]); errno != 0 {
+			f(errno)
+			return
+		}
+	}
+	f(nil)
+}
