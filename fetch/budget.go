@@ -28,7 +28,8 @@ type budget struct {
 // host is the budget of one origin host.
 type host struct {
 	readers *semaphore.Weighted // a place for each reader's flight, first come first served
-	lastly  atomic.Int64        // when it last sent something, in Unix nanoseconds
+	born    time.Time
+	lastly  atomic.Int64 // when it last sent something, in nanoseconds since born: not by the wall's clock, which may be set
 
 	mu      lockorder.Mutex[lockorder.Leaf]
 	bulk    int           // prefetch flights that may still start
@@ -47,7 +48,8 @@ func (b *budget) host(name string) *host {
 	defer b.mu.Unlock()
 	h := b.hosts[name]
 	if h == nil {
-		h = &host{readers: semaphore.NewWeighted(int64(b.perHost)), bulk: b.perHost, ahead: b.perHost, ttfb: 50 * time.Millisecond}
+		h = &host{readers: semaphore.NewWeighted(int64(b.perHost)), bulk: b.perHost, ahead: b.perHost, ttfb: 50 * time.Millisecond, born: time.Now()}
+		h.lastly.Store(int64(-stuckAfter - 1)) // never yet
 		b.hosts[name] = h
 	}
 	return h
@@ -137,10 +139,10 @@ func (h *host) yield(ctx context.Context) bool {
 }
 
 // heard notes that the host has sent something.
-func (h *host) heard() { h.lastly.Store(time.Now().UnixNano()) }
+func (h *host) heard() { h.lastly.Store(int64(time.Since(h.born))) }
 
 // stuck reports whether it has sent nothing for a while.
-func (h *host) stuck() bool { return time.Since(time.Unix(0, h.lastly.Load())) > stuckAfter }
+func (h *host) stuck() bool { return time.Since(h.born)-time.Duration(h.lastly.Load()) > stuckAfter }
 
 // firstByte notes how long a request took to its first byte.
 func (h *host) firstByte(d time.Duration) {

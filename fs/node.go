@@ -152,9 +152,9 @@ const timeoutMemory = time.Second
 
 // handle is an open file, read past the page cache.
 type handle struct {
-	node     *node
-	h        *fetch.Handle
-	timedOut atomic.Int64 // when a read last did, in Unix nanoseconds
+	node  *node
+	h     *fetch.Handle
+	until atomic.Int64 // reads that would wait fail, in nanoseconds since the mount began: clocks are set at times
 }
 
 var _ = (fusefs.FileReader)((*handle)(nil))
@@ -164,7 +164,7 @@ var _ = (fusefs.FileReader)((*handle)(nil))
 // growing file it is not, and only nothing at all is.
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	if !h.h.Has(off, int64(len(dest))) {
-		if time.Since(time.Unix(0, h.timedOut.Load())) < timeoutMemory {
+		if time.Since(h.node.fs.mounted) < time.Duration(h.until.Load()) {
 			return nil, syscall.EIO
 		}
 		var cancel context.CancelFunc
@@ -174,7 +174,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	n, err := h.h.ReadAtContext(ctx, dest, off)
 	if err != nil && err != io.EOF {
 		if timedOut(err) {
-			h.timedOut.Store(time.Now().UnixNano())
+			h.until.Store(int64(time.Since(h.node.fs.mounted) + timeoutMemory))
 		}
 		return nil, h.node.fs.fail(fmt.Sprintf("read [%d +%d) of", off, len(dest)), h.node.file, err)
 	}
