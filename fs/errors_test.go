@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -188,6 +189,66 @@ func TestStalledReadGivesUp(t *testing.T) {
 	}
 	if n != 1 {
 		t.Errorf("the read waited %d times", n)
+	}
+}
+
+// The kernel has those who first look a file up wait in line; they give up
+// together. What a read gave up for is told while attempts go on.
+func TestWaitersInLineGiveUpTogether(t *testing.T) {
+	x := newRig(t)
+	x.add("a", 8*bs)
+	x.add("b", 8*bs)
+	x.config.ReadTimeout = 300 * time.Millisecond
+	x.start()
+	f := x.open("b")
+	release := make(chan struct{})
+	free := sync.OnceFunc(func() { close(release) })
+	defer free()
+	x.holdAnswer(release)
+	const waiters = 20
+	errs := make(chan error, waiters)
+	for range waiters {
+		go func() { // ends with the read timeout
+			_, err := os.Lstat(x.path("a"))
+			errs <- err
+		}()
+	}
+	for range waiters {
+		select {
+		case err := <-errs:
+			if !errors.Is(err, syscall.EIO) {
+				t.Errorf("stat: %v", err)
+			}
+		case <-x.ctx.Done():
+			t.Fatal("hang")
+		}
+	}
+	if _, err := f.ReadAt(make([]byte, 10), 5*bs); !errors.Is(err, syscall.EIO) {
+		t.Errorf("read: %v", err)
+	}
+	if v, err := xattr(x.path("b"), xattrError); err != nil || v != "gave up after --read-timeout, 300ms" {
+		t.Errorf("error: %q, %v", v, err)
+	}
+	x.Clear()
+	free()
+	x.read(x.open("b"), "b", 0, 8*bs)
+	if v, err := xattr(x.path("b"), xattrError); !errors.Is(err, unix.ENODATA) {
+		t.Errorf("error after a read that went well: %q, %v", v, err)
+	}
+	for x.ctx.Err() == nil {
+		if _, err := os.Lstat(x.path("a")); err == nil {
+			break
+		}
+	}
+	x.stop()
+	n := 0
+	for _, line := range x.seen {
+		if strings.Contains(line, "stat file") {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d lookups waited", n)
 	}
 }
 

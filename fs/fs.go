@@ -196,17 +196,18 @@ func (f *fileSystem) stamp(a *fuse.Attr, t time.Time) {
 	a.SetTimes(&t, &t, &t)
 }
 
-// fail logs why a call fails and returns what the application is told.
-func (f *fileSystem) fail(what string, file *fetch.File, err error) syscall.Errno {
-	code := errno(err)
+// fail logs why a call fails and returns what the application is told, and why
+// unless it was interrupted.
+func (f *fileSystem) fail(what string, file *fetch.File, err error) (code syscall.Errno, why string) {
+	code = errno(err)
 	if code == syscall.EINTR {
-		return code
+		return code, ""
 	}
 	if timedOut(err) {
 		err = fmt.Errorf("gave up after --read-timeout, %v", f.opts.ReadTimeout)
 	}
 	f.log.Warn(what+" file failed", "name", file.Name(), "err", err, "errno", code)
-	return code
+	return code, err.Error()
 }
 
 // panicked has one call fail instead of the mount.

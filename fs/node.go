@@ -27,6 +27,8 @@ type node struct {
 	file  *fetch.File
 	local fetch.Copy
 
+	failure atomic.Pointer[string] // why the last read or open that waited failed, nil if it did not
+
 	mu     sync.Mutex
 	cached int // open handles that read through the page cache of this inode; guarded by mu
 }
@@ -117,7 +119,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 	defer cancel()
 	h, err := n.file.Open(ctx)
 	if err != nil {
-		return nil, 0, n.fs.fail("open", n.file, err)
+		return nil, 0, n.fail("open", err)
 	}
 	if h.Copy() != n.local {
 		h.Close()
@@ -133,6 +135,15 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 	return &cachedHandle{handle{node: n, h: h}}, fuse.FOPEN_KEEP_CACHE, 0
 }
 
+// fail is fileSystem.fail, and keeps the reason for user.dlfs.error.
+func (n *node) fail(what string, err error) syscall.Errno {
+	code, why := n.fs.fail(what, n.file, err)
+	if why != "" {
+		n.failure.Store(&why)
+	}
+	return code
+}
+
 // mayPass decides how a handle reads, and counts it if through the page cache.
 // Once true it stays so.
 func (n *node) mayPass() bool {
@@ -146,7 +157,7 @@ func (n *node) mayPass() bool {
 }
 
 // timeoutMemory is for how long a read that timed out answers the next one of
-// its handle. One failing read of an application comes as two, the kernel's
+// its handle, and a lookup the next one of its name. One failing read of an application comes as two, the kernel's
 // read-ahead and then a single page, and must not wait twice.
 const timeoutMemory = time.Second
 
@@ -163,7 +174,8 @@ var _ = (fusefs.FileReader)((*handle)(nil))
 // error: to the application, a short read in mid-file would be its end. Of a
 // growing file it is not, and only nothing at all is.
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	if !h.h.Has(off, int64(len(dest))) {
+	waits := !h.h.Has(off, int64(len(dest)))
+	if waits {
 		if time.Since(h.node.fs.mounted) < time.Duration(h.until.Load()) {
 			return nil, syscall.EIO
 		}
@@ -176,7 +188,10 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 		if timedOut(err) {
 			h.until.Store(int64(time.Since(h.node.fs.mounted) + timeoutMemory))
 		}
-		return nil, h.node.fs.fail(fmt.Sprintf("read [%d +%d) of", off, len(dest)), h.node.file, err)
+		return nil, h.node.fail(fmt.Sprintf("read [%d +%d) of", off, len(dest)), err)
+	}
+	if waits {
+		h.node.failure.Store(nil)
 	}
 	return fuse.ReadResultData(dest[:n]), 0
 }

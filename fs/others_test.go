@@ -97,7 +97,7 @@ func TestFailSaysWhy(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Skipf("a dial timeout is %v", err)
 	}
-	code := f.fail("read", x.File("a"), &origin.Error{Kind: origin.Transient, Err: err})
+	code, _ := f.fail("read", x.File("a"), &origin.Error{Kind: origin.Transient, Err: err})
 	if code != syscall.EIO || strings.Contains(b.String(), "read-timeout") {
 		t.Errorf("%v: %s", code, b.String())
 	}

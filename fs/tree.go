@@ -41,8 +41,9 @@ type dir struct {
 
 	mu struct {
 		sync.Mutex
-		waiting int           // lookups that wait for the network
-		quiet   chan struct{} // closed when none does any more; nil while none does
+		waiting int                       // lookups that wait for the network
+		quiet   chan struct{}             // closed when none does any more; nil while none does
+		gaveUp  map[*fetch.File]time.Time // when a lookup last timed out, if it was the file's last
 	}
 }
 
@@ -187,15 +188,20 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fus
 }
 
 func (d *dir) lookupFile(ctx context.Context, f *fetch.File, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	ctx, cancel := d.fs.patient(ctx)
-	defer cancel()
 	if f.KnownGeneration() == 0 {
+		if d.justGaveUp(f) {
+			return nil, syscall.EIO
+		}
 		d.wait(1)
 		defer d.wait(-1)
 	}
+	ctx, cancel := d.fs.patient(ctx)
+	defer cancel()
 	local, err := f.Probe(ctx)
+	d.ended(f, timedOut(err))
 	if err != nil {
-		return nil, d.fs.fail("stat", f, err)
+		code, _ := d.fs.fail("stat", f, err)
+		return nil, code
 	}
 	n := &node{fs: d.fs, file: f, local: local}
 	n.attr(&out.Attr)
@@ -203,6 +209,30 @@ func (d *dir) lookupFile(ctx context.Context, f *fetch.File, out *fuse.EntryOut)
 	out.SetAttrTimeout(n.timeout())
 	// Where the kernel knows a node of these attributes, go-fuse takes that.
 	return d.NewInode(ctx, n, n.stable()), 0
+}
+
+// justGaveUp reports whether a lookup of the file has timed out a moment ago. The
+// kernel has those who look up one name wait in line, out of the reach of
+// Ctrl-C; those behind must not wait as long again, one after the other.
+func (d *dir) justGaveUp(f *fetch.File) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at, ok := d.mu.gaveUp[f]
+	return ok && time.Since(at) < timeoutMemory
+}
+
+// ended notes how a lookup ended.
+func (d *dir) ended(f *fetch.File, timedOut bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case !timedOut:
+		delete(d.mu.gaveUp, f)
+	case d.mu.gaveUp == nil:
+		d.mu.gaveUp = map[*fetch.File]time.Time{f: time.Now()}
+	default:
+		d.mu.gaveUp[f] = time.Now()
+	}
 }
 
 // wait counts the lookups that wait for the network.

@@ -18,7 +18,7 @@ const (
 	xattrETag         = "user.dlfs.etag"         // the pinned strong entity tag
 	xattrLastModified = "user.dlfs.lastmodified" // of the pinned version, as the origin wrote it
 	xattrDigest       = "user.dlfs.digest"       // algorithm:hex that the bytes must have
-	xattrError        = "user.dlfs.error"        // of the last attempt
+	xattrError        = "user.dlfs.error"        // of the last attempt, or of the last read
 )
 
 func (n *node) xattrs() map[string]string {
@@ -32,6 +32,9 @@ func (n *node) xattrs() map[string]string {
 		xattrLastModified: v.LastModified,
 		xattrDigest:       n.file.Digest().String(),
 		xattrError:        s.Error,
+	}
+	if why := n.failure.Load(); why != nil && s.Error == "" && s.State != "complete" {
+		all[xattrError] = *why // such as the read timeout, while attempts go on
 	}
 	for k, v := range all {
 		if v == "" {
