@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 			tellFigures()
 			os.Exit(run(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
 		},
+		"dlfs-test-origin": serveOrigin,
 	})
 }
 
