@@ -135,7 +135,7 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := preflight(point); err != nil {
+	if err := preflight(point, opts.AllowOther); err != nil {
 		return nil, err
 	}
 	root := os.Geteuid() == 0

@@ -126,7 +126,7 @@ type UnavailableError struct{ Why string }
 func (e *UnavailableError) Error() string { return e.Why }
 
 // preflight says in one sentence what would keep the mount from working.
-func preflight(point string) error {
+func preflight(point string, allowOther bool) error {
 	info, err := os.Stat(point)
 	if err != nil {
 		return fmt.Errorf("mountpoint %s: %w", point, err)
@@ -144,8 +144,21 @@ func preflight(point string) error {
 		if _, err := fusermountPath(); err != nil {
 			return err
 		}
+		if conf, err := os.ReadFile("/etc/fuse.conf"); allowOther && !allowsOther(conf) && !errors.Is(err, os.ErrPermission) {
+			return &UnavailableError{"--allow-other is for root alone, unless /etc/fuse.conf has the line user_allow_other; have root add it, or mount without"}
+		}
 	}
 	return nil
+}
+
+// allowsOther reports whether a fuse.conf lets an ordinary user let others in.
+func allowsOther(conf []byte) bool {
+	for line := range strings.Lines(string(conf)) {
+		if strings.TrimSpace(line) == "user_allow_other" {
+			return true
+		}
+	}
+	return false
 }
 
 // mountError adds what to do to the errors of a mount that have a known cure.

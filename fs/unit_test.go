@@ -118,15 +118,15 @@ func TestPreflightTable(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	must(t, os.WriteFile(file, nil, 0o644))
-	if err := preflight(file); err == nil || err.Error() != "mountpoint "+file+" is not a directory" {
+	if err := preflight(file, false); err == nil || err.Error() != "mountpoint "+file+" is not a directory" {
 		t.Errorf("of a file: %v", err)
 	}
 	none := filepath.Join(dir, "none")
-	if err := preflight(none); !errors.Is(err, iofs.ErrNotExist) || !strings.HasPrefix(err.Error(), "mountpoint "+none+": ") {
+	if err := preflight(none, false); !errors.Is(err, iofs.ErrNotExist) || !strings.HasPrefix(err.Error(), "mountpoint "+none+": ") {
 		t.Errorf("of nothing: %v", err)
 	}
 	needFUSE(t)
-	if err := preflight(dir); err != nil {
+	if err := preflight(dir, false); err != nil {
 		t.Errorf("of a directory: %v", err)
 	}
 }

@@ -33,6 +33,9 @@ type engine struct {
 // open opens dir for the entries. owner is shown to whoever finds it in use. If
 // another list was the directory's before, the difference is told.
 func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner string, opts fetch.Options) (_ *engine, err error) {
+	if err := checkPlace(dir); err != nil {
+		return nil, err
+	}
 	f := w.flags
 	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, lister: w.lister}
 	e.store, err = cache.Open(dir, cache.Options{Log: e.log, Owner: owner, MinFree: f.MinFree << 20})

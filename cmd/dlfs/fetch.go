@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"time"
 
 	"dlfs/fetch"
@@ -42,6 +43,9 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 	}
 	if c.DryRun {
 		return w.dryRun(ctx, std.out, list.Entries, c.Dir)
+	}
+	if _, err := filepath.Abs(c.Dir); err != nil {
+		return checkPlace(c.Dir)
 	}
 	if _, err := fs.ClearDead(c.Dir); err != nil {
 		return err

@@ -60,7 +60,7 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 // prepare makes way for the mount and decides where the files are kept.
 func (c *mountCmd) prepare() (err error) {
 	if c.Mountpoint, err = filepath.Abs(c.Mountpoint); err != nil {
-		return err
+		return checkPlace(c.Mountpoint)
 	}
 	if _, err := fs.ClearDead(c.Mountpoint); err != nil {
 		return err
@@ -76,7 +76,10 @@ func (c *mountCmd) prepare() (err error) {
 	}
 	if c.Dir == "" {
 		c.Dir = c.Mountpoint
-		return nil
+		return checkPlace(c.Dir)
+	}
+	if err := checkPlace(c.Dir); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return err
