@@ -2,8 +2,10 @@ package fs
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,6 +38,24 @@ func (x *rig) asUser() {
 	}
 }
 
+// freeze stops the child, and returns once all its threads are.
+func (x *rig) freeze() {
+	x.tb.Helper()
+	must(x.tb, x.child.cmd.Process.Signal(syscall.SIGSTOP))
+	for x.ctx.Err() == nil {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", x.child.cmd.Process.Pid))
+		must(x.tb, err)
+		moving := slices.ContainsFunc(tasks, func(path string) bool {
+			status, err := os.ReadFile(path)
+			return err == nil && !strings.Contains(string(status), "State:\tT")
+		})
+		if !moving {
+			return
+		}
+	}
+	x.tb.Fatal("the child does not stop: hang")
+}
+
 // A process that is stopped answers nothing, and whoever comes next is told so
 // instead of waiting with it.
 func TestClearDeadDoesNotWaitForAStoppedProcess(t *testing.T) {
@@ -48,7 +68,7 @@ func TestClearDeadDoesNotWaitForAStoppedProcess(t *testing.T) {
 			x.add("a", 10)
 			x.start()
 			stopped := x.child.cmd.Process
-			must(t, stopped.Signal(syscall.SIGSTOP))
+			x.freeze()
 			defer stopped.Signal(syscall.SIGCONT)
 			cleared, err := clearDead(x.config.Point, 100*time.Millisecond)
 			if cleared || !errors.Is(err, ErrSilent) {

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,6 +47,7 @@ type rigConfig struct {
 	ReadTimeout   time.Duration
 	NoPassthrough bool
 	ControlSocket string
+	Tries         int // of a request; 2 if 0
 }
 
 // TestMain makes this binary the child that serves a mount, too: the process
@@ -66,6 +68,7 @@ func TestMain(m *testing.M) {
 type rigRequest struct {
 	Reload  bool // replace the list by Entries
 	Entries []listfile.Entry
+	Remount bool // close everything, and open it again
 }
 
 // rigState is what a child holds.
@@ -85,60 +88,97 @@ func serveRig(text string) error {
 	if err := json.Unmarshal([]byte(text), &c); err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(os.Stdout, nil))
-	store, err := cache.Open(c.Dir, cache.Options{SyncEvery: 20 * time.Millisecond, MinFree: 1, Log: log})
+	s, err := serve(c)
 	if err != nil {
 		return err
 	}
-	client := origin.New(origin.Options{Tries: 2, RetryWait: 10 * time.Millisecond})
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	set := fetch.New(ctx, store, client, c.Entries, fetch.Options{Prefetch: c.Prefetch, Keep: true, Log: log})
-	mount, err := New(set, c.Point, Options{Log: log, ReadTimeout: c.ReadTimeout,
-		NoPassthrough: c.NoPassthrough, ControlSocket: c.ControlSocket})
-	if err != nil {
-		return err
-	}
-	ran := make(chan error, 1)
-	if c.Run {
-		go func() { ran <- set.Run(ctx) }() // ends with set.Close
-	} else {
-		ran <- nil
-	}
-	fmt.Println("live", mount.Point())
-	go func() { // ends with the mount
-		mount.Wait()
-		fmt.Println("unserved")
-	}()
+	fmt.Println("live", s.mount.Point())
 	requests := json.NewDecoder(os.Stdin)
 	for {
 		var r rigRequest
 		if requests.Decode(&r) != nil {
 			break
 		}
-		if r.Reload {
-			set.Reload(r.Entries)
-			mount.Refresh()
+		switch {
+		case r.Reload:
+			s.set.Reload(r.Entries)
+			s.mount.Refresh()
+		case r.Remount:
+			if _, err := s.close(); err != nil {
+				return err
+			}
+			if s, err = serve(c); err != nil {
+				return err
+			}
 		}
-		state, err := json.Marshal(stateOf(mount))
+		state, err := json.Marshal(stateOf(s.mount))
 		if err != nil {
 			return err
 		}
 		fmt.Println("state", string(state))
 	}
-	set.Close()
-	<-ran
-	busy, err := mount.Close()
+	busy, err := s.close()
 	if err != nil {
 		return err
 	}
 	fmt.Println("busy:", strings.Join(busy, ", "))
-	client.Close()
-	if err := store.Close(); err != nil {
-		return err
-	}
 	fmt.Println("done")
 	return nil
+}
+
+// served is a mount and what is below it.
+type served struct {
+	store  *cache.Store
+	client *origin.Client
+	set    *fetch.Set
+	mount  *Mount
+	ran    chan error
+	waited chan struct{}
+	cancel context.CancelFunc
+}
+
+func serve(c rigConfig) (*served, error) {
+	s := &served{ran: make(chan error, 1), waited: make(chan struct{})}
+	log := slog.New(slog.NewTextHandler(os.Stdout, nil))
+	var err error
+	s.store, err = cache.Open(c.Dir, cache.Options{SyncEvery: 20 * time.Millisecond, MinFree: 1, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	s.client = origin.New(origin.Options{Tries: cmp.Or(c.Tries, 2), RetryWait: 10 * time.Millisecond})
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.set = fetch.New(ctx, s.store, s.client, c.Entries, fetch.Options{Prefetch: c.Prefetch, Keep: true, Log: log})
+	s.mount, err = New(s.set, c.Point, Options{Log: log, ReadTimeout: c.ReadTimeout,
+		NoPassthrough: c.NoPassthrough, ControlSocket: c.ControlSocket})
+	if err != nil {
+		return nil, err
+	}
+	go func() { // ends with the mount
+		s.mount.Wait()
+		fmt.Println("unserved")
+		close(s.waited)
+	}()
+	if c.Run {
+		go func() { s.ran <- s.set.Run(ctx) }() // ends with set.Close
+	} else {
+		s.ran <- nil
+	}
+	return s, nil
+}
+
+func (s *served) close() (busy []string, err error) {
+	defer s.cancel()
+	s.set.Close()
+	<-s.ran
+	if busy, err = s.mount.Close(); err != nil {
+		return nil, err
+	}
+	if len(busy) == 0 {
+		<-s.waited
+	}
+	s.client.Close()
+	return busy, s.store.Close()
 }
 
 func must(tb testing.TB, err error) {
@@ -183,6 +223,7 @@ type rig struct {
 	*origintest.Origin
 	tb      testing.TB
 	ctx     context.Context // ends with the hang guard
+	guard   *time.Timer
 	url     string
 	config  rigConfig
 	content map[string]origintest.Content
@@ -203,9 +244,11 @@ type child struct {
 func newRig(tb testing.TB) *rig {
 	tb.Helper()
 	needFUSE(tb)
-	ctx, cancel := context.WithTimeout(context.Background(), hang)
+	ctx, cancel := context.WithCancel(context.Background())
 	tb.Cleanup(cancel)
-	x := &rig{Origin: origintest.New(), tb: tb, ctx: ctx, content: map[string]origintest.Content{}}
+	guard := time.AfterFunc(hang, cancel)
+	tb.Cleanup(func() { guard.Stop() })
+	x := &rig{guard: guard, Origin: origintest.New(), tb: tb, ctx: ctx, content: map[string]origintest.Content{}}
 	x.url = x.Serve(tb)
 	base := tb.TempDir()
 	x.config = rigConfig{Dir: filepath.Join(base, "dir"), Point: filepath.Join(base, "mnt"),

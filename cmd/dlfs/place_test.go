@@ -42,6 +42,10 @@ func TestSystemsThatCannot(t *testing.T) {
 		_, err := exec.LookPath(tool)
 		need(t, err)
 	}
+	bin := forAnyone(t)
+	self, err := os.Executable()
+	need(t, err)
+	sh(t, bin, "cp "+self+" dlfs; chmod 755 dlfs")
 	const user = `chown 65534 mnt; HOME=/ exec setpriv --reuid=65534 --regid=65534 --clear-groups `
 	for _, tt := range []struct{ name, script, want string }{
 		{"read-only directory", `mount -t tmpfs -o ro none mnt; $DLFS mount list mnt`,
@@ -75,14 +79,9 @@ func TestSystemsThatCannot(t *testing.T) {
 			if err := os.Mkdir(filepath.Join(dir, "mnt"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			self, err := os.Executable()
-			if err != nil {
-				t.Fatal(err)
-			}
-			sh(t, dir, "cp "+self+" dlfs; chmod 755 dlfs")
 			cmd := exec.CommandContext(t.Context(), "bash", "-euc", "[ -e /dev/fuse ]; "+tt.script)
 			cmd.Dir = dir
-			cmd.Env = append(os.Environ(), "DLFS="+filepath.Join(dir, "dlfs"), "TOP="+dir)
+			cmd.Env = append(os.Environ(), "DLFS="+filepath.Join(bin, "dlfs"), "TOP="+dir)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 			var out bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
