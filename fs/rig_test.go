@@ -16,9 +16,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -78,7 +80,11 @@ type rigState struct{ Goroutines, Descriptors, Nodes int }
 func stateOf(m *Mount) rigState {
 	fds, _ := os.ReadDir("/proc/self/fd")
 	bridge := reflect.ValueOf(m.fs.root.EmbeddedInode()).Elem().FieldByName("bridge").Elem()
-	return rigState{runtime.NumGoroutine(), len(fds), bridge.FieldByName("ids").FieldByName("nodes").Len()}
+	ids := bridge.FieldByName("ids")
+	mu := (*sync.Mutex)(unsafe.Pointer(ids.FieldByName("mu").UnsafeAddr()))
+	mu.Lock()
+	defer mu.Unlock()
+	return rigState{runtime.NumGoroutine(), len(fds), ids.FieldByName("nodes").Len()}
 }
 
 // serveRig is the child: a mount that lives until stdin is closed. The process
