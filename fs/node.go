@@ -156,6 +156,11 @@ func (n *node) mayPass() bool {
 	return false
 }
 
+var _ = (fusefs.NodeFsyncer)((*node)(nil))
+
+// Fsync has nothing to do, and is no error to who asks.
+func (n *node) Fsync(context.Context, fusefs.FileHandle, uint32) syscall.Errno { return 0 }
+
 // timeoutMemory is for how long a read that timed out answers the next one of
 // its handle, and a lookup the next one of its name. One failing read of an application comes as two, the kernel's
 // read-ahead and then a single page, and must not wait twice.

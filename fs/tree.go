@@ -26,6 +26,9 @@ const (
 	whileMoves = time.Second
 )
 
+// nameMax is the length of the longest name of a directory, in bytes.
+const nameMax = 255
+
 // dir is a directory of the list: what its names say, nothing more. What it
 // lists is replaced as a whole, so that asking it never waits for a network.
 type dir struct {
@@ -170,6 +173,9 @@ var _ = (fusefs.NodeLookuper)((*dir)(nil))
 // Lookup answers for a name. For a file it waits for the file's own probe if
 // its size is not known, since the answer holds the attributes.
 func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if len(name) > nameMax {
+		return nil, syscall.ENAMETOOLONG
+	}
 	l := d.list.Load()
 	if sub := l.dirs[name]; sub != nil {
 		sub.attr(&out.Attr)
@@ -295,6 +301,11 @@ func (d *dir) attr(a *fuse.Attr) {
 	d.fs.stamp(a, l.since)
 }
 
+var _ = (fusefs.NodeFsyncer)((*dir)(nil))
+
+// Fsync has nothing to do, and is no error to who asks.
+func (d *dir) Fsync(context.Context, fusefs.FileHandle, uint32) syscall.Errno { return 0 }
+
 var _ = (fusefs.NodeStatfser)((*dir)(nil))
 
 // Statfs tells the progress: the size is the list's, as far as it is known, and
@@ -302,7 +313,7 @@ var _ = (fusefs.NodeStatfser)((*dir)(nil))
 func (d *dir) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	const bsize = 4096
 	t := d.fs.set.Totals()
-	out.Bsize, out.Frsize, out.NameLen = bsize, bsize, 255
+	out.Bsize, out.Frsize, out.NameLen = bsize, bsize, nameMax
 	out.Blocks = uint64(t.TotalBytes+bsize-1) / bsize
 	out.Bfree = out.Blocks - min(out.Blocks, uint64(t.PresentBytes+bsize-1)/bsize)
 	out.Bavail = out.Bfree
