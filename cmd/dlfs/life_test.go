@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"dlfs/fetch/origintest"
+)
+
+// TestEndWhileReadersAreStuck has dlfs end by each of its ways while readers
+// wait for an origin that says nothing more. None is waited for, and all get an
+// error.
+func TestEndWhileReadersAreStuck(t *testing.T) {
+	need(t, canMount())
+	stop := func(sig syscall.Signal) func(t *testing.T, mnt string, pid int) {
+		return func(t *testing.T, _ string, pid int) {
+			if err := syscall.Kill(pid, sig); err != nil {
+				t.Fatal(err)
+			}
+			if err := waitGone(t.Context(), pid); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, end := range map[string]func(t *testing.T, mnt string, pid int){
+		"umount":  func(t *testing.T, mnt string, _ int) { umount(t, mnt) },
+		"SIGTERM": stop(syscall.SIGTERM),
+		"SIGINT":  stop(syscall.SIGINT),
+		"SIGKILL": stop(syscall.SIGKILL),
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := origintest.New()
+			base := o.Serve(t)
+			dir := t.TempDir()
+			var list strings.Builder
+			for i := range 4 {
+				o.Put(fmt.Sprintf("/f%d", i), origintest.File{Content: origintest.Content{Seed: uint64(i), Size: 32 << 20}})
+				fmt.Fprintf(&list, "f%d\t%s/f%d\n", i, base, i)
+			}
+			stall := origintest.StallAfter(100_000).Method("GET")
+			o.Inject(stall)
+			write(t, filepath.Join(dir, "list.txt"), []byte(list.String()))
+			mnt := mounted(t, dir, "--prefetch=none")
+			s, err := askStatus(t.Context(), mnt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var readers []*exec.Cmd
+			for i := range 16 {
+				cmd := exec.CommandContext(t.Context(), "dd", "bs=64K", fmt.Sprintf("skip=%d", 1+i*10), "count=20",
+					"if="+filepath.Join(mnt, fmt.Sprint("f", i%4)), "of=/dev/null")
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				readers = append(readers, cmd)
+			}
+			if err := stall.Wait(t.Context(), 4); err != nil {
+				t.Fatal(err)
+			}
+			begin := time.Now()
+			end(t, mnt, s.PID)
+			t.Logf("ended after %v", time.Since(begin))
+			failed := 0
+			for _, cmd := range readers {
+				if cmd.Wait() != nil {
+					failed++
+				}
+			}
+			t.Logf("the readers after %v", time.Since(begin))
+			if failed != len(readers) {
+				t.Errorf("%d of %d readers failed", failed, len(readers))
+			}
+			if name == "SIGKILL" {
+				mounted(t, dir) // in its place
+				umount(t, mnt)
+			}
+			if entries, err := os.ReadDir(mnt); err != nil || len(entries) == 0 || entries[0].Name() != ".dlfs" {
+				t.Errorf("left: %v, %v", entries, err)
+			}
+		})
+	}
+}
