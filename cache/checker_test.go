@@ -290,7 +290,7 @@ func (v *verdict) checkDir(s *Store, known map[string]*Blob) error {
 			return nil // that was no database
 		case e.IsDir() && (name == ".dlfs/db" || inState && strings.HasPrefix(state, "db.broken-")):
 			return fs.SkipDir
-		case e.IsDir() || state == "lock" && inState:
+		case e.IsDir() || inState && (state == "lock" || state == ballastName):
 			return nil
 		case inState && (v.lost || blobs[strings.TrimPrefix(state, "blobs/")]):
 			return nil // the next start sweeps blobs that were lost

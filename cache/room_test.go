@@ -56,6 +56,7 @@ func TestBallastIsGivenUpAtTheFloor(t *testing.T) {
 	if free, err := s.Free(); err != nil || s.tight.Load() != (free < indexFloor) {
 		t.Errorf("free %d, %v, given up %v", free, err, s.tight.Load())
 	}
+	s.opts.MinFree = 1 // for Close
 }
 
 // TestMemtableFilesAreAllocated: a write to one of them never needs room, be it
@@ -113,8 +114,9 @@ func TestRevive(t *testing.T) {
 	b := create(t, s, "a", blobSize)
 	put(t, b, 0)
 	syncNow(t, s)
-	before := s.index.db
-	check(t, before.Close()) // nothing can be written to it
+	before := readOnlyDB(t) // nothing can be written to it
+	check(t, s.index.db.Close())
+	s.index.db = before
 	put(t, b, 1)
 	if err := s.Sync(t.Context()); err == nil {
 		t.Fatal("a failed write was not reported")

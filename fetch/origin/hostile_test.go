@@ -97,7 +97,7 @@ func TestHostileServers(t *testing.T) {
 		"a status line without end":         {saysForEver("HTTP/1.1 200 ", "x"), "exceeded"},
 		"a status line of garbage":          {says("\x00\x01\x02\x1b[31m\r\n\r\n"), "malformed"},
 		"noise":                             {saysForEver("", "\x8f\x03\x00"), "exceeded"},
-		"nothing":                           {says(""), "EOF"},
+		"nothing":                           {says(""), "without an answer"},
 		"HTTP/0.9":                          {says("<html>\r\nhello\r\n"), "malformed"},
 		"another protocol":                  {says("SSH-2.0-OpenSSH_9.2\r\n"), "malformed"},
 		"HTTP/9.9":                          {says("HTTP/9.9 200 OK\r\nContent-Length: 3\r\n\r\nabc"), ""},
