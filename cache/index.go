@@ -213,7 +213,7 @@ func (x *index) keys(prefix, first []byte) (keys [][]byte, err error) {
 // closeTimeout; and it dies of a full disk, so there it is left as a kill would
 // leave it. Everything acknowledged is on disk already.
 func (x *index) close() error {
-	err := x.roomy()
+	err := x.room()
 	if err != nil {
 		x.log.Warn("state database is not tidied up; what it acknowledged is safe", "err", err)
 		err = nil

@@ -56,7 +56,6 @@ func TestBallastIsGivenUpAtTheFloor(t *testing.T) {
 	if free, err := s.Free(); err != nil || s.tight.Load() != (free < indexFloor) {
 		t.Errorf("free %d, %v, given up %v", free, err, s.tight.Load())
 	}
-	s.opts.MinFree = 1 // for Close
 }
 
 // TestMemtableFilesAreAllocated: a write to one of them never needs room, be it

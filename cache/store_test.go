@@ -258,8 +258,8 @@ func TestSyncGivesUp(t *testing.T) {
 // TestFloor: below the floor nothing is put, but what is present is still read,
 // and the store can be opened.
 func TestFloor(t *testing.T) {
-	s := open(t, t.TempDir(), Options{MinFree: 1 << 60})
-	s.opts.MinFree = 1
+	open(t, t.TempDir(), Options{MinFree: 1 << 60})
+	s := open(t, t.TempDir(), Options{})
 	b := create(t, s, "a", blobSize)
 	put(t, b, 0)
 	free, err := s.Free()

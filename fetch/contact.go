@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -138,7 +139,10 @@ func (f *File) askVersion(m *mirror, urgent bool) (*cache.Blob, int64, error) {
 	blob, err := f.create(m, v, said)
 	if err == nil && head != nil {
 		f.proved()
-		if err := keepHead(blob, head); err != nil { // the version is known all the same
+		err := keepHead(blob, head)
+		if errors.Is(err, cache.ErrNoSpace) {
+			f.set.noteFull()
+		} else if err != nil { // the version is known all the same
 			f.set.log.Warn("first block is not kept", "name", f.name, "err", err)
 		}
 	}

@@ -32,7 +32,7 @@ func (f *File) sit(blob *cache.Blob, off, n int64) (seats []*seat, err error) {
 	defer f.mu.Unlock()
 	end := min(off+n, blob.Version().Size)
 	for off < end {
-		mo, mn := blob.Missing(off, end-off)
+		mo, mn := f.lackingLocked(blob, off, end)
 		if mn == 0 {
 			return seats, nil
 		}

@@ -193,6 +193,9 @@ func (f *File) failLocked(err error) {
 func (f *File) readAt(ctx context.Context, blob *cache.Blob, p []byte, off int64) (int, error) {
 	for {
 		n, err := blob.ReadAt(p, off)
+		if errors.Is(err, cache.ErrMissing) {
+			n, err = f.readShelved(ctx, blob, p, off)
+		}
 		if !errors.Is(err, cache.ErrMissing) {
 			return n, err
 		}

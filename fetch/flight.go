@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -177,7 +178,11 @@ func (fl *flight) put(p []byte, eof bool) (used int, done bool, err error) {
 		used = len(p)
 	}
 	if used > 0 {
-		if err := fl.blob.Put(fl.pos, p[:used]); err != nil {
+		err := fl.blob.Put(fl.pos, p[:used])
+		if errors.Is(err, cache.ErrNoSpace) && fl.shelve(p[:used]) {
+			err = nil
+		}
+		if err != nil {
 			return 0, false, err
 		}
 	}
@@ -186,6 +191,17 @@ func (fl *flight) put(p []byte, eof bool) (used int, done bool, err error) {
 		err = io.ErrUnexpectedEOF // the client promises exactly what was asked
 	}
 	return used, done, err
+}
+
+// shelve keeps blocks in memory that the disk has no room for, if a reader waits
+// for some of what the flight brings.
+func (fl *flight) shelve(p []byte) bool {
+	if _, wanted := fl.left(); !wanted {
+		return false
+	}
+	fl.file.set.noteFull()
+	fl.file.set.shelf.put(fl.file, fl.blob, fl.pos, p)
+	return true
 }
 
 // advance moves pos on by n bytes that were put, and wakes who waited for them.

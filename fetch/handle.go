@@ -164,7 +164,7 @@ func (h *Handle) launchLocked(window int64) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.mu.blob != h.blob || f.mu.noRanges || f.recentLocked() != nil {
+	if f.mu.blob != h.blob || f.mu.noRanges || f.recentLocked() != nil || !f.set.fullSince().IsZero() {
 		return
 	}
 	h.holding = stillFlying(h.holding)

@@ -66,7 +66,7 @@ func (m *model) excuse(ctx context.Context, name string, err error) {
 	switch {
 	case ctx.Err() != nil, errors.As(err, &network), errors.Is(err, ErrStale):
 	case errors.Is(err, ErrMismatch) && verified(name):
-	case errors.Is(err, cache.ErrNoSpace) && m.full:
+	case errors.Is(err, cache.ErrNoSpace) && m.full && kindOf(name) == growing: // of which nothing is kept in memory
 	case strings.HasPrefix(err.Error(), "the list says"):
 	default:
 		m.t.Errorf("no reason for %v", err)

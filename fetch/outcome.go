@@ -39,7 +39,7 @@ func (f *File) flightEnded(fl *flight, err error) {
 	f.countLocked()
 	f.mu.Unlock()
 	f.finishIfComplete(fl.blob)
-	f.set.ended(fl, err)
+	f.set.ended(fl)
 	f.set.poke()
 }
 
@@ -53,7 +53,8 @@ func (f *File) settleLocked(fl *flight, err error) error {
 	case f.mu.blob != fl.blob:
 		return ErrStale
 	case errors.Is(err, cache.ErrNoSpace): // which is no failure of the file
-		return err
+		f.set.noteFull()
+		return nil // who joined since looks again: readers are served through memory
 	case originError(err) == nil:
 		f.failLocked(err)
 		return err
@@ -148,12 +149,17 @@ func (f *File) published(blob *cache.Blob, err error) {
 		f.mu.digesting = f.digestingLocked(blob) // blocks may have been taken back
 		if blob.Complete() {
 			f.failLocked(err)
-			f.set.log.Error("file is complete but cannot be published", "name", f.name, "err", err)
+			if !errors.Is(err, cache.ErrNoSpace) { // which is said once for all
+				f.set.log.Error("file is complete but cannot be published", "name", f.name, "err", err)
+			}
 		}
 	}
 	f.countLocked()
 	f.mu.Unlock()
 	f.set.publishing.Add(-1)
+	if errors.Is(err, cache.ErrNoSpace) {
+		f.set.noteFull()
+	}
 	if err != nil {
 		f.set.opened(f) // back to prefetch, which was through with it
 	}

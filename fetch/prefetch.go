@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -94,19 +95,23 @@ func (p *prefetcher) step() time.Duration {
 // diskFull says how long to hold still because the disk is full, and tells so
 // once.
 func (p *prefetcher) diskFull() time.Duration {
-	p.set.mu.Lock()
-	full := p.set.mu.full
-	p.set.mu.Unlock()
+	full := p.set.fullSince()
 	wait := time.Until(full.Add(retryFull))
 	switch {
 	case full.IsZero():
 		wait = 0
 	case wait <= 0 && p.set.store.HasRoom():
 		wait = 0
+		p.set.noteRoom()
+		p.set.shelf.empty()
 	case wait <= 0:
 		wait = retryFull
-	case !p.full:
+	}
+	if wait > 0 && !p.full {
 		p.set.log.Warn("disk is full: prefetch pauses until there is room", "dir", p.set.store.Path())
+	}
+	if wait == 0 && p.full {
+		p.set.log.Info("there is room on the disk again", "dir", p.set.store.Path())
 	}
 	p.full = wait > 0
 	return wait
@@ -240,6 +245,8 @@ func (f *File) retryAt() (time.Time, bool) {
 	switch fail := f.mu.failure; {
 	case fail == nil || f.mu.removed:
 		return time.Time{}, false
+	case errors.Is(fail.err, cache.ErrNoSpace):
+		return fail.at.Add(retryFull), true
 	case origin.KindOf(fail.err) == origin.Transient:
 		return fail.at.Add(retryTransient), true
 	default:

@@ -3,6 +3,7 @@ package fetch
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -224,7 +225,12 @@ func (s *Set) load(ctx context.Context, l *list) error {
 		names[i] = cache.Listed{Name: f.name, URL: urlHash(f.Entry().URL)}
 		f.finishIfComplete(f.Blob()) // complete, perhaps, before it could be published
 	}
-	if err := s.store.SetList(names); err != nil {
+	err := s.store.SetList(names)
+	if errors.Is(err, cache.ErrNoSpace) { // it is for whoever asks when nothing runs
+		s.noteFull()
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("record the list: %w", err)
 	}
 	return nil

@@ -21,7 +21,6 @@ package fetch
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -92,6 +91,7 @@ type Set struct {
 	opts    Options
 	budget  *budget
 	digests *semaphore.Weighted // a place for each digest being computed
+	shelf   shelf               // of blocks the disk has no room for
 	ctx     context.Context     // of every flight
 	cancel  context.CancelFunc
 
@@ -115,7 +115,7 @@ type Set struct {
 		running       map[*flight]struct{}
 		growing       int       // files of unknown length being fetched
 		opened        []*File   // opened and not yet looked at by prefetch
-		full          time.Time // when the disk was last found full
+		full          time.Time // when the disk was found full; zero while it has room
 		closing       bool
 	}
 }
@@ -195,13 +195,10 @@ func (s *Set) started(fl *flight) {
 	s.mu.running[fl] = struct{}{}
 }
 
-func (s *Set) ended(fl *flight, err error) {
+func (s *Set) ended(fl *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.mu.running, fl)
-	if errors.Is(err, cache.ErrNoSpace) {
-		s.mu.full = time.Now()
-	}
 }
 
 // grows counts files of unknown length being fetched.
@@ -210,13 +207,6 @@ func (s *Set) grows(n int) {
 	s.mu.growing += n
 	s.mu.Unlock()
 	s.poke()
-}
-
-// noteFull notes that the disk has been found full.
-func (s *Set) noteFull() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mu.full = time.Now()
 }
 
 // opened tells prefetch that somebody has opened f.
