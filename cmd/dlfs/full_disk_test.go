@@ -1,0 +1,169 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"dlfs/fetch/origintest"
+)
+
+// fullDisk is a small disk, a list of more than it has room for while the filler
+// is there, and the list's origin.
+type fullDisk struct {
+	*load
+	t      *testing.T
+	url    string
+	disk   string
+	filler string
+}
+
+const fullDiskFile = 30 << 20 // bytes of each file
+
+func newFullDisk(t *testing.T) *fullDisk {
+	if os.Geteuid() != 0 {
+		need(t, errors.New("only root can mount a small disk"))
+	}
+	d := &fullDisk{load: &load{Origin: origintest.New(), dir: t.TempDir()}, t: t, disk: filepath.Join(t.TempDir(), "disk")}
+	d.filler = filepath.Join(d.disk, "filler")
+	image := filepath.Join(t.TempDir(), "image")
+	t.Cleanup(func() { unmountUnder(filepath.Dir(d.disk)) })
+	sh(t, ".", fmt.Sprintf("truncate -s 256M %s; mkfs.ext4 -q %[1]s; mkdir %[2]s; mount -o loop %[1]s %[2]s", image, d.disk))
+	d.url = d.Serve(t)
+	for i := range 3 {
+		d.add(t, d.url, fmt.Sprint("file", i), origintest.Content{Seed: uint64(i), Size: fullDiskFile})
+	}
+	write(t, d.list(), []byte(d.load.list.String()))
+	return d
+}
+
+func (d *fullDisk) list() string { return filepath.Join(d.dir, "list.txt") }
+func (d *fullDisk) out() string  { return filepath.Join(d.disk, "out") }
+
+// fill takes all that is left on the disk but so many bytes.
+func (d *fullDisk) fill(left int64) {
+	d.t.Helper()
+	f, err := os.OpenFile(d.filler, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer f.Close()
+	p := make([]byte, 64<<10)
+	for {
+		var st syscall.Statfs_t
+		if err := syscall.Statfs(d.disk, &st); err != nil {
+			d.t.Fatal(err)
+		}
+		if int64(st.Bavail)*st.Bsize <= left {
+			return
+		}
+		if _, err := f.Write(p); errors.Is(err, syscall.ENOSPC) {
+			return
+		} else if err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
+func (d *fullDisk) check(path string, i int, p []byte, off int64) {
+	d.t.Helper()
+	f, err := os.Open(filepath.Join(path, fmt.Sprint("file", i)))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.ReadAt(p, off); err != nil {
+		d.t.Fatal(err)
+	}
+	c := origintest.Content{Seed: uint64(i), Size: fullDiskFile}
+	if err := c.Check(p, off); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// says waits until the process has said something.
+func (p *served) says(t *testing.T, text string) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !strings.Contains(p.said(), text) {
+		select {
+		case <-tick.C:
+		case <-p.exited:
+			t.Fatalf("the process ended (%v) and did not say %q: %s", p.cmd.ProcessState, text, p.said())
+		}
+	}
+}
+
+// TestMountOnAFullDisk: others fill the disk to the last byte under a mount. It
+// says so once, every byte can be read, also after a new start; and when there
+// is room it goes on by itself until all is there.
+func TestMountOnAFullDisk(t *testing.T) {
+	need(t, canMount())
+	d := newFullDisk(t)
+	mnt := filepath.Join(d.dir, "mnt")
+	d.fill(100 << 20) // room for one file and a bit
+	p := serveMount(t, mnt, nil, "mount", d.list(), mnt, "--dir", d.out(), "--verbose")
+	p.says(t, "disk is full: prefetch pauses until there is room")
+	d.fill(0)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		n := 1 + rng.Int64N(2<<20)
+		d.check(mnt, rng.IntN(3), make([]byte, n), rng.Int64N(fullDiskFile-n))
+	}
+	for i := range 3 {
+		d.check(mnt, i, make([]byte, fullDiskFile), 0)
+	}
+	if n := strings.Count(p.said(), "disk is full"); n != 1 {
+		t.Errorf("it said so %d times: %s", n, p.said())
+	}
+	if err := os.Remove(d.filler); err != nil {
+		t.Fatal(err)
+	}
+	p.says(t, "there is room on the disk again")
+	for i := range 3 {
+		for { // until it is published: then a fresh open of the output directory finds it
+			if _, err := os.Stat(filepath.Join(d.out(), fmt.Sprint("file", i))); err == nil {
+				break
+			}
+			p.within(20 * time.Millisecond)
+		}
+		d.check(d.out(), i, make([]byte, fullDiskFile), 0)
+	}
+	umount(t, mnt)
+	if code := p.wait(); code != exitOK && code != exitInterrupted {
+		t.Errorf("the mount ended with %d: %s", code, p.said())
+	}
+}
+
+// TestFetchOnAFullDisk: a batch job ends with a code of its own and one line
+// that says what to do, and the same command goes on when there is room.
+func TestFetchOnAFullDisk(t *testing.T) {
+	d := newFullDisk(t)
+	for _, left := range []int64{100 << 20, 0} {
+		d.fill(left)
+		out, err := dlfs(t, "fetch", d.list(), "--dir", d.out()).CombinedOutput()
+		if exitCode(err) != exitDiskFull || strings.Count(string(out), "make room") != 1 {
+			t.Errorf("fetch with %d MiB left ended with %d: %s", left>>20, exitCode(err), out)
+		}
+	}
+	sent := d.Counts().BodyBytes
+	if err := os.Remove(d.filler); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := dlfs(t, "fetch", d.list(), "--dir", d.out()).CombinedOutput(); err != nil {
+		t.Fatalf("fetch: %v: %s", err, out)
+	}
+	for i := range 3 {
+		d.check(d.out(), i, make([]byte, fullDiskFile), 0)
+	}
+	if sent == 0 {
+		t.Error("nothing was fetched before the disk was full")
+	}
+}
