@@ -192,7 +192,7 @@ func TestVerify(t *testing.T) {
 		for _, repair := range []bool{false, true} {
 			x.start()
 			got := map[string]Verdict{}
-			check(t, x.Verify(t.Context(), repair, func(f *File, v Verdict) { got[f.Name()] = v }))
+			check(t, x.Verify(t.Context(), VerifyOptions{Repair: repair}, func(f *File, v Verdict) { got[f.Name()] = v }))
 			for name, v := range want {
 				if got[name] != v {
 					t.Errorf("%s is %s, want %s", name, got[name], v)

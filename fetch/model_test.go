@@ -259,7 +259,7 @@ func (m *model) end() {
 	m.opts, m.cacheOpts.MinFree = Options{}, 1
 	m.start()
 	m.run()
-	check(m.t, m.Verify(m.t.Context(), true, func(*File, Verdict) {})) // what was complete before its digest was known
+	check(m.t, m.Verify(m.t.Context(), VerifyOptions{Repair: true, Deep: true}, func(*File, Verdict) {})) // what was complete before its digest was known
 	m.run()
 	for _, f := range m.Failures() {
 		m.t.Errorf("%+v", f)

@@ -55,7 +55,7 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	if c.Check {
-		if err := e.set.Verify(ctx, true, func(*fetch.File, fetch.Verdict) {}); err != nil {
+		if err := e.set.Verify(ctx, fetch.VerifyOptions{Repair: true, Deep: true}, func(*fetch.File, fetch.Verdict) {}); err != nil {
 			return errors.Join(err, e.close())
 		}
 	}

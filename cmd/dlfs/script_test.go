@@ -137,6 +137,8 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	},
 	// damage FILE: change a byte in the middle.
 	"damage": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(damage(ts.MkAbs(args[0]))) },
+	// rot FILE: the same, and the file keeps its time.
+	"rot": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(rot(ts.MkAbs(args[0]))) },
 	// origin-bytes MAX: fail if the origin sent more body bytes.
 	"origin-bytes": func(ts *testscript.TestScript, _ bool, args []string) {
 		if got := sceneOf(ts).origin.Counts().BodyBytes; got > int64(number(ts, args[0])) {
@@ -199,6 +201,15 @@ func damage(path string) error {
 	b[0]++
 	_, err = f.WriteAt(b, info.Size()/2)
 	return err
+}
+
+// rot is damage by the disk: the file has the time it had.
+func rot(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(damage(path), os.Chtimes(path, time.Time{}, info.ModTime()))
 }
 
 // serveFiles puts NAME=SIZE files on the origin and writes their checksums.

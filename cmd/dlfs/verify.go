@@ -18,6 +18,7 @@ type verifyCmd struct {
 	List string `arg:"" optional:"" help:"List of names and URLs; the one DIR was last used with if not given."`
 
 	DryRun bool `short:"n" help:"Only tell what is wrong."`
+	Deep   bool `help:"Read every byte, also of files that were verified before and have the same size and time since."`
 	JSON   bool `help:"Print JSON."`
 	workFlags
 }
@@ -120,7 +121,7 @@ func (c *verifyCmd) report(ctx context.Context, std stdio) error {
 // verify verifies the files of set and prints what it finds.
 func (c *verifyCmd) verify(ctx context.Context, set *fetch.Set, repair bool, w io.Writer) (*verdicts, error) {
 	v := &verdicts{Files: []verdict{}}
-	err := set.Verify(ctx, repair, func(f *fetch.File, found fetch.Verdict) {
+	err := set.Verify(ctx, fetch.VerifyOptions{Repair: repair, Deep: c.Deep}, func(f *fetch.File, found fetch.Verdict) {
 		v.add(f.Name(), found)
 		if !c.JSON && (found == fetch.Wrong || found == fetch.Incomplete) {
 			fmt.Fprintf(w, "%s: %s\n", found, printable(f.Name()))
