@@ -10,7 +10,7 @@ import (
 // TestReadmeNamesTests checks that the tests that the README names exist.
 func TestReadmeNamesTests(t *testing.T) {
 	var source strings.Builder
-	for _, dir := range []string{"../../fetch", "../../fetch/origin"} {
+	for _, dir := range []string{".", "../../listfile", "../../cache", "../../fetch", "../../fetch/origin", "../../fs"} {
 		files, err := os.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)
