@@ -27,16 +27,20 @@ func TestOrderIsAllowed(t *testing.T) {
 				leaf.Lock()
 				handle.Unlock() // in any order
 				leaf.Unlock()
-				leaf.Lock()
-				leaf.Unlock()
+				pass(&leaf)
 				writes.RUnlock()
 				file.Unlock()
 				handle.Lock()
-				writes.Lock()
-				writes.Unlock()
+				pass(&writes)
 				handle.Unlock()
 			})
 		}
 		wg.Wait()
 	})
+}
+
+// pass locks m and unlocks it.
+func pass(m sync.Locker) {
+	m.Lock()
+	defer m.Unlock()
 }
