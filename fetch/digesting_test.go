@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -208,6 +209,30 @@ func TestVerify(t *testing.T) {
 		}
 		check(t, x.Run(t.Context()))
 		x.materialized("right", "flipped", "gone", "plain")
+	})
+}
+
+// TestVerifyByADigestNotKnownBefore: what is found right counts as complete, and
+// leaves Run nothing to do.
+func TestVerifyByADigestNotKnownBefore(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 2<<20)
+		x.start()
+		check(t, x.Run(t.Context()))
+		x.stop()
+		x.detail().Digest = sha256Of(x.contents["a"])
+		x.start()
+		check(t, x.Verify(t.Context(), VerifyOptions{}, func(f *File, v Verdict) {
+			if v != Right {
+				t.Errorf("%s is %s", f.Name(), v)
+			}
+		}))
+		if n := x.Totals().FilesComplete; n != 1 {
+			t.Errorf("%d files are complete, want 1", n)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		check(t, x.Run(ctx))
 	})
 }
 

@@ -90,7 +90,6 @@ func (f *File) verify(ctx context.Context, opts VerifyOptions) (Verdict, error) 
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.rightLocked(d)
-		f.mu.digesting = d
 		return Right, nil
 	}
 	if !opts.Repair {
@@ -111,9 +110,10 @@ func (d *digesting) judge() bool {
 	return len(d.bad) == 0 && (d.whole == nil || d.want.Is(d.whole))
 }
 
-// rightLocked takes note that the digest is right.
+// rightLocked takes note that the digest of the file's blob is right.
 func (f *File) rightLocked(d *digesting) {
 	d.right = true
+	f.mu.digesting = d
 	note := d.blob.Note()
 	d.blob.SetNote(cache.Note{URL: note.URL, Digest: d.want.String(), Verified: true})
 	f.countLocked()
