@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -132,7 +133,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 		n.fs.released() // those of cached handles above all
 		return &directHandle{handle{node: n, h: h}}, fuse.FOPEN_KEEP_CACHE, 0
 	}
-	return &cachedHandle{handle{node: n, h: h}}, fuse.FOPEN_KEEP_CACHE, 0
+	return &cachedHandle{handle{node: n, h: h, paged: flags&syscall.O_DIRECT == 0}}, fuse.FOPEN_KEEP_CACHE, 0
 }
 
 // fail is fileSystem.fail, and keeps the reason for user.dlfs.error.
@@ -162,14 +163,16 @@ var _ = (fusefs.NodeFsyncer)((*node)(nil))
 func (n *node) Fsync(context.Context, fusefs.FileHandle, uint32) syscall.Errno { return 0 }
 
 // timeoutMemory is for how long a read that timed out answers the next one of
-// its handle, and a lookup the next one of its name. One failing read of an application comes as two, the kernel's
-// read-ahead and then a single page, and must not wait twice.
+// its handle, and a lookup the next one of its name. One failing read of an
+// application comes as two, the kernel's read-ahead and then a single page, and
+// must not wait twice.
 const timeoutMemory = time.Second
 
 // handle is an open file, read past the page cache.
 type handle struct {
 	node  *node
 	h     *fetch.Handle
+	paged bool         // the kernel asks for more than the application does, and page by page if it must
 	until atomic.Int64 // reads that would wait fail, in nanoseconds since the mount began: clocks are set at times
 }
 
@@ -187,8 +190,13 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 		var cancel context.CancelFunc
 		ctx, cancel = h.node.fs.patient(ctx)
 		defer cancel()
+		ctx, cancel = h.pageByPage(ctx, off, len(dest))
+		defer cancel()
 	}
 	n, err := h.h.ReadAtContext(ctx, dest, off)
+	if err != nil && context.Cause(ctx) == errPageByPage {
+		return nil, syscall.EIO // of which the application hears nothing
+	}
 	if err != nil && err != io.EOF {
 		if timedOut(err) {
 			h.until.Store(int64(time.Since(h.node.fs.mounted) + timeoutMemory))
@@ -199,6 +207,47 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 		h.node.failure.Store(nil)
 	}
 	return fuse.ReadResultData(dest[:n]), 0
+}
+
+// What an application reads and what the kernel adds to it come as one request.
+// When the first page is there and others stay out for pagePatience, the request
+// fails: the kernel then asks for the page that is read alone, so that what is
+// present does not wait for a network that is dead.
+const (
+	pageSize     = 4096
+	pagePatience = time.Second
+)
+
+var errPageByPage = errors.New("first page is present; ask for one alone")
+
+// pageByPage returns a context that ends with errPageByPage when a read of
+// [off +n) had better be done in pages.
+func (h *handle) pageByPage(ctx context.Context, off int64, n int) (context.Context, context.CancelFunc) {
+	if !h.paged || n <= pageSize {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() { // ends with the read, which waits for it
+		defer close(done)
+		tick := time.NewTicker(pagePatience)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if h.h.Has(off, pageSize) {
+					cancel(errPageByPage)
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-done
+	}
 }
 
 var _ = (fusefs.FileReleaser)((*handle)(nil))
