@@ -67,7 +67,7 @@ func (x *index) tidy() error {
 func (x *index) revive() error {
 	x.use.Lock()
 	defer x.use.Unlock()
-	if err := x.closeDB(); err != nil {
+	if err := x.closeDB(failedTimeout); err != nil {
 		return err
 	}
 	db, err := x.again()

@@ -98,6 +98,7 @@ type verdict struct {
 type manner struct {
 	finish  bool // and then finished
 	damaged bool // it may have lost anything but published files
+	refused bool // that a file was published may not have been recorded
 }
 
 // checkerMain checks what it is told, a directory a line, and answers in a line
@@ -108,7 +109,7 @@ func checkerMain() int {
 		var dir string
 		var how manner
 		var log logLines
-		_, err := fmt.Sscan(in.Text(), &dir, &how.finish, &how.damaged)
+		_, err := fmt.Sscan(in.Text(), &dir, &how.finish, &how.damaged, &how.refused)
 		var v verdict
 		if err == nil {
 			err = v.check(dir, how, &log)
@@ -158,6 +159,11 @@ func (v *verdict) checkStore(s *Store, p *promises, how manner, log *logLines) e
 	v.Warns = strings.Count(log.mu.String(), "\n")
 	if err != nil {
 		return err
+	}
+	for name, b := range known {
+		if how.refused && b.Complete() && !b.Published() {
+			delete(p.published, name) // the power went in the middle of the rename: it is published again
+		}
 	}
 	if !v.lost {
 		if err := p.checkKnown(s, known); err != nil {
@@ -402,7 +408,7 @@ func (c *checker) check(dir string, how manner) (v verdict) {
 		if c.cmd == nil {
 			c.start()
 		}
-		fmt.Fprintln(c.in, dir, how.finish, how.damaged)
+		fmt.Fprintln(c.in, dir, how.finish, how.damaged, how.refused)
 		hung := time.AfterFunc(hangs, func() { c.cmd.Process.Kill() })
 		answer, err := c.out.ReadBytes('\n')
 		if !hung.Stop() {

@@ -41,7 +41,7 @@ func TestCrashPoints(t *testing.T) {
 				} else {
 					seen[h] = true
 				}
-				v := checkImage(t, c, image, said, len(seen)%8 == 0)
+				v := checkImage(t, c, image, said, manner{finish: len(seen)%8 == 0})
 				if v.Aside {
 					t.Errorf("set aside: %s", v.Log) // too short a life for a table
 				}

@@ -42,12 +42,18 @@ type index struct {
 	written int64      // bytes given to the memtable, roughly; guarded by writer
 	current string     // the memtable's file when it was last looked at; guarded by writer
 	flushed int        // memtables since the tables were last merged; guarded by writer
+	closing chan error // what Close of db says, once it does; nil unless it was called; guarded by writer
 
 	use sync.RWMutex // held over each reading transaction; alone while db is replaced
 	db  *badger.DB
 }
 
-const closeTimeout = 10 * time.Second
+// closeTimeout is how long badger may take to close; failedTimeout, when it could
+// not write before: its Close then retries for as long as that is so.
+const (
+	closeTimeout  = 10 * time.Second
+	failedTimeout = time.Second
+)
 
 // memTableSize is for a database that is opened in some 10 ms and takes little
 // memory.
@@ -101,7 +107,10 @@ func (x *index) view(f func(txn *badger.Txn) error) (err error) {
 	}()
 	x.use.RLock()
 	defer x.use.RUnlock()
-	return x.db.View(f)
+	if err = x.db.View(f); errors.Is(err, badger.ErrDBClosed) {
+		err = fmt.Errorf("state database waits for a disk that failed: %w", err)
+	}
+	return err
 }
 
 // get returns the content of key, nil if it is absent or cannot be trusted.
@@ -209,27 +218,43 @@ func (x *index) keys(prefix, first []byte) (keys [][]byte, err error) {
 	return keys, err
 }
 
-// close ends badger. Its Close retries a failing flush for ever, so it is given
-// closeTimeout; and it dies of a full disk, so there it is left as a kill would
-// leave it. Everything acknowledged is on disk already.
+// close ends badger. It dies of a full disk, so there it is left as a kill would
+// leave it, and so it is after a while where it cannot write. Everything
+// acknowledged is on disk already.
 func (x *index) close() error {
+	x.writer.Lock()
+	defer x.writer.Unlock()
 	err := x.room()
-	if err != nil {
+	untidy := err != nil || x.failed != nil
+	switch {
+	case err != nil:
+	case untidy:
+		err = x.closeDB(failedTimeout)
+	default:
+		err = x.closeDB(closeTimeout)
+	}
+	if untidy && err != nil {
 		x.log.Warn("state database is not tidied up; what it acknowledged is safe", "err", err)
 		err = nil
-	} else {
-		err = x.closeDB()
 	}
 	return errors.Join(err, x.files.Close(), x.dir.Close())
 }
 
-func (x *index) closeDB() error {
-	db, done := x.db, make(chan error, 1)
-	go func() { done <- db.Close() }() // owned by closeDB, or by the end of the process
+// closeDB waits for badger's Close, which is called once and goes on beyond a
+// timeout. Transactions fail from then on.
+func (x *index) closeDB(timeout time.Duration) error {
+	if x.closing == nil {
+		db, done := x.db, make(chan error, 1)
+		go func() { done <- db.Close() }() // owned by closing, or by the end of the process
+		x.closing = done
+	} else {
+		timeout = 0 // it has been waited for
+	}
 	select {
-	case err := <-done:
+	case err := <-x.closing:
+		x.closing = nil
 		return err
-	case <-time.After(closeTimeout):
-		return fmt.Errorf("state database does not close within %v; what it acknowledged is safe", closeTimeout)
+	case <-time.After(timeout):
+		return errors.New("state database does not close")
 	}
 }

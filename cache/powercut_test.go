@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -50,10 +52,7 @@ func TestPowerCut(t *testing.T) {
 		for life := 1; life <= 4 && n < *cutsFlag; life++ {
 			log := live(t, disk, life, rng.Uint64(), 20+rng.IntN(100))
 			replay := log.Replay(strict)
-			promised := func() []byte {
-				now, _, _ := bytes.Cut(replay.Read(saidName(life)), []byte{0}) // it grows before it is written
-				return slices.Concat(said, now[:bytes.LastIndexByte(now, '\n')+1])
-			}
+			sofar := func() []byte { return slices.Concat(said, promised(replay, life)) }
 			var image powercut.Image
 			var v verdict
 			for at, cuts := begun, 4; cuts > 0; cuts-- {
@@ -62,7 +61,7 @@ func TestPowerCut(t *testing.T) {
 				replay.To(at)
 				model := powercut.Model(rng.IntN(3))
 				image = replay.Cut(model, rng)
-				v = checkImage(t, c, image, promised(), rng.IntN(2) == 0)
+				v = checkImage(t, c, image, sofar(), manner{finish: rng.IntN(2) == 0})
 				if v.Aside && !strict {
 					t.Errorf("life %d, %v: set aside: %s", life, model, v.Log)
 				}
@@ -72,13 +71,19 @@ func TestPowerCut(t *testing.T) {
 			if v.Aside || v.Bad != "" {
 				break // what was promised does not hold any more
 			}
-			if said, disk, begun = promised(), powercut.From(image), 0; rng.IntN(3) == 0 {
+			if said, disk, begun = sofar(), powercut.From(image), 0; rng.IntN(3) == 0 {
 				disk = replay.Kill()
-				said, begun = promised(), replay.At()
+				said, begun = sofar(), replay.At()
 			}
 		}
 	}
 	tally.log(t)
+}
+
+// promised is what a worker had promised in a life, in whole lines.
+func promised(replay *powercut.Replay, life int) []byte {
+	said, _, _ := bytes.Cut(replay.Read(saidName(life)), []byte{0}) // it grows before it is written
+	return said[:bytes.LastIndexByte(said, '\n')+1]
 }
 
 func saidName(life int) string { return fmt.Sprint("said", life) }
@@ -86,30 +91,40 @@ func saidName(life int) string { return fmt.Sprint("said", life) }
 // live has a worker live on a disk, to its end.
 func live(t *testing.T, disk *powercut.Disk, life int, seed uint64, steps int) *powercut.Log {
 	t.Helper()
-	point := t.TempDir()
-	unmount, err := disk.Mount(point)
-	check(t, err)
-	worker := exec.CommandContext(t.Context(), os.Args[0], filepath.Join(point, "out"), filepath.Join(point, saidName(life)),
-		fmt.Sprint(life), fmt.Sprint(seed), fmt.Sprint(steps))
-	worker.Env = append(os.Environ(), role+"=worker")
-	out, err := worker.CombinedOutput()
-	if err2 := unmount(); err2 != nil {
-		t.Error(err2)
-	}
-	if err != nil {
+	if out, err := tryToLive(t, disk, life, seed, steps, 0); err != nil {
 		t.Fatalf("life %d, seed %d: %v\n%s", life, seed, err, out)
 	}
 	return disk.Log()
 }
 
+// tryToLive has a worker live on a disk that may fail it, and returns what it
+// said and how it ended.
+func tryToLive(t *testing.T, disk *powercut.Disk, life int, seed uint64, steps, tries int) ([]byte, error) {
+	t.Helper()
+	point := t.TempDir()
+	unmount, err := disk.Mount(point)
+	check(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), hangs)
+	defer cancel()
+	worker := exec.CommandContext(ctx, os.Args[0], filepath.Join(point, "out"), filepath.Join(point, saidName(life)),
+		fmt.Sprint(life), fmt.Sprint(seed), fmt.Sprint(steps), fmt.Sprint(tries))
+	worker.Env = append(os.Environ(), role+"=worker")
+	worker.Cancel = func() error { return worker.Process.Signal(syscall.SIGQUIT) } // it says where it hangs
+	out, err := worker.CombinedOutput()
+	if err2 := unmount(); err2 != nil {
+		t.Error(err2)
+	}
+	return out, err
+}
+
 // checkImage makes an image in a directory and has it checked. If it is bad, it
 // is kept.
-func checkImage(t *testing.T, c *checker, image powercut.Image, said []byte, finish bool) verdict {
+func checkImage(t *testing.T, c *checker, image powercut.Image, said []byte, how manner) verdict {
 	t.Helper()
 	dir := scratch(t)
 	check(t, image.Write(dir))
 	check(t, os.WriteFile(filepath.Join(dir, "said"), said, 0o600))
-	v := c.check(dir, manner{finish: finish})
+	v := c.check(dir, how)
 	check(t, os.RemoveAll(dir))
 	if v.Bad == "" {
 		return v

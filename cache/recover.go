@@ -113,7 +113,24 @@ func openClean(state *os.Root, base string) (*badger.DB, error) {
 	if err := checkTables(state); err != nil {
 		return nil, err
 	}
+	if err := makeDiscard(state); err != nil {
+		return nil, err
+	}
 	return openBadger(base + "/db")
+}
+
+// makeDiscard makes the file of badger's discard statistics as long as badger
+// does, which ends the process when it cannot.
+func makeDiscard(state *os.Root) error {
+	f, err := state.OpenFile("db/DISCARD", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() == 0 {
+		err = f.Truncate(1 << 20)
+	}
+	return errors.Join(err, f.Close())
 }
 
 // quarantine moves the database aside and makes room for a new one. Only the

@@ -15,13 +15,14 @@ import (
 
 // workerMain is the process whose disk loses power. Its arguments are the
 // directory of the store, the file for what it promises, which life this is, a
-// seed, and a number of steps.
+// seed, a number of steps, and how often it tries to have the store work again
+// at its end, after errors that it bears; 0 if it bears none.
 func workerMain() int {
-	var life, steps int
+	var life, steps, tries int
 	var seed uint64
-	_, err := fmt.Sscan(strings.Join(os.Args[3:], " "), &life, &seed, &steps)
+	_, err := fmt.Sscan(strings.Join(os.Args[3:], " "), &life, &seed, &steps, &tries)
 	if err == nil {
-		err = work(os.Args[1], os.Args[2], life, seed, steps)
+		err = work(os.Args[1], os.Args[2], life, seed, steps, tries)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -30,8 +31,10 @@ func workerMain() int {
 	return 0
 }
 
-// work does things at random, or, when there are no steps, a fixed few.
-func work(dir, said string, life int, seed uint64, steps int) error {
+// work does things at random, or, when there are no steps, a fixed few. With
+// tries it goes on after an error, and fails if at the end the store does not
+// work again.
+func work(dir, said string, life int, seed uint64, steps, tries int) error {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	f, err := os.Create(said)
 	if err != nil {
@@ -41,7 +44,11 @@ func work(dir, said string, life int, seed uint64, steps int) error {
 	if steps > 0 && rng.IntN(3) == 0 {
 		every = 5 * time.Millisecond
 	}
-	s, err := Open(dir, Options{SyncEvery: every, MinFree: 1})
+	var s *Store
+	err = trying(tries, func() (err error) {
+		s, err = Open(dir, Options{SyncEvery: every, MinFree: 1})
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -53,14 +60,29 @@ func work(dir, said string, life int, seed uint64, steps int) error {
 		return err
 	}
 	for range steps {
-		if err := w.step(); err != nil {
+		if err := w.step(); err != nil && tries == 0 {
 			return err
 		}
+	}
+	if tries > 0 {
+		err := trying(tries, w.sync)
+		s.Close() // which the disk may refuse, too
+		return err
 	}
 	if rng.IntN(3) == 0 {
 		return s.Close()
 	}
 	return nil // as if killed
+}
+
+// trying does what may fail, as often as it has to.
+func trying(tries int, do func() error) error {
+	err := do()
+	for n := 1; err != nil && n < tries; n++ {
+		<-time.After(100 * time.Millisecond) // badger leaves a failing disk alone for a while
+		err = do()
+	}
+	return err
 }
 
 // worker says what it may promise, a line each:
@@ -88,7 +110,10 @@ type worker struct {
 	}
 }
 
-type saying struct{ name, line string }
+type saying struct {
+	name, line string
+	holds      func() bool // nil if it does
+}
 
 // workBytes are the bytes of the version of a name that has this size.
 func workBytes(name string, size, off, n int64) []byte {
@@ -113,7 +138,15 @@ func (w *worker) say(format string, args ...any) error {
 func (w *worker) later(name, format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.mu.sayings = append(w.mu.sayings, saying{name, fmt.Sprintf(format, args...)})
+	w.mu.sayings = append(w.mu.sayings, saying{name, fmt.Sprintf(format, args...), nil})
+}
+
+// laterBlock says that a block is durable, unless a failed sync takes it back.
+func (w *worker) laterBlock(b *Blob, i int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mu.sayings = append(w.mu.sayings, saying{b.name, fmt.Sprintf("block %s %d %d", b.name, b.version.Size, i),
+		func() bool { return b.Has(b.geo.extent(i, i+1)) }})
 }
 
 func (w *worker) step() error {
@@ -251,12 +284,15 @@ func (w *worker) putBlock(b *Blob, i int64) error {
 	if err := b.Put(off, rightBytes(b.name, b.version.Size, off, n)); err != nil {
 		return err
 	}
-	w.later(b.name, "block %s %d %d", b.name, b.version.Size, i)
+	w.laterBlock(b, i)
 	return nil
 }
 
 func (w *worker) sync() error {
 	if err := w.store.Sync(context.Background()); err != nil {
+		w.mu.Lock()
+		w.mu.sayings = nil // blocks may have been taken back
+		w.mu.Unlock()
 		return err
 	}
 	return w.flush("")
@@ -267,7 +303,7 @@ func (w *worker) flush(but string) error {
 	w.mu.Lock()
 	var lines strings.Builder
 	for _, s := range w.mu.sayings {
-		if s.name != but {
+		if s.name != but && (s.holds == nil || s.holds()) {
 			lines.WriteString(s.line + "\n")
 		}
 	}
@@ -364,6 +400,8 @@ func (w *worker) grow() (err error) {
 	}
 	st := w.stream
 	if err := st.Append(pattern(st.name, st.Present(), w.rng.Int64N(2*BlockSize))); err != nil {
+		st.Abandon()
+		w.stream = nil
 		return err
 	}
 	switch w.rng.IntN(6) {
@@ -371,13 +409,14 @@ func (w *worker) grow() (err error) {
 		st.Abandon()
 		w.stream = nil
 	case 1, 2:
+		w.stream = nil
 		b, err := st.Finish()
 		if err != nil {
+			st.Abandon()
 			return err
 		}
-		w.stream = nil
 		for i := range b.geo.blocks() {
-			w.later(b.name, "block %s %d %d", b.name, b.version.Size, i)
+			w.laterBlock(b, i)
 		}
 		b.Publish(func(err error) {
 			if err == nil {

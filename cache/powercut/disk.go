@@ -15,11 +15,15 @@
 //
 // A rename is two changes, of which the second is never found without the
 // first.
+//
+// A Disk can also fail: Refuse has it answer with an error, as a disk that is
+// full, over quota or dying does.
 package powercut
 
 import (
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -60,7 +64,46 @@ type Disk struct {
 		live   tree
 		lastID int
 		log    []change
+		asked  int // how often anybody asked for a change, or for force
+		faults Faults
 	}
+}
+
+// Faults are what a disk refuses. The zero value is a disk without any.
+type Faults struct {
+	Err    syscall.Errno
+	From   int    // the first change or fsync that is refused, counted from 1
+	Before int    // the first that is not refused any more; 0 if all are
+	But    string // a file of this name is spared
+}
+
+// Refuse has the disk fail from now on as f says.
+func (d *Disk) Refuse(f Faults) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.faults = f
+}
+
+// Asked returns how many changes and fsyncs the disk was asked for, refused or
+// not, but for those of the file Faults spare.
+func (d *Disk) Asked() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.asked
+}
+
+// refusedLocked counts one change of a file of that name, and returns why it is
+// not to be; 0 if it is.
+func (d *Disk) refusedLocked(name string) syscall.Errno {
+	f := d.mu.faults
+	if f.But != "" && name == f.But {
+		return 0
+	}
+	d.mu.asked++
+	if f.Err == 0 || d.mu.asked < f.From || f.Before > 0 && d.mu.asked >= f.Before {
+		return 0
+	}
+	return f.Err
 }
 
 // New returns an empty disk.

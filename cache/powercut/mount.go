@@ -117,6 +117,9 @@ func (n *node) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, o
 		i.mode = i.mode.Type() | os.FileMode(mode).Perm()
 	}
 	if size, ok := in.GetSize(); ok {
+		if err := n.disk.refusedLocked(n.name()); err != 0 {
+			return err
+		}
 		n.disk.doLocked(change{kind: sized, id: n.id, size: int64(size)})
 	}
 	if t, ok := in.GetMTime(); ok {
@@ -145,6 +148,9 @@ func (n *node) Read(_ context.Context, _ fs.FileHandle, p []byte, off int64) (fu
 func (n *node) Write(_ context.Context, _ fs.FileHandle, p []byte, off int64) (uint32, syscall.Errno) {
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
+	if err := n.disk.refusedLocked(n.name()); err != 0 {
+		return 0, err
+	}
 	n.disk.writeLocked(n.id, p, off)
 	return uint32(len(p)), 0
 }
@@ -153,6 +159,9 @@ func (n *node) Write(_ context.Context, _ fs.FileHandle, p []byte, off int64) (u
 func (n *node) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
+	if err := n.disk.refusedLocked(n.name()); err != 0 {
+		return err
+	}
 	n.disk.doLocked(change{kind: synced, id: n.id})
 	return 0
 }
@@ -160,29 +169,42 @@ func (n *node) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
 // Flush is what close does: nothing.
 func (n *node) Flush(context.Context, fs.FileHandle) syscall.Errno { return 0 }
 
-func (n *node) add(name string, mode os.FileMode, out *fuse.EntryOut) *fs.Inode {
+// name is one of the names of the file, "" if it has none.
+func (n *node) name() string {
+	name, _ := n.Parent()
+	return name
+}
+
+func (n *node) add(name string, mode os.FileMode, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	d := n.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err := d.refusedLocked(name); err != 0 {
+		return nil, err
+	}
 	d.mu.lastID++
 	id := d.mu.lastID
 	d.doLocked(change{kind: made, id: id, mode: mode}, change{kind: linked, id: id, dir: n.id, name: name})
 	child := n.childLocked(id)
 	child.Operations().(*node).attrLocked(&out.Attr)
-	return child
+	return child, 0
 }
 
 func (n *node) Create(_ context.Context, name string, _, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
-	return n.add(name, os.FileMode(mode).Perm(), out), nil, fuse.FOPEN_KEEP_CACHE, 0
+	child, err := n.add(name, os.FileMode(mode).Perm(), out)
+	return child, nil, fuse.FOPEN_KEEP_CACHE, err
 }
 
 func (n *node) Mkdir(_ context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	return n.add(name, os.ModeDir|os.FileMode(mode).Perm(), out), 0
+	return n.add(name, os.ModeDir|os.FileMode(mode).Perm(), out)
 }
 
 func (n *node) Link(_ context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
+	if err := n.disk.refusedLocked(name); err != 0 {
+		return nil, err
+	}
 	to := target.(*node)
 	n.disk.doLocked(change{kind: linked, id: to.id, dir: n.id, name: name})
 	to.attrLocked(&out.Attr)
@@ -192,6 +214,9 @@ func (n *node) Link(_ context.Context, target fs.InodeEmbedder, name string, out
 func (n *node) Unlink(_ context.Context, name string) syscall.Errno {
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
+	if err := n.disk.refusedLocked(name); err != 0 {
+		return err
+	}
 	n.disk.doLocked(change{kind: unlinked, id: n.disk.mu.live[n.id].entries[name], dir: n.id, name: name})
 	return 0
 }
@@ -199,6 +224,9 @@ func (n *node) Unlink(_ context.Context, name string) syscall.Errno {
 func (n *node) Rmdir(_ context.Context, name string) syscall.Errno {
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
+	if err := n.disk.refusedLocked(name); err != 0 {
+		return err
+	}
 	id := n.disk.mu.live[n.id].entries[name]
 	if len(n.disk.mu.live[id].entries) > 0 {
 		return syscall.ENOTEMPTY
@@ -210,6 +238,9 @@ func (n *node) Rmdir(_ context.Context, name string) syscall.Errno {
 func (n *node) Rename(_ context.Context, name string, to fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
+	if err := n.disk.refusedLocked(newName); err != 0 {
+		return err
+	}
 	live, dir := n.disk.mu.live, to.(*node).id
 	id, taken := live[n.id].entries[name], live[dir].entries[newName]
 	switch {
