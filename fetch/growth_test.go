@@ -152,10 +152,12 @@ func TestBodyOfUnknownLengthThatEndsEarlyIsDoubted(t *testing.T) {
 			if !always {
 				early.Times(1)
 			}
-			x.Inject(origintest.NoRanges(), early)
+			busy := origintest.Status(503).Method("HEAD").Times(2)
+			x.Inject(busy, origintest.NoRanges(), early)
 			x.start()
 			check(t, x.Run(t.Context()))
 			wantHit(t, early)
+			wantHit(t, busy)
 			if !always {
 				x.materialized("a")
 				return

@@ -60,21 +60,27 @@ func (r *Resource) head(ctx context.Context) (v Version, ok bool, err error) {
 	return v, true, nil
 }
 
-// Length asks with HEAD how long the file is; ok is false where that tells
-// nothing. It is no first contact: what it says is only good to doubt by.
+// Length asks with HEAD how long the file is, again if need be; ok is false where
+// that tells nothing. It is no first contact: what it says is only good to doubt
+// by.
 func (r *Resource) Length(ctx context.Context) (n int64, ok bool) {
 	if r.err != nil {
 		return 0, false
 	}
-	x, err := r.walk(ctx, http.MethodHead, r.list, "")
-	if err != nil {
-		return 0, false
-	}
-	defer x.body.end()
-	if x.resp.StatusCode != http.StatusOK || x.resp.ContentLength <= 0 || x.resp.Header.Get("Content-Encoding") != "" || r.isPage(x.resp) {
-		return 0, false
-	}
-	return x.resp.ContentLength, true
+	err := r.c.retry(ctx, r.URL(), func() error {
+		x, err := r.walk(ctx, http.MethodHead, r.list, "")
+		if err != nil {
+			return r.describe(ctx, "", err)
+		}
+		defer x.body.end()
+		if !x.isGood() {
+			return r.describe(ctx, "", statusError(x.resp))
+		}
+		n = x.resp.ContentLength
+		ok = x.resp.StatusCode == http.StatusOK && n > 0 && x.resp.Header.Get("Content-Encoding") == "" && !r.isPage(x.resp)
+		return nil
+	})
+	return n, err == nil && ok
 }
 
 // Filename asks what the origin calls the file (Content-Disposition, RFC 6266);
