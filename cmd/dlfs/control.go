@@ -15,6 +15,7 @@ import (
 
 // The control socket, DIR/.dlfs/control.sock, speaks HTTP:
 //
+//	GET /alive                   nothing: who asks wants to know that it is answered
 //	GET /status                  the Status
 //	POST /stop                   stop; the answer is the process to wait for
 //	POST /reload?list=WHERE      take the list at WHERE, an absolute path or a URL;
@@ -63,6 +64,7 @@ func serveControl(e *engine) (*control, error) {
 // mux knows what is asked on the socket.
 func (c *control) mux() *http.ServeMux {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /alive", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /status", c.status)
 	mux.HandleFunc("POST /stop", c.stop)
 	mux.HandleFunc("POST /reload", c.reload)

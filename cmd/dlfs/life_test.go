@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -85,4 +86,38 @@ func TestEndWhileReadersAreStuck(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStoppedProcessIsSaid: who asks a dlfs that stands still is told so, and
+// goes on when it does.
+func TestStoppedProcessIsSaid(t *testing.T) {
+	need(t, canMount())
+	o := origintest.New()
+	base := o.Serve(t)
+	o.Put("/a", origintest.File{Content: origintest.Content{Size: 1000}})
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "list.txt"), []byte("a\t"+base+"/a\n"))
+	mnt, out := filepath.Join(dir, "mnt"), filepath.Join(dir, "out")
+	p := serveMount(t, mnt, nil, "mount", filepath.Join(dir, "list.txt"), mnt, "-d", out)
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var asked sync.WaitGroup
+	for _, args := range [][]string{{"status", mnt}, {"status", out}, {"pause", mnt}, {"reload", out}, {"limit", mnt}} {
+		asked.Go(func() {
+			said, err := dlfs(t, args...).CombinedOutput()
+			want := fmt.Sprintf("dlfs: %s: %v\n", args[1], errNoAnswer)
+			if err == nil || string(said) != want {
+				t.Errorf("%q: %v, %q, want %q", args, err, said, want)
+			}
+		})
+	}
+	asked.Wait()
+	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := dlfs(t, "status", mnt).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, said)
+	}
+	umount(t, mnt)
 }

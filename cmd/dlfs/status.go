@@ -40,9 +40,12 @@ func (c *statusCmd) Run(ctx context.Context, std stdio) error {
 func statusOf(ctx context.Context, dir string) (*Status, error) {
 	s, err := askStatus(ctx, dir)
 	if errors.Is(err, errNoProcess) {
-		s, err = readStatus(ctx, dir)
+		return readStatus(ctx, dir)
 	}
-	return s, err
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return s, nil
 }
 
 // Status is what status --json prints. Keys are stable: new ones may come.
