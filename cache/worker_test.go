@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -150,7 +151,7 @@ func (w *worker) laterBlock(b *Blob, i int64) {
 }
 
 func (w *worker) step() error {
-	steps := []func() error{w.create, w.put, w.put, w.put, w.put, w.sync, w.sync, w.redo, w.abandon, w.grow, w.remember, w.list}
+	steps := []func() error{w.create, w.put, w.put, w.put, w.put, w.sync, w.sync, w.redo, w.abandon, w.adopt, w.grow, w.remember, w.list}
 	return steps[w.rng.IntN(len(steps))]()
 }
 
@@ -196,6 +197,29 @@ func (w *worker) create() error {
 	}
 	_, err := w.createSized(name, size)
 	return err
+}
+
+// adopt has a finished file taken for a copy that whoever made it left in the
+// page cache.
+func (w *worker) adopt() error {
+	w.next++
+	name, size := fmt.Sprintf("%d/own%d", w.life, w.next), w.rng.Int64N(3*BlockSize)
+	path := filepath.Join(w.store.Path(), name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, rightBytes(name, size, 0, size), 0o644); err != nil {
+		return err
+	}
+	b, err := w.createSized(name, size)
+	if err != nil {
+		return err
+	}
+	if !b.Published() {
+		return fmt.Errorf("%q was not adopted", name)
+	}
+	w.later(name, "published %s %d", name, size)
+	return nil
 }
 
 func (w *worker) createSized(name string, size int64) (*Blob, error) {
