@@ -23,6 +23,9 @@ func ParseChecksums(r io.Reader, file string) (map[string]digest.Digest, error) 
 	sums := map[string]digest.Digest{}
 	err = p.eachLine(r, func(text string, line int) {
 		name, sum, err := checksumLine(text)
+		if name = strings.TrimPrefix(name, "./"); err == nil && name == "" {
+			err = errNoChecksum // "./" is no file
+		}
 		if err == nil {
 			err = merge(sums, name, sum)
 		}
@@ -54,21 +57,23 @@ var (
 	unescapeGNU = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r")
 )
 
+var errNoChecksum = errors.New("no checksum on this line; write HEX  NAME")
+
 func checksumLine(text string) (name string, sum digest.Digest, err error) {
 	text = strings.TrimRight(text, blanks)
 	if m := bsdLine.FindStringSubmatch(text); m != nil {
 		sum, err = digest.Parse(m[1] + ":" + m[3])
-		return strings.TrimPrefix(m[2], "./"), sum, err
+		return m[2], sum, err
 	}
 	m := gnuLine.FindStringSubmatch(text)
 	if m == nil {
-		return "", sum, errors.New("no checksum on this line; write HEX  NAME")
+		return "", sum, errNoChecksum
 	}
 	if name = m[3]; m[1] != "" {
 		name = unescapeGNU.Replace(name)
 	}
 	sum, err = digest.FromHex(digest.None, m[2])
-	return strings.TrimPrefix(name, "./"), sum, err
+	return name, sum, err
 }
 
 // ApplyChecksums gives the entries the digests of their names. A digest of the
