@@ -23,6 +23,7 @@ var (
 		"dlfs/fs":               {"dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache"}, // no list, no HTTP
 		"dlfs/cmd/dlfs":         {"dlfs/fs", "dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/listfile"},
 		"dlfs/cmd/dlfs-peers":   {"dlfs/fetch/origintest"}, // to it dlfs is a program like others
+		"dlfs/cmd/dlfs-bench":   {"dlfs/fetch/origintest"}, // to it, too
 	}
 	onlyIn = map[string]struct {
 		packages []string
@@ -30,8 +31,8 @@ var (
 	}{
 		"github.com/dgraph-io/badger/v4":  {[]string{"dlfs/cache"}, "the index is the store's secret"},
 		"github.com/hanwen/go-fuse/v2/fs": {[]string{"dlfs/fs", "dlfs/cache/powercut"}, "FUSE is an adapter, not a foundation; and it makes disks for tests"},
-		"net/http": {[]string{"dlfs/fetch/origin", "dlfs/fetch/digest", "dlfs/listfile", "dlfs/fetch", "dlfs/fetch/origintest", "dlfs/cmd/dlfs"},
-			"what HTTP means is decided in one place; the others carry headers there, and cmd has the control socket and the demo"},
+		"net/http": {[]string{"dlfs/fetch/origin", "dlfs/fetch/digest", "dlfs/listfile", "dlfs/fetch", "dlfs/fetch/origintest", "dlfs/cmd/dlfs", "dlfs/cmd/dlfs-bench"},
+			"what HTTP means is decided in one place; the others carry headers there, cmd has the control socket and the demo, and the bench asks without dlfs"},
 		"github.com/alecthomas/kong": {[]string{"dlfs/cmd/dlfs"}, "flags are the command's"},
 		"testing":                    {[]string{"dlfs/fetch/origintest"}, "what ships does not test itself"},
 	}

@@ -1,0 +1,136 @@
+// Command dlfs-bench measures dlfs against its peers and against what the wire,
+// the disk and the page cache allow.
+//
+// It prints one Markdown table: a line for each figure that has a goal, with the
+// median of all rounds and, in parentheses, the least and the most. The ratio is
+// of the medians. Within a row the contestants run in turns, each round in
+// another order, so that a machine that slows down slows all of them; rows
+// follow one another. What is happening, and each figure of each round, goes to
+// standard error, and with -json to a file.
+//
+// What is measured runs in a process of its own: dlfs and its peers, who reads
+// from a mount, and the origins. Wall time is from the start of a program to its
+// end, or for who reads from open to the last byte; CPU is user and system time;
+// memory is the peak of the resident set (of a fetch as the kernel tells at its
+// end, which is at least that of this program; of a mount VmHWM). Each run of a
+// download starts with an empty directory. What the run before left to be
+// written is on the disk by then. Every file fetched is compared in size, and in
+// the first round in every byte.
+//
+// The origins are nginx on loopback with its files in memory, and for all that
+// nginx cannot do one of dlfs' own, whose files are made from a seed: with a
+// pause before each first byte, behind a link of 200 Mbit/s that all share, or
+// with so many bytes a second for each connection. For that nginx' limit_rate is
+// not used: it lets each answer begin with the bytes of a whole second, and so
+// flatters whoever asks in small ranges. Here the kernel paces each connection.
+//
+// The tools run as a careful user runs them: aria2c with -x16 -s16 -j16 -k1M and
+// no preallocation, curl with -Z for several files, rclone with a full cache.
+// dlfs has its defaults, unless a row's name says otherwise.
+//
+// nginx, aria2c, curl and fio are Debian packages to be installed by hand;
+// rclone is built from the Go module proxy into the user's cache. What is not
+// there is left out, and said to be. The memory of a long run is the soak test's
+// business, not this program's.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"slices"
+	"syscall"
+)
+
+func main() {
+	if code, ok := play(); ok {
+		os.Exit(code)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "dlfs-bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run prints the table that args ask for.
+func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
+	flags := flag.NewFlagSet("dlfs-bench", flag.ContinueOnError)
+	flags.SetOutput(log)
+	short := flags.Bool("short", false, "take less than three minutes: smaller sizes, 3 rounds, no rows that cannot be short")
+	pattern := flags.String("run", "", "run only the rows whose name matches this regular expression")
+	rounds := flags.Int("rounds", 0, "rounds; 5, or 3 in a short run, if not given")
+	disk := flags.String("dir", os.TempDir(), "directory on a real disk where downloads land")
+	mem := flags.String("mem", "/dev/shm", "directory in memory where downloads land")
+	dlfs := flags.String("dlfs", "", "the dlfs to measure; built from this module if not given")
+	file := flags.String("json", "", "write all figures to this file")
+	list := flags.Bool("list", false, "print the names of the rows, and do nothing")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	match, err := regexp.Compile(*pattern)
+	if err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	if *rounds < 0 || flags.NArg() > 0 {
+		return errors.New("-rounds must be at least 1, and there are no arguments")
+	}
+	z := longSizes
+	if *short {
+		z = shortSizes
+	}
+	if *rounds > 0 {
+		z.rounds = *rounds
+	}
+	rows := slices.DeleteFunc(allRows(z), func(r row) bool { return !match.MatchString(r.name) })
+	if len(rows) == 0 {
+		return errors.New("-run: no row matches")
+	}
+	if *list {
+		for _, r := range rows {
+			fmt.Fprintln(out, r.name)
+		}
+		return nil
+	}
+	b := &bench{rounds: z.rounds, short: *short, disk: *disk, mem: *mem, log: log}
+	return b.do(ctx, rows, *dlfs, *file, out)
+}
+
+// do measures the rows, prints the table and saves the figures.
+func (b *bench) do(ctx context.Context, rows []row, dlfs, file string, out io.Writer) (err error) {
+	tmp, err := os.MkdirTemp("", "dlfs-bench-tools-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	if err := os.Chmod(tmp, 0o755); err != nil { // an ordinary user is to run what is there
+		return err
+	}
+	if b.tools, err = findTools(ctx, dlfs, tmp); err != nil {
+		return err
+	}
+	defer func() {
+		if b.web != nil {
+			err = errors.Join(err, b.web.close())
+		}
+	}()
+	r := b.run(ctx, rows)
+	if file != "" {
+		if err := r.save(file); err != nil {
+			return err
+		}
+	}
+	if err := r.print(out); err != nil {
+		return err
+	}
+	return errors.Join(ctx.Err(), r.failed())
+}

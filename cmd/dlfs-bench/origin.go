@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dlfs/fetch/origintest"
+)
+
+// originSpec is an origin of files made from seeds, which takes no disk and
+// little memory whatever their size.
+type originSpec struct {
+	Addr      string // 127.0.0.1:0 if empty
+	Loads     []load
+	FirstByte time.Duration // before each answer
+	Rate      int           // bytes a second of each connection, 0 for no limit
+}
+
+// originCounts is what an origin was asked and what it sent.
+type originCounts struct {
+	Requests  int
+	BodyBytes int64
+}
+
+// playOrigin serves what its orders say until standard input ends. It tells
+// its address, and for each line that follows its counts.
+func playOrigin(in *bufio.Reader, out io.Writer) error {
+	var spec originSpec
+	if err := receive(in, &spec); err != nil {
+		return err
+	}
+	o := origintest.New()
+	if spec.FirstByte > 0 {
+		o.Inject(origintest.FirstByteAfter(spec.FirstByte))
+	}
+	for _, l := range spec.Loads {
+		for i := range l.Count {
+			o.Put(l.url("", i), origintest.File{Content: l.content(i)})
+		}
+	}
+	listener, err := net.Listen("tcp", spec.Addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: o, ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+		if spec.Rate > 0 {
+			pace(c, spec.Rate)
+		}
+		return ctx
+	}}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }() // waited for below
+	err = send(out, "http://"+listener.Addr().String())
+	for err == nil {
+		if _, err = in.ReadString('\n'); err == nil {
+			c := o.Counts()
+			err = send(out, originCounts{c.Requests, c.BodyBytes})
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return errors.Join(err, server.Close(), notClosed(<-served))
+}
+
+func notClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// pace has the kernel send so many bytes a second: evenly, and however many
+// requests a connection has. It keeps few bytes that it has not sent, so that
+// those counted are those sent.
+func pace(c net.Conn, rate int) {
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return // the connection is gone
+	}
+	raw.Control(func(fd uintptr) { // fails only with the connection
+		err := errors.Join(
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, rate),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, 64<<10))
+		if err != nil {
+			panic(err) // every Linux since 3.13 can
+		}
+	})
+}
+
+// virtual is a running origin, in a process of its own.
+type virtual struct {
+	url string
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// origin starts an origin for the row; into is nil, or puts its command into a
+// network namespace.
+func (s *stage) origin(ctx context.Context, spec originSpec, into shape) (*virtual, error) {
+	if spec.Addr == "" {
+		spec.Addr = "127.0.0.1:0"
+	}
+	cmd, err := roleCommand(ctx, "origin")
+	if err != nil {
+		return nil, err
+	}
+	into.apply(cmd)
+	said := new(tail)
+	cmd.Stderr = said
+	v := &virtual{cmd: cmd}
+	if v.in, err = cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	v.out = bufio.NewReader(out)
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s.atEnd(func() error { return errors.Join(v.in.Close(), cmd.Wait()) })
+	if err := errors.Join(send(v.in, spec), receive(v.out, &v.url)); err != nil {
+		return nil, fmt.Errorf("the origin: %w: %s", err, said)
+	}
+	return v, nil
+}
+
+// counts returns what the origin was asked so far.
+func (v *virtual) counts() (c originCounts, err error) {
+	if _, err := io.WriteString(v.in, "counts\n"); err != nil {
+		return c, err
+	}
+	return c, receive(v.out, &c)
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// readJob is what a reader is to do, in a process of its own. A path may be a
+// URL: that is a client without any filesystem, one request a read.
+type readJob struct {
+	Paths   []string
+	Block   int           // bytes a read
+	Bytes   int64         // read each path from its start up to here; 0: read at random
+	Stride  int64         // instead, one read at each multiple of this
+	Reads   int           // at random, by each thread; 0: as many as there is time for
+	For     time.Duration // over and over, at least for so long
+	Threads int           // at least 1
+	Seed    uint64
+}
+
+// whole is more bytes than any file has.
+const whole = 1 << 62
+
+// readResult is what came of it. Times are in seconds.
+type readResult struct {
+	Bytes    int64
+	Reads    int64
+	Wall     float64
+	P50, P99 float64 // of a read, or with Bytes of the first read with its open
+}
+
+// speed returns bytes a second.
+func (r readResult) speed() float64 { return float64(r.Bytes) / r.Wall }
+
+// read runs a reader; as is nil, or shapes its command.
+func read(ctx context.Context, job readJob, as shape) (r readResult, err error) {
+	cmd, err := roleCommand(ctx, "reader")
+	if err != nil {
+		return r, err
+	}
+	as.apply(cmd)
+	said := new(tail)
+	cmd.Stderr = said
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return r, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return r, err
+	}
+	if err := cmd.Start(); err != nil {
+		return r, err
+	}
+	err = errors.Join(send(in, job), receive(bufio.NewReader(out), &r))
+	if err = errors.Join(err, in.Close(), cmd.Wait()); err != nil {
+		return r, fmt.Errorf("reader: %w: %s", err, said)
+	}
+	return r, nil
+}
+
+// playReader does one job.
+func playReader(in *bufio.Reader, out io.Writer) error {
+	var job readJob
+	if err := receive(in, &job); err != nil {
+		return err
+	}
+	threads := make([]reading, max(1, job.Threads))
+	var all sync.WaitGroup
+	start := time.Now()
+	for i := range threads {
+		all.Go(func() { threads[i].err = threads[i].run(job, i, len(threads)) }) // awaited below
+	}
+	all.Wait()
+	r := readResult{Wall: time.Since(start).Seconds()}
+	var times []float64
+	for _, t := range threads {
+		if t.err != nil {
+			return t.err
+		}
+		r.Bytes += t.bytes
+		r.Reads += t.reads
+		times = append(times, t.times...)
+	}
+	if len(times) > 0 {
+		slices.Sort(times)
+		r.P50, r.P99 = percentile(times, 0.5), percentile(times, 0.99)
+	}
+	return send(out, r)
+}
+
+// reading is one thread of a reader.
+type reading struct {
+	buf   []byte
+	bytes int64
+	reads int64
+	times []float64
+	err   error
+}
+
+func (t *reading) run(job readJob, thread, threads int) error {
+	t.buf = make([]byte, job.Block)
+	if job.Bytes == 0 && job.Stride == 0 {
+		return t.atRandom(job, rand.New(rand.NewPCG(job.Seed, uint64(thread))))
+	}
+	for start := time.Now(); ; {
+		for i := thread; i < len(job.Paths); i += threads {
+			if err := t.inOrder(job.Paths[i], job.Bytes, job.Stride); err != nil {
+				return err
+			}
+		}
+		if time.Since(start) >= job.For {
+			return nil
+		}
+	}
+}
+
+// inOrder reads a file from its start, wholly up to limit, or at each stride.
+func (t *reading) inOrder(path string, limit, stride int64) error {
+	start := time.Now()
+	f, size, err := open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if stride == 0 {
+		stride, size = int64(len(t.buf)), min(size, limit)
+	}
+	for off := int64(0); off < size; off += stride {
+		if err := t.at(f, off, size); err != nil {
+			return err
+		}
+		if off == 0 {
+			t.times = append(t.times, time.Since(start).Seconds())
+		}
+	}
+	return nil
+}
+
+// enough is how many reads a thread times; later ones only count.
+const enough = 1 << 20
+
+// atRandom reads anywhere, at multiples of the block's size.
+func (t *reading) atRandom(job readJob, random *rand.Rand) error {
+	files := make([]file, len(job.Paths))
+	sizes := make([]int64, len(job.Paths))
+	for i, path := range job.Paths {
+		var err error
+		if files[i], sizes[i], err = open(path); err != nil {
+			return err
+		}
+		defer files[i].Close()
+	}
+	end := time.Now().Add(job.For)
+	now := time.Now()
+	for n := 0; n < job.Reads || job.Reads == 0 && now.Before(end); n++ {
+		i := random.IntN(len(files))
+		off := random.Int64N(max(1, sizes[i]/int64(job.Block))) * int64(job.Block)
+		if err := t.at(files[i], off, sizes[i]); err != nil {
+			return err
+		}
+		before := now
+		now = time.Now()
+		if len(t.times) < enough {
+			t.times = append(t.times, now.Sub(before).Seconds())
+		}
+	}
+	return nil
+}
+
+// at reads a block, or what is left of the file.
+func (t *reading) at(f io.ReaderAt, off, size int64) error {
+	want := min(int64(len(t.buf)), size-off)
+	n, err := f.ReadAt(t.buf[:want], off)
+	t.bytes += int64(n)
+	t.reads++
+	if int64(n) < want {
+		return fmt.Errorf("read %d of %d bytes at %d: %w", n, want, off, err)
+	}
+	return nil
+}
+
+// file is what a reader reads.
+type file interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// open opens a path, or a URL.
+func open(path string) (file, int64, error) {
+	if isURL(path) {
+		return openURL(path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}

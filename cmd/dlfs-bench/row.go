@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// row is one line of the goals: what is measured, and what must come of it.
+type row struct {
+	name  string
+	needs []need // to be there
+	long  bool   // not for a short run
+	set   func(ctx context.Context, s *stage) ([]contestant, error)
+	goals []goal
+}
+
+// contestant is who is measured in a row: dlfs, a peer, or an ideal.
+type contestant struct {
+	name string
+	run  func(ctx context.Context, round int) (sample, error)
+}
+
+// The names of contestants that rows share.
+const (
+	ours  = "dlfs"
+	ideal = "ideal"
+	plain = "the file itself"
+)
+
+// idealOf is a contestant that needs no measuring.
+func idealOf(m metric, v float64) contestant {
+	return contestant{ideal, func(context.Context, int) (sample, error) { return sample{m: v}, nil }}
+}
+
+// goal is a bound of a figure of ours, as a multiple of another contestant's or
+// by itself.
+type goal struct {
+	of     string // whose figure; dlfs if empty
+	metric metric
+	than   string // whose figure is the measure, none if empty
+	bound  bound
+}
+
+// bound is the most or the least a figure may be. The zero bound is none: it
+// is enough that the row works.
+type bound struct {
+	sign  string
+	value float64
+}
+
+func atMost(v float64) bound  { return bound{"≤", v} }
+func atLeast(v float64) bound { return bound{"≥", v} }
+
+func (b bound) holds(v float64) bool {
+	switch b.sign {
+	case "≤":
+		return v <= b.value
+	case "≥":
+		return v >= b.value
+	}
+	return true
+}
+
+// verdict is how a goal came out.
+type verdict struct {
+	measured bool // false if somebody was left out
+	ours     stat
+	measure  stat    // if the goal has one
+	ratio    float64 // if the goal has a measure
+	met      bool
+}
+
+// judge judges the medians.
+func (g goal) judge(all map[string]figures) (v verdict) {
+	var ok bool
+	if v.ours, ok = all[g.whose()].of(g.metric); !ok {
+		return v
+	}
+	judged := v.ours.median
+	if g.than != "" {
+		if v.measure, ok = all[g.than].of(g.metric); !ok || v.measure.median == 0 {
+			return v
+		}
+		v.ratio = v.ours.median / v.measure.median
+		judged = v.ratio
+	}
+	v.measured, v.met = true, g.bound.holds(judged)
+	return v
+}
+
+func (g goal) whose() string {
+	if g.of == "" {
+		return ours
+	}
+	return g.of
+}
+
+// text returns the goal as the table shows it.
+func (g goal) text() string {
+	switch {
+	case g.bound.sign == "":
+		return "works"
+	case g.than == "":
+		return g.bound.sign + " " + g.metric.text(g.bound.value)
+	}
+	return fmt.Sprintf("%s %.4g ×", g.bound.sign, g.bound.value)
+}

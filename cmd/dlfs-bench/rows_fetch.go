@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+)
+
+// fetchRows measure dlfs fetch.
+func fetchRows(z sizes) []row {
+	var all []row
+	for _, l := range []load{z.one, z.parts} {
+		for _, target := range []string{"tmpfs", "disk"} {
+			all = append(all, unlimitedRow(l, target,
+				goal{metric: wall, than: "aria2c", bound: atMost(0.6)},
+				goal{metric: wall, than: "curl", bound: atMost(1)},
+				goal{metric: cpu, than: "curl", bound: atMost(1.2)}))
+		}
+	}
+	for _, target := range []string{"tmpfs", "disk"} {
+		all = append(all, unlimitedRow(z.small, target, goal{metric: wall, than: "curl", bound: atMost(1.2)}))
+	}
+	return append(all, pacedRow(z.paced), lateRow(z.late))
+}
+
+// unlimitedRow fetches from nginx as fast as it can.
+func unlimitedRow(l load, target string, goals ...goal) row {
+	return row{
+		name:  fmt.Sprintf("fetch %v to %s", l, target),
+		needs: []need{needNginx, needAria2c, needCurl},
+		goals: goals,
+		set: func(ctx context.Context, s *stage) ([]contestant, error) {
+			base, err := s.serve(ctx, l)
+			to := s.targets()[target]
+			return []contestant{s.dlfsFetch(l, base, to), s.aria2cFetch(l, base, to), s.curlFetch(l, base, to)}, err
+		},
+	}
+}
+
+// pacedRow has a tail that only those take at full speed who share it out.
+func pacedRow(l load) row {
+	const connections = 8
+	return row{
+		name:  fmt.Sprintf("fetch %v at 20 MB/s a connection, -s%d -x%d", l, connections, connections),
+		goals: []goal{{metric: speed, than: ideal, bound: atLeast(0.97)}},
+		set: func(ctx context.Context, s *stage) ([]contestant, error) {
+			o, err := s.origin(ctx, originSpec{Loads: []load{l}, Rate: pacedRate}, nil)
+			if err != nil {
+				return nil, err
+			}
+			return []contestant{
+				s.dlfsFetch(l, o.url, s.mem, fmt.Sprint("-s", connections), fmt.Sprint("-x", connections)),
+				idealOf(speed, connections*pacedRate),
+			}, nil
+		},
+	}
+}
+
+// lateRow is a matter of round trips.
+func lateRow(l load) row {
+	const connections = 16
+	return row{
+		name:  fmt.Sprintf("fetch %v, first byte after %v, -j%d -x%d", l, pause, connections, connections),
+		goals: []goal{{metric: wall, than: ideal, bound: atMost(1.15)}},
+		set: func(ctx context.Context, s *stage) ([]contestant, error) {
+			o, err := s.origin(ctx, originSpec{Loads: []load{l}, FirstByte: pause}, nil)
+			if err != nil {
+				return nil, err
+			}
+			return []contestant{
+				s.dlfsFetch(l, o.url, s.mem, fmt.Sprint("-j", connections), fmt.Sprint("-x", connections)),
+				idealOf(wall, float64(l.Count)*pause.Seconds()/connections),
+			}, nil
+		},
+	}
+}
+
+func (s *stage) dlfsFetch(l load, base, target string, flags ...string) contestant {
+	return fetching(ours, l, target, l.name, func(ctx context.Context, dir string) (*exec.Cmd, error) {
+		list, err := l.list(dir, base)
+		return s.dlfsFetchCommand(ctx, list, dir, flags...), err
+	})
+}
+
+func (s *stage) dlfsFetchCommand(ctx context.Context, list, dir string, flags ...string) *exec.Cmd {
+	return command(ctx, s.tools.dlfs, append([]string{"fetch", list, dir, "--progress=none", "--no-netrc"}, flags...)...)
+}
+
+func (s *stage) aria2cFetch(l load, base, target string) contestant {
+	return fetching("aria2c", l, target, l.name, func(ctx context.Context, dir string) (*exec.Cmd, error) {
+		list, err := write(dir, "input.txt", func(w io.Writer) {
+			for i := range l.Count {
+				fmt.Fprintf(w, "%s\n  out=%s\n", l.url(base, i), l.name(i))
+			}
+		})
+		return command(ctx, s.tools.aria2c, "--no-conf", "--quiet", "-x16", "-s16", "-j16", "-k1M",
+			"--file-allocation=none", "--dir="+dir, "--input-file="+list), err
+	})
+}
+
+func (s *stage) curlFetch(l load, base, target string) contestant {
+	return fetching("curl", l, target, strconv.Itoa, func(ctx context.Context, dir string) (*exec.Cmd, error) {
+		args := []string{"--disable", "--fail", "--silent", "--show-error"}
+		url, out := l.url(base, 0), filepath.Join(dir, "0")
+		if l.Count > 1 {
+			args = append(args, "-Z")
+			url, out = fmt.Sprintf("%s/%s/[0-%d]", base, l.folder(), l.Count-1), filepath.Join(dir, "#1")
+		}
+		return command(ctx, s.tools.curl, append(args, "--output", out, url)...), nil
+	})
+}
+
+// fetching is a contestant that downloads a load into an empty directory below
+// target, where the files are then called what nameOf says.
+func fetching(name string, l load, target string, nameOf func(int) string, of func(ctx context.Context, dir string) (*exec.Cmd, error)) contestant {
+	return contestant{name, func(ctx context.Context, round int) (sample, error) {
+		return fresh(target, func(dir string) (sample, error) {
+			cmd, err := of(ctx, dir)
+			if err != nil {
+				return nil, err
+			}
+			took, err := spend(cmd)
+			if err != nil {
+				return nil, err
+			}
+			return took.sample(l.bytes()), l.check(dir, nameOf, round == 0)
+		})
+	}}
+}

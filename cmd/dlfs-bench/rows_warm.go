@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// warmRows read what is there.
+func warmRows(z sizes) []row {
+	return []row{warmRow(z.one, z.quick), incompleteRow(z.one)}
+}
+
+// warmRow reads a complete file, which was opened after it was complete.
+func warmRow(l load, quick time.Duration) row {
+	ways := []struct {
+		name  string
+		as    shape
+		needs []need
+		flags []string
+		bound bound
+	}{
+		{name: "as root", needs: []need{needRoot}, bound: atLeast(0.95)},
+		{name: "as root, --no-passthrough", needs: []need{needRoot}, flags: []string{"--no-passthrough"}, bound: atLeast(0.9)},
+		{name: "as an ordinary user", as: asNobody, needs: []need{needUser}, bound: atLeast(0.9)},
+	}
+	r := row{name: fmt.Sprintf("warm %v, complete", l), needs: []need{needFuse}}
+	for _, w := range ways {
+		for _, m := range []metric{bigReads, littleReads, randomReads, fioReads} {
+			r.goals = append(r.goals, goal{of: w.name, metric: m, than: plain, bound: w.bound})
+		}
+	}
+	r.set = func(ctx context.Context, s *stage) ([]contestant, error) {
+		o, err := s.origin(ctx, originSpec{Loads: []load{l}}, nil)
+		if err != nil {
+			return nil, err
+		}
+		dir, err := s.dir(s.disk)
+		if err != nil {
+			return nil, err
+		}
+		if err := l.store(dir); err != nil {
+			return nil, err
+		}
+		if why := needFio(ctx, s.bench); why != "" {
+			s.leaveOut(string(fioReads) + ": " + why)
+		}
+		all := []contestant{s.warmReads(plain, filepath.Join(dir, l.folder(), "0"), quick, nil)}
+		for _, w := range ways {
+			if why := lacking(ctx, s.bench, w.needs); why != "" {
+				s.leaveOut(w.name + ": " + why)
+				continue
+			}
+			path, err := s.warmMount(ctx, l, o.url, w.as, w.flags...)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", w.name, err)
+			}
+			all = append(all, s.warmReads(w.name, path, quick, w.as))
+		}
+		return all, nil
+	}
+	return r
+}
+
+// warmMount fetches a load, mounts it, reads its file once, and returns its
+// path. The mount ends with the row.
+func (s *stage) warmMount(ctx context.Context, l load, base string, as shape, flags ...string) (string, error) {
+	home, err := s.dir(s.disk)
+	if err != nil {
+		return "", err
+	}
+	list, err := l.list(home, base)
+	if err != nil {
+		return "", err
+	}
+	if as != nil && os.Geteuid() == 0 {
+		if err := os.Chown(home, int(nobody.Uid), int(nobody.Gid)); err != nil {
+			return "", err
+		}
+	}
+	fetch := s.dlfsFetchCommand(ctx, list, filepath.Join(home, "files"))
+	as.apply(fetch)
+	if _, err := spend(fetch); err != nil {
+		return "", err
+	}
+	if err := checkFile(filepath.Join(home, "files", l.name(0)), l.content(0), make([]byte, catBlock)); err != nil {
+		return "", err
+	}
+	m, err := s.mountList(ctx, home, l, base, as, flags...)
+	if err != nil {
+		return "", err
+	}
+	s.atEnd(m.stop)
+	path := filepath.Join(m.point, l.name(0))
+	_, err = read(ctx, readJob{Paths: []string{path}, Block: mib, Bytes: l.Size}, as)
+	return path, err
+}
+
+// warmReads reads a file in all ways.
+func (s *stage) warmReads(name, path string, quick time.Duration, as shape) contestant {
+	return contestant{name, func(ctx context.Context, round int) (sample, error) {
+		got := make(sample)
+		for _, x := range []struct {
+			metric metric
+			job    readJob
+		}{
+			{bigReads, readJob{Block: mib, Bytes: whole, For: quick}},
+			{littleReads, readJob{Block: 4 << 10, Bytes: whole, For: quick}},
+			{randomReads, readJob{Block: 4 << 10, For: quick, Threads: 2, Seed: uint64(round)}},
+		} {
+			x.job.Paths = []string{path}
+			r, err := read(ctx, x.job, as)
+			if err != nil {
+				return nil, err
+			}
+			got[x.metric] = r.speed()
+			if x.metric == randomReads {
+				got[x.metric] = float64(r.Reads) / r.Wall
+			}
+		}
+		if s.tools.fio == "" {
+			return got, nil
+		}
+		var err error
+		got[fioReads], err = s.fio(ctx, path, quick, as)
+		return got, err
+	}}
+}
+
+// fio returns the reads a second that fio gets.
+func (s *stage) fio(ctx context.Context, path string, quick time.Duration, as shape) (float64, error) {
+	cmd := command(ctx, s.tools.fio, "--name=random", "--filename="+path, "--readonly", "--rw=randread", "--bs=4k",
+		"--ioengine=psync", "--numjobs=2", "--thread", "--group_reporting", "--time_based",
+		fmt.Sprintf("--runtime=%dms", quick.Milliseconds()), "--invalidate=0", "--output-format=json")
+	cmd.Dir = "/"
+	as.apply(cmd)
+	text, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", cmd, err)
+	}
+	var out struct {
+		Jobs []struct{ Read struct{ IOPS float64 } }
+	}
+	if err := json.Unmarshal(text, &out); err != nil || len(out.Jobs) != 1 {
+		return 0, fmt.Errorf("fio told %d jobs: %w", len(out.Jobs), err)
+	}
+	return out.Jobs[0].Read.IOPS, nil
+}
+
+// incompleteRow reads blocks that are there of a file that is not complete. The
+// first pass is the first since the mount.
+func incompleteRow(l load) row {
+	const rest = 256 * mib // far more than is read ahead
+	all := load{1, l.Size + rest}
+	return row{
+		name:  fmt.Sprintf("warm %v of an incomplete file", l),
+		needs: []need{needFuse},
+		goals: []goal{
+			{metric: firstPass, than: plain, bound: atLeast(0.5)},
+			{metric: nextPass, than: plain, bound: atLeast(0.9)},
+		},
+		set: func(ctx context.Context, s *stage) ([]contestant, error) {
+			o, err := s.origin(ctx, originSpec{Loads: []load{all}}, nil)
+			if err != nil {
+				return nil, err
+			}
+			dir, err := s.dir(s.disk)
+			if err != nil {
+				return nil, err
+			}
+			return []contestant{
+				{ours, func(ctx context.Context, round int) (sample, error) {
+					return fresh(s.disk, func(home string) (sample, error) {
+						return s.passesOfIncomplete(ctx, home, all, l.Size, o.url)
+					})
+				}},
+				{plain, func(ctx context.Context, round int) (sample, error) {
+					return twice(ctx, filepath.Join(dir, all.folder(), "0"), l.Size)
+				}},
+			}, all.store(dir)
+		},
+	}
+}
+
+// passesOfIncomplete fetches the first size bytes by reading them, mounts again
+// and reads them twice.
+func (s *stage) passesOfIncomplete(ctx context.Context, home string, l load, size int64, base string) (sample, error) {
+	m, err := s.mountList(ctx, home, l, base, nil, "--prefetch=none")
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(m.point, l.name(0))
+	if _, err := m.use(func() (sample, error) { return twice(ctx, path, size) }); err != nil {
+		return nil, err
+	}
+	if m, err = s.mountList(ctx, home, l, base, nil, "--prefetch=none"); err != nil {
+		return nil, err
+	}
+	return m.use(func() (sample, error) {
+		got, err := twice(ctx, path, size)
+		if err != nil {
+			return nil, err
+		}
+		if done, err := m.isComplete(); done || err != nil {
+			return nil, fmt.Errorf("the file is complete, so that this is not what it says: %w", err)
+		}
+		return got, nil
+	})
+}
+
+// twice reads the first size bytes of a file, and again.
+func twice(ctx context.Context, path string, size int64) (sample, error) {
+	got := make(sample)
+	for _, pass := range []metric{firstPass, nextPass} {
+		r, err := read(ctx, readJob{Paths: []string{path}, Block: mib, Bytes: size}, nil)
+		if err != nil {
+			return nil, err
+		}
+		got[pass] = r.speed()
+	}
+	return got, nil
+}

@@ -1,0 +1,67 @@
+package main
+
+import "time"
+
+// sizes are how much each row does.
+type sizes struct {
+	rounds int
+
+	one   load // one large file
+	parts load // several
+	small load // many small ones
+	late  load // small ones from an origin that pauses before each
+
+	paced    load // at pacedRate a connection, 8 connections
+	pacedOne load // the same, 1 connection
+	random   int  // reads of a cold file
+	vast     load // of which a part is there when dlfs starts
+	stated   load // whose sizes are known when dlfs starts
+
+	unknown     load          // of which ls -l asks every size
+	threaded    load          // fetched while others read
+	threadReads int           // by each of those
+	quick       time.Duration // of random reads of a warm file
+	prefetch    time.Duration // of all there is
+	prefetched  int64         // and no more than so many bytes
+}
+
+const (
+	mib = 1 << 20
+	gib = 1 << 30
+
+	pause      = 50 * time.Millisecond // before a first byte
+	pacedRate  = 20_000_000            // bytes a second, of a connection
+	linkRate   = "200mbit"
+	tenGiB     = 10 * gib
+	stateEvery = 128 * mib // the blocks of which one is there when dlfs starts
+)
+
+var longSizes = sizes{
+	rounds: 5,
+	one:    load{1, gib}, parts: load{16, 64 * mib}, small: load{2000, 64 << 10}, late: load{2000, 64 << 10},
+	paced: load{1, gib}, pacedOne: load{1, 64 * mib}, random: 300,
+	vast: load{1000, tenGiB}, stated: load{100_000, 64 << 10},
+	unknown: load{1000, 64 << 10}, threaded: load{16, 64 * mib}, threadReads: 1000,
+	quick: 3 * time.Second, prefetch: time.Minute, prefetched: 16 * gib,
+}
+
+var shortSizes = sizes{
+	rounds: 3,
+	one:    load{1, 256 * mib}, parts: load{16, 16 * mib}, small: load{500, 64 << 10}, late: load{480, 64 << 10},
+	paced: load{1, 320 * mib}, pacedOne: load{1, 20 * mib}, random: 30,
+	vast: load{50, tenGiB}, stated: load{10_000, 64 << 10},
+	unknown: load{160, 64 << 10}, threaded: load{16, 16 * mib}, threadReads: 200,
+	quick: 200 * time.Millisecond, prefetch: 4 * time.Second, prefetched: 2 * gib,
+}
+
+// allRows returns the rows, in the order of the goals.
+func allRows(z sizes) []row {
+	var all []row
+	all = append(all, fetchRows(z)...)
+	all = append(all, coldRows(z)...)
+	all = append(all, randomRows(z)...)
+	all = append(all, warmRows(z)...)
+	all = append(all, listRows(z)...)
+	all = append(all, wholeRows(z)...)
+	return append(all, startRows(z)...)
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// web is nginx on loopback, for the whole run, with its files in memory.
+type web struct {
+	url  string
+	root string
+	dir  string
+	cmd  *exec.Cmd
+}
+
+// webConfig has the directory, the address and who to be.
+const webConfig = `daemon off; worker_processes 1; pid %[1]s/pid; error_log stderr error; %[3]s
+events { worker_connections 1024; }
+http {
+	access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+	client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi;
+	uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
+	server { listen %[2]s; root %[1]s/root; autoindex on; default_type application/octet-stream; }
+}
+`
+
+// serve has nginx serve the load, and returns its URL. It starts nginx if need
+// be.
+func (b *bench) serve(ctx context.Context, l load) (string, error) {
+	if b.web == nil {
+		w, err := startWeb(ctx, b.tools.nginx, b.mem)
+		if err != nil {
+			return "", err
+		}
+		b.web = w
+	}
+	return b.web.url, l.store(b.web.root)
+}
+
+func startWeb(ctx context.Context, nginx, base string) (_ *web, err error) {
+	w := &web{}
+	if w.dir, err = os.MkdirTemp(base, "dlfs-bench-web-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(w.dir))
+		}
+	}()
+	if err := os.Chmod(w.dir, 0o755); err != nil {
+		return nil, err
+	}
+	w.root = filepath.Join(w.dir, "root")
+	if err := os.Mkdir(w.root, 0o755); err != nil {
+		return nil, err
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	w.url = "http://" + addr
+	user := ""
+	if os.Geteuid() == 0 {
+		user = "user root;"
+	}
+	config, err := write(w.dir, "nginx.conf", func(out io.Writer) { fmt.Fprintf(out, webConfig, w.dir, addr, user) })
+	if err != nil {
+		return nil, err
+	}
+	said := new(tail)
+	w.cmd = command(ctx, nginx, "-c", config, "-e", "stderr", "-p", w.dir)
+	w.cmd.Stderr = said
+	w.cmd.Cancel = func() error { return w.cmd.Process.Signal(syscall.SIGTERM) } // the master stops its workers
+	if err := w.cmd.Start(); err != nil {
+		return nil, err
+	}
+	if err := answers(ctx, addr); err != nil {
+		return nil, errors.Join(fmt.Errorf("nginx: %w: %s", err, said), w.kill())
+	}
+	return w, nil
+}
+
+// answers waits until somebody listens at addr.
+func answers(ctx context.Context, addr string) error {
+	return poll(ctx, 5*time.Millisecond, 10*time.Second, "nobody listens at "+addr, func() (bool, error) {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			return false, nil // not yet
+		}
+		return true, conn.Close()
+	})
+}
+
+// freeAddr returns a local address that was free just now.
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// kill ends nginx and waits for it.
+func (w *web) kill() error {
+	err := w.cmd.Process.Signal(syscall.SIGTERM)
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	w.cmd.Wait() // it may have been killed, which is no matter now
+	return err
+}
+
+// close ends nginx and removes its files.
+func (w *web) close() error { return errors.Join(w.kill(), os.RemoveAll(w.dir)) }
+
+// poll asks again and again until done says so, for at most limit.
+func poll(ctx context.Context, every, limit time.Duration, otherwise string, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", otherwise, ctx.Err())
+		}
+	}
+}
