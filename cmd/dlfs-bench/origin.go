@@ -11,8 +11,6 @@ import (
 	"os/exec"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"dlfs/fetch/origintest"
 )
 
@@ -28,7 +26,7 @@ type originSpec struct {
 // originCounts is what an origin was asked and what it sent.
 type originCounts struct {
 	Requests  int
-	BodyBytes int64
+	BodyBytes int64 // that arrived at the client's machine
 }
 
 // playOrigin serves what its orders say until standard input ends. It tells
@@ -51,19 +49,15 @@ func playOrigin(in *bufio.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: o, ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-		if spec.Rate > 0 {
-			pace(c, spec.Rate)
-		}
-		return ctx
-	}}
+	w := &wire{Listener: listener, rate: spec.Rate}
+	server := &http.Server{Handler: o}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }() // waited for below
+	go func() { served <- server.Serve(w) }() // waited for below
 	err = send(out, "http://"+listener.Addr().String())
 	for err == nil {
 		if _, err = in.ReadString('\n'); err == nil {
 			c := o.Counts()
-			err = send(out, originCounts{c.Requests, c.BodyBytes})
+			err = send(out, originCounts{c.Requests, c.BodyBytes - w.lost.Load()})
 		}
 	}
 	if errors.Is(err, io.EOF) {
@@ -77,24 +71,6 @@ func notClosed(err error) error {
 		return nil
 	}
 	return err
-}
-
-// pace has the kernel send so many bytes a second: evenly, and however many
-// requests a connection has. It keeps few bytes that it has not sent, so that
-// those counted are those sent.
-func pace(c net.Conn, rate int) {
-	raw, err := c.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		return // the connection is gone
-	}
-	raw.Control(func(fd uintptr) { // fails only with the connection
-		err := errors.Join(
-			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, rate),
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, 64<<10))
-		if err != nil {
-			panic(err) // every Linux since 3.13 can
-		}
-	})
 }
 
 // virtual is a running origin, in a process of its own.

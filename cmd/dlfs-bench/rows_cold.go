@@ -54,21 +54,22 @@ func pacedColdRow(l, single load) row {
 }
 
 func (s *stage) dlfsCold(l load, base, target string) contestant {
-	return reading1(ours, l, target, func(ctx context.Context, home string) (*mounted, string, error) {
+	return firstRead(ours, l, target, func(ctx context.Context, home string) (*mounted, string, error) {
 		m, err := s.mountList(ctx, home, l, base, nil, "--prefetch=none")
 		return m, l.name(0), err
 	})
 }
 
 func (s *stage) rcloneCold(l load, base, target string) contestant {
-	return reading1("rclone", l, target, func(ctx context.Context, home string) (*mounted, string, error) {
+	return firstRead("rclone", l, target, func(ctx context.Context, home string) (*mounted, string, error) {
 		m, err := s.mountRclone(ctx, home, base+"/"+l.folder())
 		return m, "0", err
 	})
 }
 
-// reading1 is a contestant that reads the one file of a load from a new mount.
-func reading1(name string, l load, target string, mount func(ctx context.Context, home string) (m *mounted, file string, err error)) contestant {
+// firstRead is a contestant that reads the one file of a load from a new mount:
+// file in m.
+func firstRead(name string, l load, target string, mount func(ctx context.Context, home string) (m *mounted, file string, err error)) contestant {
 	return contestant{name, func(ctx context.Context, round int) (sample, error) {
 		return fresh(target, func(home string) (sample, error) {
 			m, file, err := mount(ctx, home)

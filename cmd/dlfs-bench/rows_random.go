@@ -75,7 +75,7 @@ func busyRow(reads int) row {
 					return got, err
 				}
 			}
-			return []contestant{{ours, with("all", 3*time.Second)}, {idle, with("none", 0)}}, nil
+			return []contestant{{ours, with("all", 2*time.Second)}, {idle, with("none", 0)}}, nil
 		},
 	}
 }
@@ -103,14 +103,4 @@ func (s *stage) randomReads(ctx context.Context, l load, base string, after time
 			return r.times(), err
 		})
 	})
-}
-
-// wait waits for d.
-func wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -47,11 +47,11 @@ var longSizes = sizes{
 
 var shortSizes = sizes{
 	rounds: 3,
-	one:    load{1, 256 * mib}, parts: load{16, 16 * mib}, small: load{500, 64 << 10}, late: load{480, 64 << 10},
-	paced: load{1, 320 * mib}, pacedOne: load{1, 20 * mib}, random: 30,
+	one:    load{1, 128 * mib}, parts: load{16, 8 * mib}, small: load{500, 64 << 10}, late: load{480, 64 << 10},
+	paced: load{1, 200 * mib}, pacedOne: load{1, 10 * mib}, random: 16,
 	vast: load{50, tenGiB}, stated: load{10_000, 64 << 10},
 	unknown: load{160, 64 << 10}, threaded: load{16, 16 * mib}, threadReads: 200,
-	quick: 200 * time.Millisecond, prefetch: 4 * time.Second, prefetched: 2 * gib,
+	quick: 200 * time.Millisecond, prefetch: 2 * time.Second, prefetched: gib,
 }
 
 // allRows returns the rows, in the order of the goals.

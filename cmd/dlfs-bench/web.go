@@ -120,21 +120,3 @@ func (w *web) kill() error {
 
 // close ends nginx and removes its files.
 func (w *web) close() error { return errors.Join(w.kill(), os.RemoveAll(w.dir)) }
-
-// poll asks again and again until done says so, for at most limit.
-func poll(ctx context.Context, every, limit time.Duration, otherwise string, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		if ok, err := done(); ok || err != nil {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", otherwise, ctx.Err())
-		}
-	}
-}
