@@ -84,6 +84,13 @@ func (b *bench) measure(ctx context.Context, r row) (all map[string]figures, err
 	if err != nil {
 		return nil, err
 	}
+	contestants = slices.DeleteFunc(contestants, func(c contestant) bool {
+		why := lacking(ctx, b, c.needs)
+		if why != "" {
+			b.leaveOut(fmt.Sprintf("%s: %s: %s", r.name, c.name, why))
+		}
+		return why != ""
+	})
 	all = make(map[string]figures)
 	for round := range b.rounds {
 		for _, c := range rotated(contestants, round) {

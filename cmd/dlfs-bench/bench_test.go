@@ -31,7 +31,7 @@ func newBench(t *testing.T, rounds int) *bench {
 
 // sampler is a contestant whose samples are known.
 func sampler(name string, turns *[]string, m metric, values ...float64) contestant {
-	return contestant{name, func(_ context.Context, round int) (sample, error) {
+	return contestant{name: name, run: func(_ context.Context, round int) (sample, error) {
 		*turns = append(*turns, name)
 		return sample{m: values[round]}, nil
 	}}
@@ -64,10 +64,10 @@ func TestContestantsTakeTurns(t *testing.T) {
 // What cannot be measured, or fails, is said, and the other rows go on.
 func TestRowsThatAreNotMeasured(t *testing.T) {
 	var turns []string
+	never := func(context.Context, *bench) string { return "there is no |" }
 	works := func(context.Context, *stage) ([]contestant, error) {
 		return []contestant{sampler(ours, &turns, wall, 1, 1)}, nil
 	}
-	never := func(context.Context, *bench) string { return "there is no |" }
 	rows := []row{
 		{name: "needy", needs: []need{never}, set: works},
 		{name: "long", long: true, set: works},
@@ -76,7 +76,12 @@ func TestRowsThatAreNotMeasured(t *testing.T) {
 			s.atEnd(func() error { return errors.New("cannot\nclean up") })
 			return nil, errors.New("cannot begin")
 		}},
-		{name: "partial", goals: []goal{{metric: wall, than: "peer", bound: atMost(1)}}, set: works},
+		{name: "partial", goals: []goal{{metric: wall, than: "peer", bound: atMost(1)}}, set: func(ctx context.Context, s *stage) ([]contestant, error) {
+			peer := sampler("peer", &turns, wall, 1, 1)
+			peer.needs = []need{never}
+			all, err := works(ctx, s)
+			return append(all, peer), err
+		}},
 		{name: "good", goals: []goal{{metric: wall}}, set: works},
 	}
 	b := newBench(t, 2)
@@ -96,6 +101,7 @@ Left out:
 - needy: there is no \|
 - long: takes too long for a short run
 - late: too late
+- partial: peer: there is no \|
 `
 	if table != want {
 		t.Errorf("got\n%s\nwant\n%s", table, want)

@@ -21,7 +21,7 @@ const (
 	firstPass   metric = "speed, first pass"
 	nextPass    metric = "speed, second pass"
 	randomReads metric = "random 4 KiB reads, 2 threads"
-	fioReads    metric = "the same by fio"
+	fioReads    metric = "random 4 KiB reads, 2 threads, by fio"
 	median      metric = "p50"
 	slowest     metric = "p99"
 	usable      metric = "until usable"

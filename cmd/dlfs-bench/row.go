@@ -16,8 +16,9 @@ type row struct {
 
 // contestant is who is measured in a row: dlfs, a peer, or an ideal.
 type contestant struct {
-	name string
-	run  func(ctx context.Context, round int) (sample, error)
+	name  string
+	run   func(ctx context.Context, round int) (sample, error)
+	needs []need // or the row goes on without it
 }
 
 // The names of contestants that rows share.
@@ -29,7 +30,7 @@ const (
 
 // idealOf is a contestant that needs no measuring.
 func idealOf(m metric, v float64) contestant {
-	return contestant{ideal, func(context.Context, int) (sample, error) { return sample{m: v}, nil }}
+	return contestant{name: ideal, run: func(context.Context, int) (sample, error) { return sample{m: v}, nil }}
 }
 
 // goal is a bound of a figure of ours, as a multiple of another contestant's or

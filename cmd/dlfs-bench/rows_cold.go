@@ -21,7 +21,7 @@ func coldRows(z sizes) []row {
 func coldRow(l load, target string) row {
 	return row{
 		name:  fmt.Sprintf("cold sequential read of %v through the mount, to %s", l, target),
-		needs: []need{needFuse, needNginx, needCurl, needRclone},
+		needs: []need{needFuse, needNginx},
 		goals: []goal{
 			{metric: speed, than: "curl", bound: atLeast(0.7)},
 			{metric: speed, than: "rclone", bound: atLeast(4)},
@@ -39,7 +39,7 @@ func pacedColdRow(l, single load) row {
 	const one = "one connection"
 	return row{
 		name:  fmt.Sprintf("cold sequential read of %v through the mount at 20 MB/s a connection", l),
-		needs: []need{needFuse, needCurl},
+		needs: []need{needFuse},
 		goals: []goal{{metric: speed, than: one, bound: atLeast(5)}},
 		set: func(ctx context.Context, s *stage) ([]contestant, error) {
 			o, err := s.origin(ctx, originSpec{Loads: []load{l, single}, Rate: pacedRate}, nil)
@@ -61,16 +61,18 @@ func (s *stage) dlfsCold(l load, base, target string) contestant {
 }
 
 func (s *stage) rcloneCold(l load, base, target string) contestant {
-	return firstRead("rclone", l, target, func(ctx context.Context, home string) (*mounted, string, error) {
+	c := firstRead("rclone", l, target, func(ctx context.Context, home string) (*mounted, string, error) {
 		m, err := s.mountRclone(ctx, home, base+"/"+l.folder())
 		return m, "0", err
 	})
+	c.needs = []need{needRclone}
+	return c
 }
 
 // firstRead is a contestant that reads the one file of a load from a new mount:
 // file in m.
 func firstRead(name string, l load, target string, mount func(ctx context.Context, home string) (m *mounted, file string, err error)) contestant {
-	return contestant{name, func(ctx context.Context, round int) (sample, error) {
+	return contestant{name: name, run: func(ctx context.Context, round int) (sample, error) {
 		return fresh(target, func(home string) (sample, error) {
 			m, file, err := mount(ctx, home)
 			if err != nil {

@@ -27,7 +27,7 @@ func fetchRows(z sizes) []row {
 func largeRow(l load, target string) row {
 	return row{
 		name:  fmt.Sprintf("fetch %v to %s", l, target),
-		needs: []need{needNginx, needAria2c, needCurl},
+		needs: []need{needNginx},
 		goals: []goal{
 			{metric: wall, than: "aria2c", bound: atMost(0.6)},
 			{metric: wall, than: "curl", bound: atMost(1)},
@@ -45,7 +45,7 @@ func largeRow(l load, target string) row {
 func smallRow(l load, target string) row {
 	return row{
 		name:  fmt.Sprintf("fetch %v to %s", l, target),
-		needs: []need{needNginx, needCurl},
+		needs: []need{needNginx},
 		goals: []goal{{metric: wall, than: "curl", bound: atMost(1.2)}},
 		set: func(ctx context.Context, s *stage) ([]contestant, error) {
 			base, err := s.serve(ctx, l)
@@ -105,7 +105,7 @@ func (s *stage) dlfsFetchCommand(ctx context.Context, list, dir string, flags ..
 }
 
 func (s *stage) aria2cFetch(l load, base, target string) contestant {
-	return fetching("aria2c", l, target, l.name, func(ctx context.Context, dir string) (*exec.Cmd, error) {
+	c := fetching("aria2c", l, target, l.name, func(ctx context.Context, dir string) (*exec.Cmd, error) {
 		list, err := write(dir, "input.txt", func(w io.Writer) {
 			for i := range l.Count {
 				fmt.Fprintf(w, "%s\n  out=%s\n", l.url(base, i), l.name(i))
@@ -114,10 +114,12 @@ func (s *stage) aria2cFetch(l load, base, target string) contestant {
 		return command(ctx, s.tools.aria2c, "--no-conf", "--quiet", "-x16", "-s16", "-j16", "-k1M",
 			"--file-allocation=none", "--dir="+dir, "--input-file="+list), err
 	})
+	c.needs = []need{needAria2c}
+	return c
 }
 
 func (s *stage) curlFetch(l load, base, target string) contestant {
-	return fetching("curl", l, target, strconv.Itoa, func(ctx context.Context, dir string) (*exec.Cmd, error) {
+	c := fetching("curl", l, target, strconv.Itoa, func(ctx context.Context, dir string) (*exec.Cmd, error) {
 		args := []string{"--disable", "--fail", "--silent", "--show-error"}
 		url, out := l.url(base, 0), filepath.Join(dir, "0")
 		if l.Count > 1 {
@@ -126,12 +128,14 @@ func (s *stage) curlFetch(l load, base, target string) contestant {
 		}
 		return command(ctx, s.tools.curl, append(args, "--output", out, url)...), nil
 	})
+	c.needs = []need{needCurl}
+	return c
 }
 
 // fetching is a contestant that downloads a load into an empty directory below
 // target, where the files are then called what nameOf says.
 func fetching(name string, l load, target string, nameOf func(int) string, of func(ctx context.Context, dir string) (*exec.Cmd, error)) contestant {
-	return contestant{name, func(ctx context.Context, round int) (sample, error) {
+	return contestant{name: name, run: func(ctx context.Context, round int) (sample, error) {
 		return fresh(target, func(dir string) (sample, error) {
 			cmd, err := of(ctx, dir)
 			if err != nil {

@@ -29,7 +29,7 @@ func entriesRow(n int, long bool, limit bound) row {
 		long:  long,
 		goals: []goal{{metric: usable, bound: limit}},
 		set: func(_ context.Context, s *stage) ([]contestant, error) {
-			return []contestant{{ours, func(ctx context.Context, _ int) (sample, error) {
+			return []contestant{{name: ours, run: func(ctx context.Context, _ int) (sample, error) {
 				return fresh(s.disk, func(home string) (sample, error) {
 					m, err := s.mountList(ctx, home, l, nowhere, nil, "--prefetch=none")
 					if err != nil {
@@ -69,7 +69,7 @@ func unknownRow(l load) row {
 				return nil, err
 			}
 			return []contestant{
-				{ours, func(ctx context.Context, _ int) (sample, error) {
+				{name: ours, run: func(ctx context.Context, _ int) (sample, error) {
 					return fresh(s.disk, func(home string) (sample, error) {
 						return s.listLong(ctx, home, l, o)
 					})
@@ -122,7 +122,7 @@ func statedRow(l load) row {
 				return nil, err
 			}
 			_, err = s.listLong(ctx, home, l, o)
-			return []contestant{{ours, func(ctx context.Context, _ int) (sample, error) {
+			return []contestant{{name: ours, run: func(ctx context.Context, _ int) (sample, error) {
 				return s.listLong(ctx, home, l, o)
 			}}}, err
 		},

@@ -25,10 +25,10 @@ func idleRow(reads int) row {
 				return nil, err
 			}
 			return []contestant{
-				{ours, func(ctx context.Context, round int) (sample, error) {
+				{name: ours, run: func(ctx context.Context, round int) (sample, error) {
 					return s.randomReads(ctx, wide, o.url, 0, reads, round, nil, "--prefetch=none")
 				}},
-				{bareRequest, func(ctx context.Context, round int) (sample, error) {
+				{name: bareRequest, run: func(ctx context.Context, round int) (sample, error) {
 					r, err := read(ctx, randomJob(wide.url(o.url, 0), reads, round), nil)
 					return r.times(), err
 				}},
@@ -75,7 +75,7 @@ func busyRow(reads int) row {
 					return got, err
 				}
 			}
-			return []contestant{{ours, with("all", 2*time.Second)}, {idle, with("none", 0)}}, nil
+			return []contestant{{name: ours, run: with("all", 2*time.Second)}, {name: idle, run: with("none", 0)}}, nil
 		},
 	}
 }

@@ -22,7 +22,7 @@ func firstByteRow() row {
 			if err != nil {
 				return nil, err
 			}
-			return []contestant{{ours, func(ctx context.Context, round int) (sample, error) {
+			return []contestant{{name: ours, run: func(ctx context.Context, round int) (sample, error) {
 				return fresh(s.disk, func(home string) (sample, error) {
 					m, err := s.mountList(ctx, home, l, o.url, nil)
 					if err != nil {
@@ -59,7 +59,7 @@ func vastRow(l load) row {
 			if err := s.sprinkle(ctx, home, l, o.url); err != nil {
 				return nil, err
 			}
-			return []contestant{{ours, func(ctx context.Context, _ int) (sample, error) {
+			return []contestant{{name: ours, run: func(ctx context.Context, _ int) (sample, error) {
 				m, err := s.mountList(ctx, home, l, o.url, nil)
 				if err != nil {
 					return nil, err

@@ -101,7 +101,7 @@ func (s *stage) warmMount(ctx context.Context, l load, base string, as shape, fl
 
 // warmReads reads a file in all ways.
 func (s *stage) warmReads(name, path string, quick time.Duration, as shape) contestant {
-	return contestant{name, func(ctx context.Context, round int) (sample, error) {
+	return contestant{name: name, run: func(ctx context.Context, round int) (sample, error) {
 		got := make(sample)
 		for _, x := range []struct {
 			metric metric
@@ -172,12 +172,12 @@ func incompleteRow(l load) row {
 				return nil, err
 			}
 			return []contestant{
-				{ours, func(ctx context.Context, round int) (sample, error) {
+				{name: ours, run: func(ctx context.Context, round int) (sample, error) {
 					return fresh(s.disk, func(home string) (sample, error) {
 						return s.passesOfIncomplete(ctx, home, all, l.Size, o.url)
 					})
 				}},
-				{plain, func(ctx context.Context, round int) (sample, error) {
+				{name: plain, run: func(ctx context.Context, round int) (sample, error) {
 					return twice(ctx, filepath.Join(dir, all.folder(), "0"), l.Size)
 				}},
 			}, all.store(dir)

@@ -36,7 +36,7 @@ func prefetchMemoryRow(d time.Duration, most int64) row {
 			if err != nil {
 				return nil, err
 			}
-			return []contestant{{ours, func(ctx context.Context, _ int) (sample, error) {
+			return []contestant{{name: ours, run: func(ctx context.Context, _ int) (sample, error) {
 				return fresh(s.disk, func(home string) (sample, error) {
 					m, err := s.mountList(ctx, home, l, o.url, nil)
 					if err != nil {
@@ -77,7 +77,7 @@ func trafficRow(l load, reads int) row {
 			if err != nil {
 				return nil, err
 			}
-			return []contestant{{ours, func(ctx context.Context, round int) (sample, error) {
+			return []contestant{{name: ours, run: func(ctx context.Context, round int) (sample, error) {
 				return fresh(s.mem, func(home string) (sample, error) {
 					before, err := o.counts()
 					if err != nil {

@@ -25,7 +25,10 @@ type tools struct {
 func findTools(ctx context.Context, path, tmp string) (t *tools, err error) {
 	t = new(tools)
 	for name, at := range map[string]*string{"nginx": &t.nginx, "aria2c": &t.aria2c, "curl": &t.curl, "fio": &t.fio} {
-		*at, _ = exec.LookPath(name) // empty if not there
+		var err error
+		if *at, err = exec.LookPath(name); err != nil { // a user's PATH may be short
+			*at, _ = exec.LookPath("/usr/sbin/" + name) // empty if not there
+		}
 	}
 	if path != "" {
 		t.dlfs, err = filepath.Abs(path)
