@@ -73,7 +73,8 @@ func storeFile(path string, c origintest.Content) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	_, err = io.Copy(f, c.Reader())
+	// The kernel's page cache is as coarse as what is written at once.
+	_, err = io.CopyBuffer(struct{ io.Writer }{f}, c.Reader(), make([]byte, mib))
 	return err
 }
 
