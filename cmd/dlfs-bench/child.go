@@ -95,16 +95,17 @@ type counter struct {
 
 func (c *counter) Write(p []byte) (int, error) {
 	c.rest = append(c.rest, p...)
+	all := c.rest
 	for {
-		line, rest, ok := bytes.Cut(c.rest, []byte("\n"))
+		line, rest, ok := bytes.Cut(all, []byte("\n"))
 		if !ok {
-			c.rest = append([]byte(nil), c.rest...)
+			c.rest = append(c.rest[:0], all...)
 			return len(p), nil
 		}
 		if bytes.Contains(line, []byte(c.text)) {
 			c.lines++
 		}
-		c.rest = rest
+		all = rest
 	}
 }
 

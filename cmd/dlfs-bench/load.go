@@ -59,22 +59,24 @@ func (l load) store(dir string) error {
 	if err := os.Mkdir(final+".new", 0o755); err != nil {
 		return err
 	}
+	buf := make([]byte, mib) // one for all, see spent.peak
 	for i := range l.Count {
-		if err := storeFile(filepath.Join(final+".new", fmt.Sprint(i)), l.content(i)); err != nil {
+		if err := storeFile(filepath.Join(final+".new", fmt.Sprint(i)), l.content(i), buf); err != nil {
 			return err
 		}
 	}
 	return os.Rename(final+".new", final)
 }
 
-func storeFile(path string, c origintest.Content) (err error) {
+// storeFile writes a file in pieces of buf: those are what the kernel's page cache
+// is made of.
+func storeFile(path string, c origintest.Content, buf []byte) (err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	// The kernel's page cache is as coarse as what is written at once.
-	_, err = io.CopyBuffer(struct{ io.Writer }{f}, c.Reader(), make([]byte, mib))
+	_, err = io.CopyBuffer(struct{ io.Writer }{f}, c.Reader(), buf)
 	return err
 }
 
