@@ -108,10 +108,15 @@ func (b *bench) measure(ctx context.Context, r row) (all map[string]figures, err
 }
 
 // rotated returns the contestants in the order of a round: each is first in
-// its turn, so that none always runs after the same one.
+// its turn, and every other round goes backwards, so that none always runs after
+// the same one.
 func rotated(all []contestant, round int) []contestant {
 	k := round % max(1, len(all))
-	return slices.Concat(all[k:], all[:k])
+	order := slices.Concat(all[k:], all[:k])
+	if round%2 == 1 {
+		slices.Reverse(order)
+	}
+	return order
 }
 
 // stage is where a row is played: its directories, its origins and its mounts.

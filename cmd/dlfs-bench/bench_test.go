@@ -50,7 +50,7 @@ func TestContestantsTakeTurns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(turns, ""), "abc"+"bca"+"cab"+"abc"; got != want {
+	if got, want := strings.Join(turns, ""), "abc"+"acb"+"cab"+"cba"; got != want {
 		t.Errorf("turns %s, want %s", got, want)
 	}
 	if s, ok := all["b"].of(wall); !ok || s != (stat{6.5, 5, 8}) {
