@@ -41,6 +41,15 @@ func (l load) url(base string, i int) string {
 // name is the name of a file where it lands.
 func (l load) name(i int) string { return fmt.Sprintf("f%06d", i) }
 
+// paths are the paths of all files where they land in dir.
+func (l load) paths(dir string) []string {
+	all := make([]string, l.Count)
+	for i := range all {
+		all[i] = filepath.Join(dir, l.name(i))
+	}
+	return all
+}
+
 // list writes the list of the files at an origin and returns its path.
 func (l load) list(dir, base string) (string, error) {
 	return write(dir, "list.txt", func(w io.Writer) {

@@ -38,6 +38,15 @@ func (s *stage) mountList(ctx context.Context, home string, l load, base string,
 	return startMount(ctx, point, command(ctx, s.tools.dlfs, args...), as)
 }
 
+// onMount mounts a load at home/mnt, calls f, and stops the mount.
+func (s *stage) onMount(ctx context.Context, home string, l load, base string, as shape, f func(*mounted) (sample, error), flags ...string) (sample, error) {
+	m, err := s.mountList(ctx, home, l, base, as, flags...)
+	if err != nil {
+		return nil, err
+	}
+	return m.use(func() (sample, error) { return f(m) })
+}
+
 // mountRclone mounts an origin's directory with a full cache.
 func (s *stage) mountRclone(ctx context.Context, home, url string) (*mounted, error) {
 	point := filepath.Join(home, "mnt")

@@ -31,11 +31,9 @@ func entriesRow(n int, long bool, limit bound) row {
 		set: func(_ context.Context, s *stage) ([]contestant, error) {
 			return []contestant{{name: ours, run: func(ctx context.Context, _ int) (sample, error) {
 				return fresh(s.disk, func(home string) (sample, error) {
-					m, err := s.mountList(ctx, home, l, nowhere, nil, "--prefetch=none")
-					if err != nil {
-						return nil, err
-					}
-					return m.use(func() (sample, error) { return m.untilUsable(ctx, l) })
+					return s.onMount(ctx, home, l, nowhere, nil, func(m *mounted) (sample, error) {
+						return m.untilUsable(ctx, l)
+					}, "--prefetch=none")
 				})
 			}}}, nil
 		},
@@ -87,11 +85,7 @@ func (s *stage) listLong(ctx context.Context, home string, l load, o *virtual) (
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.mountList(ctx, home, l, o.url, nil, "--prefetch=none")
-	if err != nil {
-		return nil, err
-	}
-	return m.use(func() (sample, error) {
+	return s.onMount(ctx, home, l, o.url, nil, func(m *mounted) (sample, error) {
 		start := time.Now()
 		right, err := countLines(command(ctx, "ls", "-l", m.point), fmt.Sprintf(" %d ", l.Size))
 		took := time.Since(start)
@@ -103,7 +97,7 @@ func (s *stage) listLong(ctx context.Context, home string, l load, o *virtual) (
 		}
 		after, err := o.counts()
 		return sample{wall: took.Seconds(), requests: float64(after.Requests - before.Requests)}, err
-	})
+	}, "--prefetch=none")
 }
 
 // statedRow asks for each size, all of which are known from an earlier mount.

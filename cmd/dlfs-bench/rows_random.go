@@ -91,16 +91,12 @@ func (r readResult) times() sample { return sample{median: r.P50, slowest: r.P99
 // there in its last file.
 func (s *stage) randomReads(ctx context.Context, l load, base string, after time.Duration, reads, round int, as shape, flags ...string) (sample, error) {
 	return fresh(s.mem, func(home string) (sample, error) {
-		m, err := s.mountList(ctx, home, l, base, as, flags...)
-		if err != nil {
-			return nil, err
-		}
-		return m.use(func() (sample, error) {
+		return s.onMount(ctx, home, l, base, as, func(m *mounted) (sample, error) {
 			if err := wait(ctx, after); err != nil {
 				return nil, err
 			}
 			r, err := read(ctx, randomJob(filepath.Join(m.point, l.name(l.Count-1)), reads, round), nil)
 			return r.times(), err
-		})
+		}, flags...)
 	})
 }

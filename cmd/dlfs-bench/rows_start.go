@@ -24,11 +24,7 @@ func firstByteRow() row {
 			}
 			return []contestant{{name: ours, run: func(ctx context.Context, round int) (sample, error) {
 				return fresh(s.disk, func(home string) (sample, error) {
-					m, err := s.mountList(ctx, home, l, o.url, nil)
-					if err != nil {
-						return nil, err
-					}
-					return m.use(func() (sample, error) {
+					return s.onMount(ctx, home, l, o.url, nil, func(m *mounted) (sample, error) {
 						path := filepath.Join(m.point, l.name(l.Count-1-round))
 						r, err := read(ctx, readJob{Paths: []string{path}, Block: 1, Bytes: 1}, nil)
 						return sample{median: r.P50}, err
@@ -60,12 +56,8 @@ func vastRow(l load) row {
 				return nil, err
 			}
 			return []contestant{{name: ours, run: func(ctx context.Context, _ int) (sample, error) {
-				m, err := s.mountList(ctx, home, l, o.url, nil)
-				if err != nil {
-					return nil, err
-				}
 				var stopped time.Time
-				got, err := m.use(func() (sample, error) {
+				got, err := s.onMount(ctx, home, l, o.url, nil, func(m *mounted) (sample, error) {
 					got, err := m.untilUsable(ctx, l)
 					if err == nil {
 						err = wait(ctx, time.Second) // prefetch is at work
@@ -84,20 +76,12 @@ func vastRow(l load) row {
 
 // sprinkle makes the state by reading.
 func (s *stage) sprinkle(ctx context.Context, home string, l load, base string) error {
-	m, err := s.mountList(ctx, home, l, base, nil, "--prefetch=none")
-	if err != nil {
-		return err
-	}
-	_, err = m.use(func() (sample, error) {
-		paths := make([]string, l.Count)
-		for i := range paths {
-			paths[i] = filepath.Join(m.point, l.name(i))
-		}
-		r, err := read(ctx, readJob{Paths: paths, Block: 1, Stride: stateEvery, Threads: 8}, nil)
+	_, err := s.onMount(ctx, home, l, base, nil, func(m *mounted) (sample, error) {
+		r, err := read(ctx, readJob{Paths: l.paths(m.point), Block: 1, Stride: stateEvery, Threads: 8}, nil)
 		if want := l.bytes() / stateEvery; err == nil && r.Reads != want {
 			err = fmt.Errorf("%d reads, not %d", r.Reads, want)
 		}
 		return nil, err
-	})
+	}, "--prefetch=none")
 	return err
 }

@@ -185,19 +185,12 @@ func incompleteRow(l load) row {
 // passesOfIncomplete fetches the first size bytes by reading them, mounts again
 // and reads them twice.
 func (s *stage) passesOfIncomplete(ctx context.Context, home string, l load, size int64, base string) (sample, error) {
-	m, err := s.mountList(ctx, home, l, base, nil, "--prefetch=none")
-	if err != nil {
+	both := func(m *mounted) (sample, error) { return twice(ctx, filepath.Join(m.point, l.name(0)), size) }
+	if _, err := s.onMount(ctx, home, l, base, nil, both, "--prefetch=none"); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(m.point, l.name(0))
-	if _, err := m.use(func() (sample, error) { return twice(ctx, path, size) }); err != nil {
-		return nil, err
-	}
-	if m, err = s.mountList(ctx, home, l, base, nil, "--prefetch=none"); err != nil {
-		return nil, err
-	}
-	return m.use(func() (sample, error) {
-		got, err := twice(ctx, path, size)
+	return s.onMount(ctx, home, l, base, nil, func(m *mounted) (sample, error) {
+		got, err := both(m)
 		if err != nil {
 			return nil, err
 		}
@@ -205,7 +198,7 @@ func (s *stage) passesOfIncomplete(ctx context.Context, home string, l load, siz
 			return nil, fmt.Errorf("the file is complete, so that this is not what it says: %w", err)
 		}
 		return got, nil
-	})
+	}, "--prefetch=none")
 }
 
 // twice reads the first size bytes of a file, and again.

@@ -38,11 +38,9 @@ func prefetchMemoryRow(d time.Duration, most int64) row {
 			}
 			return []contestant{{name: ours, run: func(ctx context.Context, _ int) (sample, error) {
 				return fresh(s.disk, func(home string) (sample, error) {
-					m, err := s.mountList(ctx, home, l, o.url, nil)
-					if err != nil {
-						return nil, err
-					}
-					return m.use(func() (sample, error) { return m.prefetching(ctx, d, most) })
+					return s.onMount(ctx, home, l, o.url, nil, func(m *mounted) (sample, error) {
+						return m.prefetching(ctx, d, most)
+					})
 				})
 			}}}, nil
 		},
@@ -97,16 +95,8 @@ func trafficRow(l load, reads int) row {
 // readWhileFetching mounts a load, reads here and there, and waits until
 // everything is there.
 func (s *stage) readWhileFetching(ctx context.Context, home string, l load, base string, readers, reads, round int) error {
-	m, err := s.mountList(ctx, home, l, base, nil)
-	if err != nil {
-		return err
-	}
-	_, err = m.use(func() (sample, error) {
-		paths := make([]string, l.Count)
-		for i := range paths {
-			paths[i] = filepath.Join(m.point, l.name(i))
-		}
-		job := readJob{Paths: paths, Block: 4 << 10, Reads: reads, Threads: readers, Seed: uint64(round)}
+	_, err := s.onMount(ctx, home, l, base, nil, func(m *mounted) (sample, error) {
+		job := readJob{Paths: l.paths(m.point), Block: 4 << 10, Reads: reads, Threads: readers, Seed: uint64(round)}
 		if _, err := read(ctx, job, nil); err != nil {
 			return nil, err
 		}
