@@ -50,8 +50,7 @@ func (r *Resource) head(ctx context.Context) (v Version, ok bool, err error) {
 		return v, false, context.Cause(ctx)
 	}
 	defer x.body.end()
-	if x.resp.StatusCode != http.StatusOK || x.resp.ContentLength <= 0 ||
-		x.resp.Header.Get("Content-Encoding") != "" || r.isPage(x.resp) {
+	if !r.tellsLength(x.resp) {
 		return v, false, nil
 	}
 	v = validators(x.resp.Header)
@@ -76,11 +75,16 @@ func (r *Resource) Length(ctx context.Context) (n int64, ok bool) {
 		if !x.isGood() {
 			return r.describe(ctx, "", statusError(x.resp))
 		}
-		n = x.resp.ContentLength
-		ok = x.resp.StatusCode == http.StatusOK && n > 0 && x.resp.Header.Get("Content-Encoding") == "" && !r.isPage(x.resp)
+		n, ok = x.resp.ContentLength, r.tellsLength(x.resp)
 		return nil
 	})
 	return n, err == nil && ok
+}
+
+// tellsLength reports whether the answer to a HEAD says how long the file is.
+func (r *Resource) tellsLength(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusOK && resp.ContentLength > 0 &&
+		resp.Header.Get("Content-Encoding") == "" && !r.isPage(resp)
 }
 
 // Filename asks what the origin calls the file (Content-Disposition, RFC 6266);
