@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -98,7 +97,7 @@ func TestShelfIsEmptiedIntoTheBlob(t *testing.T) {
 		check(t, x.readOnce("a", 3*bs+5, 2*bs)) // from memory
 		x.wantGets("a", 1)
 		makeRoom()
-		time.Sleep(2 * retryFull) // in the bubble's time
+		advance(2 * retryFull)
 		synctest.Wait()
 		if b := x.File("a").Blob(); b.Present() != 6*bs {
 			t.Errorf("%d bytes are present", b.Present())

@@ -116,13 +116,7 @@ func TestFirstContactOutlastsSignals(t *testing.T) {
 
 // Who was stopped and continued in the meantime can be interrupted still.
 func TestFirstContactEndsWithCtrlC(t *testing.T) {
-	x := newRig(t)
-	x.add("a", 4*bs)
-	x.config.ReadTimeout = 2 * hang // of no help
-	x.start()
-	release := make(chan struct{})
-	defer close(release)
-	x.holdAnswer(release)
+	x, _ := silentRig(t)
 	for _, before := range [][]syscall.Signal{{}, {syscall.SIGSTOP, syscall.SIGCONT}} {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGALRM, syscall.SIGKILL} {
 			victim := x.cat("a")
@@ -141,13 +135,7 @@ func TestFirstContactEndsWithCtrlC(t *testing.T) {
 // A mount that is aborted from outside ends, though who waited is not to.
 func TestFirstContactEndsWithTheConnection(t *testing.T) {
 	needRoot(t)
-	x := newRig(t)
-	x.add("a", 4*bs)
-	x.config.ReadTimeout = 2 * hang // of no help
-	x.start()
-	release := make(chan struct{})
-	defer close(release)
-	held := x.holdAnswer(release)
+	x, held := silentRig(t)
 	var st unix.Stat_t
 	must(t, unix.Stat(x.config.Point, &st))
 	done := make(chan error, 1)
@@ -173,13 +161,7 @@ func TestCaughtCtrlCInterrupts(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		missing(t, err.Error())
 	}
-	x := newRig(t)
-	x.add("a", 4*bs)
-	x.config.ReadTimeout = 2 * hang // of no help
-	x.start()
-	release := make(chan struct{})
-	defer close(release)
-	held := x.holdAnswer(release)
+	x, held := silentRig(t)
 	cmd := exec.CommandContext(x.ctx, "python3", "-c", `import os,sys
 try: os.stat(sys.argv[1])
 except KeyboardInterrupt: sys.exit(42)`, x.path("a"))
@@ -190,6 +172,18 @@ except KeyboardInterrupt: sys.exit(42)`, x.path("a"))
 	if e := new(exec.ExitError); !errors.As(err, &e) || e.ExitCode() != 42 {
 		t.Errorf("python: %v", err)
 	}
+}
+
+// silentRig is a rig with a file of which the origin says nothing before the end
+// of the test, and with no timeout to help.
+func silentRig(t *testing.T) (x *rig, held <-chan struct{}) {
+	x = newRig(t)
+	x.add("a", 4*bs)
+	x.config.ReadTimeout = 2 * hang
+	x.start()
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	return x, x.holdAnswer(release)
 }
 
 // holdAnswer has the origin say nothing until release is closed. What it returns
