@@ -146,3 +146,25 @@ func TestJumpEndsReadAhead(t *testing.T) {
 		wantHit(t, stall)
 	})
 }
+
+// Of many random reads, some come close to the one before them.
+func TestReadsNearbyGoNotAhead(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 256<<20)
+		x.start()
+		h := x.open("a")
+		defer h.Close()
+		blocks := int64(0)
+		for at := int64(0); at < 200<<20; at += 20 << 20 {
+			x.read(h, at, 4096)
+			x.read(h, at+3*bs, 4096)
+			blocks += 2
+		}
+		synctest.Wait()
+		x.wantBodyBytes(blocks*bs, blocks*bs)
+		x.read(h, 200<<20, 4096)
+		x.read(h, 200<<20+4096, 4096) // but this is what a sequential reader does
+		synctest.Wait()
+		x.wantBodyBytes((blocks+1)*bs+minWindow/2, (blocks+1)*bs+2*minWindow)
+	})
+}

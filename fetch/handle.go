@@ -34,6 +34,7 @@ type Handle struct {
 	mu      lockorder.Mutex[lockorder.Handle]
 	next    int64     // where the furthest sequential read ended; guarded by mu
 	run     int64     // bytes read without a jump, 0 before the first read; guarded by mu
+	proven  bool      // that was no chance; guarded by mu
 	ahead   int64     // read-ahead has been asked for up to here; guarded by mu
 	holding []*flight // guarded by mu; their holds by file.mu
 }
@@ -138,15 +139,21 @@ func (h *Handle) readAhead(off, n int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.run == 0 || off+n < h.next-slack || off > h.next+slack {
-		h.next, h.run, h.ahead = off+n, n, 0
+		h.next, h.run, h.proven, h.ahead = off+n, n, false, 0
 		h.dropLocked()
 		return
 	}
 	if off+n <= h.next {
 		return // a straggler inside the window
 	}
+	adjoins := off == h.next
 	h.run += min(n, off+n-h.next)
 	h.next = off + n
+	if !h.proven && !adjoins {
+		h.proven = true
+		return // of reads here and there, too, some come close to the one before
+	}
+	h.proven = true
 	window := min(max(2*h.run, minWindow), maxWindow)
 	h.launchLocked(window)
 }
