@@ -194,7 +194,11 @@ func (f *File) firstContact(m *mirror) {
 	}
 	asked := time.Now()
 	ctx, cancel := context.WithCancel(f.set.ctx)
-	body, err := m.res.Get(ctx, nil, 0, maxExtent)
+	first := int64(maxExtent)
+	if f.set.opts.Keep {
+		first = firstExtent
+	}
+	body, err := m.res.Get(ctx, nil, 0, first)
 	if err != nil {
 		cancel()
 		m.host.put(bulk)

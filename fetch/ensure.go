@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"dlfs/cache"
 )
@@ -51,6 +52,7 @@ func (f *File) sit(blob *cache.Blob, off, n int64) (seats []*seat, err error) {
 			if !f.set.begin() {
 				return seats, errClosing
 			}
+			f.mu.demanded = time.Now()
 			fl = f.launchLocked(blob, f.hopefulLocked(), demand, mo, f.freeUntilLocked(mo, mo+mn), nil)
 		}
 		s := &seat{flight: fl, want: min(mo+mn, fl.end), ready: make(chan struct{})}

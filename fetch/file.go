@@ -56,6 +56,7 @@ type File struct {
 		noRanges   bool            // the origin sends only whole files
 		probing    chan struct{}   // closed when the first contact under way ends; else nil
 		flights    []*flight
+		demanded   time.Time   // when a reader last had to ask for blocks; zero if none has
 		failure    *failure    // the last error, nil once something succeeded
 		publishing *cache.Blob // complete, and the store was asked to publish it
 		digesting  *digesting  // the digest of blob as far as it is computed; nil if none is known

@@ -1,12 +1,25 @@
 package fetch
 
-import "dlfs/cache"
+import (
+	"time"
+
+	"dlfs/cache"
+)
 
 const (
 	// maxExtent bounds a prefetch flight, so that a file arrives roughly in
 	// order; minExtent is what is not worth dividing further.
 	maxExtent = 64 << 20
 	minExtent = 1 << 20
+
+	// firstExtent is what prefetch asks for at first where there may be readers.
+	firstExtent = 2 << 20
+
+	// worthCosts is how often a flight should take what its request does.
+	worthCosts = 6
+
+	// readersStay is how long after one has asked more readers are expected.
+	readersStay = 10 * time.Second
 )
 
 // launch starts a prefetch flight of f if it has not more than depth of them
@@ -27,7 +40,7 @@ func (p *prefetcher) launch(f *File, depth int) {
 			return // firstContact has the place
 		}
 	} else if off, n := f.nextRunLocked(); n > 0 && f.set.begin() {
-		n = min(n, p.extent(f.mu.blob))
+		n = min(n, p.extent(f.mu.blob), f.prudentLocked(m))
 		f.launchLocked(f.mu.blob, m, bulk, off, off+n, nil).holds++
 		return
 	}
@@ -39,6 +52,22 @@ func (p *prefetcher) extent(blob *cache.Blob) int64 {
 	missing := blob.Version().Size - blob.Present()
 	share := (missing/int64(p.set.opts.Split) + cache.BlockSize) / cache.BlockSize * cache.BlockSize
 	return min(max(share, minExtent), maxExtent)
+}
+
+// prudentLocked is how long a flight from m may be in view of readers, who may be
+// there at any time in a mount: one who reads in the middle of it has it cut, and
+// what is on its way behind the cut is lost. Before any came, it may be as long as
+// what is there of the file; while some are there, as long as it must be for its
+// request not to cost much.
+func (f *File) prudentLocked(m *mirror) int64 {
+	if !f.set.opts.Keep {
+		return maxExtent
+	}
+	n := int64(worthCosts * m.rate * m.host.requestCost().Seconds())
+	if time.Since(f.mu.demanded) > readersStay {
+		n = max(n, f.mu.blob.Present())
+	}
+	return max(n/cache.BlockSize*cache.BlockSize, minExtent)
 }
 
 // nextRunLocked returns the first unassigned run from the last reader's
