@@ -19,12 +19,17 @@ type Version struct {
 // ModTime is the Last-Modified time, zero if there is none or it does not
 // parse (RFC 9110 section 5.6.7).
 func (v Version) ModTime() time.Time {
-	t, err := time.Parse(time.RFC1123, v.LastModified)
-	if err != nil {
-		return time.Time{}
+	for _, layout := range []string{imfFixdate, time.RFC1123} {
+		if t, err := time.Parse(layout, v.LastModified); err == nil {
+			return t
+		}
 	}
-	return t
+	return time.Time{}
 }
+
+// imfFixdate is how HTTP writes a date (RFC 9110 section 5.6.7). It needs no look
+// for a time zone, which costs a listing of many files dear.
+const imfFixdate = "Mon, 02 Jan 2006 15:04:05 GMT"
 
 // record is what the index keeps of one name: its version, the generation that
 // names its blob and its bitmap chunks, the caller's note, and, once it is

@@ -141,15 +141,12 @@ func (f *File) setBlobLocked(blob *cache.Blob) {
 	f.countLocked()
 }
 
-// KnownGeneration is the generation of the file's version, 0 while that is not
-// known. It does not block, not even for the disk.
-func (f *File) KnownGeneration() uint64 {
+// Known is what there is of the file, nil while its version is not known. It
+// does not block, not even for the disk.
+func (f *File) Known() Copy {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if c := f.copyLocked(); c != nil {
-		return c.Generation()
-	}
-	return 0
+	return f.copyLocked()
 }
 
 // Blob returns the file's blob, which holds its version; nil while that is not

@@ -147,7 +147,7 @@ func TestReloadOfTheSameListChangesNothing(t *testing.T) {
 		x.start()
 		check(t, x.Run(t.Context()))
 		requests := x.Counts().Requests
-		gen := x.File("a").KnownGeneration()
+		gen := x.File("a").Known().Generation()
 		for range 10 {
 			diff := x.Reload(slices.Clone(x.entries))
 			if len(diff.Added)+len(diff.Removed)+len(diff.NewURL) != 0 {
@@ -155,7 +155,7 @@ func TestReloadOfTheSameListChangesNothing(t *testing.T) {
 			}
 		}
 		check(t, x.Run(t.Context()))
-		if got := x.Counts().Requests; got != requests || gen != x.File("a").KnownGeneration() {
+		if got := x.Counts().Requests; got != requests || gen != x.File("a").Known().Generation() {
 			t.Errorf("%d requests for a complete file", got-requests)
 		}
 	})

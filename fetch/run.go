@@ -68,7 +68,7 @@ func (s *Set) probeLists(ctx context.Context, first, n int) {
 	for ctx.Err() == nil {
 		l := s.list.Load()
 		for i := first; i < len(l.files) && ctx.Err() == nil && !s.paused.Load(); i += n {
-			if f := l.files[i]; f.KnownGeneration() == 0 && f.Blob() == nil {
+			if f := l.files[i]; f.Known() == nil && f.Blob() == nil {
 				f.contact(ctx, false) // a failure is kept in the file
 			}
 		}

@@ -159,9 +159,7 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 		Options:                  mountOptions(root),
 		DirectMountStrict:        root,
 		DirectMountFlags:         syscall.MS_RDONLY | syscall.MS_NOSUID | syscall.MS_NODEV,
-		DisableReadDirPlus:       true,
 		ExplicitDataCacheControl: true,
-		IgnoreSecurityLabels:     true,
 		MaxWrite:                 1 << 20, // also the largest READ
 		MaxReadAhead:             1 << 20,
 		MaxBackground:            64,

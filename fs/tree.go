@@ -11,6 +11,7 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"dlfs/cache"
 	"dlfs/fetch"
 )
 
@@ -72,12 +73,6 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fus
 		return nil, syscall.ENAMETOOLONG
 	}
 	l := d.list.Load()
-	if sub := l.dirs[name]; sub != nil {
-		sub.attr(&out.Attr)
-		out.SetEntryTimeout(forever)
-		out.SetAttrTimeout(forever)
-		return d.NewInode(ctx, sub, fusefs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino(sub.path+"/", 0), Gen: sub.gen}), 0
-	}
 	if f := l.files[name]; f != nil {
 		return d.lookupFile(ctx, f, out)
 	}
@@ -85,11 +80,28 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fus
 		out.SetEntryTimeout(forever)
 		return child, 0
 	}
+	return d.lookupKnown(ctx, l, name, out)
+}
+
+// lookupKnown answers from memory alone, for what does not change: a directory of
+// l, or a file of it whose size is known for good.
+func (d *dir) lookupKnown(ctx context.Context, l *listing, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if sub := l.dirs[name]; sub != nil {
+		sub.attr(&out.Attr)
+		out.SetEntryTimeout(forever)
+		out.SetAttrTimeout(forever)
+		return d.NewInode(ctx, sub, fusefs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino(sub.path+"/", 0), Gen: sub.gen}), 0
+	}
+	if f := l.files[name]; f != nil {
+		if blob, ok := f.Known().(*cache.Blob); ok {
+			return d.found(ctx, &node{fs: d.fs, file: f, local: blob}, out), 0
+		}
+	}
 	return nil, syscall.ENOENT
 }
 
 func (d *dir) lookupFile(ctx context.Context, f *fetch.File, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	if f.KnownGeneration() == 0 {
+	if f.Known() == nil {
 		if d.justGaveUp(f) {
 			return nil, syscall.EIO
 		}
@@ -104,12 +116,16 @@ func (d *dir) lookupFile(ctx context.Context, f *fetch.File, out *fuse.EntryOut)
 		code, _ := d.fs.fail("stat", f, err)
 		return nil, code
 	}
-	n := &node{fs: d.fs, file: f, local: local}
+	return d.found(ctx, &node{fs: d.fs, file: f, local: local}, out), 0
+}
+
+// found answers with a node.
+func (d *dir) found(ctx context.Context, n *node, out *fuse.EntryOut) *fusefs.Inode {
 	n.attr(&out.Attr)
 	out.SetEntryTimeout(n.timeout()) // the name may come to mean another version
 	out.SetAttrTimeout(n.timeout())
 	// Where the kernel knows a node of these attributes, go-fuse takes that.
-	return d.NewInode(ctx, n, n.stable()), 0
+	return d.NewInode(ctx, n, n.stable())
 }
 
 // justGaveUp reports whether a lookup of the file has timed out a moment ago. The
@@ -156,27 +172,6 @@ func (d *dir) quiet() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.mu.quiet
-}
-
-var _ = (fusefs.NodeReaddirer)((*dir)(nil))
-
-// Readdir lists from memory. Nothing is probed; READDIRPLUS, which would look
-// up every name, is off.
-func (d *dir) Readdir(context.Context) (fusefs.DirStream, syscall.Errno) {
-	l := d.list.Load()
-	list := make([]fuse.DirEntry, len(l.names))
-	for i, name := range l.names {
-		path := name
-		if d.path != "" {
-			path = d.path + "/" + name
-		}
-		if f := l.files[name]; f != nil {
-			list[i] = fuse.DirEntry{Name: name, Mode: syscall.S_IFREG, Ino: ino(path, f.KnownGeneration())}
-		} else {
-			list[i] = fuse.DirEntry{Name: name, Mode: syscall.S_IFDIR, Ino: ino(path+"/", 0)}
-		}
-	}
-	return fusefs.NewListDirStream(list), 0
 }
 
 var _ = (fusefs.NodeGetattrer)((*dir)(nil))

@@ -46,10 +46,11 @@ func (n *node) xattrs() map[string]string {
 
 var _ = (fusefs.NodeGetxattrer)((*node)(nil))
 
-// Getxattr returns one attribute.
+// Getxattr returns one attribute. There are none but the user's: that no label
+// and no access list is supported, ls asks once, and not of each file again.
 func (n *node) Getxattr(_ context.Context, attr string, dest []byte) (uint32, syscall.Errno) {
-	if !strings.HasPrefix(attr, "user.dlfs.") {
-		return 0, fusefs.ENOATTR // asked for by many an open and exec
+	if !strings.HasPrefix(attr, "user.") {
+		return 0, syscall.EOPNOTSUPP
 	}
 	v, ok := n.xattrs()[attr]
 	if !ok {
