@@ -117,7 +117,11 @@ func (s *Store) adopt(b *Blob) error {
 	}
 	n := b.Note().unverified()
 	b.note.Store(&n)
-	b.stands()
+	info, err := s.root.Lstat(b.name)
+	if err != nil {
+		return fmt.Errorf("adopt %q: %w", b.name, err)
+	}
+	b.standsSince(info.ModTime().UnixNano())
 	b.mu.Lock()
 	b.present.Store(b.version.Size)
 	b.mu.recorded = true

@@ -70,7 +70,7 @@ func TestNoteBeforeTheRecord(t *testing.T) {
 	b := create(t, s, "a", blobSize)
 	putAll(t, b)
 	syncNow(t, s)
-	check(t, s.rename(b, map[string]bool{}))
+	renameOnly(t, s, b)
 	b.SetNote(aNote)
 	syncNow(t, s)
 	if r, ok, err := s.index.record("a"); !ok || err != nil || r.published || r.note != aNote {

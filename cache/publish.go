@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -46,24 +48,20 @@ func (b *Blob) Publish(done func(error)) {
 // disk, and records the files as published. Dying at any point in between
 // leaves either the blob or the published file, and Lookup finishes the work.
 func (s *Store) publishAll(claims []*claim) error {
-	dirs := map[string]bool{}
+	full := slices.DeleteFunc(slices.Clone(claims), func(c *claim) bool { return !c.full })
+	slices.SortFunc(full, func(a, b *claim) int { return strings.Compare(a.blob.name, b.blob.name) })
+	in := inDir{store: s} // names of one directory follow one another, nearly
 	var renamed []*Blob
-	for _, c := range claims {
-		if !c.full {
-			continue
-		}
-		if err := s.rename(c.blob, dirs); err != nil {
+	for _, c := range full {
+		if err := s.rename(c.blob, &in); err != nil {
 			c.blob.answer(err)
 			continue
 		}
 		renamed = append(renamed, c.blob)
 	}
+	err := in.leave()
 	if len(renamed) == 0 {
-		return nil
-	}
-	var err error
-	for dir := range dirs {
-		err = errors.Join(err, s.syncDir(dir))
+		return err
 	}
 	step("directories forced")
 	if err != nil {
@@ -110,20 +108,16 @@ func (b *Blob) answer(err error) {
 	}
 }
 
-// rename moves the blob's file to its name, never over another file. It adds
-// the directory whose entries changed to dirs.
-func (s *Store) rename(b *Blob, dirs map[string]bool) error {
-	parent := path.Dir(b.name)
-	if err := s.makeParent(parent); isFull(err) {
+// rename moves the blob's file to its name, never over another file. The
+// directory it enters is to be left.
+func (s *Store) rename(b *Blob, in *inDir) error {
+	dir, err := in.enter(path.Dir(b.name))
+	if isFull(err) {
 		return s.noSpace(err)
-	} else if err != nil {
-		return fmt.Errorf("publish %q: %w", b.name, err)
 	}
-	dir, err := s.root.Open(parent)
 	if err != nil {
 		return fmt.Errorf("publish %q: %w", b.name, err)
 	}
-	defer dir.Close()
 	step("about to rename")
 	err = renameNoReplace(s.blobsDir, b.id(), dir, path.Base(b.name))
 	if errors.Is(err, fs.ErrExist) {
@@ -136,9 +130,48 @@ func (s *Store) rename(b *Blob, dirs map[string]bool) error {
 		return fmt.Errorf("publish %q: %w", b.name, err)
 	}
 	step("renamed")
-	b.stands()
-	dirs[parent] = true
+	in.changed = true
+	b.stands(dir, path.Base(b.name))
 	return nil
+}
+
+// inDir is the directory of the output directory that files are being moved into.
+// It is opened and forced to disk once for all that are moved there in a row.
+type inDir struct {
+	store   *Store
+	name    string
+	dir     *os.File // nil for none
+	changed bool     // since it was entered
+	err     error    // of forcing those that were left
+}
+
+// enter returns the directory of that name, made if need be. It is d's.
+func (d *inDir) enter(name string) (*os.File, error) {
+	if d.dir != nil && d.name == name {
+		return d.dir, nil
+	}
+	d.leave() // which keeps its error
+	if err := d.store.makeParent(name); err != nil {
+		return nil, err
+	}
+	dir, err := d.store.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	d.name, d.dir, d.changed = name, dir, false
+	return dir, nil
+}
+
+// leave forces the directory to disk, and says what that or an earlier one met.
+func (d *inDir) leave() error {
+	if d.dir != nil {
+		if d.changed {
+			d.err = errors.Join(d.err, d.dir.Sync())
+		}
+		d.err = errors.Join(d.err, d.dir.Close())
+		d.dir = nil
+	}
+	return d.err
 }
 
 // makeParent makes a directory of the output directory, and has its name on disk
@@ -192,15 +225,20 @@ func (s *Store) syncDir(name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// stands marks the blob as published, with the time its file has now.
-func (b *Blob) stands() {
-	info, err := b.store.root.Lstat(b.name)
+// stands marks the blob as published, as the file of that name in dir, with the
+// time that has now. If it cannot be had, the next start takes the file for edited.
+func (b *Blob) stands(dir *os.File, name string) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		st = unix.Stat_t{}
+	}
+	b.standsSince(st.Mtim.Nano())
+}
+
+func (b *Blob) standsSince(mtime int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mu.published = true
-	if err == nil { // else the next start takes the file for edited
-		b.mu.mtime = info.ModTime().UnixNano()
-	}
+	b.mu.published, b.mu.mtime = true, mtime
 }
 
 // record describes the blob as the index is to keep it.

@@ -20,6 +20,7 @@ const giveWay = 50 * time.Millisecond
 // speculation.
 type budget struct {
 	perHost int
+	free    atomic.Int64 // prefetch flights that may still start, at all hosts known by now
 
 	mu    lockorder.Mutex[lockorder.Leaf]
 	hosts map[string]*host // guarded by mu
@@ -27,6 +28,7 @@ type budget struct {
 
 // host is the budget of one origin host.
 type host struct {
+	budget  *budget
 	readers *semaphore.Weighted // a place for each reader's flight, first come first served
 	born    time.Time
 	lastly  atomic.Int64 // when it last sent something, in nanoseconds since born: not by the wall's clock, which may be set
@@ -48,9 +50,10 @@ func (b *budget) host(name string) *host {
 	defer b.mu.Unlock()
 	h := b.hosts[name]
 	if h == nil {
-		h = &host{readers: semaphore.NewWeighted(int64(b.perHost)), bulk: b.perHost, ahead: b.perHost, ttfb: 50 * time.Millisecond, born: time.Now()}
+		h = &host{budget: b, readers: semaphore.NewWeighted(int64(b.perHost)), bulk: b.perHost, ahead: b.perHost, ttfb: 50 * time.Millisecond, born: time.Now()}
 		h.lastly.Store(int64(-stuckAfter - 1)) // never yet
 		b.hosts[name] = h
+		b.free.Add(int64(b.perHost))
 	}
 	return h
 }
@@ -77,7 +80,7 @@ func (h *host) try(c class) bool {
 	if *h.places(c) == 0 {
 		return false
 	}
-	*h.places(c)--
+	h.changeLocked(c, -1)
 	return true
 }
 
@@ -86,7 +89,14 @@ func (h *host) put(c class) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if c != demand {
-		*h.places(c)++
+		h.changeLocked(c, 1)
+	}
+}
+
+func (h *host) changeLocked(c class, n int) {
+	*h.places(c) += n
+	if c == bulk {
+		h.budget.free.Add(int64(n))
 	}
 }
 

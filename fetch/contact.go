@@ -222,9 +222,11 @@ func (f *File) firstContact(m *mirror) {
 	f.mu.noRanges = !body.Ranged()
 	f.setBlobLocked(blob)
 	f.contactedLocked()
-	f.launchLocked(blob, m, bulk, 0, body.End(), from).holds++
+	fl := f.enlistLocked(blob, m, bulk, 0, body.End(), from)
+	fl.holds++
 	f.mu.Unlock()
 	f.set.poke()
+	fl.run()
 }
 
 // firstFailed ends first contact with one mirror: the next one has its turn when

@@ -53,7 +53,7 @@ func (f *File) sit(blob *cache.Blob, off, n int64) (seats []*seat, err error) {
 				return seats, errClosing
 			}
 			f.mu.demanded = time.Now()
-			fl = f.launchLocked(blob, f.hopefulLocked(), demand, mo, f.freeUntilLocked(mo, mo+mn), nil)
+			fl = f.launchLocked(blob, f.hopefulLocked(), demand, mo, f.freeUntilLocked(mo, mo+mn))
 		}
 		s := &seat{flight: fl, want: min(mo+mn, fl.end), ready: make(chan struct{})}
 		fl.seats[s] = struct{}{}

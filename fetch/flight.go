@@ -63,11 +63,19 @@ const bufferSize = 512 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// launchLocked puts a flight over [off, end) on the table and starts it, with a
-// new request unless first contact has made it. The caller holds file.mu and
-// adds a seat or a hold before it releases it; it has called Set.begin and,
-// except for a demand flight, taken a place for it in the budget of m's host.
-func (f *File) launchLocked(blob *cache.Blob, m *mirror, c class, off, end int64, from *contact) *flight {
+// launchLocked puts a flight over [off, end) on the table and starts it. The
+// caller holds file.mu and adds a seat or a hold before it releases it; it has
+// called Set.begin and, except for a demand flight, taken a place for it in the
+// budget of m's host.
+func (f *File) launchLocked(blob *cache.Blob, m *mirror, c class, off, end int64) *flight {
+	fl := f.enlistLocked(blob, m, c, off, end, nil)
+	go fl.run() // owned by the Set; Close waits
+	return fl
+}
+
+// enlistLocked is launchLocked for a flight that the caller runs, with a new
+// request unless first contact has made it.
+func (f *File) enlistLocked(blob *cache.Blob, m *mirror, c class, off, end int64, from *contact) *flight {
 	fl := &flight{file: f, blob: blob, mirror: m, class: c, launch: time.Now(), start: off, pos: off, end: end, born: time.Now(),
 		seats: map[*seat]struct{}{}}
 	if f.mu.noRanges {
@@ -82,7 +90,6 @@ func (f *File) launchLocked(blob *cache.Blob, m *mirror, c class, off, end int64
 	f.mu.flights = append(f.mu.flights, fl)
 	f.countLocked()
 	f.set.started(fl)
-	go fl.run() // owned by the Set; Close waits
 	return fl
 }
 

@@ -189,7 +189,7 @@ func (h *Handle) launchLocked(window int64) {
 			m.host.put(readAhead)
 			return
 		}
-		fl := f.launchLocked(h.blob, m, readAhead, off, off+min(n, step), nil)
+		fl := f.launchLocked(h.blob, m, readAhead, off, off+min(n, step))
 		fl.holds++
 		h.holding = append(h.holding, fl)
 		h.ahead = max(h.ahead, fl.end)

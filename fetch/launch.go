@@ -41,7 +41,7 @@ func (p *prefetcher) launch(f *File, depth int) {
 		}
 	} else if off, n := f.nextRunLocked(); n > 0 && f.set.begin() {
 		n = min(n, p.extent(f.mu.blob), f.prudentLocked(m))
-		f.launchLocked(f.mu.blob, m, bulk, off, off+n, nil).holds++
+		f.launchLocked(f.mu.blob, m, bulk, off, off+n).holds++
 		return
 	}
 	m.host.put(bulk)
@@ -113,7 +113,7 @@ func (p *prefetcher) steal(f *File) {
 	}
 	end := fl.end
 	fl.cutLocked(middle)
-	f.launchLocked(fl.blob, m, bulk, middle, end, nil).holds++
+	f.launchLocked(fl.blob, m, bulk, middle, end).holds++
 }
 
 // longestLocked returns the prefetch flight with most left to do and where to

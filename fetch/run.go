@@ -31,6 +31,10 @@ func (s *Set) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// probeAfter is how long a batch job runs before it asks for what it will not come
+// to soon.
+const probeAfter = time.Second
+
 // loadLists loads the list, then says so, and does the same for every one that
 // replaces it.
 func (s *Set) loadLists(ctx, whileRunning context.Context, loaded chan struct{}) error {
@@ -54,7 +58,8 @@ func (s *Set) loadLists(ctx, whileRunning context.Context, loaded chan struct{})
 
 // probers is how many probes run in the background: in a mount, where somebody
 // may list a directory at any time, as many as the host's budget; in a batch
-// job just one, so that the total is known early at little cost.
+// job just one, so that the total is known early at little cost. What is done
+// within probeAfter had better not be asked about at all.
 func (s *Set) probers() int {
 	if s.opts.Keep {
 		return s.opts.MaxPerHost
@@ -65,6 +70,12 @@ func (s *Set) probers() int {
 // probeLists probes every nth file of the list from the first on, and of every
 // list that replaces it.
 func (s *Set) probeLists(ctx context.Context, first, n int) {
+	if !s.opts.Keep {
+		select {
+		case <-time.After(probeAfter):
+		case <-ctx.Done():
+		}
+	}
 	for ctx.Err() == nil {
 		l := s.list.Load()
 		for i := first; i < len(l.files) && ctx.Err() == nil && !s.paused.Load(); i += n {
