@@ -1,7 +1,10 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
 )
 
 // Each calls f with every name a sync has recorded, in the order of their bytes,
@@ -12,22 +15,78 @@ import (
 // Nobody else has blobs of these names meanwhile: of two blobs of one
 // generation, each would know only of its own blocks.
 func (s *Store) Each(f func(name string, b *Blob) error) error {
-	keys, err := s.index.keys(recordPrefix, recordPrefix)
-	if err != nil {
-		return fmt.Errorf("read the names: %w", err)
-	}
-	for _, key := range keys {
-		name := string(key[len(recordPrefix):])
-		b, err := s.Lookup(name)
+	_, err := s.Recorded(func(name string, lookup func() (*Blob, error)) error {
+		b, err := lookup()
+		if b == nil || err != nil {
+			return err
+		}
+		return f(name, b)
+	})
+	return err
+}
+
+// Recorded calls f with every name a sync has recorded, in the order of their
+// bytes, and with what does for that name what Lookup does, at a fraction of its
+// cost: the record is known. So lookup is to be called only while f runs, and
+// only if no blob of that name was had since the store was opened. Recorded ends
+// at the first error, also of f, and returns it; all is false then, and where part
+// of the index cannot be read. It blocks for the disk and for f.
+func (s *Store) Recorded(f func(name string, lookup func() (*Blob, error)) error) (all bool, err error) {
+	for next := recordPrefix; next != nil; {
+		var some []named
+		some, next, all, err = s.index.records(next)
 		if err != nil {
-			return err
+			return false, fmt.Errorf("read what is recorded: %w", err)
 		}
-		if b == nil {
-			continue
-		}
-		if err := f(name, b); err != nil {
-			return err
+		for _, n := range some {
+			if err := f(n.name, func() (*Blob, error) { return s.lookup(n.name, n.record) }); err != nil {
+				return false, err
+			}
 		}
 	}
-	return nil
+	return all, nil
+}
+
+// named is a record and its name.
+type named struct {
+	name   string
+	record record
+}
+
+// recordsAtOnce is how many records are read in one transaction. Nothing that is
+// written to the index must wait for who makes use of them.
+const recordsAtOnce = 1000
+
+// records returns some records from a key on, and the key of the next one, nil if
+// they were the last. It is not all if a damaged table hides the others.
+func (x *index) records(from []byte) (some []named, next []byte, all bool, err error) {
+	err = x.view(func(txn *badger.Txn) error {
+		opt := badger.DefaultIteratorOptions
+		opt.Prefix = recordPrefix
+		opt.PrefetchValues = false
+		it := txn.NewIterator(opt)
+		defer it.Close()
+		for it.Seek(from); it.Valid(); it.Next() {
+			key := it.Item().Key()
+			if len(some) == recordsAtOnce {
+				next = it.Item().KeyCopy(nil)
+				return nil
+			}
+			err := it.Item().Value(func(sealed []byte) error {
+				name := string(key[len(recordPrefix):])
+				if r, ok := x.trustRecord(name, key, sealed); ok {
+					some = append(some, named{name, r})
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errDamaged) {
+		return some, nil, false, nil
+	}
+	return some, next, true, err
 }

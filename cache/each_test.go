@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,4 +80,38 @@ func TestEachOfMany(t *testing.T) {
 	}
 	syncNow(t, s)
 	wantEach(t, s, want...)
+}
+
+// TestRecordedBesideWrites: what reads the records holds up nobody who writes,
+// and finds what was there before.
+func TestRecordedBesideWrites(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	var want []string
+	for i := range 3*recordsAtOnce + 1 {
+		want = append(want, fmt.Sprintf("f%06d", i))
+		_, err := s.Create(want[i], version(1))
+		check(t, err)
+	}
+	s = reopen(t, s)
+	var got []string
+	all, err := s.Recorded(func(name string, lookup func() (*Blob, error)) error {
+		if len(got)%500 == 0 {
+			_, err := s.Create("z"+name, version(1)) // behind all others: perhaps found, too
+			check(t, err)
+			syncNow(t, s)
+		}
+		if name[0] == 'f' {
+			b, err := lookup()
+			check(t, err)
+			if b == nil || b.Version() != version(1) {
+				t.Fatalf("%s: %v", name, b)
+			}
+		}
+		got = append(got, name)
+		return nil
+	})
+	check(t, err)
+	if !all || !slices.Equal(got[:len(want)], want) {
+		t.Errorf("all is %v, %d names of %d", all, len(got), len(want))
+	}
 }

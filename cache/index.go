@@ -148,11 +148,25 @@ func (x *index) record(name string) (r record, ok bool, err error) {
 	if value == nil || err != nil {
 		return r, false, err
 	}
-	if r, err = decodeRecord(value); err != nil {
-		x.log.Warn("state record is not readable; its file is fetched again", "name", name, "err", err)
-		return r, false, nil
+	r, ok = x.decode(name, value)
+	return r, ok, nil
+}
+
+// trustRecord unseals and decodes a record; a damaged one is logged and absent.
+func (x *index) trustRecord(name string, key, sealed []byte) (r record, ok bool) {
+	value := x.trust(key, sealed)
+	if value == nil {
+		return r, false
 	}
-	return r, true, nil
+	return x.decode(name, value)
+}
+
+func (x *index) decode(name string, value []byte) (r record, ok bool) {
+	r, err := decodeRecord(value)
+	if err != nil {
+		x.log.Warn("state record is not readable; its file is fetched again", "name", name, "err", err)
+	}
+	return r, err == nil
 }
 
 // chunks calls f with every trusted bitmap chunk of gen.

@@ -16,6 +16,11 @@ func (s *Store) Lookup(name string) (*Blob, error) {
 	if !ok || err != nil {
 		return nil, err
 	}
+	return s.lookup(name, r)
+}
+
+// lookup is Lookup of a name whose record is known.
+func (s *Store) lookup(name string, r record) (*Blob, error) {
 	if r.published {
 		return s.lookupPublished(name, r)
 	}

@@ -111,8 +111,20 @@ func (f *File) copyLocked() Copy {
 	return nil
 }
 
+// load is Blob for who looks up what the store has of many files. An error is
+// met again by whoever asks for this one.
+func (f *File) load(lookup func() (*cache.Blob, error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.loadFromLocked(lookup)
+}
+
 // loadLocked asks the store, once, what earlier runs left.
 func (f *File) loadLocked() error {
+	return f.loadFromLocked(func() (*cache.Blob, error) { return f.set.store.Lookup(f.name) })
+}
+
+func (f *File) loadFromLocked(lookup func() (*cache.Blob, error)) error {
 	if f.mu.loaded {
 		return nil
 	}
@@ -120,7 +132,7 @@ func (f *File) loadLocked() error {
 		return errClosing
 	}
 	defer f.set.flights.Done()
-	blob, err := f.set.store.Lookup(f.name)
+	blob, err := lookup()
 	if err != nil {
 		return err
 	}

@@ -215,17 +215,32 @@ func (f *File) remove() {
 	}
 }
 
-// load asks the store for every file, in order, and records the list.
+// load asks the store for every file, and records the list.
 func (s *Set) load(ctx context.Context, l *list) error {
+	all, err := s.store.Recorded(func(name string, lookup func() (*cache.Blob, error)) error {
+		if f := l.byName[name]; f != nil {
+			f.load(lookup)
+		}
+		return ctx.Err()
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		s.log.Warn("state is read file by file", "err", err)
+	}
 	names := make([]cache.Listed, len(l.files))
 	for i, f := range l.files {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if all {
+			f.load(func() (*cache.Blob, error) { return nil, nil })
+		}
 		names[i] = cache.Listed{Name: f.name, URL: urlHash(f.Entry().URL)}
 		f.finishIfComplete(f.Blob()) // complete, perhaps, before it could be published
 	}
-	err := s.store.SetList(names)
+	err = s.store.SetList(names)
 	if errors.Is(err, cache.ErrNoSpace) { // it is for whoever asks when nothing runs
 		s.noteFull()
 		return nil

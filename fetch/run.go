@@ -21,7 +21,7 @@ func (s *Set) Run(ctx context.Context) error {
 	whileRunning, stop := context.WithCancel(ctx)
 	g.Go(func() error { return s.loadLists(ctx, whileRunning, p.loaded) })
 	for i := range s.probers() {
-		g.Go(func() error { s.probeLists(whileRunning, i, s.probers()); return nil })
+		g.Go(func() error { s.probeLists(whileRunning, p.loaded, i, s.probers()); return nil })
 	}
 	g.Go(func() error { s.watchExpiry(whileRunning); return nil })
 	g.Go(func() error {
@@ -68,8 +68,12 @@ func (s *Set) probers() int {
 }
 
 // probeLists probes every nth file of the list from the first on, and of every
-// list that replaces it.
-func (s *Set) probeLists(ctx context.Context, first, n int) {
+// list that replaces it, once it is known what need not be asked.
+func (s *Set) probeLists(ctx context.Context, loaded <-chan struct{}, first, n int) {
+	select {
+	case <-loaded:
+	case <-ctx.Done():
+	}
 	if !s.opts.Keep {
 		select {
 		case <-time.After(probeAfter):
