@@ -60,30 +60,18 @@ const recordsAtOnce = 1000
 // records returns some records from a key on, and the key of the next one, nil if
 // they were the last. It is not all if a damaged table hides the others.
 func (x *index) records(from []byte) (some []named, next []byte, all bool, err error) {
-	err = x.view(func(txn *badger.Txn) error {
-		opt := badger.DefaultIteratorOptions
-		opt.Prefix = recordPrefix
-		opt.PrefetchValues = false
-		it := txn.NewIterator(opt)
-		defer it.Close()
-		for it.Seek(from); it.Valid(); it.Next() {
-			key := it.Item().Key()
-			if len(some) == recordsAtOnce {
-				next = it.Item().KeyCopy(nil)
-				return nil
-			}
-			err := it.Item().Value(func(sealed []byte) error {
-				name := string(key[len(recordPrefix):])
-				if r, ok := x.trustRecord(name, key, sealed); ok {
-					some = append(some, named{name, r})
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
+	err = x.walk(recordPrefix, from, func(item *badger.Item) (more bool, err error) {
+		if len(some) == recordsAtOnce {
+			next = item.KeyCopy(nil)
+			return false, nil
 		}
-		return nil
+		return true, item.Value(func(sealed []byte) error {
+			name := string(item.Key()[len(recordPrefix):])
+			if r, ok := x.trustRecord(name, item.Key(), sealed); ok {
+				some = append(some, named{name, r})
+			}
+			return nil
+		})
 	})
 	if errors.Is(err, errDamaged) {
 		return some, nil, false, nil

@@ -190,46 +190,45 @@ func (x *index) chunks(gen uint64, f func(c int64, w *words)) error {
 // scan calls f with every trusted key and value under prefix. Both are f's
 // only until it returns. After errDamaged, f has seen some of them.
 func (x *index) scan(prefix []byte, f func(key, value []byte)) error {
-	return x.view(func(txn *badger.Txn) error {
-		opt := badger.DefaultIteratorOptions
-		opt.Prefix = prefix
-		opt.PrefetchValues = false
-		it := txn.NewIterator(opt)
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			key := it.Item().Key()
-			err := it.Item().Value(func(sealed []byte) error {
-				if value := x.trust(key, sealed); value != nil {
-					f(key, value)
-				}
-				return nil
-			})
-			if err != nil {
-				return err
+	return x.walk(prefix, prefix, func(item *badger.Item) (more bool, err error) {
+		return true, item.Value(func(sealed []byte) error {
+			if value := x.trust(item.Key(), sealed); value != nil {
+				f(item.Key(), value)
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 }
 
 // keys returns the keys under prefix from first on, whatever their values. A
 // damaged table hides some of them.
 func (x *index) keys(prefix, first []byte) (keys [][]byte, err error) {
-	err = x.view(func(txn *badger.Txn) error {
+	err = x.walk(prefix, first, func(item *badger.Item) (more bool, err error) {
+		keys = append(keys, item.KeyCopy(nil))
+		return true, nil
+	})
+	if errors.Is(err, errDamaged) {
+		return keys, nil
+	}
+	return keys, err
+}
+
+// walk calls f with what is under prefix, in order, from first on, in one
+// transaction, until f wants no more or fails.
+func (x *index) walk(prefix, first []byte, f func(item *badger.Item) (more bool, err error)) error {
+	return x.view(func(txn *badger.Txn) error {
 		opt := badger.DefaultIteratorOptions
 		opt.Prefix = prefix
 		opt.PrefetchValues = false
 		it := txn.NewIterator(opt)
 		defer it.Close()
 		for it.Seek(first); it.Valid(); it.Next() {
-			keys = append(keys, it.Item().KeyCopy(nil))
+			if more, err := f(it.Item()); !more || err != nil {
+				return err
+			}
 		}
 		return nil
 	})
-	if errors.Is(err, errDamaged) {
-		return keys, nil
-	}
-	return keys, err
 }
 
 // close ends badger. It dies of a full disk, so there it is left as a kill would
