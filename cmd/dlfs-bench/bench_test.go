@@ -82,7 +82,7 @@ func TestRowsThatAreNotMeasured(t *testing.T) {
 			all, err := works(ctx, s)
 			return append(all, peer), err
 		}},
-		{name: "good", goals: []goal{{metric: wall}}, set: works},
+		{name: "good", goals: []goal{{metric: wall}, {metric: wall, than: ours}}, set: works},
 	}
 	b := newBench(t, 2)
 	b.short = true
@@ -95,6 +95,7 @@ func TestRowsThatAreNotMeasured(t *testing.T) {
 	want := `| broken | | | | | | **failed**: cannot begin / cannot / clean up |
 | partial | wall |  | peer |  | ≤ 1 × | not measured |
 | good | wall | 1.00 s |  |  | works | met |
+| good | wall | 1.00 s | dlfs 1.00 s | 1.00 |  |  |
 
 Left out:
 

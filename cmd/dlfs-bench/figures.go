@@ -13,6 +13,7 @@ type metric string
 
 const (
 	wall        metric = "wall"
+	again       metric = "wall, once more"
 	cpu         metric = "CPU per GiB"
 	peak        metric = "peak memory"
 	speed       metric = "speed"
@@ -35,7 +36,7 @@ const (
 // bytes, speeds in bytes a second.
 func (m metric) text(v float64) string {
 	switch m {
-	case wall, cpu, median, slowest, usable, stopping:
+	case wall, again, cpu, median, slowest, usable, stopping:
 		return secondsText(v)
 	case speed, bigReads, littleReads, firstPass, nextPass:
 		return threeDigits(v/1e6) + " MB/s"

@@ -50,6 +50,20 @@ func (l load) paths(dir string) []string {
 	return all
 }
 
+// sparse makes files of these names and sizes in dir, of nothing but holes.
+func (l load) sparse(dir string) error {
+	for _, path := range l.paths(dir) {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Truncate(l.Size), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // list writes the list of the files at an origin and returns its path.
 func (l load) list(dir, base string) (string, error) {
 	return write(dir, "list.txt", func(w io.Writer) {

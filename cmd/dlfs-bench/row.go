@@ -26,6 +26,8 @@ const (
 	ours  = "dlfs"
 	ideal = "ideal"
 	plain = "the file itself"
+
+	onDisk = "files on disk"
 )
 
 // idealOf is a contestant that needs no measuring.
@@ -43,7 +45,7 @@ type goal struct {
 }
 
 // bound is the most or the least a figure may be. The zero bound is none: it
-// is enough that the row works.
+// is enough that the row works, or that the figures can be compared.
 type bound struct {
 	sign  string
 	value float64
@@ -99,8 +101,10 @@ func (g goal) whose() string {
 // text returns the goal as the table shows it.
 func (g goal) text() string {
 	switch {
-	case g.bound.sign == "":
+	case g.bound.sign == "" && g.than == "":
 		return "works"
+	case g.bound.sign == "":
+		return ""
 	case g.than == "":
 		return g.bound.sign + " " + g.metric.text(g.bound.value)
 	}

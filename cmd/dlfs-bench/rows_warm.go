@@ -11,7 +11,7 @@ import (
 
 // warmRows read what is there.
 func warmRows(z sizes) []row {
-	return []row{warmRow(z.one, z.quick), incompleteRow(z.one)}
+	return []row{warmRow(z.one, z.quick), incompleteRow(z.one, 4<<10), incompleteRow(z.one, mib)}
 }
 
 // warmRow reads a complete file, which was opened after it was complete.
@@ -148,12 +148,13 @@ func (s *stage) fio(ctx context.Context, path string, quick time.Duration, as sh
 }
 
 // incompleteRow reads blocks that are there of a file that is not complete. The
-// first pass is the first since the mount.
-func incompleteRow(l load) row {
+// first pass is the first since the mount. The file itself is one that was written
+// as lately: what was read before is faster to read, in both.
+func incompleteRow(l load, block int) row {
 	const rest = 256 * mib // far more than is read ahead
 	all := load{1, l.Size + rest}
 	return row{
-		name:  fmt.Sprintf("warm %v of an incomplete file", l),
+		name:  fmt.Sprintf("warm %v of an incomplete file, %s reads", l, sizeText(int64(block))),
 		needs: []need{needFuse},
 		goals: []goal{
 			{metric: firstPass, than: plain, bound: atLeast(0.5)},
@@ -164,28 +165,29 @@ func incompleteRow(l load) row {
 			if err != nil {
 				return nil, err
 			}
-			dir, err := s.dir(s.disk)
-			if err != nil {
-				return nil, err
-			}
 			return []contestant{
 				{name: ours, run: func(ctx context.Context, round int) (sample, error) {
 					return fresh(s.disk, func(home string) (sample, error) {
-						return s.passesOfIncomplete(ctx, home, all, l.Size, o.url)
+						return s.passesOfIncomplete(ctx, home, all, l.Size, block, o.url)
 					})
 				}},
 				{name: plain, run: func(ctx context.Context, round int) (sample, error) {
-					return twice(ctx, filepath.Join(dir, all.folder(), "0"), l.Size)
+					return fresh(s.disk, func(home string) (sample, error) {
+						if err := all.store(home); err != nil {
+							return nil, err
+						}
+						return twice(ctx, filepath.Join(home, all.folder(), "0"), l.Size, block)
+					})
 				}},
-			}, all.store(dir)
+			}, nil
 		},
 	}
 }
 
 // passesOfIncomplete fetches the first size bytes by reading them, mounts again
 // and reads them twice.
-func (s *stage) passesOfIncomplete(ctx context.Context, home string, l load, size int64, base string) (sample, error) {
-	both := func(m *mounted) (sample, error) { return twice(ctx, filepath.Join(m.point, l.name(0)), size) }
+func (s *stage) passesOfIncomplete(ctx context.Context, home string, l load, size int64, block int, base string) (sample, error) {
+	both := func(m *mounted) (sample, error) { return twice(ctx, filepath.Join(m.point, l.name(0)), size, block) }
 	if _, err := s.onMount(ctx, home, l, base, nil, both, "--prefetch=none"); err != nil {
 		return nil, err
 	}
@@ -202,10 +204,10 @@ func (s *stage) passesOfIncomplete(ctx context.Context, home string, l load, siz
 }
 
 // twice reads the first size bytes of a file, and again.
-func twice(ctx context.Context, path string, size int64) (sample, error) {
+func twice(ctx context.Context, path string, size int64, block int) (sample, error) {
 	got := make(sample)
 	for _, pass := range []metric{firstPass, nextPass} {
-		r, err := read(ctx, readJob{Paths: []string{path}, Block: mib, Bytes: size}, nil)
+		r, err := read(ctx, readJob{Paths: []string{path}, Block: block, Bytes: size}, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -69,8 +69,11 @@ func (v verdict) cells(g goal) []string {
 		return []string{"", g.than, "", g.text(), "not measured"}
 	}
 	met := "met"
-	if !v.met {
+	switch {
+	case !v.met:
 		met = "**not met**"
+	case g.text() == "":
+		met = ""
 	}
 	if g.than == "" {
 		return []string{v.ours.text(g.metric), "", "", g.text(), met}
