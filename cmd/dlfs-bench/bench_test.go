@@ -118,6 +118,33 @@ Left out:
 	}
 }
 
+func TestTableIsPutIntoADocument(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "README.md")
+	put := func(name, text string) (string, error) {
+		if text != "" {
+			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := &report{Machine: "a machine", Rows: []rowReport{{Name: name}}}
+		err := r.put(path)
+		got, _ := os.ReadFile(path)
+		return string(got), err
+	}
+	for _, text := range []string{"no place", "one line\n" + tableBegins, tableEnds + tableBegins} {
+		if got, err := put("x", text); err == nil || got != text {
+			t.Errorf("%q became %q, %v", text, got, err)
+		}
+	}
+	first, err := put("first", "before\n"+tableBegins+tableEnds+"after\n")
+	if err != nil || !strings.HasPrefix(first, "before\n"+tableBegins+"a machine") || !strings.HasSuffix(first, tableEnds+"after\n") {
+		t.Errorf("%q, %v", first, err)
+	}
+	if second, err := put("second", ""); err != nil || second != first {
+		t.Errorf("%q, %v", second, err)
+	}
+}
+
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{"-run", "("}, {"-run", "no such row"}, {"-rounds", "-1"}, {"argument"}, {"-nonsense"}} {
 		if err := run(context.Background(), args, io.Discard, io.Discard); err == nil {
@@ -154,7 +181,7 @@ func TestRows(t *testing.T) {
 	b := newBench(t, 2)
 	file := filepath.Join(t.TempDir(), "figures.json")
 	var out bytes.Buffer
-	if err := b.do(t.Context(), rows, "", file, &out); err != nil {
+	if _, err := b.do(t.Context(), rows, "", file, &out); err != nil {
 		t.Fatal(err)
 	}
 	figure := `[\d.]+ \S+ \([\d.]+ \S+ – [\d.]+ \S+\)`

@@ -7,7 +7,7 @@
 // goal without a measure whether our median does. Within a row the contestants run in turns, each round in
 // another order, so that a machine that slows down slows all of them; rows
 // follow one another. What is happening, and each figure of each round, goes to
-// standard error, and with -json to a file.
+// standard error, and with -json to a file; -put README.md puts the table there.
 //
 // What is measured runs in a process of its own: dlfs and its peers, who reads
 // from a mount, and the origins. Wall time is from the start of a program to its
@@ -74,6 +74,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	mem := flags.String("mem", "/dev/shm", "directory in memory where downloads land")
 	dlfs := flags.String("dlfs", "", "the dlfs to measure; built from this module if not given")
 	file := flags.String("json", "", "write all figures to this file")
+	document := flags.String("put", "", "put the table into this document, in the place of an earlier one, if no row fails")
 	list := flags.Bool("list", false, "print the names of the rows, and do nothing")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -103,35 +104,39 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 		return nil
 	}
 	b := &bench{rounds: z.rounds, short: *short, disk: *disk, mem: *mem, log: log}
-	return b.do(ctx, rows, *dlfs, *file, out)
+	r, err := b.do(ctx, rows, *dlfs, *file, out)
+	if err != nil || *document == "" {
+		return err
+	}
+	return r.put(*document)
 }
 
 // do measures the rows, prints the table and saves the figures.
-func (b *bench) do(ctx context.Context, rows []row, dlfs, file string, out io.Writer) (err error) {
+func (b *bench) do(ctx context.Context, rows []row, dlfs, file string, out io.Writer) (r *report, err error) {
 	tmp, err := os.MkdirTemp("", "dlfs-bench-tools-")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	if err := os.Chmod(tmp, 0o755); err != nil { // an ordinary user is to run what is there
-		return err
+		return nil, err
 	}
 	if b.tools, err = findTools(ctx, dlfs, tmp); err != nil {
-		return err
+		return nil, err
 	}
 	defer func() {
 		if b.web != nil {
 			err = errors.Join(err, b.web.close())
 		}
 	}()
-	r := b.run(ctx, rows)
+	r = b.run(ctx, rows)
 	if file != "" {
 		if err := r.save(file); err != nil {
-			return err
+			return r, err
 		}
 	}
 	if err := r.print(out); err != nil {
-		return err
+		return r, err
 	}
-	return errors.Join(ctx.Err(), r.failed())
+	return r, errors.Join(ctx.Err(), r.failed())
 }

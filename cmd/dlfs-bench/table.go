@@ -100,6 +100,30 @@ func (r *report) failed() error {
 	return nil
 }
 
+// The lines between which a document has the table.
+const (
+	tableBegins = "<!-- dlfs-bench -->\n"
+	tableEnds   = "<!-- /dlfs-bench -->\n"
+)
+
+// put replaces the table of a document.
+func (r *report) put(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, begins := strings.Cut(string(text), tableBegins)
+	_, after, ends := strings.Cut(rest, tableEnds)
+	if !begins || !ends {
+		return fmt.Errorf("%s has no lines %q and %q", path, strings.TrimSpace(tableBegins), strings.TrimSpace(tableEnds))
+	}
+	var table strings.Builder
+	if err := r.print(&table); err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(before+tableBegins+table.String()+tableEnds+after), 0o644)
+}
+
 // save writes all figures as JSON.
 func (r *report) save(path string) error {
 	text, err := json.MarshalIndent(r, "", "\t")
