@@ -15,36 +15,36 @@ import (
 // Nobody else has blobs of these names meanwhile: of two blobs of one
 // generation, each would know only of its own blocks.
 func (s *Store) Each(f func(name string, b *Blob) error) error {
-	_, err := s.Recorded(func(name string, lookup func() (*Blob, error)) error {
+	return s.Recorded(func(name string, lookup func() (*Blob, error)) error {
 		b, err := lookup()
 		if b == nil || err != nil {
 			return err
 		}
 		return f(name, b)
 	})
-	return err
 }
 
 // Recorded calls f with every name a sync has recorded, in the order of their
 // bytes, and with what does for that name what Lookup does, at a fraction of its
 // cost: the record is known. So lookup is to be called only while f runs, and
-// only if no blob of that name was had since the store was opened. Recorded ends
-// at the first error, also of f, and returns it; all is false then, and where part
-// of the index cannot be read. It blocks for the disk and for f.
-func (s *Store) Recorded(f func(name string, lookup func() (*Blob, error)) error) (all bool, err error) {
+// only if no blob of that name was had since the store was opened. Where part of
+// the index is damaged, names may be left out that Lookup still finds. Recorded
+// ends at the first error, also of f, and returns it. It blocks for the disk and
+// for f.
+func (s *Store) Recorded(f func(name string, lookup func() (*Blob, error)) error) error {
 	for next := recordPrefix; next != nil; {
-		var some []named
-		some, next, all, err = s.index.records(next)
+		some, then, err := s.index.records(next)
 		if err != nil {
-			return false, fmt.Errorf("read what is recorded: %w", err)
+			return fmt.Errorf("read what is recorded: %w", err)
 		}
 		for _, n := range some {
 			if err := f(n.name, func() (*Blob, error) { return s.lookup(n.name, n.record) }); err != nil {
-				return false, err
+				return err
 			}
 		}
+		next = then
 	}
-	return all, nil
+	return nil
 }
 
 // named is a record and its name.
@@ -58,8 +58,8 @@ type named struct {
 const recordsAtOnce = 1000
 
 // records returns some records from a key on, and the key of the next one, nil if
-// they were the last. It is not all if a damaged table hides the others.
-func (x *index) records(from []byte) (some []named, next []byte, all bool, err error) {
+// they were the last, or a damaged table hides the others.
+func (x *index) records(from []byte) (some []named, next []byte, err error) {
 	err = x.walk(recordPrefix, from, func(item *badger.Item) (more bool, err error) {
 		if len(some) == recordsAtOnce {
 			next = item.KeyCopy(nil)
@@ -74,7 +74,7 @@ func (x *index) records(from []byte) (some []named, next []byte, all bool, err e
 		})
 	})
 	if errors.Is(err, errDamaged) {
-		return some, nil, false, nil
+		return some, nil, nil
 	}
-	return some, next, true, err
+	return some, next, err
 }

@@ -1,12 +1,14 @@
 package cache
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -214,18 +216,33 @@ func (x *index) keys(prefix, first []byte) (keys [][]byte, err error) {
 }
 
 // walk calls f with what is under prefix, in order, from first on, in one
-// transaction, until f wants no more or fails.
+// transaction, until f wants no more or fails. badger does not notice that a key
+// was damaged, and would end there: it is errDamaged here, if it shows.
 func (x *index) walk(prefix, first []byte, f func(item *badger.Item) (more bool, err error)) error {
 	return x.view(func(txn *badger.Txn) error {
 		opt := badger.DefaultIteratorOptions
-		opt.Prefix = prefix
 		opt.PrefetchValues = false
+		if len(prefix) > len(recordPrefix) {
+			opt.Prefix = prefix // which few tables have
+		}
 		it := txn.NewIterator(opt)
 		defer it.Close()
+		last := slices.Clone(first)
 		for it.Seek(first); it.Valid(); it.Next() {
-			if more, err := f(it.Item()); !more || err != nil {
-				return err
+			key := it.Item().Key()
+			ordered := bytes.Compare(key, last) >= 0
+			if ordered && bytes.HasPrefix(key, prefix) {
+				last = append(last[:0], key...)
+				if more, err := f(it.Item()); !more || err != nil {
+					return err
+				}
+				continue
 			}
+			if !ordered || len(key) < 2 || key[1] != '/' || !strings.ContainsRune("bflm", rune(key[0])) {
+				x.log.Warn("state has a key that cannot be; what it stood for is fetched again", "key", fmt.Sprintf("%q", key))
+				return errDamaged
+			}
+			return nil
 		}
 		return nil
 	})

@@ -111,8 +111,8 @@ func (f *File) copyLocked() Copy {
 	return nil
 }
 
-// load is Blob for who looks up what the store has of many files. An error is
-// met again by whoever asks for this one.
+// load is loadLocked for who looks up what the store has of many files. After an
+// error the file is not loaded, and whoever asks for it meets that again.
 func (f *File) load(lookup func() (*cache.Blob, error)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -153,8 +153,8 @@ func (f *File) setBlobLocked(blob *cache.Blob) {
 	f.countLocked()
 }
 
-// Known is what there is of the file, nil while its version is not known. It
-// does not block, not even for the disk.
+// Known is what there is of the file, nil while its version is not known. It asks
+// for nothing, and waits at most for who is looking the file up on the disk.
 func (f *File) Known() Copy {
 	f.mu.Lock()
 	defer f.mu.Unlock()

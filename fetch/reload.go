@@ -217,7 +217,7 @@ func (f *File) remove() {
 
 // load asks the store for every file, and records the list.
 func (s *Set) load(ctx context.Context, l *list) error {
-	all, err := s.store.Recorded(func(name string, lookup func() (*cache.Blob, error)) error {
+	err := s.store.Recorded(func(name string, lookup func() (*cache.Blob, error)) error {
 		if f := l.byName[name]; f != nil {
 			f.load(lookup)
 		}
@@ -229,13 +229,12 @@ func (s *Set) load(ctx context.Context, l *list) error {
 	if err != nil {
 		s.log.Warn("state is read file by file", "err", err)
 	}
+	// What the pass did not come by is looked up by name: it may be hidden by damage,
+	// or have failed.
 	names := make([]cache.Listed, len(l.files))
 	for i, f := range l.files {
 		if ctx.Err() != nil {
 			return ctx.Err()
-		}
-		if all {
-			f.load(func() (*cache.Blob, error) { return nil, nil })
 		}
 		names[i] = cache.Listed{Name: f.name, URL: urlHash(f.Entry().URL)}
 		f.finishIfComplete(f.Blob()) // complete, perhaps, before it could be published

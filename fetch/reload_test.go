@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dlfs/cache"
 	"dlfs/fetch/origin"
 	"dlfs/fetch/origintest"
 	"dlfs/listfile"
@@ -280,3 +281,25 @@ func TestNewURLsAfterARestart(t *testing.T) {
 }
 
 var errUnproven = errors.New("unproven")
+
+// A file whose state could not be read while the list was loaded is not taken for
+// one of which nothing is known.
+func TestLoadThatFailsForAFile(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 4<<20)
+		x.opts.Prefetch = None
+		x.start()
+		check(t, x.readOnce("a", 0, 100))
+		x.restart()
+		f := x.File("a")
+		f.load(func() (*cache.Blob, error) { return nil, errors.New("too many open files") })
+		if f.Known() != nil {
+			t.Error("something is known")
+		}
+		check(t, x.load(t.Context(), x.list.Load()))
+		if f.Known() == nil || f.Known().Present() != bs {
+			t.Errorf("%+v", f.Status())
+		}
+		x.wantGets("a", 1)
+	})
+}
