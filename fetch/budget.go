@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"dlfs/cache"
 	"dlfs/cache/lockorder"
 )
 
@@ -20,7 +21,6 @@ const giveWay = 50 * time.Millisecond
 // speculation.
 type budget struct {
 	perHost int
-	free    atomic.Int64 // prefetch flights that may still start, at all hosts known by now
 
 	mu    lockorder.Mutex[lockorder.Leaf]
 	hosts map[string]*host // guarded by mu
@@ -28,7 +28,6 @@ type budget struct {
 
 // host is the budget of one origin host.
 type host struct {
-	budget  *budget
 	readers *semaphore.Weighted // a place for each reader's flight, first come first served
 	born    time.Time
 	lastly  atomic.Int64 // when it last sent something, in nanoseconds since born: not by the wall's clock, which may be set
@@ -39,6 +38,7 @@ type host struct {
 	waiting int           // reader flights under way
 	idle    chan struct{} // closed when waiting falls to 0; nil while it is 0
 	ttfb    time.Duration // typical time to the first byte
+	rate    float64       // bytes a second of a flight, typically; 0 while none has ended
 }
 
 func newBudget(perHost int) *budget {
@@ -50,10 +50,9 @@ func (b *budget) host(name string) *host {
 	defer b.mu.Unlock()
 	h := b.hosts[name]
 	if h == nil {
-		h = &host{budget: b, readers: semaphore.NewWeighted(int64(b.perHost)), bulk: b.perHost, ahead: b.perHost, ttfb: 50 * time.Millisecond, born: time.Now()}
+		h = &host{readers: semaphore.NewWeighted(int64(b.perHost)), bulk: b.perHost, ahead: b.perHost, ttfb: 50 * time.Millisecond, born: time.Now()}
 		h.lastly.Store(int64(-stuckAfter - 1)) // never yet
 		b.hosts[name] = h
-		b.free.Add(int64(b.perHost))
 	}
 	return h
 }
@@ -80,7 +79,7 @@ func (h *host) try(c class) bool {
 	if *h.places(c) == 0 {
 		return false
 	}
-	h.changeLocked(c, -1)
+	*h.places(c)--
 	return true
 }
 
@@ -89,14 +88,7 @@ func (h *host) put(c class) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if c != demand {
-		h.changeLocked(c, 1)
-	}
-}
-
-func (h *host) changeLocked(c class, n int) {
-	*h.places(c) += n
-	if c == bulk {
-		h.budget.free.Add(int64(n))
+		*h.places(c)++
 	}
 }
 
@@ -159,6 +151,24 @@ func (h *host) firstByte(d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ttfb += (d - h.ttfb) / 4
+}
+
+// landed notes how fast a flight was.
+func (h *host) landed(rate float64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.rate == 0 {
+		h.rate = rate
+	}
+	h.rate += (rate - h.rate) / 4
+}
+
+// worth is how many bytes a request must be for, not to cost much of the time
+// they take; 0 while that is not known.
+func (h *host) worth() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return int64(worthCosts*h.rate*h.ttfb.Seconds()) / cache.BlockSize * cache.BlockSize
 }
 
 // requestCost is what a new request may be expected to take to its first byte.

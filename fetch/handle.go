@@ -134,7 +134,8 @@ func (h *Handle) ReadAtContext(ctx context.Context, p []byte, off int64) (int, e
 }
 
 // readAhead notes a read of [off +n) and keeps the window before it in flight.
-// The first read after an open or a jump asks for nothing beyond itself.
+// The first read after an open or a jump asks for nothing beyond itself, nor does
+// the second if it does not adjoin the first.
 func (h *Handle) readAhead(off, n int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -31,6 +31,9 @@ func (p *prefetcher) launch(f *File, depth int) {
 	if f.mu.failure != nil || f.mu.probing != nil || f.mu.growth != nil || f.mu.removed || f.bulkLocked() > depth {
 		return
 	}
+	if f.loadLocked() != nil { // which refill will find, too
+		return
+	}
 	m := f.pickLocked(func(m *mirror) bool { return m.host.free(bulk) })
 	if m == nil || !m.host.try(bulk) {
 		return
@@ -63,11 +66,11 @@ func (f *File) prudentLocked(m *mirror) int64 {
 	if !f.set.opts.Keep {
 		return maxExtent
 	}
-	n := int64(worthCosts * m.rate * m.host.requestCost().Seconds())
+	n := max(m.host.worth(), minExtent)
 	if time.Since(f.mu.demanded) > readersStay {
-		n = max(n, f.mu.blob.Present())
+		n = max(n, f.mu.blob.Present()/cache.BlockSize*cache.BlockSize)
 	}
-	return max(n/cache.BlockSize*cache.BlockSize, minExtent)
+	return n
 }
 
 // nextRunLocked returns the first unassigned run from the last reader's

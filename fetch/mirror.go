@@ -144,6 +144,7 @@ func (m *mirror) landedLocked(fl *flight) {
 			m.rate = rate
 		}
 		m.rate += (rate - m.rate) / 2
+		m.host.landed(rate)
 	}
 }
 

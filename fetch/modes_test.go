@@ -211,3 +211,22 @@ func TestRunBeginsOnAFullDisk(t *testing.T) {
 		x.materialized("a")
 	})
 }
+
+// What is known from an earlier run is fetched on, too, though nobody has asked its
+// host for anything yet.
+func TestOpenedAfterARestart(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 4<<20)
+		x.opts.Prefetch, x.opts.Keep = None, true
+		x.start()
+		check(t, x.readOnce("a", 0, 100))
+		x.opts.Prefetch = Opened
+		x.restart()
+		defer x.background()()
+		h := x.open("a")
+		defer h.Close()
+		x.read(h, 0, 100)
+		<-x.Done()
+		x.materialized("a")
+	})
+}

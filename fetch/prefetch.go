@@ -74,7 +74,7 @@ func (p *prefetcher) step() time.Duration {
 		return wait
 	}
 	p.refill()
-	if p.set.paused.Load() || p.set.budget.free.Load() == 0 {
+	if p.set.paused.Load() {
 		return whenIdle
 	}
 	files := slices.Clone(p.front[:min(len(p.front), frontWindow)])
