@@ -8,10 +8,10 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// plusAtMost is how many names a directory may have for its listing to bring
-// attributes along. The kernel then keeps an inode for each name, and so does
-// this process, whether or not anybody asks for them.
-const plusAtMost = 1 << 18
+// plusAtMost is how many files there may be for listings to bring attributes
+// along. The kernel then keeps an inode for each that was listed, and so does this
+// process, half a kilobyte, whether or not anybody asks for them.
+const plusAtMost = 1 << 17
 
 var _ = (fusefs.NodeOpendirHandler)((*dir)(nil))
 
@@ -72,7 +72,7 @@ var _ = (fusefs.FileLookuper)((*openDir)(nil))
 // goes without: the kernel looks it up when somebody wants to know. So does a name
 // that is listed no longer, which the kernel may have been told already.
 func (o *openDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	if len(o.listing.names) > plusAtMost {
+	if len(o.dir.fs.set.Files()) > plusAtMost {
 		return nil, syscall.ENOENT
 	}
 	return o.dir.lookupKnown(ctx, o.dir.list.Load(), name, out)

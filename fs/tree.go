@@ -83,8 +83,8 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fus
 	return d.lookupKnown(ctx, l, name, out)
 }
 
-// lookupKnown answers from memory alone, for what does not change: a directory of
-// l, or a file of it whose size is known for good.
+// lookupKnown answers from memory alone: for a directory of l, or a file of it
+// whose version is known, and its size.
 func (d *dir) lookupKnown(ctx context.Context, l *listing, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if sub := l.dirs[name]; sub != nil {
 		sub.attr(&out.Attr)
