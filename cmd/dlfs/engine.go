@@ -63,6 +63,7 @@ func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner st
 	if e.control, err = serveControl(e); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
+	limitMemory()
 	return e, nil
 }
 
