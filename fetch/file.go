@@ -43,13 +43,13 @@ type File struct {
 
 	order    atomic.Int32 // in the list
 	lastRead atomic.Int64 // where the last read ended: prefetch goes on there
+	loaded   atomic.Bool  // the store was asked what it has; set under mu, which is held meanwhile
 
 	mu struct {
 		lockorder.Mutex[lockorder.File]
 		entry      *listfile.Entry // as the list has it now; never changed, only replaced
 		removed    bool            // the list has it no longer
 		mirrors    []*mirror       // nil until first asked for
-		loaded     bool            // the store was asked what it has
 		blob       *cache.Blob     // nil until the version is known
 		growth     *growth         // instead of blob while nobody knows how long the file is
 		proven     bool            // a GET agreed with the version; a HEAD alone may lie
@@ -125,7 +125,7 @@ func (f *File) loadLocked() error {
 }
 
 func (f *File) loadFromLocked(lookup func() (*cache.Blob, error)) error {
-	if f.mu.loaded {
+	if f.loaded.Load() {
 		return nil
 	}
 	if !f.set.begin() { // Close waits: the store may be closed after it
@@ -136,7 +136,7 @@ func (f *File) loadFromLocked(lookup func() (*cache.Blob, error)) error {
 	if err != nil {
 		return err
 	}
-	f.mu.loaded = true
+	f.loaded.Store(true)
 	if blob != nil {
 		f.mu.proven = blob.Present() > 0
 		f.setBlobLocked(blob)
@@ -153,9 +153,13 @@ func (f *File) setBlobLocked(blob *cache.Blob) {
 	f.countLocked()
 }
 
-// Known is what there is of the file, nil while its version is not known. It asks
-// for nothing, and waits at most for who is looking the file up on the disk.
+// Known is what there is of the file, nil while its version is not known, or the
+// store not asked yet. It does not block, not even for the disk: whoever lists a
+// directory would else wait for one file after the other while they are loaded.
 func (f *File) Known() Copy {
+	if !f.loaded.Load() {
+		return nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.copyLocked()
