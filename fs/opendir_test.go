@@ -40,9 +40,9 @@ func TestListingBringsWhatIsKnown(t *testing.T) {
 	x := newRig(t)
 	names := x.manyOf("d", 500)
 	x.add("top", 5)
-	x.config.Run = true // which loads what is known after a remount
+	x.config.Run = true // which loads what is known after a remount, and probes the rest
 	x.start()
-	for _, name := range names {
+	for _, name := range append(names, "top") {
 		_, err := os.Stat(x.path(name))
 		must(t, err)
 	}
