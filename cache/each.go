@@ -3,6 +3,9 @@ package cache
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"strings"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -32,19 +35,67 @@ func (s *Store) Each(f func(name string, b *Blob) error) error {
 // ends at the first error, also of f, and returns it. It blocks for the disk and
 // for f.
 func (s *Store) Recorded(f func(name string, lookup func() (*Blob, error)) error) error {
+	found := s.takeStock()
 	for next := recordPrefix; next != nil; {
 		some, then, err := s.index.records(next)
 		if err != nil {
 			return fmt.Errorf("read what is recorded: %w", err)
 		}
-		for _, n := range some {
-			if err := f(n.name, func() (*Blob, error) { return s.lookup(n.name, n.record) }); err != nil {
+		begun := s.index.begun(some)
+		for i, n := range some {
+			lookup := func() (*Blob, error) {
+				if !begun[i] && found.nothing(n) {
+					return s.blob(n.name, n.record.gen, n.record.version, n.record.note), nil
+				}
+				return s.lookup(n.name, n.record)
+			}
+			if err := f(n.name, lookup); err != nil {
 				return err
 			}
 		}
 		next = then
 	}
 	return nil
+}
+
+// stock is what stands in a store's directories. Of a long list that was looked at
+// and hardly fetched, it spares two stats for each file.
+type stock struct {
+	blobs map[string]bool // nil if they are many
+	top   map[string]bool // in the output directory itself; nil if they are many
+}
+
+func (s *Store) takeStock() stock {
+	return stock{blobs: namesIn(s.blobs, stockAtMost), top: namesIn(s.root, stockAtMost)}
+}
+
+// stockAtMost bounds what taking stock may cost, in names of a directory.
+const stockAtMost = 1 << 17
+
+// namesIn is what stands in a directory, nil if that is atMost names or more, or
+// cannot be read: then each name has to be looked for.
+func namesIn(dir *os.Root, atMost int) map[string]bool {
+	d, err := dir.Open(".")
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(atMost)
+	if err != nil && !errors.Is(err, io.EOF) || len(names) >= atMost {
+		return nil
+	}
+	set := make(map[string]bool, len(names))
+	for _, n := range names {
+		set[n] = true
+	}
+	return set
+}
+
+// nothing reports that neither a blob of the record nor anything under its name
+// can be there.
+func (k stock) nothing(n named) bool {
+	first, _, _ := strings.Cut(n.name, "/")
+	return !n.record.published && k.blobs != nil && k.top != nil && !k.blobs[blobID(n.record.gen)] && !k.top[first]
 }
 
 // named is a record and its name.
@@ -77,4 +128,31 @@ func (x *index) records(from []byte) (some []named, next []byte, err error) {
 		return some, nil, nil
 	}
 	return some, next, err
+}
+
+// begun reports for each record whether there may be bits of it, which Lookup
+// then has to read. It costs each a seek, where reading costs an iterator.
+func (x *index) begun(some []named) []bool {
+	begun := make([]bool, len(some))
+	err := x.view(func(txn *badger.Txn) error {
+		opt := badger.DefaultIteratorOptions
+		opt.PrefetchValues = false
+		opt.Prefix = chunkPrefix // so that tables of nothing but records are not looked into
+		it := txn.NewIterator(opt)
+		defer it.Close()
+		for i, n := range some {
+			if !n.record.published {
+				prefix := generationPrefix(n.record.gen)
+				it.Seek(prefix)
+				begun[i] = it.ValidForPrefix(prefix)
+			}
+		}
+		return nil
+	})
+	if err != nil { // which Lookup meets again
+		for i := range begun {
+			begun[i] = true
+		}
+	}
+	return begun
 }

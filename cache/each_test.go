@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,6 +114,72 @@ func TestRecordedBesideWrites(t *testing.T) {
 	}))
 	if !slices.Equal(got[:len(want)], want) {
 		t.Errorf("%d names of %d", len(got), len(want))
+	}
+}
+
+// TestRecordedLooksUp: whatever state a crash or a person has left a name in,
+// Recorded has the blob for it that Lookup has.
+func TestRecordedLooksUp(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	gens := map[string]uint64{}
+	for _, name := range []string{"begun", "empty", "gone", "many/beside", "many/stands", "none", "stands", "whole", "z/deep/none"} {
+		b := create(t, s, name, blobSize)
+		switch name {
+		case "begun", "gone":
+			put(t, b, 2)
+		case "whole":
+			putAll(t, b)
+			check(t, publish(t, b))
+		case "empty":
+			b = create(t, s, name, 0)
+		}
+		gens[name] = b.Generation()
+	}
+	syncNow(t, s)
+	check(t, os.Remove(filepath.Join(blobsOf(s), blobID(gens["gone"]))))
+	for _, name := range []string{"many/stands", "stands"} {
+		path := filepath.Join(s.Path(), name)
+		check(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		check(t, os.WriteFile(path, pattern(name, 0, blobSize), 0o644))
+	}
+	describe := func(name string, b *Blob) string {
+		return fmt.Sprintf("%d bytes present, published %v, same blob %v", b.Present(), b.Published(), b.Generation() == gens[name])
+	}
+	recorded, byName := open(t, crash(t, s), Options{}), open(t, crash(t, s), Options{})
+	want := map[string]string{}
+	for name := range gens {
+		want[name] = describe(name, lookup(t, byName, name))
+	}
+	got := map[string]string{}
+	check(t, recorded.Each(func(name string, b *Blob) error {
+		got[name] = describe(name, b)
+		return nil
+	}))
+	if !maps.Equal(got, want) {
+		t.Errorf("recorded %v\nlooked up %v", got, want)
+	}
+	for name, what := range map[string]string{
+		"none":        "0 bytes present, published false, same blob true",
+		"gone":        "0 bytes present, published false, same blob false",
+		"many/stands": fmt.Sprint(blobSize, " bytes present, published true, same blob true"),
+	} {
+		if got[name] != what {
+			t.Errorf("%s: %s, want %s", name, got[name], what)
+		}
+	}
+}
+
+// TestNamesIn: a directory of too many names is none to take stock of.
+func TestNamesIn(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	for _, name := range []string{"a", "b"} {
+		check(t, os.WriteFile(filepath.Join(s.Path(), name), nil, 0o644))
+	}
+	if got, want := namesIn(s.root, 4), map[string]bool{"a": true, "b": true, ".dlfs": true}; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := namesIn(s.root, 3); got != nil {
+		t.Errorf("%v of a directory of three", got)
 	}
 }
 

@@ -84,12 +84,15 @@ func openBadger(path string) (*badger.DB, error) {
 		WithLogger(nil))
 }
 
-var recordPrefix = []byte("f/")
+var (
+	recordPrefix = []byte("f/")
+	chunkPrefix  = []byte("b/")
+)
 
 func recordKey(name string) []byte { return append(slices.Clip(recordPrefix), name...) }
 
 func chunkKey(gen uint64, c int64) []byte {
-	k := binary.BigEndian.AppendUint64([]byte("b/"), gen)
+	k := binary.BigEndian.AppendUint64(slices.Clip(chunkPrefix), gen)
 	return binary.BigEndian.AppendUint32(k, uint32(c))
 }
 
