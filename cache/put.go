@@ -130,7 +130,7 @@ func (b *Blob) writable() (*os.File, error) {
 	if b.Present() == 0 {
 		flag |= os.O_CREATE
 	}
-	f, err := b.store.blobs.OpenFile(b.id(), flag, 0o644)
+	f, err := b.store.openBlob(b.gen, flag)
 	if err != nil {
 		return nil, err
 	}

@@ -146,7 +146,7 @@ func (s *Store) linkAgain(b, again *Blob) error {
 	if !b.isFile(info) {
 		return &InTheWayError{b.name, "was changed"}
 	}
-	f, err := s.blobs.OpenFile(again.id(), os.O_RDWR, 0) // as the first Put will
+	f, err := s.openBlob(again.gen, os.O_RDWR) // as the first Put will
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func (s *Store) Stream(name string, v Version) (*Stream, error) {
 		return nil, err
 	}
 	st := &Stream{store: s, name: name, gen: newGeneration(), version: v}
-	f, err := s.blobs.OpenFile(blobID(st.gen), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := s.openBlob(st.gen, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if isFull(err) {
 		return nil, s.noSpace(err)
 	}

@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -72,4 +74,35 @@ func TestSwappedDirectories(t *testing.T) {
 		t.Error("nothing was published, or all of it")
 	}
 	t.Logf("%d swaps, %d published, %d refused", swaps, published, refused)
+}
+
+// TestLinkForABlob: a link that stands where a blob's file belongs is not followed,
+// be it to write the first block or to read what is there.
+func TestLinkForABlob(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	outside := filepath.Join(t.TempDir(), "outside")
+	check(t, os.WriteFile(outside, []byte("mine"), 0o644))
+	plant := func(b *Blob) {
+		path := filepath.Join(blobsOf(s), b.id())
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		check(t, os.Symlink(outside, path))
+	}
+	first := create(t, s, "first", blobSize)
+	plant(first)
+	if err := first.Put(0, pattern("first", 0, BlockSize)); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("put: %v", err)
+	}
+	put(t, create(t, s, "begun", blobSize), 0)
+	s = reopen(t, s)
+	begun, err := s.Lookup("begun")
+	check(t, err)
+	plant(begun)
+	if err := begun.Acquire(); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("acquire: %v", err)
+	}
+	if got, err := os.ReadFile(outside); err != nil || string(got) != "mine" {
+		t.Errorf("outside: %q, %v", got, err)
+	}
 }
