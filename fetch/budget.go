@@ -11,11 +11,6 @@ import (
 	"dlfs/cache/lockorder"
 )
 
-// giveWay is how long a speculative flight holds still for each block while a
-// reader waits on its host: long enough that TCP holds the sender back, short
-// enough that prefetch never starves.
-const giveWay = 50 * time.Millisecond
-
 // budget shares out connections by host, in three equal parts: for prefetch,
 // for readers and for their read-ahead. So a reader never queues behind
 // speculation.
@@ -36,7 +31,7 @@ type host struct {
 	bulk    int           // prefetch flights that may still start
 	ahead   int           // read-ahead flights that may still start
 	waiting int           // reader flights under way
-	idle    chan struct{} // closed when waiting falls to 0; nil while it is 0
+	pace    pace          // of prefetch beside readers
 	ttfb    time.Duration // typical time to the first byte
 	rate    float64       // bytes a second of a flight, typically; 0 while none has ended
 }
@@ -92,13 +87,11 @@ func (h *host) put(c class) {
 	}
 }
 
-// takeReader waits for a reader's place, and has speculation give way until
-// putReader.
+// takeReader waits for a reader's place, and has prefetch give way until putReader
+// and for a while after.
 func (h *host) takeReader(ctx context.Context) error {
 	h.mu.Lock()
-	if h.waiting++; h.waiting == 1 {
-		h.idle = make(chan struct{})
-	}
+	h.waiting++
 	h.mu.Unlock()
 	if err := h.readers.Acquire(ctx, 1); err != nil {
 		h.readerGone()
@@ -115,29 +108,8 @@ func (h *host) putReader() {
 func (h *host) readerGone() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.waiting--; h.waiting == 0 {
-		close(h.idle)
-		h.idle = nil
-	}
-}
-
-// yield holds a speculative flight still while a reader waits, for at most
-// giveWay. It reports whether it did.
-func (h *host) yield(ctx context.Context) bool {
-	h.mu.Lock()
-	idle := h.idle
-	h.mu.Unlock()
-	if idle == nil {
-		return false
-	}
-	t := time.NewTimer(giveWay)
-	defer t.Stop()
-	select {
-	case <-idle:
-	case <-t.C:
-	case <-ctx.Done():
-	}
-	return true
+	h.waiting--
+	h.pace.reader = time.Now()
 }
 
 // heard notes that the host has sent something.
@@ -153,10 +125,13 @@ func (h *host) firstByte(d time.Duration) {
 	h.ttfb += (d - h.ttfb) / 4
 }
 
-// landed notes how fast a flight was.
+// landed notes how fast a flight was. One that was held back says nothing.
 func (h *host) landed(rate float64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if rate < h.rate && h.pacedLocked(time.Now()) {
+		return
+	}
 	if h.rate == 0 {
 		h.rate = rate
 	}

@@ -196,7 +196,7 @@ func (f *File) firstContact(m *mirror) {
 	ctx, cancel := context.WithCancel(f.set.ctx)
 	first := int64(maxExtent)
 	if f.set.opts.Keep {
-		first = min(max(m.host.worth(), firstExtent), maxExtent)
+		first = m.host.beside(min(max(m.host.worth(), firstExtent), maxExtent))
 	}
 	body, err := m.res.Get(ctx, nil, 0, first)
 	if err != nil {

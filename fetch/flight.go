@@ -124,14 +124,11 @@ func (fl *flight) fetch() error {
 	defer buffers.Put(buf)
 	have := 0
 	for {
-		limit, wanted := fl.left()
-		if fl.class == bulk && !wanted && host.yield(fl.ctx) {
-			limit = cache.BlockSize
-		}
+		left, wanted := fl.left()
 		if fl.class != demand && !wanted && fl.body.Crowded() {
 			fl.giveUp()
 		}
-		n, err := fl.body.Read(buf[have:min(max(int64(have)+1, limit), bufferSize)])
+		n, err := fl.receive(host, buf[have:min(max(int64(have)+1, left), bufferSize)], wanted)
 		if err != nil && err != io.EOF { // and nothing that wraps it
 			return err
 		}
@@ -142,6 +139,18 @@ func (fl *flight) fetch() error {
 		}
 		have = copy(buf[:], buf[used:have])
 	}
+}
+
+// receive reads what there is of the body, and not so much that readers of the host
+// wait behind it, if nobody waits for it.
+func (fl *flight) receive(host *host, p []byte, wanted bool) (int, error) {
+	forReader := wanted || fl.class != bulk && !fl.whole // which may have outlived its reader
+	if !forReader {
+		p = p[:host.turn(fl.ctx, int64(len(p)))]
+	}
+	n, err := fl.body.Read(p)
+	host.took(int64(n), forReader)
+	return n, err
 }
 
 // open makes the request, unless first contact has.

@@ -70,7 +70,7 @@ func (f *File) prudentLocked(m *mirror) int64 {
 	if time.Since(f.mu.demanded) > readersStay {
 		n = max(n, f.mu.blob.Present()/cache.BlockSize*cache.BlockSize)
 	}
-	return n
+	return m.host.beside(n)
 }
 
 // nextRunLocked returns the first unassigned run from the last reader's

@@ -3,7 +3,6 @@ package fetch
 import (
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"dlfs/fetch/origintest"
@@ -28,7 +27,7 @@ func TestFlightsInAMountGrow(t *testing.T) {
 
 func TestFlightsAreShortWhileReadersCome(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
-		x.add("a", 256<<20)
+		x.add("a", 512<<20)
 		x.opts.Keep, x.opts.Split = true, 1
 		x.start()
 		slow := origintest.Throttle(16 << 20).Method("GET")
@@ -38,12 +37,12 @@ func TestFlightsAreShortWhileReadersCome(t *testing.T) {
 		h := x.open("a")
 		defer h.Close()
 		advance(8 * time.Second) // long flights by then
-		x.read(h, 240<<20, 1)
-		synctest.Wait()
+		x.read(h, 480<<20, 1)
+		advance(4 * time.Second) // until that of before is over
 		before := len(x.lengths("a"))
 		for i := range int64(4) {
 			advance(time.Second)
-			x.read(h, (243+3*i)<<20, 1)
+			x.read(h, (483+3*i)<<20, 1)
 		}
 		if ns := x.lengths("a")[before:]; len(ns) < 8 || slices.Max(ns) > 2*minExtent {
 			t.Errorf("requests while somebody read were for %v", ns)

@@ -191,7 +191,7 @@ func (m *model) checkWound() {
 	}
 	for name, h := range m.budget.hosts {
 		h.mu.Lock()
-		if h.bulk != m.budget.perHost || h.ahead != m.budget.perHost || h.waiting != 0 || h.idle != nil {
+		if h.bulk != m.budget.perHost || h.ahead != m.budget.perHost || h.waiting != 0 {
 			m.t.Errorf("%s: %d and %d places of %d, %d waiting", name, h.bulk, h.ahead, m.budget.perHost, h.waiting)
 		}
 		h.mu.Unlock()

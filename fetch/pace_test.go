@@ -1,0 +1,177 @@
+package fetch
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dlfs/cache"
+)
+
+// paceRig is a host behind a link, from which eight flights of prefetch take what
+// they may.
+type paceRig struct {
+	host *host
+	link atomic.Int64 // bytes a second that a flight can have
+	got  atomic.Int64 // bytes prefetch took
+}
+
+const paceLink = 20 << 20 // bytes a second, of all eight flights
+
+func newPaceRig(t *testing.T) *paceRig {
+	r := &paceRig{host: newBudget(8).host("h")}
+	r.link.Store(paceLink / 8)
+	ctx, cancel := context.WithCancel(t.Context())
+	var flights sync.WaitGroup
+	for range 8 {
+		flights.Go(func() {
+			for ctx.Err() == nil {
+				turn := r.host.turn(ctx, bufferSize)
+				link := r.link.Load()
+				n := min(turn, cache.BlockSize, link/10) // what has arrived, say
+				time.Sleep(time.Duration(n) * time.Second / time.Duration(link))
+				r.host.took(n, false)
+				r.got.Add(n)
+			}
+		})
+	}
+	t.Cleanup(func() { cancel(); flights.Wait() })
+	return r
+}
+
+// wantShare lets d pass, and wants prefetch to have taken a share of what the link
+// gave when it was laid.
+func (r *paceRig) wantShare(t *testing.T, d time.Duration, least, most float64) {
+	t.Helper()
+	before := r.got.Load()
+	advance(d)
+	if share := float64(r.got.Load()-before) / d.Seconds() / paceLink; share < least || share > most {
+		t.Errorf("prefetch takes %.3f of what the host sends, want %.3f to %.3f", share, least, most)
+	}
+}
+
+// read has a reader be about until stop is called: one who takes n bytes every
+// tenth of a second.
+func (r *paceRig) read(t *testing.T, n int64) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var reader sync.WaitGroup
+	check(t, r.host.takeReader(ctx))
+	reader.Go(func() {
+		defer r.host.putReader()
+		for ctx.Err() == nil {
+			time.Sleep(100 * time.Millisecond)
+			r.host.took(n, true)
+		}
+	})
+	return func() { cancel(); reader.Wait() }
+}
+
+func TestPrefetchLeavesReadersTheirShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newPaceRig(t)
+		r.wantShare(t, 5*time.Second, 0.99, 1.01) // nobody reads
+
+		stop := r.read(t, 0) // somebody waits
+		r.wantShare(t, 5*time.Second, paceShare-0.02, paceShare+0.02)
+		stop()
+		advance(readersReturn)
+		r.wantShare(t, 5*time.Second, 0.99, 1.01)
+
+		const each = paceLink / 10 / 20 // a twentieth of the link
+		stop = r.read(t, each)
+		r.wantShare(t, 5*time.Second, paceShare-0.05-0.02, paceShare-0.05+0.02)
+		stop()
+	})
+}
+
+func TestPrefetchIsNotStarved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newPaceRig(t)
+		advance(2 * time.Second)
+		stop := r.read(t, paceLink/10) // all of the link
+		defer stop()
+		r.wantShare(t, learnAgain/2, 0.03, 0.15)
+	})
+}
+
+// A link that turns out to give more, or less, is noticed while somebody reads,
+// and one that hung for a while is soon what it was.
+func TestPaceIsLearntAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newPaceRig(t)
+		advance(2 * time.Second)
+		stop := r.read(t, 0)
+		defer stop()
+		for _, times := range []float64{4, 1, 1e-5, 1} {
+			r.link.Store(int64(times * paceLink / 8))
+			lessons := 1
+			if times < 1 || times == 1 && r.host.pace.rate > 2*paceLink {
+				lessons = 6 // it is not taken for less at once
+			}
+			advance(time.Duration(lessons) * (learnAgain + learnAfter + 2*learnFor))
+			r.wantShare(t, learnAgain/2, 0.85*paceShare*times, max(1.15*paceShare*times, 0.001))
+		}
+	})
+}
+
+// One look at a host that is just then slow, or that only readers take from, does
+// not slow prefetch down.
+func TestPaceIsNotLearntFromLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newPaceRig(t)
+		advance(2 * time.Second)
+		r.link.Store(100)
+		advance(700 * time.Millisecond) // a stall
+		r.link.Store(paceLink / 8)
+		advance(100 * time.Millisecond)
+		stop := r.read(t, 0)
+		defer stop()
+		r.wantShare(t, 5*time.Second, 0.5, 1)
+		advance(learnAgain)
+		r.wantShare(t, 5*time.Second, paceShare-0.02, 1)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		h := newBudget(8).host("h")
+		for range 100 {
+			h.took(1, false) // with so much time in between
+			advance(2 * learnFor)
+		}
+		for range 100 {
+			h.took(cache.BlockSize, true)
+			advance(learnFor / 10)
+		}
+		if h.pace.rate != 0 {
+			t.Errorf("the host is taken to send %.1f bytes a second", h.pace.rate)
+		}
+	})
+}
+
+// A request beside readers is short, but not so short that it costs much.
+func TestRequestsBesideReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newPaceRig(t)
+		advance(2 * time.Second)
+		h := r.host
+		want := func(what string, want int64) {
+			t.Helper()
+			if got := h.beside(maxExtent); got < want*9/10 || got > want*11/10 {
+				t.Errorf("%s: requests of %d bytes, want some %d", what, got, want)
+			}
+		}
+		want("nobody reads", maxExtent)
+		stop := r.read(t, 0)
+		defer stop()
+		want("a link of 20 MB/s", minBurst)
+		h.mu.Lock()
+		h.ttfb, h.rate = time.Second, 1<<20 // of each flight, which is what limits it
+		h.mu.Unlock()
+		want("a late origin", paceLink/4)
+		h.mu.Lock()
+		h.rate = 4 << 20
+		h.mu.Unlock()
+		want("a late origin that is slow in each flight", 16<<20)
+	})
+}
