@@ -205,6 +205,8 @@ func FuzzAnswer(f *testing.F) {
 		partial + "Content-Range: bytes 100-999/1000\r\nETag: \"a\"\r\n\r\n" + whole[100:],
 		okay + "Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + whole + "\r\n0\r\nX: y\r\n\r\n",
 		"HTTP/1.1 302 Found\r\nLocation: /b\r\nSet-Cookie: a=b\r\n\r\n", "HTTP/1.1 416 No\r\nContent-Range: bytes */5\r\n\r\n",
+		"HTTP/1.1 302 Found\r\nLocation: " + strings.Repeat("a", 5000) + ":b\r\n\r\n",
+		"HTTP/1.1 302 Found\r\nLocation: //" + strings.Repeat("a", 5000) + "/b\r\n\r\n",
 		"HTTP/1.1 503 Busy\r\nRetry-After: 99999999999\r\n\r\n", "HTTP/1.1 103 Hints\r\n\r\nHTTP/1.0 200 OK\r\n\r\nabc",
 		okay + "Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
 	} {

@@ -45,6 +45,10 @@ func (r *Resource) walk(ctx context.Context, method string, from *url.URL, range
 	}
 }
 
+// maxHost is how long the host of a redirect may be, with its port. A name in the
+// DNS has at most 255 bytes (RFC 1035 section 2.3.4).
+const maxHost = 300
+
 // next is where a response redirects to, nil if it does not. Only over HTTP is
 // followed, and never from https to http.
 func (x *exchange) next() (*url.URL, error) {
@@ -62,9 +66,11 @@ func (x *exchange) next() (*url.URL, error) {
 	case err != nil:
 		return nil, &Error{Kind: Permanent, Err: errBadLocation}
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, refuse("redirect to scheme %q refused", u.Scheme)
+		return nil, refuse("redirect to scheme %.30q refused", u.Scheme) // as long as the server likes
 	case u.Hostname() == "":
 		return nil, refuse("redirect to a URL without a host refused")
+	case len(u.Host) > maxHost:
+		return nil, refuse("redirect to a host whose name has %d bytes refused", len(u.Host))
 	case u.Scheme == "http" && x.url.Scheme == "https":
 		return nil, refuse("redirect from https to http refused")
 	}

@@ -80,6 +80,8 @@ func TestRedirectRefused(t *testing.T) {
 		{origintest.Redirect(302, "ftp://cdn/a.tar"), 1, `redirect to scheme "ftp" refused`},
 		{origintest.Redirect(302, "file:///etc/passwd"), 1, `redirect to scheme "file" refused`},
 		{origintest.Redirect(302, "javascript:1"), 1, `redirect to scheme "javascript" refused`},
+		{origintest.Redirect(302, strings.Repeat("a", 5000)+":b"), 1, `redirect to scheme "` + strings.Repeat("a", 30) + `" refused`},
+		{origintest.Redirect(302, "http://"+strings.Repeat("a", 5000)+"/b"), 1, "redirect to a host whose name has 5000 bytes refused"},
 		{origintest.Redirect(302, ""), 1, "origin answers 302 Found"},
 	}
 	for _, tt := range tests {
