@@ -35,16 +35,16 @@ func (s *Store) Each(f func(name string, b *Blob) error) error {
 // ends at the first error, also of f, and returns it. It blocks for the disk and
 // for f.
 func (s *Store) Recorded(f func(name string, lookup func() (*Blob, error)) error) error {
-	found := s.takeStock()
+	found := stock{blobs: namesIn(s.blobs, stockAtMost), top: namesIn(s.root, stockAtMost)}
 	for next := recordPrefix; next != nil; {
 		some, then, err := s.index.records(next)
 		if err != nil {
 			return fmt.Errorf("read what is recorded: %w", err)
 		}
-		begun := s.index.begun(some)
+		untouched := s.index.untouched(some, found)
 		for i, n := range some {
 			lookup := func() (*Blob, error) {
-				if !begun[i] && found.nothing(n) {
+				if untouched[i] {
 					return s.blob(n.name, n.record.gen, n.record.version, n.record.note), nil
 				}
 				return s.lookup(n.name, n.record)
@@ -63,10 +63,6 @@ func (s *Store) Recorded(f func(name string, lookup func() (*Blob, error)) error
 type stock struct {
 	blobs map[string]bool // nil if they are many
 	top   map[string]bool // in the output directory itself; nil if they are many
-}
-
-func (s *Store) takeStock() stock {
-	return stock{blobs: namesIn(s.blobs, stockAtMost), top: namesIn(s.root, stockAtMost)}
 }
 
 // stockAtMost bounds what taking stock may cost, in names of a directory.
@@ -130,10 +126,11 @@ func (x *index) records(from []byte) (some []named, next []byte, err error) {
 	return some, next, err
 }
 
-// begun reports for each record whether there may be bits of it, which Lookup
-// then has to read. It costs each a seek, where reading costs an iterator.
-func (x *index) begun(some []named) []bool {
-	begun := make([]bool, len(some))
+// untouched reports for each record whether nothing was ever done for it: nothing
+// stands of it, and there are no bits. It costs a seek, where reading the bits costs
+// an iterator.
+func (x *index) untouched(some []named, found stock) []bool {
+	untouched := make([]bool, len(some))
 	err := x.view(func(txn *badger.Txn) error {
 		opt := badger.DefaultIteratorOptions
 		opt.PrefetchValues = false
@@ -141,18 +138,16 @@ func (x *index) begun(some []named) []bool {
 		it := txn.NewIterator(opt)
 		defer it.Close()
 		for i, n := range some {
-			if !n.record.published {
+			if found.nothing(n) {
 				prefix := generationPrefix(n.record.gen)
 				it.Seek(prefix)
-				begun[i] = it.ValidForPrefix(prefix)
+				untouched[i] = !it.ValidForPrefix(prefix)
 			}
 		}
 		return nil
 	})
 	if err != nil { // which Lookup meets again
-		for i := range begun {
-			begun[i] = true
-		}
+		clear(untouched)
 	}
-	return begun
+	return untouched
 }

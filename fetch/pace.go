@@ -60,11 +60,14 @@ type pace struct {
 	own     int64     // and of these for prefetch
 }
 
+// besideLocked reports whether readers are about, and what the host sends is known.
+func (h *host) besideLocked(now time.Time) bool {
+	return h.pace.rate > 0 && (h.waiting > 0 || now.Sub(h.pace.reader) < readersReturn)
+}
+
 // pacedLocked reports whether prefetch is to leave some of what could come.
 func (h *host) pacedLocked(now time.Time) bool {
-	p := &h.pace
-	about := h.waiting > 0 || now.Sub(p.reader) < readersReturn
-	return about && p.rate > 0 && now.Sub(p.learned) < learnAgain
+	return h.besideLocked(now) && now.Sub(h.pace.learned) < learnAgain
 }
 
 // beside returns n, the bytes a flight of prefetch would ask for, or fewer where
@@ -72,7 +75,7 @@ func (h *host) pacedLocked(now time.Time) bool {
 func (h *host) beside(n int64) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.waiting == 0 && time.Since(h.pace.reader) >= readersReturn || h.pace.rate == 0 {
+	if !h.besideLocked(time.Now()) {
 		return n
 	}
 	most := max(h.pace.rate*max(burst, h.ttfb/4).Seconds(), besideCosts*h.rate*h.ttfb.Seconds())
@@ -112,8 +115,8 @@ func (h *host) took(n int64, forReader bool) {
 	}
 	if h.pacedLocked(now) {
 		d := time.Duration(float64(n) / (paceShare * p.rate) * float64(time.Second))
-		p.due = later(p.due, now.Add(-burst)) // so long did these bytes take, perhaps
-		p.due = earlier(p.due.Add(min(d, putOffAtMost)), now.Add(putOffAtMost))
+		ahead := max(p.due.Sub(now), -burst) // so long did these bytes take, perhaps
+		p.due = now.Add(min(ahead+min(d, putOffAtMost), putOffAtMost))
 		p.since, p.bytes, p.own = now.Add(learnAfter), 0, 0
 		return
 	}
@@ -138,18 +141,4 @@ func (h *host) watchLocked(now time.Time, n int64, forReader bool) {
 		p.rate, p.learned = max(float64(p.bytes)/d.Seconds(), p.rate*3/4), now
 	}
 	p.since, p.bytes, p.own = now, 0, 0
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

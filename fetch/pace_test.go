@@ -105,14 +105,13 @@ func TestPaceIsLearntAgain(t *testing.T) {
 		advance(2 * time.Second)
 		stop := r.read(t, 0)
 		defer stop()
-		for _, times := range []float64{4, 1, 1e-5, 1} {
-			r.link.Store(int64(times * paceLink / 8))
-			lessons := 1
-			if times < 1 || times == 1 && r.host.pace.rate > 2*paceLink {
-				lessons = 6 // it is not taken for less at once
-			}
-			advance(time.Duration(lessons) * (learnAgain + learnAfter + 2*learnFor))
-			r.wantShare(t, learnAgain/2, 0.85*paceShare*times, max(1.15*paceShare*times, 0.001))
+		for _, tt := range []struct {
+			times   float64
+			lessons time.Duration // it is not taken for less at once
+		}{{4, 1}, {1, 6}, {1e-5, 6}, {1, 1}} {
+			r.link.Store(int64(tt.times * paceLink / 8))
+			advance(tt.lessons * (learnAgain + learnAfter + 2*learnFor))
+			r.wantShare(t, learnAgain/2, 0.85*paceShare*tt.times, max(1.15*paceShare*tt.times, 0.001))
 		}
 	})
 }
