@@ -95,6 +95,10 @@ func mountsAt(point string) (all []mountInfo, err error) {
 // ask has the process that serves the mount answer a question. The error is that
 // of statfs(2), or ErrSilent. A stat would do no good: the kernel answers that
 // from what it keeps.
+//
+// A thread that is being killed may still take the question from the kernel, which
+// fails to copy it and answers EIO itself (fuse_dev_do_read, Linux 6.18). This
+// package never does, so the question is put again.
 func (m mountInfo) ask(within time.Duration) error {
 	fd, err := unix.Open(m.point, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -105,6 +109,9 @@ func (m mountInfo) ask(within time.Duration) error {
 		defer unix.Close(fd)
 		m.onOwnThread(func(err error) {
 			if err == nil {
+				err = unix.Fstatfs(fd, new(unix.Statfs_t))
+			}
+			for start := time.Now(); err == unix.EIO && time.Since(start) < within; {
 				err = unix.Fstatfs(fd, new(unix.Statfs_t))
 			}
 			answer <- err
