@@ -1,7 +1,6 @@
 package listfile
 
 import (
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -407,25 +406,6 @@ func TestBrokenGzipIsAnError(t *testing.T) {
 	for _, n := range []int{2, 4, len(packed) / 2, len(packed) - 1} {
 		if l, err := Parse(strings.NewReader(string(packed[:n])), "list.gz", Options{}); err == nil || l != nil || !strings.HasPrefix(err.Error(), "list.gz: ") {
 			t.Errorf("%d of %d bytes: %v, %v", n, len(packed), l, err)
-		}
-	}
-}
-
-// endless is an endless list that nothing stands in.
-type endless string
-
-func (e endless) Read(p []byte) (int, error) {
-	for n := 0; n < len(p); n += len(e) {
-		copy(p[n:], e)
-	}
-	return len(p), nil
-}
-
-func TestEndlessObjectsEndInAnError(t *testing.T) {
-	for format, begin := range map[Dialect]string{JSON: `{"url":"`, CSV: "url,name\n\"", Metalink: "<metalink><file name='"} {
-		l, err := Parse(io.MultiReader(strings.NewReader(begin), endless("a")), "list", Options{Format: format})
-		if _, ok := err.(Errors); !ok || l == nil {
-			t.Errorf("%s: %v", format, err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package listfile
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/xml"
 	"errors"
 	"flag"
 	"fmt"
@@ -66,6 +67,7 @@ func TestListsWithoutEnd(t *testing.T) {
 		"a line of 1 GiB":          {endlessLine(1 << 30), "list:1: line is longer than 1048576 bytes; remove it or shorten it"},
 		"a line of NULs":           {long("", "\x00", "", 512<<20), "list:1: line is longer than 1048576 bytes; remove it or shorten it"},
 		"a JSON text":              {long(`[{"name":"`, "x", "", 64<<20), "list:1: object is longer than 16777216 bytes; the JSON is not complete"},
+		"a JSON text alone":        {long(`{"url":"`, "x", "", 64<<20), "list:1: object is longer than 16777216 bytes; the JSON is not complete"},
 		"a JSON object of keys":    {numbered(`{"name":"a"`, `,"k%d":1`, 8_000_000), "list:1: object is longer than 16777216 bytes; the JSON is not complete"},
 		"JSON arrays in arrays":    {long("[1,", "[", "", 64<<20), "list:1: neither an object nor an array of objects"},
 		"JSON lists in lists":      {long("", `{"files":[`, "", 64<<20), "list:1: neither an object nor an array of objects"},
@@ -73,6 +75,8 @@ func TestListsWithoutEnd(t *testing.T) {
 		"a CSV field":              {long("name,url\n\"", "x", "", 64<<20), "list:2: record is longer than 1048576 bytes; a closing quote may be missing"},
 		"XML in XML":               {long("<metalink>", "<a>", "", 64<<20), "list:1: elements lie in one another more than 64 deep"},
 		"XML in a file of XML":     {long("<metalink><file>", "<a>", "", 64<<20), "list:1: elements lie in one another more than 64 deep"},
+		"an XML attribute":         {long("<metalink><file name='", "x", "", 64<<20), "list:1: tag or text is longer than 1048576 bytes"},
+		"XML text":                 {long("<metalink><file><url>", "x", "", 64<<20), "list:1: tag or text is longer than 1048576 bytes"},
 		"wrong lines":              {long("", "x\n", "", 1<<18), "list:1001: and "},
 		"one line again and again": {long("", "a http://h/a\n", "", 1<<18), ""},
 	} {
@@ -86,6 +90,30 @@ func TestListsWithoutEnd(t *testing.T) {
 				t.Errorf("%d MiB allocated", used>>20)
 			}
 		})
+	}
+}
+
+// A file element may have as many hashes as fit, wherever it begins.
+func TestFileElementsAreBounded(t *testing.T) {
+	const most = 8192
+	of := func(files, hashes int) error {
+		file := "<file name='a'>" + strings.Repeat("<hash>00</hash>", hashes) + "</file>"
+		in := &bounded{r: strings.NewReader("<metalink>" + strings.Repeat(file, files) + "</metalink>")}
+		x := &boundedXML{dec: xml.NewDecoder(in), in: in, most: most}
+		for {
+			x.begin = x.dec.InputOffset()
+			for element := true; element; element = x.depth > 1 {
+				if _, err := x.Token(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if err := of(100, most/20); err != io.EOF {
+		t.Errorf("files that fit: %v", err)
+	}
+	if err := of(2, most/10); err != errFileElement {
+		t.Errorf("a file that does not fit: %v", err)
 	}
 }
 

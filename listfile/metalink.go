@@ -49,12 +49,12 @@ type metalinkURL struct {
 
 // metalink reads a Metalink document.
 func (p *parser) metalink(in io.Reader) error {
-	b := &bounded{r: in, err: errFileElement}
-	shallow := &shallowXML{dec: xml.NewDecoder(b)}
-	dec := xml.NewTokenDecoder(shallow)
-	line := func() int { n, _ := shallow.dec.InputPos(); return n }
+	b := &bounded{r: in, err: errToken}
+	tokens := &boundedXML{dec: xml.NewDecoder(b), in: b, most: maxFileElement}
+	dec := xml.NewTokenDecoder(tokens)
+	line := func() int { n, _ := tokens.dec.InputPos(); return n }
 	for {
-		b.left = maxFileElement
+		tokens.begin = tokens.dec.InputOffset()
 		t, err := dec.Token()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -72,7 +72,7 @@ func (p *parser) metalink(in io.Reader) error {
 		case err == nil:
 		case b.failed != nil:
 			return b.failed
-		case errors.Is(err, errFileElement), errors.Is(err, errDeep):
+		case errors.Is(err, errToken), errors.Is(err, errFileElement), errors.Is(err, errDeep):
 			p.fail(line(), err)
 			return nil
 		case strings.HasPrefix(err.Error(), "strconv"):
@@ -88,29 +88,42 @@ func (p *parser) metalink(in io.Reader) error {
 // deep, and the decoder remembers every one that is open.
 const maxDepth = 64
 
-var errDeep = fmt.Errorf("elements lie in one another more than %d deep", maxDepth)
+var (
+	errToken       = fmt.Errorf("tag or text is longer than %d bytes", maxLine)
+	errFileElement = fmt.Errorf("file element is longer than %d bytes", maxFileElement)
+	errDeep        = fmt.Errorf("elements lie in one another more than %d deep", maxDepth)
+)
 
-// shallowXML reads tokens of a document that is not too deep.
-type shallowXML struct {
+// boundedXML reads tokens of a document and fails where it would have the decoder
+// remember too much: of one token, of the tokens since begin, or of elements in
+// elements.
+type boundedXML struct {
 	dec   *xml.Decoder
+	in    *bounded // what dec reads, some of it ahead of the token
+	begin int64    // offset in the document
+	most  int64    // bytes from begin on
 	depth int
 }
 
-func (s *shallowXML) Token() (xml.Token, error) {
-	t, err := s.dec.Token()
+func (x *boundedXML) Token() (xml.Token, error) {
+	x.in.left = maxLine
+	t, err := x.dec.Token()
 	switch t.(type) {
 	case xml.StartElement:
-		s.depth++
+		x.depth++
 	case xml.EndElement:
-		s.depth--
+		x.depth--
 	}
-	if err == nil && s.depth > maxDepth {
+	switch {
+	case err != nil:
+		return t, err
+	case x.depth > maxDepth:
 		return nil, errDeep
+	case x.dec.InputOffset()-x.begin > x.most:
+		return nil, errFileElement
 	}
-	return t, err
+	return t, nil
 }
-
-var errFileElement = fmt.Errorf("file element is longer than %d bytes", maxFileElement)
 
 func (p *parser) metalinkEntry(f *metalinkFile, line int) {
 	d := &draft{name: f.Name, details: Details{Size: -1}, line: line, dialect: Metalink}
