@@ -20,12 +20,19 @@ import (
 func (x *fixture) fillDisk() (makeRoom func()) {
 	x.t.Helper()
 	const margin = 96 << 20
-	if dir, err := os.MkdirTemp("/dev/shm", "dlfs"); err == nil { // which others hardly use
+	if os.Getuid() == 0 { // its own, where nobody else takes room or makes some
+		x.dir = x.t.TempDir()
+		check(x.t, unix.Mount("tmpfs", x.dir, "tmpfs", 0, "size=1g"))
+		x.t.Cleanup(func() {
+			x.stop()
+			check(x.t, unix.Unmount(x.dir, 0))
+		})
+	} else if dir, err := os.MkdirTemp("/dev/shm", "dlfs"); err == nil { // which others hardly use
+		x.dir = dir
 		x.t.Cleanup(func() {
 			x.stop()
 			check(x.t, os.RemoveAll(dir))
 		})
-		x.dir = dir
 	}
 	var st unix.Statfs_t
 	check(x.t, unix.Statfs(x.dir, &st))
