@@ -16,7 +16,7 @@ func Write(w io.Writer, entries []Entry, why func(name string) string) error {
 	b := bufio.NewWriter(w)
 	plain := true
 	for i := range entries {
-		plain = plain && entries[i].Details == nil
+		plain = plain && entries[i].Details == nil && strings.Trim(entries[i].Name, blanks) == entries[i].Name
 	}
 	var err error
 	for i := range entries {
