@@ -170,12 +170,12 @@ func sigOf(ts *testscript.TestScript) string {
 	return "CANARY"
 }
 
-// until polls a command for at most ten seconds.
+// until polls a command for at most two minutes, a guard against hanging.
 func until(ts *testscript.TestScript, args []string) error {
 	pattern := regexp.MustCompile(args[0])
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-tick.C {
 		ts.Exec(args[1], args[2:]...) // whose failure shows in what it prints
 		if pattern.MatchString(ts.ReadFile("stdout")) {
 			return nil
