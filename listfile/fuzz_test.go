@@ -154,6 +154,10 @@ func FuzzWrite(f *testing.F) {
 	f.Add([]byte(`{"name":"a","url":"http://h/1","size":5,"headers":{"X":"y"},"mtime":"2024-02-03T04:05:06Z"}`), "a\nb")
 	f.Add([]byte("http://h/a\thttp://m/a\n out=b\n checksum=md5=0cc175b9c0f1b6a831c399e269772661"), "\x1b[31m")
 	f.Add([]byte("http://h/a\n out= b"), "") // a name that a line would lose the blank of
+	f.Add([]byte("http://h/a\n out=#b"), "")
+	f.Add([]byte("http://h/a\n out={b"), "")
+	f.Add([]byte("http://h/a\n out=\ufeffb"), "")
+	f.Add([]byte("http://h/a\n out='b"), "")
 	f.Fuzz(func(t *testing.T, text []byte, why string) {
 		l, err := Parse(strings.NewReader(string(text)), "list", Options{})
 		if l == nil {

@@ -16,7 +16,7 @@ func Write(w io.Writer, entries []Entry, why func(name string) string) error {
 	b := bufio.NewWriter(w)
 	plain := true
 	for i := range entries {
-		plain = plain && entries[i].Details == nil && strings.Trim(entries[i].Name, blanks) == entries[i].Name
+		plain = plain && entries[i].Details == nil && beginsLine(entries[i].Name)
 	}
 	var err error
 	for i := range entries {
@@ -31,6 +31,13 @@ func Write(w io.Writer, entries []Entry, why func(name string) string) error {
 		}
 	}
 	return b.Flush()
+}
+
+// beginsLine reports whether a name that begins a line is read back as it is, and
+// neither as a comment nor as the start of another dialect.
+func beginsLine(name string) bool {
+	return name != "" && name == strings.Trim(name, blanks) && !strings.ContainsAny(name[:1], "#{[<\"'") &&
+		!strings.HasPrefix(name, "\ufeff")
 }
 
 func writeLine(b *bufio.Writer, e *Entry, why string) error {
