@@ -16,7 +16,7 @@ func Write(w io.Writer, entries []Entry, why func(name string) string) error {
 	b := bufio.NewWriter(w)
 	plain := true
 	for i := range entries {
-		plain = plain && entries[i].Details == nil && beginsLine(entries[i].Name)
+		plain = plain && entries[i].Details == nil && isLine(&entries[i])
 	}
 	var err error
 	for i := range entries {
@@ -33,11 +33,16 @@ func Write(w io.Writer, entries []Entry, why func(name string) string) error {
 	return b.Flush()
 }
 
-// beginsLine reports whether a name that begins a line is read back as it is, and
-// neither as a comment nor as the start of another dialect.
-func beginsLine(name string) bool {
-	return name != "" && name == strings.Trim(name, blanks) && !strings.ContainsAny(name[:1], "#{[<\"'") &&
-		!strings.HasPrefix(name, "\ufeff")
+// lineOf is an entry as a line, without its ending.
+func lineOf(e *Entry) string { return e.Name + "\t" + e.URL }
+
+// isLine reports whether an entry's line is read back as that entry, and neither
+// as a comment nor as the start of another dialect.
+func isLine(e *Entry) bool {
+	line := lineOf(e)
+	f, err := split(line)
+	return err == nil && f == fields{name: e.Name, url: e.URL, dialect: Tab} &&
+		!strings.ContainsAny(line[:1], "#{[<\"'") && !strings.HasPrefix(line, string(byteOrderMark))
 }
 
 func writeLine(b *bufio.Writer, e *Entry, why string) error {
@@ -50,7 +55,7 @@ func writeLine(b *bufio.Writer, e *Entry, why string) error {
 		}, why)
 		b.WriteString("# " + why + "\n") // a failure is Flush's to tell
 	}
-	_, err := b.WriteString(e.Name + "\t" + e.URL + "\n")
+	_, err := b.WriteString(lineOf(e) + "\n")
 	return err
 }
 
