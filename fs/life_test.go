@@ -359,9 +359,8 @@ func TestManyReaders(t *testing.T) {
 func manyReaders(t *testing.T, seed uint64) {
 	const files, readers = 100, 64
 	x := newRig(t)
-	x.limit(4 * hang)
 	x.config.Run, x.config.Prefetch, x.config.Tries = true, fetch.All, 100
-	x.config.ReadTimeout = hang
+	x.config.ReadTimeout = hang / 4
 	for i := range files {
 		x.add(fmt.Sprintf("d%d/f%d", i%7, i), int64(i*i%23)*bs+int64(i)*101)
 	}

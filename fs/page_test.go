@@ -18,7 +18,7 @@ func TestPresentBlockDoesNotWaitForTheNextOne(t *testing.T) {
 	x.add("a", 40*bs)
 	stall := origintest.StallAfter(bs).Ranged()
 	x.Inject(stall)
-	x.config.Prefetch, x.config.ReadTimeout = fetch.None, hang/6
+	x.config.Prefetch, x.config.ReadTimeout = fetch.None, 5*time.Second
 	x.start()
 	f := x.open("a")
 	missing := make(chan error, 1)
