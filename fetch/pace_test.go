@@ -32,7 +32,7 @@ func newPaceRig(t *testing.T) *paceRig {
 				turn := r.host.turn(ctx, bufferSize)
 				link := r.link.Load()
 				n := min(turn, cache.BlockSize, link/10) // what has arrived, say
-				time.Sleep(time.Duration(n) * time.Second / time.Duration(link))
+				advance(time.Duration(n) * time.Second / time.Duration(link))
 				r.host.took(n, false)
 				r.got.Add(n)
 			}
@@ -62,7 +62,7 @@ func (r *paceRig) read(t *testing.T, n int64) (stop func()) {
 	reader.Go(func() {
 		defer r.host.putReader()
 		for ctx.Err() == nil {
-			time.Sleep(100 * time.Millisecond)
+			advance(100 * time.Millisecond)
 			r.host.took(n, true)
 		}
 	})
