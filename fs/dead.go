@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strconv"
@@ -71,14 +72,24 @@ func mountsAt(point string) (all []mountInfo, err error) {
 		return nil, err
 	}
 	defer f.Close()
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		head, tail, ok := strings.Cut(sc.Text(), " - ")
-		fields := strings.Fields(head)
+	return mountsOf(f, point)
+}
+
+// mountsOf picks the lines of a mountinfo that are of point. Its fields end with a
+// blank each: whatever else looks like one may be in a path as it is
+// (proc_pid_mountinfo(5)).
+func mountsOf(mountinfo io.Reader, point string) (all []mountInfo, err error) {
+	lines := bufio.NewReader(mountinfo)
+	for err == nil {
+		var line string
+		line, err = lines.ReadString('\n')
+		head, tail, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
+		fields := strings.Split(head, " ")
 		if !ok || len(fields) < 5 || unescape(fields[4]) != point {
 			continue
 		}
 		m := mountInfo{point: point, device: fields[2]}
-		fields = strings.Fields(tail) // type, source, options
+		fields = strings.Split(tail, " ") // type, source, options
 		m.kind = fields[0]
 		for option := range strings.SplitSeq(fields[len(fields)-1], ",") {
 			if key, value, _ := strings.Cut(option, "="); key == "user_id" {
@@ -88,6 +99,9 @@ func mountsAt(point string) (all []mountInfo, err error) {
 			}
 		}
 		all = append(all, m)
+	}
+	if err != io.EOF {
+		return nil, err
 	}
 	return all, nil
 }

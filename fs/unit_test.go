@@ -99,6 +99,27 @@ func TestUnescapeTable(t *testing.T) {
 	}
 }
 
+// FuzzMountsOf: whatever a mountpoint is called and whatever else is mounted, the
+// mount there is found, as the kernel writes it.
+func FuzzMountsOf(f *testing.F) {
+	const others = "22 1 259:2 / / rw shared:1 - ext4 /dev/root rw,discard\n" +
+		"31 22 0:27 / /mnt/a\\040b rw,nosuid - overlay overlay rw,lowerdir=/x,upperdir=/y\n"
+	for _, point := range []string{"mnt", "mnt/a b", "mnt/a\\040b\t\n#", "mnt/a\u00a0b", "mnt/a\r", "mnt/a - b", "\xff"} {
+		f.Add(others, point, uint16(0))
+	}
+	f.Fuzz(func(t *testing.T, others, point string, id uint16) {
+		point = "/" + point
+		escaped := strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`, "#", `\043`).Replace(point) // show_mountinfo, Linux 6.18
+		line := fmt.Sprintf("99 22 0:%d / %s rw,nosuid,nodev,relatime shared:7 - fuse.dlfs dlfs rw,user_id=%d,group_id=%[1]d,default_permissions\n",
+			id, escaped, id/2)
+		want := mountInfo{point: point, kind: fsType, device: fmt.Sprint("0:", id), uid: int(id / 2), gid: int(id)}
+		all, err := mountsOf(strings.NewReader(strings.TrimSuffix(others, "\n")+"\n"+line), point)
+		if err != nil || len(all) == 0 || all[len(all)-1] != want {
+			t.Fatalf("found %+v, %v, want %+v", all, err, want)
+		}
+	})
+}
+
 // setOf returns a Set nobody runs, over a store of its own.
 func setOf(t *testing.T, names ...string) *fetch.Set {
 	t.Helper()

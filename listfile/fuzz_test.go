@@ -41,11 +41,59 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		check(t, text)
+		check(t, text, Options{})
 		if (&parser{}).sniff(text) == Mixed { // in other forms what looks like a URL may be a name
-			check(t, withSecrets(text))
+			check(t, withSecrets(text), Options{})
 		}
 	})
+}
+
+// FuzzOptions checks lists that are read otherwise than by default.
+func FuzzOptions(f *testing.F) {
+	f.Add([]byte("a\t/x\n?y=1\n\thttp://h/b/c"), "http://h/d/", "*.tar", "**/[!a]?", uint8(1))
+	f.Add([]byte("url,size\nhttp://h/b/c,5\n,,"), "", "", "a/**", uint8(70))
+	f.Add([]byte("a md5:0cc175b9c0f1b6a831c399e269772661"), "https://h", "", "", uint8(9))
+	f.Fuzz(func(t *testing.T, text []byte, base, include, exclude string, form uint8) {
+		opts := Options{BaseURL: base, Format: append(Dialects(), "")[int(form)%(len(Dialects())+1)]}
+		opts.NameFrom = []NameFrom{"", Basename, Path, Disposition}[form>>6]
+		if include != "" {
+			opts.Include = []string{include}
+		}
+		if exclude != "" {
+			opts.Exclude = []string{exclude}
+		}
+		if _, err := newParser("list", opts); err != nil {
+			if strings.ContainsFunc(err.Error(), unicode.IsControl) {
+				t.Errorf("prints as %q", err)
+			}
+			return
+		}
+		l := check(t, text, opts)
+		if l == nil {
+			return
+		}
+		for _, e := range l.Entries {
+			for _, pattern := range []string{include, exclude} {
+				want, comparable := matches(pattern, e.Name)
+				if comparable && want != (pattern == include) {
+					t.Errorf("%q is kept by %q but for %q", e.Name, include, exclude)
+				}
+			}
+		}
+	})
+}
+
+// matches asks package path whether a pattern is of a name. Both mean the same by
+// it if it has neither ** nor a set.
+func matches(pattern, name string) (is, comparable bool) {
+	if pattern == "" || strings.Contains(pattern, "**") || strings.Contains(pattern, "[") {
+		return false, false
+	}
+	if !strings.Contains(pattern, "/") {
+		name = path.Base(name)
+	}
+	is, err := path.Match(pattern, name)
+	return is, err == nil
 }
 
 // withSecrets puts a password into the first URL of every line.
@@ -63,14 +111,14 @@ func withSecrets(text []byte) (out []byte) {
 // check parses a list and checks what must be true of any. The two parsers of
 // names and URLs that it asks are the ones that will meet them next: io/fs and
 // net/url.
-func check(t *testing.T, text []byte) {
-	l, err := Parse(strings.NewReader(string(text)), "list", Options{})
+func check(t *testing.T, text []byte, opts Options) *List {
+	l, err := Parse(strings.NewReader(string(text)), "list", opts)
 	packed := strings.HasPrefix(string(text), "\x1f\x8b")
 	if l == nil {
 		if !packed || err == nil {
 			t.Fatal("no list: ", err)
 		}
-		return
+		return nil
 	}
 	if err != nil {
 		checkError(t, err)
@@ -104,6 +152,7 @@ func check(t *testing.T, text []byte) {
 	if (l.Dialect == Empty) != (len(l.Entries) == 0) {
 		t.Errorf("dialect %s of %d entries", l.Dialect, len(l.Entries))
 	}
+	return l
 }
 
 // checkError checks that the problems are in order and safe to print.

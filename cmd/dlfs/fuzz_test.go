@@ -84,3 +84,26 @@ func FuzzControl(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRate: what is taken for a rate is one, and is shown as one that would be taken
+// again; what is not is said in one line.
+func FuzzRate(f *testing.F) {
+	for _, s := range []string{"0", "none", "10M", "1.5MiB/s", "500k", " 7 b/s ", "1e3G", "-1", "NaN", "Inf", "0x1p4", "9223372036854775807", "8388608T", "1_000", "k", "0.5"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var r, back rate
+		if err := r.UnmarshalText([]byte(text)); err != nil {
+			if s := err.Error(); strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) }) {
+				t.Errorf("%q prints as %q", text, s)
+			}
+			return
+		}
+		if r < 0 {
+			t.Fatalf("%q is %d", text, r)
+		}
+		if err := back.UnmarshalText([]byte(r.String())); r < 1<<50 && (err != nil || back < r-r/10 || back > r+r/10) {
+			t.Errorf("%q is shown as %s, which is %d: %v", text, r, back, err)
+		}
+	})
+}

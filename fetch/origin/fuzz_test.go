@@ -1,8 +1,11 @@
 package origin
 
 import (
+	"mime"
 	"net/http"
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +93,73 @@ func FuzzRedirect(f *testing.F) {
 		}
 		if strings.Contains(next.RawQuery, " ") {
 			t.Errorf("query %q", next.RawQuery)
+		}
+	})
+}
+
+// FuzzCookies: a cookie goes to the host that its line names, to those below it if
+// the line says so, and to nobody else; what is wrong with a file is said without
+// what is in it.
+func FuzzCookies(f *testing.F) {
+	f.Add("# c\nh.example\tFALSE\t/\tFALSE\t0\ta\t1\r\n#HttpOnly_.h.example\tTRUE\t/\tTRUE\t4102444800.5\tb\t2", "sub.h.example")
+	f.Add("192.0.2.1\tFALSE\t/\tFALSE\t0\ta\t", "192.0.2.1")
+	f.Add("[::1]:80\tTRUE\t/\tFALSE\t1e300\ta\t{\"b\": 1}\n.uk\tTRUE\t/\tFALSE\tNaN\ta\t1", "h.uk")
+	f.Fuzz(func(t *testing.T, text, host string) {
+		const secret = "CANARY7f3a"
+		if _, err := LoadCookies(strings.NewReader(strings.ReplaceAll(text, "\t", "\t"+secret))); err != nil &&
+			(strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "\n")) {
+			t.Errorf("quotes the file: %q", err)
+		}
+		jar, err := LoadCookies(strings.NewReader(text))
+		u, wrong := url.Parse("https://" + host + "/")
+		if err != nil || wrong != nil || u.Hostname() != host || !isASCII(host) {
+			return
+		}
+		for _, c := range jar.Cookies(u) {
+			if !slices.ContainsFunc(strings.Split(text, "\n"), func(line string) bool { return mayGo(line, c, host) }) {
+				t.Errorf("%s gets %s=%q of %q", host, c.Name, c.Value, text)
+			}
+		}
+	})
+}
+
+// mayGo reports whether the cookie may be of this line of a cookies.txt, and go to
+// the host.
+func mayGo(line string, c *http.Cookie, host string) bool {
+	f := strings.Split(strings.TrimPrefix(strings.TrimRight(line, "\r"), "#HttpOnly_"), "\t")
+	if len(f) < 6 || f[5] != c.Name || len(f) == 7 && f[6] != c.Value {
+		return false
+	}
+	u := url.URL{Host: f[0]}
+	named := strings.Trim(strings.ToLower(u.Hostname()), ".")
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	return !isASCII(named) || // it is written otherwise in a URL
+		host == named || strings.EqualFold(f[1], "TRUE") && strings.HasSuffix(host, "."+named)
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
+}
+
+// FuzzFilename: what an origin calls a file is no path, and a name that needs no
+// care arrives as it was sent.
+func FuzzFilename(f *testing.F) {
+	for _, header := range []string{"", "attachment", "attachment; filename=\"a b.tar\"", "attachment; filename*=UTF-8''g%C3%BC; filename=g", "inline; filename=\"..\\\\..\\\\x\"",
+		"attachment; filename*0=a; filename*1=b", "attachment; filename*=UTF-8''%2e%2e%2fx%00"} {
+		f.Add(header, "x.tar")
+	}
+	f.Fuzz(func(t *testing.T, header, name string) {
+		named := func(header string) string {
+			x := &exchange{resp: &http.Response{Header: http.Header{"Content-Disposition": {header}}}}
+			return x.filename()
+		}
+		if got := named(header); strings.ContainsAny(got, `/\`) {
+			t.Errorf("%q is called %q", header, got)
+		}
+		if sent := mime.FormatMediaType("attachment", map[string]string{"filename": name}); sent != "" && !strings.ContainsAny(name, `/\`) {
+			if got := named(sent); got != name {
+				t.Errorf("%q is called %q, want %q", sent, got, name)
+			}
 		}
 	})
 }
