@@ -361,10 +361,10 @@ func TestDeadNetwork(t *testing.T) {
 	for _, o := range outages {
 		t.Run(o.name, func(t *testing.T) {
 			t.Parallel()
-			const size, present = 64 << 20, 1 << 20
+			const size, present, readTimeout = 64 << 20, 1 << 20, 3 * time.Second
 			l := newLink(t, 1<<28, size, size, 1<<20, 1<<20, 1<<20)
 			l.deaf.Store(newcomer)
-			cmd, ended, root := l.mount("--read-timeout=3s")
+			cmd, ended, root := l.mount(fmt.Sprint("--read-timeout=", readTimeout))
 			for _, i := range []int{0, 1} {
 				if err := l.read(root, i, 0, present); err != nil {
 					t.Fatal(err)
@@ -387,13 +387,13 @@ func TestDeadNetwork(t *testing.T) {
 			if err := l.offline(root, present); err != nil {
 				t.Error(err)
 			}
-			t.Logf("answered offline after %v", time.Since(begin))
+			wantWithin(t, "what needs no network", begin, 0)
 			interrupted.Process.Signal(os.Interrupt)
 			asked := time.Now()
 			if err := interrupted.Wait(); err == nil {
 				t.Error("tail ended well without a network")
 			}
-			t.Logf("Ctrl-C freed a reader after %v", time.Since(asked))
+			wantWithin(t, "Ctrl-C of a reader", asked, 0)
 			if len(stuck) > 0 || len(first) > 0 {
 				t.Errorf("what needs no network, or not any more, took as long as --read-timeout")
 			}
@@ -401,9 +401,9 @@ func TestDeadNetwork(t *testing.T) {
 				if err := await(l, what, done); !errors.Is(err, syscall.EIO) {
 					t.Errorf("%s: %v", what, err)
 				}
-				t.Logf("%s failed after %v", what, time.Since(begin))
+				wantWithin(t, "failed "+what, begin, readTimeout)
 			}
-			l.told(root, o.stuck)
+			l.told(root, o.stuck, fmt.Sprint("gave up after --read-timeout, ", readTimeout))
 
 			o.heal(l)
 			l.deaf.Store(nobody)
@@ -430,7 +430,7 @@ func TestDeadNetwork(t *testing.T) {
 			if err := await(l, "end of dlfs", ended); exitCode(err) != exitInterrupted {
 				t.Errorf("dlfs ended with %v", err)
 			}
-			t.Logf("SIGTERM ended dlfs after %v", time.Since(asked))
+			wantWithin(t, "end by SIGTERM", asked, 2*time.Second)
 			await(l, "end of a read", stuck)
 		})
 	}
@@ -471,18 +471,20 @@ func (l *link) offline(root string, present int64) error {
 	return nil
 }
 
-// told checks that the log has the reason, and the attribute if there is a file.
-func (l *link) told(root string, i int) {
+// told checks that the log says why a read of file i failed, and so does its
+// attribute if it is a file that somebody has found.
+func (l *link) told(root string, i int, why string) {
 	l.t.Helper()
-	if log := l.log(); !strings.Contains(log, "gave up after --read-timeout, 3s") {
-		l.t.Error("the log does not tell of the timeout")
+	if log := l.log(); !strings.Contains(log, why) {
+		l.t.Errorf("the log does not say: %s", why)
+	}
+	if i != 1 {
+		return
 	}
 	p := make([]byte, 1000)
 	n, err := unix.Getxattr(filepath.Join(root, "1"), "user.dlfs.error", p)
-	if i == 1 && err != nil {
-		l.t.Errorf("user.dlfs.error: %v", err)
-	} else if i == 1 {
-		l.t.Logf("user.dlfs.error: %s", p[:n])
+	if err != nil || string(p[:n]) != why {
+		l.t.Errorf("user.dlfs.error is %q, want %q: %v", p[:max(n, 0)], why, err)
 	}
 }
 
