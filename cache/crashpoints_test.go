@@ -19,7 +19,7 @@ var (
 // in which a power cut may leave the disk is looked at.
 func TestCrashPoints(t *testing.T) {
 	needFUSE(t)
-	rng := seeded(t)
+	rng := random(t)
 	log := live(t, powercut.New(), 0, rng.Uint64(), 0)
 	for _, strict := range []bool{false, true} {
 		points, all := crashPoints(log, strict, rng)

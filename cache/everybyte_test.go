@@ -27,7 +27,7 @@ type damage struct {
 // bytes, and what was published stays. The bytes inside blobs are left out:
 // without a digest nobody can tell that they changed.
 func TestEveryByte(t *testing.T) {
-	rng := seeded(t)
+	rng := random(t)
 	c := newChecker(t)
 	closed, killed := damagedStores(t)
 	for _, dir := range []string{closed, killed} {
@@ -196,7 +196,7 @@ func checkDamage(t *testing.T, c *checker, dir string, d damage) verdict {
 	v := c.check(to, manner{finish: true, damaged: true})
 	if v.Bad == "" {
 		again := c.check(to, manner{damaged: true})
-		again.Log, again.starts, again.Aside = v.Log, again.starts+v.starts-1, v.Aside
+		again.Log, again.starts, again.Aside, again.Warns = v.Log, again.starts+v.starts-1, v.Aside, v.Warns
 		v = again
 	}
 	if v.Bad == "" && v.starts > 1 && !strings.HasPrefix(d.what, "directory") { // which badger dies of

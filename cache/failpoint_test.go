@@ -17,10 +17,7 @@ import (
 	"testing"
 )
 
-var (
-	failpointsFlag     = flag.Int("failpoints", 1, "how often TestFailpoints dies at each step")
-	failpointsSeedFlag = flag.Uint64("failpoints-seed", 0, "of TestFailpoints; 0 is a random one")
-)
+var failpointsFlag = flag.Int("failpoints", 1, "how often TestFailpoints dies at each step")
 
 // steps are those of the package.
 var steps = []string{
@@ -39,14 +36,9 @@ var steps = []string{
 // is not right, all that was durable must be there, and the work can be
 // finished.
 func TestFailpoints(t *testing.T) {
-	seed := *failpointsSeedFlag
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	t.Logf("to replay: go test ./cache -run 'TestFailpoints$' -failpoints %d -failpoints-seed %d", *failpointsFlag, seed)
-	rng := rand.New(rand.NewPCG(seed, seed))
+	rng := random(t)
 	for _, at := range steps {
-		rng := rand.New(rand.NewPCG(rng.Uint64(), seed))
+		rng := rand.New(rand.NewPCG(rng.Uint64(), 0)) // the same whatever dies before
 		t.Run(at, func(t *testing.T) {
 			var durable, found int
 			for range *failpointsFlag {

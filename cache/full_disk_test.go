@@ -214,7 +214,7 @@ func fillerMain() int {
 }
 
 func fillForever(ctx context.Context, s *Store) error {
-	blobs := map[string]*Blob{}
+	blobs, rng := map[string]*Blob{}, rand.New(rand.NewPCG(1, 1))
 	for n := 0; ctx.Err() == nil; n++ {
 		name := fmt.Sprint(n % 50)
 		if old := blobs[name]; old != nil {
@@ -243,7 +243,7 @@ func fillForever(ctx context.Context, s *Store) error {
 		if n%10 == 0 { // much for the index, so that its tables turn over
 			list := make([]Listed, 5000)
 			for i := range list {
-				list[i] = Listed{Name: fmt.Sprintf("%x", rand.Uint64()), URL: rand.Uint64()}
+				list[i] = Listed{Name: fmt.Sprintf("%x", rng.Uint64()), URL: rng.Uint64()}
 			}
 			if err := s.SetList(list); err != nil && !errors.Is(err, ErrNoSpace) {
 				return err

@@ -25,7 +25,7 @@ func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	redone, finished := 0, 0
 	for round := range killRounds {
-		acked := runPutter(t, dir, round, 1+rng.IntN(60))
+		acked := runPutter(t, dir, round, rng.Uint64(), 1+rng.IntN(60))
 		s := open(t, dir, Options{})
 		check(t, s.Each(func(name string, b *Blob) error {
 			if strings.HasPrefix(name, killName(round, "")) {
@@ -84,9 +84,9 @@ func wantAtLeast(t *testing.T, b *Blob, acked map[int64]bool) {
 // runPutter starts the process, kills it after some lines, and returns the
 // blocks it reported and did not take back, by name. Lines that were under way
 // count, too.
-func runPutter(t *testing.T, dir string, round, lines int) map[string]map[int64]bool {
+func runPutter(t *testing.T, dir string, round int, seed uint64, lines int) map[string]map[int64]bool {
 	t.Helper()
-	putter := exec.CommandContext(t.Context(), os.Args[0], dir, strconv.Itoa(round))
+	putter := exec.CommandContext(t.Context(), os.Args[0], dir, strconv.Itoa(round), strconv.FormatUint(seed, 10))
 	putter.Env = append(os.Environ(), role+"=putter")
 	var complaint strings.Builder
 	putter.Stderr = &complaint

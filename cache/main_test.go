@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"flag"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"io/fs"
@@ -267,11 +269,23 @@ func copyFile(to, from string, modified time.Time) (err error) {
 	return errors.Join(err, out.Close(), os.Chtimes(to, modified, modified))
 }
 
-// random returns a generator and has its seed printed if the test fails.
+var seedFlag = flag.Uint64("seed", 0, "of the random tests; 0 is a random one")
+
+// random returns a generator, and has the command printed that repeats the test.
 func random(t *testing.T) *rand.Rand {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	name, _, _ := strings.Cut(t.Name(), "/")
+	replay := fmt.Sprintf("go test ./cache -run '%s$' -seed %d", name, seed)
+	flag.Visit(func(f *flag.Flag) {
+		if !strings.HasPrefix(f.Name, "test.") && f.Name != "seed" {
+			replay += fmt.Sprintf(" -%s %v", f.Name, f.Value)
+		}
+	})
+	t.Log("to replay:", replay)
+	return rand.New(rand.NewPCG(seed, seed))
 }
 
 // logLines collects what a store logs.

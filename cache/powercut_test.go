@@ -5,32 +5,17 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
-	"time"
 
 	"dlfs/cache/powercut"
 )
 
-var (
-	cutsFlag = flag.Int("cuts", 40, "power cuts of TestPowerCut")
-	seedFlag = flag.Uint64("cutseed", 0, "seed of the tests with power cuts and damage; 0 for a new one")
-)
-
-// seeded returns a generator whose seed is printed, and can be given.
-func seeded(t *testing.T) *rand.Rand {
-	seed := *seedFlag
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
+var cutsFlag = flag.Int("cuts", 40, "power cuts of TestPowerCut")
 
 // TestPowerCut has a process work on a disk that loses power, looks at what may
 // be found then, and goes on from there, or from where it was if only the
@@ -43,7 +28,7 @@ func seeded(t *testing.T) *rand.Rand {
 // stays.
 func TestPowerCut(t *testing.T) {
 	needFUSE(t)
-	rng := seeded(t)
+	rng := random(t)
 	c := newChecker(t)
 	tally := newTally()
 	for n := 0; n < *cutsFlag; {

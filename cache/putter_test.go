@@ -13,21 +13,21 @@ import (
 // "name block", and before it redoes a blob, which will not be, as "name
 // -1-block".
 func putterMain() int {
-	dir, round := os.Args[1], 0
-	_, err := fmt.Sscan(os.Args[2], &round)
+	dir, round, seed := os.Args[1], 0, uint64(0)
+	_, err := fmt.Sscan(os.Args[2]+" "+os.Args[3], &round, &seed)
 	if err == nil {
-		err = putForever(dir, round)
+		err = putForever(dir, round, rand.New(rand.NewPCG(seed, 0)))
 	}
 	fmt.Fprintln(os.Stderr, err)
 	return 1
 }
 
-func putForever(dir string, round int) error {
+func putForever(dir string, round int, rng *rand.Rand) error {
 	s, err := Open(dir, Options{SyncEvery: 20 * time.Millisecond, MinFree: 1})
 	if err != nil {
 		return err
 	}
-	p := &putter{store: s, round: round}
+	p := &putter{store: s, round: round, rng: rng}
 	if err := p.createSome(); err != nil {
 		return err
 	}
@@ -49,6 +49,7 @@ func putForever(dir string, round int) error {
 type putter struct {
 	store *Store
 	round int
+	rng   *rand.Rand
 	said  strings.Builder // true after the next sync
 
 	parts []*Blob
@@ -82,9 +83,9 @@ func (p *putter) createSome() error {
 
 // putSome puts some blocks.
 func (p *putter) putSome() error {
-	for range 1 + rand.IntN(8) {
-		b := p.parts[rand.IntN(len(p.parts))]
-		i := rand.Int64N(b.geo.blocks())
+	for range 1 + p.rng.IntN(8) {
+		b := p.parts[p.rng.IntN(len(p.parts))]
+		i := p.rng.Int64N(b.geo.blocks())
 		off, n := b.geo.extent(i, i+1)
 		if err := b.Put(off, pattern(b.name, off, n)); err != nil {
 			return err
@@ -113,7 +114,7 @@ func (p *putter) redo() (err error) {
 			continue
 		}
 		content := pattern(b.name, off, n)
-		if rand.IntN(3) == 0 {
+		if p.rng.IntN(3) == 0 {
 			content = badBytes(b.name, b.gen, off, n)
 			p.bad = append(p.bad, i)
 		} else {
@@ -123,7 +124,7 @@ func (p *putter) redo() (err error) {
 			return err
 		}
 	}
-	if rand.IntN(3) > 0 {
+	if p.rng.IntN(3) > 0 {
 		b.Publish(func(error) {})
 	}
 	return nil
@@ -131,7 +132,7 @@ func (p *putter) redo() (err error) {
 
 func (p *putter) redoBad(b *Blob) (*Blob, error) {
 	for i := range b.geo.blocks() {
-		if rand.IntN(4) == 0 {
+		if p.rng.IntN(4) == 0 {
 			p.bad = append(p.bad, i)
 		}
 	}
@@ -158,7 +159,7 @@ func (p *putter) growStream() (err error) {
 		}
 	}
 	st := p.stream
-	if err := st.Append(pattern(st.name, st.Present(), 1+rand.Int64N(2*BlockSize))); err != nil || rand.IntN(3) > 0 {
+	if err := st.Append(pattern(st.name, st.Present(), 1+p.rng.Int64N(2*BlockSize))); err != nil || p.rng.IntN(3) > 0 {
 		return err
 	}
 	b, err := st.Finish()

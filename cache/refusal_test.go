@@ -19,7 +19,7 @@ var refusalsFlag = flag.Int("refusals", 10, "lives of TestDiskRefuses")
 // promised is there afterwards, and whatever is there is right.
 func TestDiskRefuses(t *testing.T) {
 	needFUSE(t)
-	rng := seeded(t)
+	rng := random(t)
 	c := newChecker(t)
 	tally := newTally()
 	for range *refusalsFlag {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -88,6 +89,7 @@ func (x *rig) limit(d time.Duration) {
 // A process that is killed under load leaves its readers an error, not a hang;
 // the next start takes its place.
 func TestKilledUnderLoad(t *testing.T) {
+	replay(t, *lifeSeed)
 	x := newRig(t)
 	x.config.Run, x.config.Prefetch = true, fetch.All
 	const files, readers, kills = 8, 16, 3
@@ -142,7 +144,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		x.join(done, "end of the readers")
 		for range readers {
 			if err := <-errs; !gone(err) {
-				t.Errorf("seed %d: a reader got %v", *lifeSeed, err)
+				t.Errorf("a reader got %v", err)
 			}
 		}
 		if cleared, err := ClearDead(x.config.Point); !cleared || err != nil {
@@ -356,6 +358,12 @@ func TestManyReaders(t *testing.T) {
 	}
 }
 
+// replay prints the command that repeats a test.
+func replay(t *testing.T, seed uint64) {
+	name, _, _ := strings.Cut(t.Name(), "/")
+	t.Logf("to replay: go test ./fs -run '%s$' -life-seed %d", name, seed)
+}
+
 func manyReaders(t *testing.T, seed uint64) {
 	const files, readers = 100, 64
 	x := newRig(t)
@@ -364,7 +372,7 @@ func manyReaders(t *testing.T, seed uint64) {
 	for i := range files {
 		x.add(fmt.Sprintf("d%d/f%d", i%7, i), int64(i*i%23)*bs+int64(i)*101)
 	}
-	t.Logf("replay with -life-seed=%d", seed)
+	replay(t, seed)
 	faults := []*origintest.Fault{
 		origintest.Status(500).Method("GET").Chance(0.02, seed),
 		origintest.CutAfter(bs+100).Method("GET").Chance(0.1, seed+1),

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -103,8 +102,8 @@ func TestRandomOpensWhileFilesComplete(t *testing.T) {
 	needRoot(t)
 	for _, no := range []bool{false, true} {
 		t.Run(fmt.Sprintf("NoPassthrough=%v", no), func(t *testing.T) {
-			seed := uint64(time.Now().UnixNano())
-			t.Logf("seed %d", seed)
+			seed := *lifeSeed
+			replay(t, seed)
 			x := newRig(t)
 			x.config.NoPassthrough, x.config.Run, x.config.Prefetch = no, true, fetch.All
 			const files, workers, steps = 12, 6, 50
