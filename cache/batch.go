@@ -12,6 +12,7 @@ import (
 type batch struct {
 	index *index
 	wb    *badger.WriteBatch // nil if err says why there is none
+	some  bool               // there are changes
 	err   error
 }
 
@@ -107,6 +108,7 @@ func (b *batch) grow(n int) error {
 		return b.err
 	}
 	x := b.index
+	b.some = true
 	if x.written += int64(n + entryBytes); x.written > memTableSize/2 {
 		b.err = x.roomy()
 	}
@@ -138,6 +140,9 @@ func (b *batch) forget(gen uint64, size int64) {
 // the index depend on no two keys changing together.
 func (x *index) write(b *batch) error {
 	defer x.writer.Unlock()
+	if b.some { // the count goes last, and so is lost with whatever is
+		b.set(countKey, binary.BigEndian.AppendUint64(nil, x.count+1))
+	}
 	if b.err != nil {
 		if b.wb != nil {
 			b.wb.Cancel()
@@ -149,5 +154,10 @@ func (x *index) write(b *batch) error {
 		return err
 	}
 	step("index written")
-	return x.dir.Sync()
+	if err := x.dir.Sync(); err != nil || !b.some {
+		return err
+	}
+	x.count++
+	x.noteCount()
+	return nil
 }

@@ -90,14 +90,24 @@ type verdict struct {
 	Log   string
 
 	Blocks, Published, Missing int
-	lost                       bool // nothing but published files need be there
+	Lost                       string // something that was promised and is not there
+	lost                       bool   // nothing but published files need be there
 	starts                     int
+}
+
+// miss notes that something that was promised is not there. It is an error unless
+// the state may have lost it.
+func (v *verdict) miss(err error) error {
+	if err != nil && v.lost {
+		v.Lost, err = err.Error(), nil
+	}
+	return err
 }
 
 // manner is how a store is checked.
 type manner struct {
 	finish  bool // and then finished
-	damaged bool // it may have lost anything but published files
+	damaged bool // it may have lost anything but published files; who finishes it must have been told
 	refused bool // that a file was published may not have been recorded
 }
 
@@ -165,10 +175,14 @@ func (v *verdict) checkStore(s *Store, p *promises, how manner, log *logLines) e
 			delete(p.published, name) // the power went in the middle of the rename: it is published again
 		}
 	}
-	if !v.lost {
-		if err := p.checkKnown(s, known); err != nil {
-			return err
-		}
+	if err := v.miss(p.checkKnown(s, known)); err != nil {
+		return err
+	}
+	if !v.lost && strings.Contains(log.mu.String(), "has lost what was written") {
+		return errors.New("the index is said to have lost something")
+	}
+	if how.damaged && how.finish && v.Lost != "" && v.Warns == 0 {
+		return fmt.Errorf("lost without a word: %s", v.Lost)
 	}
 	for name, size := range p.published {
 		got, err := os.ReadFile(filepath.Join(s.path, name))
@@ -217,8 +231,10 @@ func (v *verdict) checkBlob(b *Blob, promised map[int64]bool) error {
 	for i := range b.geo.blocks() {
 		off, n := b.geo.extent(i, i+1)
 		if !b.Has(off, n) {
-			if v.Missing++; promised[i] && !v.lost {
-				return fmt.Errorf("%q: block %d was durable and is missing", b.name, i)
+			if v.Missing++; promised[i] {
+				if err := v.miss(fmt.Errorf("%q: block %d was durable and is missing", b.name, i)); err != nil {
+					return err
+				}
 			}
 			continue
 		}
@@ -296,7 +312,7 @@ func (v *verdict) checkDir(s *Store, known map[string]*Blob) error {
 			return nil // that was no database
 		case e.IsDir() && (name == ".dlfs/db" || inState && strings.HasPrefix(state, "db.broken-")):
 			return fs.SkipDir
-		case e.IsDir() || inState && (state == "lock" || state == ballastName):
+		case e.IsDir() || inState && (state == "lock" || state == countFile || state == ballastName):
 			return nil
 		case inState && (v.lost || blobs[strings.TrimPrefix(state, "blobs/")]):
 			return nil // the next start sweeps blobs that were lost

@@ -227,7 +227,7 @@ func TestRecordedPastADamagedKey(t *testing.T) {
 	if recorded == n || found < n*9/10 {
 		t.Errorf("%d recorded, %d found, of %d", recorded, found, n)
 	}
-	log.want(t, 2, "key that cannot be") // of the sweep and of the pass
+	log.want(t, damaged+2, "fetched again") // of each table, of the sweep, and of the pass
 	if left, err := os.ReadDir(dir + "/.dlfs/blobs"); err != nil || len(left) != len(blobs) {
 		t.Errorf("%d blobs of %d are left, %v", len(left), len(blobs), err)
 	}

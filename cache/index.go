@@ -22,6 +22,7 @@ import (
 //	b/<generation 8><chunk 4>    256 bytes of bitmap
 //	l/<number 4>                 some 64 KiB of the list
 //	m/<key>                      what Remember was told
+//	n/                           the count of writes
 //
 // Numbers are big-endian. Every value ends in a CRC32C over its key and
 // content; one that does not check is treated as absent, because badger hands
@@ -45,6 +46,8 @@ type index struct {
 	current string     // the memtable's file when it was last looked at; guarded by writer
 	flushed int        // memtables since the tables were last merged; guarded by writer
 	closing chan error // what Close of db says, once it does; nil unless it was called; guarded by writer
+	count   uint64     // of writes; guarded by writer
+	counted *os.File   // says so
 
 	use sync.RWMutex // held over each reading transaction; alone while db is replaced
 	db  *badger.DB
@@ -241,7 +244,7 @@ func (x *index) walk(prefix, first []byte, f func(item *badger.Item) (more bool,
 				}
 				continue
 			}
-			if !ordered || len(key) < 2 || key[1] != '/' || !strings.ContainsRune("bflm", rune(key[0])) {
+			if !ordered || len(key) < 2 || key[1] != '/' || !strings.ContainsRune("bflmn", rune(key[0])) {
 				x.log.Warn("state has a key that cannot be; what it stood for is fetched again", "key", fmt.Sprintf("%q", key))
 				return errDamaged
 			}
@@ -270,7 +273,7 @@ func (x *index) close() error {
 		x.log.Warn("state database is not tidied up; what it acknowledged is safe", "err", err)
 		err = nil
 	}
-	return errors.Join(err, x.files.Close(), x.dir.Close())
+	return errors.Join(err, x.counted.Close(), x.files.Close(), x.dir.Close())
 }
 
 // closeDB waits for badger's Close, which is called once and goes on beyond a

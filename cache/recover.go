@@ -36,8 +36,8 @@ func openIndex(state *os.Root, base string, room, roomy func() error, log *slog.
 	var db *badger.DB
 	step("opening")
 	if deaths < 3 {
-		if db, err = openClean(state, base); err != nil {
-			db, err = openClean(state, base)
+		if db, err = openClean(state, base, log); err != nil {
+			db, err = openClean(state, base, log)
 		}
 	} else {
 		err = fmt.Errorf("dlfs died %d times while opening it", deaths)
@@ -52,7 +52,7 @@ func openIndex(state *os.Root, base string, room, roomy func() error, log *slog.
 		}
 		log.Error("state database is damaged and was set aside; unfinished files start again, finished ones are kept",
 			"aside", aside, "err", err)
-		if db, err = openClean(state, base); err != nil {
+		if db, err = openClean(state, base, log); err != nil {
 			return nil, err
 		}
 	}
@@ -64,8 +64,12 @@ func openIndex(state *os.Root, base string, room, roomy func() error, log *slog.
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	again := func() (*badger.DB, error) { return openClean(state, base) }
-	return &index{db: db, files: files, dir: dir, again: again, room: room, roomy: roomy, log: log, flushed: looseTables}, nil
+	again := func() (*badger.DB, error) { return openClean(state, base, log) }
+	x := &index{db: db, files: files, dir: dir, again: again, room: room, roomy: roomy, log: log, flushed: looseTables}
+	if err := x.openCount(state); err != nil {
+		return nil, errors.Join(err, db.Close(), files.Close(), dir.Close())
+	}
+	return x, nil
 }
 
 // notDamage reports whether a failure to open says something of the system and
@@ -94,7 +98,7 @@ func markOpening(state *os.Root) (deaths int, err error) {
 
 // openClean removes the empty files a killed process leaves, reads the tables
 // where badger's panics are caught, and opens badger.
-func openClean(state *os.Root, base string) (*badger.DB, error) {
+func openClean(state *os.Root, base string, log *slog.Logger) (*badger.DB, error) {
 	entries, err := fs.ReadDir(state.FS(), "db")
 	if err != nil {
 		return nil, err
@@ -110,7 +114,7 @@ func openClean(state *os.Root, base string) (*badger.DB, error) {
 			}
 		}
 	}
-	if err := checkTables(state); err != nil {
+	if err := checkTables(state, log); err != nil {
 		return nil, err
 	}
 	if err := makeDiscard(state); err != nil {
@@ -146,6 +150,9 @@ func quarantine(state *os.Root) (aside string, err error) {
 				return "", err
 			}
 		}
+	}
+	if err := forgetCount(state); err != nil {
+		return "", err
 	}
 	aside = "db.broken-" + time.Now().UTC().Format("20060102T150405Z")
 	if err := state.Rename("db", aside); err != nil {

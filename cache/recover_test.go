@@ -10,6 +10,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// TestLostWrites: an index that has lost what was written to it last, or all, says
+// so once, and nothing else does.
+func TestLostWrites(t *testing.T) {
+	for what, damage := range map[string]struct {
+		lines int
+		do    func(state string) error
+	}{
+		"log cut":       {1, func(state string) error { return os.Truncate(state+"/db/00001.mem", 100) }},
+		"index emptied": {1, func(state string) error { return errors.Join(os.RemoveAll(state+"/db"), os.Mkdir(state+"/db", 0o700)) }},
+		"count removed": {0, func(state string) error { return os.Remove(state + "/" + countFile) }},
+		"count cut":     {0, func(state string) error { return os.Truncate(state+"/"+countFile, 5) }},
+		"nothing":       {0, func(state string) error { return nil }},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, Options{})
+			b := create(t, s, "unfinished", 2*BlockSize)
+			put(t, b, 1)
+			syncNow(t, s)
+			killed := t.TempDir()
+			check(t, copyDir(killed, dir))
+			check(t, damage.do(filepath.Join(killed, ".dlfs")))
+			var log logLines
+			s = open(t, killed, Options{Log: log.logger()})
+			log.want(t, damage.lines, "has lost what was written")
+			check(t, s.Remember("key", "value"))
+			check(t, s.Close())
+			s = open(t, killed, Options{Log: log.logger()})
+			log.wantNone(t)
+		})
+	}
+}
+
 // TestEmptyFilesOfBadger leaves what a kill can leave. By itself, badger v4.9.6
 // refuses both, and leaks goroutines as it does, so that is not shown here.
 func TestEmptyFilesOfBadger(t *testing.T) {

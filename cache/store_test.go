@@ -84,7 +84,7 @@ func TestStateIsPrivate(t *testing.T) {
 	put(t, create(t, s, "a", blobSize), 0)
 	syncNow(t, s)
 	wantDir(t, s.Path(), ".dlfs")
-	wantDir(t, filepath.Join(s.Path(), ".dlfs"), "ballast", "blobs", "db", "lock")
+	wantDir(t, filepath.Join(s.Path(), ".dlfs"), "ballast", "blobs", "db", "lock", "writes")
 	for _, name := range []string{".dlfs", ".dlfs/blobs", ".dlfs/db"} {
 		info, err := os.Stat(filepath.Join(s.Path(), name))
 		check(t, err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 
 	"github.com/dgraph-io/badger/v4"
@@ -14,11 +15,12 @@ import (
 // one cannot be read. badger reads them in goroutines of its own, where what it
 // does not catch ends the process: when it opens a table that was cut short, and
 // at any time after, again at every start, when it compacts one whose entries do
-// not hang together. What reads well and is wrong is for trust to find.
+// not hang together. Of what reads well and is wrong it tells; for trust to find
+// is which values those are, and what stood under a key that is damaged is gone.
 //
 // What the manifest does not name, badger removes. A manifest or a table that is
 // not there is left for badger to make or to complain of.
-func checkTables(state *os.Root) error {
+func checkTables(state *os.Root, log *slog.Logger) error {
 	f, err := state.Open("db/MANIFEST")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -37,7 +39,7 @@ func checkTables(state *os.Root) error {
 			continue
 		}
 		if err == nil {
-			err = checkTable(id, m, data)
+			err = checkTable(id, m, data, log)
 		}
 		if err != nil {
 			return fmt.Errorf("table %d: %w", id, err)
@@ -47,7 +49,7 @@ func checkTables(state *os.Root) error {
 }
 
 // checkTable reads a table through. What badger panics with is an error.
-func checkTable(id uint64, m badger.TableManifest, data []byte) (err error) {
+func checkTable(id uint64, m badger.TableManifest, data []byte, log *slog.Logger) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("%w: %v", errDamaged, v)
@@ -56,6 +58,9 @@ func checkTable(id uint64, m badger.TableManifest, data []byte) (err error) {
 	t, err := table.OpenInMemoryTable(data, id, &table.Options{Compression: m.Compression})
 	if err != nil {
 		return err
+	}
+	if err := t.VerifyChecksum(); err != nil {
+		log.Warn("state database has a damaged table; what cannot be read of it is fetched again", "table", id, "err", err)
 	}
 	it := t.NewIterator(0)
 	defer it.Close()
