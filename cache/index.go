@@ -9,11 +9,12 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"dlfs/cache/lockorder"
 )
 
 // index is the durable state in badger:
@@ -40,16 +41,16 @@ type index struct {
 	roomy func() error               // and unless it can begin a new memtable
 	log   *slog.Logger
 
-	writer  sync.Mutex // held from batch to write
-	failed  error      // of badger's last write: it is not to write again before it is opened again; guarded by writer
-	written int64      // bytes given to the memtable, roughly; guarded by writer
-	current string     // the memtable's file when it was last looked at; guarded by writer
-	flushed int        // memtables since the tables were last merged; guarded by writer
-	closing chan error // what Close of db says, once it does; nil unless it was called; guarded by writer
-	count   uint64     // of writes; guarded by writer
-	counted *os.File   // says so
+	writer  lockorder.Mutex[lockorder.Writer] // held from batch to write
+	failed  error                             // of badger's last write: it is not to write again before it is opened again; guarded by writer
+	written int64                             // bytes given to the memtable, roughly; guarded by writer
+	current string                            // the memtable's file when it was last looked at; guarded by writer
+	flushed int                               // memtables since the tables were last merged; guarded by writer
+	closing chan error                        // what Close of db says, once it does; nil unless it was called; guarded by writer
+	count   uint64                            // of writes; guarded by writer
+	counted *os.File                          // says so
 
-	use sync.RWMutex // held over each reading transaction; alone while db is replaced
+	use lockorder.RWMutex[lockorder.Use] // held over each reading transaction; alone while db is replaced
 	db  *badger.DB
 }
 

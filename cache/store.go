@@ -6,6 +6,7 @@
 //	DIR/name           appears by rename when it is complete, durable and synced
 //	DIR/.dlfs/blobs/   unfinished files, sparse, named by generation
 //	DIR/.dlfs/db/      the index: versions and block bitmaps, in badger
+//	DIR/.dlfs/writes   how many writes the index has had
 //	DIR/.dlfs/lock     held while a Store is open
 //
 // A Blob is the local copy of one version of one origin file. Blocks are put
@@ -23,16 +24,22 @@
 //
 // Lock order of the whole program, outermost first:
 //
-//	fetch.Set.reloading, fetch.Handle.mu, fetch.File.mu, Stream.appends,
-//	Blob.writes, Stream.mu or Blob.mu, Store.mu
+//	reloading of cmd/dlfs, refreshing of fs, fetch.Set.reloading,
+//	releasing and a node's mu of fs,
+//	fetch.Handle.mu, fetch.File.mu, Stream.appends,
+//	Blob.writes, index.writer, Stream.mu or Blob.mu, Store.mu,
+//	index.use, Store.ballast,
+//	origin.Resource.mu, a pin's mu of origin
 //
-// The mutexes of fetch.Set, its budget and its hosts are leaves: nothing else is
-// locked under them. No two of one kind are held together, and none is held
-// while waiting for the network or a channel. Blob.mu is held over opening and
-// creating the blob's file, nothing slower. Slower ones are Stream.appends, held
-// over each write to a stream, and Blob.writes: a Put has it while it writes, and
-// a Redo while it waits for the syncer. With the build tag
-// lockcheck the order is asserted, see package lockorder.
+// All other mutexes, such as those of fetch.Set, its budget and its hosts, are
+// leaves: nothing else is locked under them. No two of one kind are held together,
+// and none is held while waiting for the network, or for a channel, but that a
+// reload gives the kernel a second. Blob.mu is held over opening and
+// creating the blob's file, nothing slower. Slower ones are those above
+// fetch.Handle.mu; Stream.appends, held over each write to a stream; Blob.writes: a
+// Put has it while it writes, and a Redo while it waits for the syncer; and the
+// index's, held while badger works. With the build tag lockcheck the order is
+// asserted, see package lockorder.
 package cache
 
 import (
@@ -43,7 +50,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -89,8 +95,8 @@ type Store struct {
 	lock     *os.File
 	index    *index
 
-	tight   atomic.Bool // the ballast is given up: no block is stored
-	ballast sync.Mutex  // held over making it and giving it up
+	tight   atomic.Bool                        // the ballast is given up: no block is stored
+	ballast lockorder.Mutex[lockorder.Ballast] // held over making it and giving it up
 
 	// The syncer
 	wake     chan struct{} // a round is due early

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"dlfs/cache"
+	"dlfs/cache/lockorder"
 )
 
 // shelfBytes is how much of what readers wait for is kept in memory while the
@@ -25,9 +25,9 @@ type shelf struct {
 	blocks atomic.Int64 // how many; read without the lock
 
 	mu struct {
-		sync.Mutex // a leaf
-		content    map[shelved][]byte
-		order      []shelved // the oldest first
+		lockorder.Mutex[lockorder.Leaf]
+		content map[shelved][]byte
+		order   []shelved // the oldest first
 	}
 }
 

@@ -47,6 +47,7 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"dlfs/cache/lockorder"
 	"dlfs/fetch"
 )
 
@@ -92,14 +93,14 @@ type fileSystem struct {
 	root        *dir
 	device      int32 // the descriptor that the kernel asks through
 
-	releasing sync.RWMutex // held, shared, while a RELEASE is under way
+	releasing lockorder.RWMutex[lockorder.Release] // held, shared, while a RELEASE is under way
 
-	refreshing sync.Mutex      // held over a Refresh; no handler takes it
-	dirs       map[string]*dir // by path; guarded by refreshing
-	shown      uint64          // arrangements so far; guarded by refreshing
-	closing    bool            // no Refresh any more; guarded by refreshing
-	notifying  sync.WaitGroup  // those who tell the kernel what is gone
-	stop       chan struct{}   // closed when they are to end
+	refreshing lockorder.Mutex[lockorder.Refresh] // held over a Refresh; no handler takes it
+	dirs       map[string]*dir                    // by path; guarded by refreshing
+	shown      uint64                             // arrangements so far; guarded by refreshing
+	closing    bool                               // no Refresh any more; guarded by refreshing
+	notifying  sync.WaitGroup                     // those who tell the kernel what is gone
+	stop       chan struct{}                      // closed when they are to end
 }
 
 // bridge is go-fuse's, and knows when a RELEASE is wholly done: after the

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"dlfs/cache"
+	"dlfs/cache/lockorder"
 	"dlfs/fetch"
 )
 
@@ -30,7 +30,7 @@ type node struct {
 
 	failure atomic.Pointer[string] // why the last read or open that waited failed, nil if it did not
 
-	mu     sync.Mutex
+	mu     lockorder.Mutex[lockorder.Node]
 	cached int // open handles that read through the page cache of this inode; guarded by mu
 }
 

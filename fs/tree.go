@@ -3,7 +3,6 @@ package fs
 import (
 	"context"
 	"hash/fnv"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"dlfs/cache"
+	"dlfs/cache/lockorder"
 	"dlfs/fetch"
 )
 
@@ -41,7 +41,7 @@ type dir struct {
 	list atomic.Pointer[listing]
 
 	mu struct {
-		sync.Mutex
+		lockorder.Mutex[lockorder.Leaf]
 		waiting int                       // lookups that wait for the network
 		quiet   chan struct{}             // closed when none does any more; nil while none does
 		gaveUp  map[*fetch.File]time.Time // when a lookup last timed out, if it was the file's last

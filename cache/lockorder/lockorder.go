@@ -5,7 +5,7 @@
 // A Mutex of a rank is a sync.Mutex and nothing more, unless the program is built
 // with the tag lockcheck:
 //
-//	go test -tags lockcheck ./cache/... ./fetch
+//	go test -tags lockcheck ./...
 //
 // Then a goroutine that locks a mutex while it holds one of the same rank or of
 // an inner one panics, and says where it locked both. An order is kept on every
@@ -14,24 +14,42 @@ package lockorder
 
 // The ranks, outermost first. No two of one kind are held together.
 type (
-	Reload  struct{} // fetch.Set.reloading
-	Handle  struct{} // fetch.Handle.mu
-	File    struct{} // fetch.File.mu
-	Appends struct{} // cache.Stream.appends
-	Writes  struct{} // cache.Blob.writes
-	Copy    struct{} // cache.Stream.mu or cache.Blob.mu
-	Store   struct{} // cache.Store.mu
-	Leaf    struct{} // fetch.Set.mu, its budget's, its hosts': nothing is locked under them
+	Engine   struct{} // the reloading of cmd/dlfs
+	Refresh  struct{} // the refreshing of fs
+	Reload   struct{} // fetch.Set.reloading
+	Release  struct{} // the releasing of fs
+	Node     struct{} // of a node of fs
+	Handle   struct{} // fetch.Handle.mu
+	File     struct{} // fetch.File.mu
+	Appends  struct{} // cache.Stream.appends
+	Writes   struct{} // cache.Blob.writes
+	Writer   struct{} // the writer of the index
+	Copy     struct{} // cache.Stream.mu or cache.Blob.mu
+	Store    struct{} // cache.Store.mu
+	Use      struct{} // the use of the index
+	Ballast  struct{} // cache.Store.ballast
+	Resource struct{} // origin.Resource.mu
+	Pin      struct{} // of a version that is pinned
+	Leaf     struct{} // all others: nothing is locked under them
 )
 
 // Rank is one of the above.
 type Rank interface{ level() int }
 
-func (Reload) level() int  { return 0 }
-func (Handle) level() int  { return 1 }
-func (File) level() int    { return 2 }
-func (Appends) level() int { return 3 }
-func (Writes) level() int  { return 4 }
-func (Copy) level() int    { return 5 }
-func (Store) level() int   { return 6 }
-func (Leaf) level() int    { return 7 }
+func (Engine) level() int   { return 0 }
+func (Refresh) level() int  { return 1 }
+func (Reload) level() int   { return 2 }
+func (Release) level() int  { return 3 }
+func (Node) level() int     { return 4 }
+func (Handle) level() int   { return 5 }
+func (File) level() int     { return 6 }
+func (Appends) level() int  { return 7 }
+func (Writes) level() int   { return 8 }
+func (Writer) level() int   { return 9 }
+func (Copy) level() int     { return 10 }
+func (Store) level() int    { return 11 }
+func (Use) level() int      { return 12 }
+func (Ballast) level() int  { return 13 }
+func (Resource) level() int { return 14 }
+func (Pin) level() int      { return 15 }
+func (Leaf) level() int     { return 16 }

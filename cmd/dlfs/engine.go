@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 
 	"dlfs/cache"
+	"dlfs/cache/lockorder"
 	"dlfs/fetch"
 	"dlfs/fetch/origin"
 	"dlfs/listfile"
@@ -23,11 +23,11 @@ type engine struct {
 	display *display
 	log     *slog.Logger
 
-	reloading sync.Mutex // held while a list takes the place of another
-	lister    *lister    // of the list as it is now; guarded by reloading
-	reloads   int        // guarded by reloading
-	reloaded  func()     // tells the mount of another list; guarded by reloading
-	ending    bool       // no other list is let in; guarded by reloading
+	reloading lockorder.Mutex[lockorder.Engine] // held while a list takes the place of another
+	lister    *lister                           // of the list as it is now; guarded by reloading
+	reloads   int                               // guarded by reloading
+	reloaded  func()                            // tells the mount of another list; guarded by reloading
+	ending    bool                              // no other list is let in; guarded by reloading
 }
 
 // open opens dir for the entries. owner is shown to whoever finds it in use. If

@@ -13,15 +13,15 @@ import (
 var (
 	mayImport = map[string][]string{
 		"dlfs/fetch/digest":     nil,
-		"dlfs/listfile":         {"dlfs/fetch/digest"},    // text in, entries out
-		"dlfs/cache":            {"dlfs/cache/lockorder"}, // storage knows no network: crash tests need no origin
-		"dlfs/cache/lockorder":  nil,                      // the order of all locks needs none of what they guard
-		"dlfs/cache/powercut":   nil,                      // a disk for tests knows nothing of what is on it
-		"dlfs/fetch/origin":     {"dlfs/fetch/digest"},    // HTTP knows no blocks and no disks
-		"dlfs/fetch/origintest": nil,                      // an origin shares no code with what it tests
+		"dlfs/listfile":         {"dlfs/fetch/digest"},                         // text in, entries out
+		"dlfs/cache":            {"dlfs/cache/lockorder"},                      // storage knows no network: crash tests need no origin
+		"dlfs/cache/lockorder":  nil,                                           // the order of all locks needs none of what they guard
+		"dlfs/cache/powercut":   nil,                                           // a disk for tests knows nothing of what is on it
+		"dlfs/fetch/origin":     {"dlfs/cache/lockorder", "dlfs/fetch/digest"}, // HTTP knows no blocks and no disks
+		"dlfs/fetch/origintest": nil,                                           // an origin shares no code with what it tests
 		"dlfs/fetch":            {"dlfs/cache", "dlfs/cache/lockorder", "dlfs/fetch/origin", "dlfs/fetch/digest", "dlfs/listfile"},
-		"dlfs/fs":               {"dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache"}, // no list, no HTTP
-		"dlfs/cmd/dlfs":         {"dlfs/fs", "dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/listfile"},
+		"dlfs/fs":               {"dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder"}, // no list, no HTTP
+		"dlfs/cmd/dlfs":         {"dlfs/fs", "dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/listfile"},
 		"dlfs/cmd/dlfs-peers":   {"dlfs/fetch/origintest"}, // to it dlfs is a program like others
 		"dlfs/cmd/dlfs-bench":   {"dlfs/fetch/origintest"}, // to it, too
 	}

@@ -7,8 +7,9 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
+
+	"dlfs/cache/lockorder"
 
 	"golang.org/x/sync/singleflight"
 )
@@ -39,7 +40,7 @@ type hostDialer struct {
 	flights singleflight.Group // by host
 	slots   chan struct{}      // holds one for each lookup that runs
 
-	mu    sync.Mutex
+	mu    lockorder.Mutex[lockorder.Leaf]
 	hosts map[string]*hostAddrs // guarded by mu, and so is what is in it
 }
 

@@ -4,8 +4,9 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
+
+	"dlfs/cache/lockorder"
 )
 
 const (
@@ -24,7 +25,7 @@ const (
 // Retry-After is left alone until then. The zero value is a gate that knows of
 // no bounds. It is safe for concurrent use.
 type gate struct {
-	mu    sync.Mutex
+	mu    lockorder.Mutex[lockorder.Leaf]
 	hosts map[string]*hostGate // guarded by mu, and so is what is in it
 }
 

@@ -3,8 +3,9 @@ package origin
 import (
 	"context"
 	"math"
-	"sync"
 	"time"
+
+	"dlfs/cache/lockorder"
 
 	"golang.org/x/time/rate"
 )
@@ -16,7 +17,7 @@ const minRead = 4 << 10
 // changed while they wait. The zero value is no limit. It is safe for
 // concurrent use.
 type Limit struct {
-	mu      sync.Mutex
+	mu      lockorder.Mutex[lockorder.Leaf]
 	bytes   int64         // a second, 0 for no limit; guarded by mu
 	limiter *rate.Limiter // nil for no limit; guarded by mu
 	changed chan struct{} // closed by the next Set, nil if nobody waits; guarded by mu

@@ -7,8 +7,9 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"sync"
 	"sync/atomic"
+
+	"dlfs/cache/lockorder"
 )
 
 // Resource is one URL of a file, with what has been learnt about it. It is safe
@@ -26,7 +27,7 @@ type Resource struct {
 	confirming chan struct{} // holds a token while somebody confirms a change
 
 	mu struct {
-		sync.Mutex
+		lockorder.Mutex[lockorder.Resource]
 		where
 		pin      *pin  // the last one asked for
 		told     bool  // the next pin to be asked for was told by this very URL

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 
+	"dlfs/cache/lockorder"
 	"dlfs/fetch/digest"
 )
 
@@ -95,7 +95,7 @@ type pin struct {
 	want Version // as callers know it
 
 	mu struct {
-		sync.Mutex
+		lockorder.Mutex[lockorder.Pin]
 		own    Version // as this URL tells it, once it is proven
 		proven bool    // that this URL serves it
 		binary bool    // it has come as something else than a web page
