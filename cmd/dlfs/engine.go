@@ -40,9 +40,6 @@ func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner st
 	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, lister: w.lister}
 	e.store, err = cache.Open(dir, cache.Options{Log: e.log, Owner: owner, MinFree: f.MinFree << 20})
 	if err != nil {
-		if errors.Is(err, cache.ErrNoSpace) {
-			err = &exitError{exitDiskFull, err}
-		}
 		return nil, err
 	}
 	diff, err := fetch.Compare(e.store, entries)

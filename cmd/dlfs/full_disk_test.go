@@ -46,7 +46,8 @@ func newFullDisk(t *testing.T) *fullDisk {
 func (d *fullDisk) list() string { return filepath.Join(d.dir, "list.txt") }
 func (d *fullDisk) out() string  { return filepath.Join(d.disk, "out") }
 
-// fill takes all that is left on the disk but so many bytes.
+// fill takes all that is left on the disk but so many bytes; below 0, what is kept
+// for root, too.
 func (d *fullDisk) fill(left int64) {
 	d.t.Helper()
 	f, err := os.OpenFile(d.filler, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -63,9 +64,17 @@ func (d *fullDisk) fill(left int64) {
 		if int64(st.Bavail)*st.Bsize <= left {
 			return
 		}
-		if _, err := f.Write(p); errors.Is(err, syscall.ENOSPC) {
-			return
-		} else if err != nil {
+		n, err := f.Write(p)
+		if errors.Is(err, syscall.ENOSPC) && n == 0 {
+			if len(p) == 1<<10 {
+				return
+			}
+			p = p[:1<<10] // a block, which may be less than a page
+		}
+		if errors.Is(err, syscall.ENOSPC) {
+			err = f.Sync() // more may have been held back than had to be written
+		}
+		if err != nil {
 			d.t.Fatal(err)
 		}
 	}
@@ -166,4 +175,49 @@ func TestFetchOnAFullDisk(t *testing.T) {
 	if sent == 0 {
 		t.Error("nothing was fetched before the disk was full")
 	}
+}
+
+// TestOwnFilesOnAFullDisk: a log that cannot be written ends nothing, a list of
+// what is left that cannot be written is one line and leaves the old one as it
+// was, and a daemon that cannot begin says why.
+func TestOwnFilesOnAFullDisk(t *testing.T) {
+	need(t, canMount())
+	d := newFullDisk(t)
+	log, left, out := filepath.Join(d.disk, "log"), filepath.Join(d.disk, "left.txt"), filepath.Join(d.dir, "out")
+	write(t, left, []byte("old"))
+	d.fill(-1)
+	gone := filepath.Join(d.dir, "gone.txt")
+	write(t, gone, []byte(d.load.list.String()+"gone\t"+d.url+"/gone\n"))
+	said, err := dlfs(t, "fetch", gone, out, "--verbose", "--log-file", log, "--save-failed", left).CombinedOutput()
+	if want := "--save-failed: write " + d.disk; exitCode(err) != exitFailed || strings.Count(string(said), want) != 1 || !strings.Contains(string(said), "no space left on device") {
+		t.Errorf("fetch ended with %v: %s", err, said)
+	}
+	for i := range 3 {
+		d.check(out, i, make([]byte, fullDiskFile), 0)
+	}
+	if old, err := os.ReadFile(left); string(old) != "old" {
+		t.Errorf("the old list has become %q, %v", old, err)
+	}
+	if files, err := filepath.Glob(filepath.Join(d.disk, ".left*")); len(files) > 0 {
+		t.Errorf("left behind: %v, %v", files, err)
+	}
+	if err := os.Mkdir(filepath.Join(d.dir, "mnt"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mnt := filepath.Join(d.dir, "mnt")
+	said, err = dlfs(t, "mount", "--daemon", d.list(), mnt, "--dir", d.out()).CombinedOutput()
+	if exitCode(err) != exitDiskFull || strings.Count(string(said), "\n") != 1 || !strings.Contains(string(said), "make room") {
+		t.Errorf("a daemon on a full disk ended with %v: %s", err, said)
+	}
+	said, err = dlfs(t, "mount", "--daemon", "--verbose", d.list(), mnt, "--dir", out, "--log-file", log).CombinedOutput()
+	if err != nil {
+		t.Fatalf("a daemon with its log on a full disk: %v: %s", err, said)
+	}
+	for i := range 3 {
+		d.check(mnt, i, make([]byte, 100), int64(i))
+	}
+	if said, err := dlfs(t, "status", mnt).CombinedOutput(); err != nil {
+		t.Errorf("status: %v: %s", err, said)
+	}
+	umount(t, mnt)
 }

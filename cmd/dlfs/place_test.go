@@ -79,9 +79,12 @@ func TestSystemsThatCannot(t *testing.T) {
 			if err := os.Mkdir(filepath.Join(dir, "mnt"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.CommandContext(t.Context(), "bash", "-euc", "[ -e /dev/fuse ]; "+tt.script)
+			cmd := exec.CommandContext(t.Context(), "bash", "-uc", `
+				bash -euc "$SCRIPT"; code=$?
+				if grep "$TOP.*fuse.dlfs" /proc/self/mountinfo; then umount -l mnt; fi
+				exit $code`)
 			cmd.Dir = dir
-			cmd.Env = append(os.Environ(), "DLFS="+filepath.Join(bin, "dlfs"), "TOP="+dir)
+			cmd.Env = append(os.Environ(), "DLFS="+filepath.Join(bin, "dlfs"), "TOP="+dir, "SCRIPT=[ -e /dev/fuse ]; "+tt.script)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 			var out bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
