@@ -42,7 +42,8 @@ func isLine(e *Entry) bool {
 	line := lineOf(e)
 	f, err := split(line)
 	return err == nil && f == fields{name: e.Name, url: e.URL, dialect: Tab} &&
-		!strings.ContainsAny(line[:1], "#{[<\"'") && !strings.HasPrefix(line, string(byteOrderMark))
+		!strings.ContainsAny(line[:1], "#{[<\"'") && !strings.HasPrefix(line, string(byteOrderMark)) &&
+		(&parser{}).sniff([]byte(line)) == Mixed // so a list of such lines is, too
 }
 
 func writeLine(b *bufio.Writer, e *Entry, why string) error {
