@@ -53,7 +53,7 @@ func (u unfinished) save(path string, notes io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--save-failed: %w", err)
 	}
-	fmt.Fprintf(notes, "dlfs: %d entries are not complete; %s has them\n", len(u.entries), path)
+	fmt.Fprintf(notes, "dlfs: %s lists what is not complete: %d of the entries\n", path, len(u.entries))
 	return nil
 }
 
