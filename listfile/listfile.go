@@ -166,8 +166,8 @@ type Options struct {
 	Include, Exclude []string
 }
 
-// Parse bounds what a list may be: a line, a gzipped list when unpacked, and by
-// maxKnown the names, so that no list fills the memory. maxUnpacked is how long a gzipped list may be when unpacked.
+// maxUnpacked is how long a gzipped list may be when unpacked. Its lines (maxLine) and
+// its names (maxKnown) are bounded, too, so that no list fills the memory.
 const maxUnpacked = 8 << 30
 
 // Parse reads a list from r, to its end unless that is of no use. The argument
