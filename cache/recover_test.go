@@ -37,7 +37,7 @@ func TestLostWrites(t *testing.T) {
 			log.want(t, damage.lines, "has lost what was written")
 			check(t, s.Remember("key", "value"))
 			check(t, s.Close())
-			s = open(t, killed, Options{Log: log.logger()})
+			open(t, killed, Options{Log: log.logger()})
 			log.wantNone(t)
 		})
 	}
