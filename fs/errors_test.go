@@ -153,7 +153,7 @@ func TestStalledReadGivesUp(t *testing.T) {
 	x := newRig(t)
 	x.add("a", 8*bs)
 	x.add("b", 8*bs)
-	x.config.ReadTimeout = 300 * time.Millisecond
+	x.config.ReadTimeout = time.Second
 	x.start()
 	f := x.open("a")
 	stall := origintest.StallAfter(0).Method("GET")
@@ -202,7 +202,7 @@ func TestWaitersInLineGiveUpTogether(t *testing.T) {
 	x := newRig(t)
 	x.add("a", 8*bs)
 	x.add("b", 8*bs)
-	x.config.ReadTimeout = 300 * time.Millisecond
+	x.config.ReadTimeout = time.Second
 	x.start()
 	f := x.open("b")
 	release := make(chan struct{})
@@ -230,7 +230,7 @@ func TestWaitersInLineGiveUpTogether(t *testing.T) {
 	if _, err := f.ReadAt(make([]byte, 10), 5*bs); !errors.Is(err, syscall.EIO) {
 		t.Errorf("read: %v", err)
 	}
-	if v, err := xattr(x.path("b"), xattrError); err != nil || v != "gave up after --read-timeout, 300ms" {
+	if v, err := xattr(x.path("b"), xattrError); err != nil || v != "gave up after --read-timeout, 1s" {
 		t.Errorf("error: %q, %v", v, err)
 	}
 	x.Clear()

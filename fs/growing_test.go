@@ -318,7 +318,7 @@ func TestAReaderOfAGrowingFileCanBeInterrupted(t *testing.T) {
 
 func TestAStalledGrowingFileGivesUp(t *testing.T) {
 	x := newRig(t)
-	x.config.ReadTimeout = 300 * time.Millisecond
+	x.config.ReadTimeout = time.Second
 	goOn := x.endless("a", 4*bs, bs)
 	x.start()
 	f := x.open("a")
