@@ -187,10 +187,10 @@ func (b *Blob) startForce(full bool) error {
 		step("time set")
 	}
 	err = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
-	if isFull(err) || errors.Is(err, unix.EIO) {
-		return err // which the kernel may not tell a second time
+	if errors.Is(err, unix.ENOSYS) {
+		return nil // then force does it all
 	}
-	return nil // where it is not to be had, force does it all
+	return err
 }
 
 // force makes the blob's bytes durable, and of a full one all else, too.
