@@ -134,19 +134,14 @@ func (b *Blob) take() *claim {
 func (s *Store) forceAll(claims []*claim) error {
 	var g errgroup.Group // joined below
 	g.SetLimit(syncWidth)
-	var some []*claim
+	var newFiles bool
 	for _, c := range claims {
-		if len(c.taken) > 0 || c.full {
-			c.err = c.blob.startForce(c.full)
-			some = append(some, c)
+		if len(c.taken) == 0 && !c.full {
+			continue
 		}
-	}
-	for _, c := range some {
+		newFiles = true
 		g.Go(func() error {
-			if c.err == nil {
-				c.err = c.blob.force(c.full)
-			}
-			if c.err != nil {
+			if c.err = c.blob.force(c.full); c.err != nil {
 				if isFull(c.err) { // found late, by a filesystem that allocates late
 					s.squeeze()
 				}
@@ -165,35 +160,14 @@ func (s *Store) forceAll(claims []*claim) error {
 			c.blob.answer(c.err) // who asked asks again once it is complete again
 		}
 	}
-	if len(some) > 0 {
+	if newFiles {
 		errs = append(errs, s.blobsDir.Sync()) // entries of files created since
 	}
 	return errors.Join(errs...)
 }
 
-// startForce begins what force waits for, so that a journalling filesystem takes
-// all that a round changes in one commit. A full blob gets its final modification
-// time: it is about to be published.
-func (b *Blob) startForce(full bool) error {
-	f, err := b.writable()
-	if err != nil {
-		return err
-	}
-	if t := b.version.ModTime(); full && !t.IsZero() {
-		tv := unix.NsecToTimeval(t.UnixNano())
-		if err := unix.Futimes(int(f.Fd()), []unix.Timeval{tv, tv}); err != nil {
-			return fmt.Errorf("set modification time: %w", err)
-		}
-		step("time set")
-	}
-	err = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
-	if errors.Is(err, unix.ENOSYS) {
-		return nil // then force does it all
-	}
-	return err
-}
-
-// force makes the blob's bytes durable, and of a full one all else, too.
+// force makes the blob's bytes durable. A full blob gets its final
+// modification time first and a whole fsync, since it is about to be published.
 func (b *Blob) force(full bool) error {
 	f, err := b.writable()
 	if err != nil {
@@ -202,6 +176,13 @@ func (b *Blob) force(full bool) error {
 	if !full {
 		return unix.Fdatasync(int(f.Fd()))
 	}
+	if t := b.version.ModTime(); !t.IsZero() {
+		tv := unix.NsecToTimeval(t.UnixNano())
+		if err := unix.Futimes(int(f.Fd()), []unix.Timeval{tv, tv}); err != nil {
+			return fmt.Errorf("set modification time: %w", err)
+		}
+	}
+	step("time set")
 	return f.Sync()
 }
 
