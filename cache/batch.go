@@ -141,7 +141,8 @@ func (b *batch) forget(gen uint64, size int64) {
 func (x *index) write(b *batch) error {
 	defer x.writer.Unlock()
 	if b.some { // the count goes last, and so is lost with whatever is
-		b.set(countKey, binary.BigEndian.AppendUint64(nil, x.count+1))
+		x.count++ // never taken back: what fails may be in the log all the same
+		b.set(countKey, binary.BigEndian.AppendUint64(nil, x.count))
 	}
 	if b.err != nil {
 		if b.wb != nil {
@@ -157,7 +158,6 @@ func (x *index) write(b *batch) error {
 	if err := x.dir.Sync(); err != nil || !b.some {
 		return err
 	}
-	x.count++
 	x.noteCount()
 	return nil
 }

