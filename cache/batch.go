@@ -10,10 +10,10 @@ import (
 // batch collects changes for one synced write. There is one at a time: who has
 // it ends it with write.
 type batch struct {
-	index *index
-	wb    *badger.WriteBatch // nil if err says why there is none
-	some  bool               // there are changes
-	err   error
+	index   *index
+	wb      *badger.WriteBatch // nil if err says why there is none
+	changed bool               // there is something to write
+	err     error
 }
 
 // batch waits for the batch of somebody else to be written.
@@ -108,7 +108,7 @@ func (b *batch) grow(n int) error {
 		return b.err
 	}
 	x := b.index
-	b.some = true
+	b.changed = true
 	if x.written += int64(n + entryBytes); x.written > memTableSize/2 {
 		b.err = x.roomy()
 	}
@@ -140,7 +140,7 @@ func (b *batch) forget(gen uint64, size int64) {
 // the index depend on no two keys changing together.
 func (x *index) write(b *batch) error {
 	defer x.writer.Unlock()
-	if b.some { // the count goes last, and so is lost with whatever is
+	if b.changed { // the count goes last, and so is lost with whatever is
 		x.count++ // never taken back: what fails may be in the log all the same
 		b.set(countKey, binary.BigEndian.AppendUint64(nil, x.count))
 	}
@@ -155,7 +155,7 @@ func (x *index) write(b *batch) error {
 		return err
 	}
 	step("index written")
-	if err := x.dir.Sync(); err != nil || !b.some {
+	if err := x.dir.Sync(); err != nil || !b.changed {
 		return err
 	}
 	x.noteCount()

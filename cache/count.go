@@ -17,31 +17,35 @@ const countFile = "writes"
 
 var countKey = []byte("n/")
 
-// openCount opens the file, and says so if the index has lost what it says was
-// written.
+// openCount reads both counts, and says so if the index has lost what the file says
+// was written.
 func (x *index) openCount(state *os.Root) {
-	f, err := state.OpenFile(countFile, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		x.uncounted(err)
-		return
-	}
-	x.counted = f
-	var told uint64
-	sealed := make([]byte, 12)
-	if _, err := f.ReadAt(sealed, 0); err != nil && !errors.Is(err, io.EOF) {
-		x.uncounted(err)
-	} else if value, err := unseal(countKey, sealed); err == nil {
-		told = binary.BigEndian.Uint64(value)
-	} // else it is new, or says nothing
 	value, err := x.get(countKey)
+	if err == nil && len(value) == 8 {
+		x.count = binary.BigEndian.Uint64(value)
+	}
+	if err == nil {
+		x.counted, err = state.OpenFile(countFile, os.O_RDWR|os.O_CREATE, 0o600)
+	}
+	sealed := make([]byte, 12)
+	if err == nil {
+		if _, err = x.counted.ReadAt(sealed, 0); errors.Is(err, io.EOF) {
+			err = nil // a new one
+		}
+	}
 	if err != nil {
 		x.uncounted(err)
 		return
 	}
-	if len(value) == 8 {
-		x.count = binary.BigEndian.Uint64(value)
-	} else if keys, err := x.keys(countKey, countKey); err == nil && len(keys) > 0 {
-		x.count = told // the count itself is damaged, as has been said
+	content, err := unseal(countKey, sealed)
+	if err != nil {
+		return // it says nothing
+	}
+	told := binary.BigEndian.Uint64(content)
+	if value == nil {
+		if keys, err := x.keys(countKey, countKey); err == nil && len(keys) > 0 {
+			x.count = told // that of the index is damaged, as has been said
+		}
 	}
 	if told > x.count {
 		x.log.Warn("state database has lost what was written to it last; that is fetched again", "writes", told-x.count)

@@ -201,9 +201,7 @@ func TestRecordedPastADamagedKey(t *testing.T) {
 
 	// The tables name a block by its first key, whole.
 	damaged := 0
-	tables, err := filepath.Glob(dir + "/.dlfs/db/*.sst")
-	check(t, err)
-	for _, path := range tables {
+	for _, path := range tableFiles(t, dir) {
 		data, err := os.ReadFile(path)
 		check(t, err)
 		if at := bytes.Index(data[len(data)/4:], []byte("f/f000")); at > 0 {

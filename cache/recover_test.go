@@ -61,12 +61,11 @@ func TestCountIsOfNoUse(t *testing.T) {
 		dir := closedStore(t)
 		sealed, err := os.ReadFile(filepath.Join(dir, ".dlfs", countFile))
 		check(t, err)
-		tables, err := filepath.Glob(filepath.Join(dir, ".dlfs", "db", "*.sst"))
-		check(t, err)
-		table, err := os.ReadFile(tables[0])
+		path := tableFiles(t, dir)[0]
+		table, err := os.ReadFile(path)
 		check(t, err)
 		table[bytes.Index(table, sealed)] ^= 1
-		check(t, os.WriteFile(tables[0], table, 0o600))
+		check(t, os.WriteFile(path, table, 0o600))
 		var log logLines
 		s := open(t, dir, Options{Log: log.logger()})
 		if strings.Contains(log.String(), "has lost") {
@@ -83,10 +82,7 @@ func TestFailedWriteIsCounted(t *testing.T) {
 	s := open(t, dir, Options{})
 	check(t, s.Remember("a", "1"))
 	good := s.index.dir
-	closed, err := os.Open(dir)
-	check(t, err)
-	check(t, closed.Close())
-	s.index.dir = closed
+	s.index.dir = closedFile(t)
 	if err := s.Remember("b", "1"); err == nil {
 		t.Fatal("the directory was forced to disk by a closed file")
 	}

@@ -33,13 +33,12 @@
 //
 // All other mutexes, such as those of fetch.Set, its budget and its hosts, are
 // leaves: nothing else is locked under them. No two of one kind are held together,
-// and none is held while waiting for the network, or for a channel, but that a
-// reload gives the kernel a second. Blob.mu is held over opening and
-// creating the blob's file, nothing slower. Slower ones are those above
-// fetch.Handle.mu; Stream.appends, held over each write to a stream; Blob.writes: a
-// Put has it while it writes, and a Redo while it waits for the syncer; and the
-// index's, held while badger works. With the build tag lockcheck the order is
-// asserted, see package lockorder.
+// and none is held while waiting for the network. Blob.mu is held over opening and
+// creating the blob's file, nothing slower. Slower are those of a reload, which gives
+// the kernel a second to hear of it; Stream.appends, held over each write to a stream;
+// Blob.writes: a Put has it while it writes, and a Redo while it waits for the
+// syncer; and the index's, held while badger works, and up to ten seconds while it
+// closes. With the build tag lockcheck the order is asserted, see package lockorder.
 package cache
 
 import (

@@ -48,35 +48,32 @@ func checkTables(state *os.Root, log *slog.Logger) error {
 	return nil
 }
 
-// checkTable reads a table through. What badger panics with is an error.
-func checkTable(id uint64, m badger.TableManifest, data []byte, log *slog.Logger) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("%w: %v", errDamaged, v)
+// checkTable reads a table through. A block whose checksum is wrong, or of which
+// badger panics as it compares that, costs no more than the block.
+func checkTable(id uint64, m badger.TableManifest, data []byte, log *slog.Logger) error {
+	return caught(func() error {
+		t, err := table.OpenInMemoryTable(data, id, &table.Options{Compression: m.Compression})
+		if err != nil {
+			return err
 		}
-	}()
-	t, err := table.OpenInMemoryTable(data, id, &table.Options{Compression: m.Compression})
-	if err != nil {
-		return err
-	}
-	if err := checkBlocks(t); err != nil {
-		log.Warn("state database has a damaged table; what cannot be read of it is fetched again", "table", id, "err", err)
-	}
-	it := t.NewIterator(0)
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		it.Value()
-	}
-	return nil
+		if err := caught(t.VerifyChecksum); err != nil {
+			log.Warn("state database has a damaged table; what cannot be read of it is fetched again", "table", id, "err", err)
+		}
+		it := t.NewIterator(0)
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			it.Value()
+		}
+		return nil
+	})
 }
 
-// checkBlocks compares the checksum of each block. badger panics with some of what
-// it finds; that costs no more than the block it is of.
-func checkBlocks(t *table.Table) (err error) {
+// caught calls f. What badger panics with is an error, errDamaged.
+func caught(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("%w: %v", errDamaged, v)
 		}
 	}()
-	return t.VerifyChecksum()
+	return f()
 }

@@ -10,13 +10,23 @@ import (
 	"testing"
 )
 
+// tableFiles returns the paths of the tables of the index of dir.
+func tableFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, ".dlfs", "db", "*.sst"))
+	check(t, err)
+	if len(paths) == 0 {
+		t.Fatal("the index has no table")
+	}
+	return paths
+}
+
 // TestTableWasCut cuts the table of a closed database, at which badger by
 // itself ends the process: it is set aside at the first start.
 func TestTableWasCut(t *testing.T) {
 	for _, part := range []int64{0, 1, 2, 3} {
 		dir := closedStore(t)
-		tables, err := filepath.Glob(filepath.Join(dir, ".dlfs", "db", "*.sst"))
-		check(t, err)
+		tables := tableFiles(t, dir)
 		if len(tables) != 1 {
 			t.Fatalf("tables %q, want one", tables)
 		}
@@ -42,9 +52,8 @@ func TestDamagedBlock(t *testing.T) {
 		put(t, create(t, s, name(i), blobSize), 0)
 	}
 	check(t, s.Close())
-	tables, err := filepath.Glob(filepath.Join(dir, ".dlfs", "db", "*.sst"))
-	check(t, err)
-	data, err := os.ReadFile(tables[0])
+	path := tableFiles(t, dir)[0]
+	data, err := os.ReadFile(path)
 	check(t, err)
 	var lengths []int // of checksums, each at the end of its block: badger's y.Checksum, and its length
 	for at := 4000; at < len(data)-4; at++ {
@@ -57,7 +66,7 @@ func TestDamagedBlock(t *testing.T) {
 		t.Fatalf("%d blocks were found", len(lengths))
 	}
 	data[lengths[len(lengths)/2]] ^= 0x40
-	check(t, os.WriteFile(tables[0], data, 0o600))
+	check(t, os.WriteFile(path, data, 0o600))
 	var log logLines
 	s = open(t, dir, Options{Log: log.logger()})
 	if said := log.String(); !strings.Contains(said, "damaged table") || strings.Contains(said, "was set aside") {

@@ -201,10 +201,10 @@ func TestOwnFilesOnAFullDisk(t *testing.T) {
 	if files, err := filepath.Glob(filepath.Join(d.disk, ".left*")); len(files) > 0 {
 		t.Errorf("left behind: %v, %v", files, err)
 	}
-	if err := os.Mkdir(filepath.Join(d.dir, "mnt"), 0o755); err != nil {
+	mnt := filepath.Join(d.dir, "mnt")
+	if err := os.Mkdir(mnt, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	mnt := filepath.Join(d.dir, "mnt")
 	said, err = dlfs(t, "mount", "--daemon", d.list(), mnt, "--dir", d.out()).CombinedOutput()
 	if exitCode(err) != exitDiskFull || strings.Count(string(said), "\n") != 1 || !strings.Contains(string(said), "make room") {
 		t.Errorf("a daemon on a full disk ended with %v: %s", err, said)

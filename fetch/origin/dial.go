@@ -9,9 +9,9 @@ import (
 	"slices"
 	"time"
 
-	"dlfs/cache/lockorder"
-
 	"golang.org/x/sync/singleflight"
+
+	"dlfs/cache/lockorder"
 )
 
 const (

@@ -5,9 +5,9 @@ import (
 	"math"
 	"time"
 
-	"dlfs/cache/lockorder"
-
 	"golang.org/x/time/rate"
+
+	"dlfs/cache/lockorder"
 )
 
 // minRead is the least that is worth a system call.
