@@ -86,7 +86,8 @@ func versionKey(name string, size int64) string { return fmt.Sprint(name, " ", s
 type verdict struct {
 	Bad   string // what is wrong, if anything
 	Aside bool   // the index was set aside
-	Warns int    // other warnings
+	Warns int    // lines logged before anything was finished
+	Told  bool   // one of all lines says that something is lost
 	Log   string
 
 	Blocks, Published, Missing int
@@ -151,8 +152,14 @@ func (v *verdict) check(dir string, how manner, log *logLines) error {
 	if err != nil {
 		return fmt.Errorf("does not open: %w", err)
 	}
-	err = v.checkStore(s, p, how, log)
-	return errors.Join(err, s.Close())
+	err = errors.Join(v.checkStore(s, p, how, log), s.Close())
+	for _, words := range []string{"fetched again", "was set aside", "is not readable"} {
+		v.Told = v.Told || strings.Contains(log.mu.String(), words)
+	}
+	if err == nil && how.damaged && how.finish && v.Lost != "" && !v.Told {
+		err = fmt.Errorf("lost without a word: %s", v.Lost)
+	}
+	return err
 }
 
 func (v *verdict) checkStore(s *Store, p *promises, how manner, log *logLines) error {
@@ -178,11 +185,8 @@ func (v *verdict) checkStore(s *Store, p *promises, how manner, log *logLines) e
 	if err := v.miss(p.checkKnown(s, known)); err != nil {
 		return err
 	}
-	if !v.lost && strings.Contains(log.mu.String(), "has lost what was written") {
+	if !v.lost && strings.Contains(log.mu.String(), "state database has lost") {
 		return errors.New("the index is said to have lost something")
-	}
-	if how.damaged && how.finish && v.Lost != "" && v.Warns == 0 {
-		return fmt.Errorf("lost without a word: %s", v.Lost)
 	}
 	for name, size := range p.published {
 		got, err := os.ReadFile(filepath.Join(s.path, name))

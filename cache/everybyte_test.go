@@ -6,9 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,12 +31,13 @@ type damage struct {
 func TestEveryByte(t *testing.T) {
 	rng := random(t)
 	c := newChecker(t)
-	closed, killed := damagedStores(t)
-	for _, dir := range []string{closed, killed} {
+	stores := damagedStores(t)
+	for _, name := range slices.Sorted(maps.Keys(stores)) { // the same with each seed
+		dir := stores[name]
 		state := filepath.Join(dir, "out", ".dlfs")
 		all := slicesOf(t, state, rng)
 		sampled := all
-		if n := *everyByteFlag / 2; n > 0 && n < len(all) {
+		if n := *everyByteFlag / 3; n > 0 && n < len(all) {
 			rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			sampled = all[:n]
 		}
@@ -44,46 +47,61 @@ func TestEveryByte(t *testing.T) {
 			kind, _, _ := strings.Cut(d.what, " ")
 			tally.add(kind, v)
 		}
-		t.Logf("closed %v: %d flips and cuts, %d of them looked at", dir == closed, len(all), len(sampled))
+		t.Logf("%s: %d flips and cuts, %d of them looked at", name, len(all), len(sampled))
 		tally.log(t)
 	}
 }
 
-// damagedStores returns the directories of two stores with a published file and
-// two unfinished ones, one closed and one as a kill leaves it.
-func damagedStores(t *testing.T) (closed, killed string) {
+// damagedStores returns the directories of three stores with a published file and
+// unfinished ones: one as a kill leaves it, the same when it was closed, and that
+// when it was opened again, written to and killed. The closed one has a table of
+// several blocks.
+func damagedStores(t *testing.T) map[string]string {
 	t.Helper()
-	closed, killed = scratch(t), scratch(t)
-	s, err := Open(filepath.Join(closed, "out"), Options{SyncEvery: time.Hour, MinFree: 1})
-	check(t, err)
-	w := &worker{store: s, rng: rand.New(rand.NewPCG(1, 1))}
-	w.said, err = os.Create(filepath.Join(closed, "said"))
+	stores := map[string]string{"killed": scratch(t), "closed": scratch(t), "reopened": scratch(t)}
+	dir := scratch(t)
+	w := &worker{rng: rand.New(rand.NewPCG(1, 1))}
+	var err error
+	w.said, err = os.Create(filepath.Join(dir, "said"))
 	check(t, err)
 	defer w.said.Close()
-	for _, f := range []struct {
-		name   string
-		size   int64
-		blocks []int64
-	}{
-		{"dir/whole", BlockSize + 9, []int64{0, 1}},
-		{"two", BlockSize + 9, []int64{0}},
-		{"many", 40*BlockSize + 9, []int64{0, 2, 3, 5, 8, 13, 21, 34, 40}},
-	} {
-		b, err := w.createSized(f.name, f.size)
+	begin := func() {
+		w.store, err = Open(filepath.Join(dir, "out"), Options{SyncEvery: time.Hour, MinFree: 1})
 		check(t, err)
-		for _, i := range f.blocks {
+	}
+	put := func(name string, size int64, blocks ...int64) {
+		b, err := w.createSized(name, size)
+		check(t, err)
+		for _, i := range blocks {
 			check(t, w.putBlock(b, i))
 		}
 	}
-	check(t, w.list())
-	check(t, s.Remember("key", "value"))
-	check(t, w.sync())
-	check(t, copyDir(killed, closed))
-	for _, b := range w.blobs {
-		b.Release()
+	end := func() {
+		for _, b := range w.blobs {
+			b.Release()
+		}
+		w.blobs = nil
+		check(t, w.store.Close())
 	}
-	check(t, s.Close())
-	return closed, killed
+
+	begin()
+	put("dir/whole", BlockSize+9, 0, 1)
+	put("two", BlockSize+9, 0)
+	put("many", 40*BlockSize+9, 0, 2, 3, 5, 8, 13, 21, 34, 40)
+	for i := range 12 {
+		put(fmt.Sprint("small", i), BlockSize+9, 1)
+	}
+	check(t, w.list())
+	check(t, w.sync())
+	check(t, copyDir(stores["killed"], dir))
+	end()
+	check(t, copyDir(stores["closed"], dir))
+	begin()
+	put("late", BlockSize+9, 0)
+	check(t, w.sync())
+	check(t, copyDir(stores["reopened"], dir))
+	end()
+	return stores
 }
 
 // slicesOf returns a flip of each byte of the state outside of blobs, and a cut
@@ -170,13 +188,13 @@ func structural(t *testing.T, state string) (all []damage) {
 // TestNotADirectory: what is no directory where a directory of ours belongs is
 // named, and left alone.
 func TestNotADirectory(t *testing.T) {
-	closed, _ := damagedStores(t)
+	closed := closedStore(t)
 	for _, name := range []string{".dlfs", ".dlfs/blobs"} {
 		dir := t.TempDir()
 		check(t, copyDir(dir, closed))
-		path := filepath.Join(dir, "out", name)
+		path := filepath.Join(dir, name)
 		check(t, errors.Join(os.RemoveAll(path), os.WriteFile(path, []byte("mine"), 0o600)))
-		_, err := Open(filepath.Join(dir, "out"), Options{MinFree: 1})
+		_, err := Open(dir, Options{MinFree: 1})
 		if err == nil || !strings.Contains(err.Error(), filepath.Base(name)+" is not a directory") {
 			t.Errorf("%s: %v", name, err)
 		}

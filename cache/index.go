@@ -48,7 +48,7 @@ type index struct {
 	flushed int                               // memtables since the tables were last merged; guarded by writer
 	closing chan error                        // what Close of db says, once it does; nil unless it was called; guarded by writer
 	count   uint64                            // of writes; guarded by writer
-	counted *os.File                          // says what is durable of it; nil if it cannot; guarded by writer
+	counted *os.File                          // the file that says what is durable of it; nil if it cannot; guarded by writer
 
 	use lockorder.RWMutex[lockorder.Use] // held over each reading transaction; alone while db is replaced
 	db  *badger.DB

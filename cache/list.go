@@ -68,7 +68,7 @@ func (x *index) list() (list []Listed, err error) {
 	err = x.scan(listPrefix, func(key, value []byte) {
 		var short error
 		if list, short = decodeList(list, value); short != nil {
-			x.log.Warn("part of the recorded list is not readable", "err", short)
+			x.log.Warn("part of the recorded list is not readable; it is taken for a list without it", "err", short)
 		}
 	})
 	if errors.Is(err, errDamaged) {

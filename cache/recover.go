@@ -34,10 +34,11 @@ func openIndex(state *os.Root, base string, room, roomy func() error, log *slog.
 		return nil, err
 	}
 	var db *badger.DB
+	var newest uint64
 	step("opening")
 	if deaths < 3 {
-		if db, err = openClean(state, base, log); err != nil {
-			db, err = openClean(state, base, log)
+		if db, newest, err = openClean(state, base, log); err != nil {
+			db, newest, err = openClean(state, base, log)
 		}
 	} else {
 		err = fmt.Errorf("dlfs died %d times while opening it", deaths)
@@ -52,7 +53,7 @@ func openIndex(state *os.Root, base string, room, roomy func() error, log *slog.
 		}
 		log.Error("state database is damaged and was set aside; unfinished files start again, finished ones are kept",
 			"aside", aside, "err", err)
-		if db, err = openClean(state, base, log); err != nil {
+		if db, newest, err = openClean(state, base, log); err != nil {
 			return nil, err
 		}
 	}
@@ -64,9 +65,12 @@ func openIndex(state *os.Root, base string, room, roomy func() error, log *slog.
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	again := func() (*badger.DB, error) { return openClean(state, base, log) }
+	again := func() (*badger.DB, error) {
+		db, _, err := openClean(state, base, log)
+		return db, err
+	}
 	x := &index{db: db, files: files, dir: dir, again: again, room: room, roomy: roomy, log: log, flushed: looseTables}
-	x.openCount(state)
+	x.openCount(state, newest)
 	return x, nil
 }
 
@@ -95,30 +99,32 @@ func markOpening(state *os.Root) (deaths int, err error) {
 }
 
 // openClean removes the empty files a killed process leaves, reads the tables
-// where badger's panics are caught, and opens badger.
-func openClean(state *os.Root, base string, log *slog.Logger) (*badger.DB, error) {
+// where badger's panics are caught, and opens badger. newest is the newest table
+// there was.
+func openClean(state *os.Root, base string, log *slog.Logger) (db *badger.DB, newest uint64, err error) {
 	entries, err := fs.ReadDir(state.FS(), "db")
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for _, e := range entries {
 		info, err := e.Info()
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if info.Size() == 0 && (strings.HasSuffix(e.Name(), ".mem") || strings.HasSuffix(e.Name(), ".vlog")) {
 			if err := state.Remove("db/" + e.Name()); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 		}
 	}
-	if err := checkTables(state, log); err != nil {
-		return nil, err
+	if newest, err = checkTables(state, log); err != nil {
+		return nil, 0, err
 	}
 	if err := makeDiscard(state); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return openBadger(base + "/db")
+	db, err = openBadger(base + "/db")
+	return db, newest, err
 }
 
 // makeDiscard makes the file of badger's discard statistics as long as badger

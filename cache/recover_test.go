@@ -35,7 +35,36 @@ func TestLostWrites(t *testing.T) {
 			check(t, damage.do(filepath.Join(killed, ".dlfs")))
 			var log logLines
 			s = open(t, killed, Options{Log: log.logger()})
-			log.want(t, damage.lines, "has lost what was written")
+			log.want(t, damage.lines, "state database has lost")
+			check(t, s.Close())
+			open(t, killed, Options{Log: log.logger()})
+			log.wantNone(t)
+		})
+	}
+}
+
+// TestLostTable: a manifest that is gone or was cut has a table gone with it, which
+// is said once, though the log that was begun since is whole.
+func TestLostTable(t *testing.T) {
+	for what, damage := range map[string]func(manifest string) error{
+		"manifest removed": os.Remove,
+		"manifest cut":     func(manifest string) error { return os.Truncate(manifest, 20) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := closedStore(t)
+			s := open(t, dir, Options{})
+			put(t, create(t, s, "late", 2*BlockSize), 1)
+			syncNow(t, s)
+			killed := t.TempDir()
+			check(t, copyDir(killed, dir))
+			check(t, damage(filepath.Join(killed, ".dlfs", "db", "MANIFEST")))
+			var log logLines
+			s = open(t, killed, Options{Log: log.logger()})
+			log.want(t, 1, "state database has lost")
+			wantBlocks(t, lookup(t, s, "late"), 1)
+			if b, err := s.Lookup("unfinished"); b != nil || err != nil {
+				t.Errorf("what was in the table is known: %v, %v", b, err)
+			}
 			check(t, s.Close())
 			open(t, killed, Options{Log: log.logger()})
 			log.wantNone(t)
@@ -59,8 +88,9 @@ func TestCountIsOfNoUse(t *testing.T) {
 	})
 	t.Run("it is damaged in the index", func(t *testing.T) {
 		dir := closedStore(t)
-		sealed, err := os.ReadFile(filepath.Join(dir, ".dlfs", countFile))
+		counts, err := os.ReadFile(filepath.Join(dir, ".dlfs", countFile))
 		check(t, err)
+		sealed := seal(countKey, counts[:8])
 		path := tableFiles(t, dir)[0]
 		table, err := os.ReadFile(path)
 		check(t, err)
@@ -96,7 +126,7 @@ func TestFailedWriteIsCounted(t *testing.T) {
 	check(t, os.WriteFile(filepath.Join(killed, wal), before, 0o600))
 	var log logLines
 	open(t, killed, Options{Log: log.logger()})
-	log.want(t, 1, "has lost what was written")
+	log.want(t, 1, "state database has lost")
 }
 
 // TestEmptyFilesOfBadger leaves what a kill can leave. By itself, badger v4.9.6

@@ -11,29 +11,31 @@ import (
 	"github.com/dgraph-io/badger/v4/table"
 )
 
-// checkTables reads every table of the database as badger will, and returns why
-// one cannot be read. badger reads them in goroutines of its own, where what it
-// does not catch ends the process: when it opens a table that was cut short, and
-// at any time after, again at every start, when it compacts one whose entries do
-// not hang together. Of what reads well and is wrong it tells; for trust to find
-// is which values those are, and what stood under a key that is damaged is gone.
+// checkTables reads every table of the database as badger will, and returns the
+// number of the newest, or why one cannot be read. badger reads them in goroutines
+// of its own, where what it does not catch ends the process: when it opens a table
+// that was cut short, and at any time after, again at every start, when it compacts
+// one whose entries do not hang together. Of what reads well and is wrong it tells;
+// for trust to find is which values those are, and what stood under a key that is
+// damaged is gone.
 //
 // What the manifest does not name, badger removes. A manifest or a table that is
 // not there is left for badger to make or to complain of.
-func checkTables(state *os.Root, log *slog.Logger) error {
+func checkTables(state *os.Root, log *slog.Logger) (newest uint64, err error) {
 	f, err := state.Open("db/MANIFEST")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer f.Close()
 	manifest, _, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(""))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for id, m := range manifest.Tables {
+		newest = max(newest, id)
 		data, err := state.ReadFile("db/" + table.IDToFilename(id))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -42,10 +44,10 @@ func checkTables(state *os.Root, log *slog.Logger) error {
 			err = checkTable(id, m, data, log)
 		}
 		if err != nil {
-			return fmt.Errorf("table %d: %w", id, err)
+			return 0, fmt.Errorf("table %d: %w", id, err)
 		}
 	}
-	return nil
+	return newest, nil
 }
 
 // checkTable reads a table through. A block whose checksum is wrong, or of which
