@@ -64,31 +64,50 @@ type mountInfo struct {
 	uid, gid int    // of who serves it, if it is a FUSE mount
 }
 
-// mountsAt returns what is mounted at point, the topmost last, from
-// /proc/self/mountinfo: reading that touches no mount, dead or alive.
-func mountsAt(point string) (all []mountInfo, err error) {
+// mountsAt returns what is mounted at point, the topmost last.
+func mountsAt(point string) ([]mountInfo, error) {
+	return mountsThat(func(m mountInfo) bool { return m.point == point })
+}
+
+// Kind returns the type of the filesystem that dir is on, such as "virtiofs", "" if
+// that cannot be told: of a directory of btrfs it may not be.
+func Kind(dir string) (string, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return "", fmt.Errorf("stat %s: %w", dir, err)
+	}
+	device := fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
+	all, err := mountsThat(func(m mountInfo) bool { return m.device == device })
+	if err != nil || len(all) == 0 {
+		return "", err
+	}
+	return all[0].kind, nil
+}
+
+// mountsThat returns the mounts that are so, from /proc/self/mountinfo: reading that
+// touches no mount, dead or alive.
+func mountsThat(are func(mountInfo) bool) (all []mountInfo, err error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return mountsOf(f, point)
+	return mountsOf(f, are)
 }
 
-// mountsOf picks the lines of a mountinfo that are of point. Its fields end with a
-// blank each: whatever else looks like one may be in a path as it is
-// (proc_pid_mountinfo(5)).
-func mountsOf(mountinfo io.Reader, point string) (all []mountInfo, err error) {
+// mountsOf picks lines of a mountinfo. Its fields end with a blank each: whatever
+// else looks like one may be in a path as it is (proc_pid_mountinfo(5)).
+func mountsOf(mountinfo io.Reader, are func(mountInfo) bool) (all []mountInfo, err error) {
 	lines := bufio.NewReader(mountinfo)
 	for err == nil {
 		var line string
 		line, err = lines.ReadString('\n')
 		head, tail, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
 		fields := strings.Split(head, " ")
-		if !ok || len(fields) < 5 || unescape(fields[4]) != point {
+		if !ok || len(fields) < 5 {
 			continue
 		}
-		m := mountInfo{point: point, device: fields[2]}
+		m := mountInfo{point: unescape(fields[4]), device: fields[2]}
 		fields = strings.Split(tail, " ") // type, source, options
 		m.kind = fields[0]
 		for option := range strings.SplitSeq(fields[len(fields)-1], ",") {
@@ -98,7 +117,9 @@ func mountsOf(mountinfo io.Reader, point string) (all []mountInfo, err error) {
 				m.gid, _ = strconv.Atoi(value)
 			}
 		}
-		all = append(all, m)
+		if are(m) {
+			all = append(all, m)
+		}
 	}
 	if err != io.EOF {
 		return nil, err

@@ -113,7 +113,7 @@ func FuzzMountsOf(f *testing.F) {
 		line := fmt.Sprintf("99 22 0:%d / %s rw,nosuid,nodev,relatime shared:7 - fuse.dlfs dlfs rw,user_id=%d,group_id=%[1]d,default_permissions\n",
 			id, escaped, id/2)
 		want := mountInfo{point: point, kind: fsType, device: fmt.Sprint("0:", id), uid: int(id / 2), gid: int(id)}
-		all, err := mountsOf(strings.NewReader(strings.TrimSuffix(others, "\n")+"\n"+line), point)
+		all, err := mountsOf(strings.NewReader(strings.TrimSuffix(others, "\n")+"\n"+line), func(m mountInfo) bool { return m.point == point })
 		if err != nil || len(all) == 0 || all[len(all)-1] != want {
 			t.Fatalf("found %+v, %v, want %+v", all, err, want)
 		}
@@ -163,10 +163,11 @@ func TestNewRefusesAFile(t *testing.T) {
 func TestMountErrorTable(t *testing.T) {
 	for _, err := range []error{
 		fmt.Errorf("mount: %w", unix.EPERM),
+		fmt.Errorf("mount: %w", unix.ENOSPC),
 		errors.New("fusermount exited with code 256"),
 	} {
 		got := mountError(err)
-		if u := (*UnavailableError)(nil); !errors.As(got, &u) || strings.Contains(got.Error(), "\n") {
+		if u := (*UnavailableError)(nil); !errors.As(got, &u) || errors.Is(got, err) || strings.Contains(got.Error(), "\n") {
 			t.Errorf("%v became %v", err, got)
 		}
 	}
@@ -188,6 +189,9 @@ func TestMountsAtAPathWithSpaces(t *testing.T) {
 	}
 	if types, err := kinds(point); err != nil || !slices.Equal(types, []string{"tmpfs", "ramfs"}) {
 		t.Errorf("%q, %v", types, err)
+	}
+	if kind, err := Kind(point); kind != "ramfs" || err != nil {
+		t.Errorf("kind %q, %v", kind, err)
 	}
 	if ours, err := Mounted(point); ours || err != nil {
 		t.Errorf("Mounted = %v, %v", ours, err)

@@ -1,14 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"dlfs/fs"
 )
 
 // checkPlace says in one sentence what keeps dir from being an output directory,
@@ -77,19 +77,6 @@ func unfit(magic uint32) string {
 // isKernels reports whether dir, which is on FUSE, is served by no process of
 // this machine: virtiofs has a host's directory, fuseblk a local disk.
 func isKernels(dir string) bool {
-	var st unix.Stat_t
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil || unix.Stat(dir, &st) != nil {
-		return false
-	}
-	defer f.Close()
-	device := fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		head, tail, _ := strings.Cut(sc.Text(), " - ")
-		kind, _, _ := strings.Cut(tail, " ")
-		if fields := strings.Fields(head); len(fields) > 2 && fields[2] == device {
-			return kind == "virtiofs" || kind == "fuseblk"
-		}
-	}
-	return false
+	kind, err := fs.Kind(dir)
+	return err == nil && (kind == "virtiofs" || kind == "fuseblk")
 }
