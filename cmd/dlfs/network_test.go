@@ -361,7 +361,9 @@ func TestDeadNetwork(t *testing.T) {
 	for _, o := range outages {
 		t.Run(o.name, func(t *testing.T) {
 			t.Parallel()
-			const size, present, readTimeout = 64 << 20, 1 << 20, 3 * time.Second
+			// What ends by the read timeout alone is to be told from what is slow
+			// for another reason.
+			const size, present, readTimeout = 64 << 20, 1 << 20, busyMachine + 4*time.Second
 			l := newLink(t, 1<<28, size, size, 1<<20, 1<<20, 1<<20)
 			l.deaf.Store(newcomer)
 			cmd, ended, root := l.mount(fmt.Sprint("--read-timeout=", readTimeout))
@@ -387,13 +389,13 @@ func TestDeadNetwork(t *testing.T) {
 			if err := l.offline(root, present); err != nil {
 				t.Error(err)
 			}
-			t.Logf("answered offline after %v", time.Since(begin))
+			wantWithin(t, "answer offline", begin, 2*time.Second)
 			interrupted.Process.Signal(os.Interrupt)
 			asked := time.Now()
 			if err := interrupted.Wait(); err == nil {
 				t.Error("tail ended well without a network")
 			}
-			t.Logf("Ctrl-C freed a reader after %v", time.Since(asked))
+			wantWithin(t, "end by Ctrl-C", asked, time.Second)
 			if len(stuck) > 0 || len(first) > 0 {
 				t.Errorf("what needs no network, or not any more, took as long as --read-timeout")
 			}
