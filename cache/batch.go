@@ -80,7 +80,11 @@ func (x *index) revive() error {
 	return nil
 }
 
+// set has key mean value, which must be shorter than maxValue.
 func (b *batch) set(key, value []byte) {
+	if len(value) >= maxValue && b.err == nil {
+		b.err = fmt.Errorf("%.20q is too long for the state, with %d bytes", value, len(value))
+	}
 	if b.grow(len(key)+len(value)) != nil {
 		return
 	}
@@ -118,11 +122,7 @@ func (b *batch) grow(n int) error {
 func (b *batch) setRecord(name string, r record) { b.set(recordKey(name), r.encode()) }
 
 func (b *batch) setChunk(gen uint64, c int64, w *words) {
-	value := make([]byte, 0, chunkBytes+4)
-	for _, v := range w {
-		value = binary.LittleEndian.AppendUint64(value, v)
-	}
-	b.set(chunkKey(gen, c), value)
+	b.set(chunkKey(gen, c), w.encode())
 }
 
 // forget deletes the chunks of gen, which nothing points at any more. It saves

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"sync/atomic"
 )
@@ -16,6 +17,14 @@ const (
 
 // words is the content of one chunk.
 type words [chunkWords]uint64
+
+func (w *words) encode() []byte {
+	b := make([]byte, 0, chunkBytes+4) // and what seal adds
+	for _, v := range w {
+		b = binary.LittleEndian.AppendUint64(b, v)
+	}
+	return b
+}
 
 // bitmap holds one bit a block, 1 = present. Reads are lock-free; writers hold
 // the blob's mutex.

@@ -112,12 +112,11 @@ func (x *index) records(from []byte) (some []named, next []byte, err error) {
 			next = item.KeyCopy(nil)
 			return false, nil
 		}
-		return true, item.Value(func(sealed []byte) error {
+		return true, x.content(item, func(content []byte) {
 			name := string(item.Key()[len(recordPrefix):])
-			if r, ok := x.trustRecord(name, item.Key(), sealed); ok {
+			if r, ok := x.decode(name, content); ok {
 				some = append(some, named{name, r})
 			}
-			return nil
 		})
 	})
 	if errors.Is(err, errDamaged) {

@@ -65,10 +65,13 @@ const (
 // memory.
 const memTableSize = 2 << 20
 
+// maxValue is less than badger puts into its value log, whose failed syncs it only
+// logs, so that stays empty. It is more than any name, header or part of the list.
+const maxValue = 128<<10 - 4 // and what seal adds
+
 // openBadger opens the database at path with small settings: it is opened in
 // some 10 ms and keeps memory to tens of megabytes. SyncWrites makes a batch
-// durable before Flush returns. All values stay below ValueThreshold, so the
-// value log, whose failed syncs badger only logs, stays empty.
+// durable before Flush returns.
 func openBadger(path string) (*badger.DB, error) {
 	return badger.Open(badger.DefaultOptions(path).
 		WithSyncWrites(true).
@@ -79,7 +82,7 @@ func openBadger(path string) (*badger.DB, error) {
 		WithNumCompactors(0).                 // tidy does it, when there is room
 		WithBaseTableSize(1 << 20).
 		WithValueLogFileSize(1 << 20).
-		WithValueThreshold(128 << 10).
+		WithValueThreshold(maxValue + 4).
 		WithCompression(options.None).
 		WithBlockCacheSize(0).
 		WithIndexCacheSize(0).
@@ -129,11 +132,7 @@ func (x *index) get(key []byte) (value []byte, err error) {
 		if err != nil {
 			return err
 		}
-		sealed, err := item.ValueCopy(nil)
-		if err == nil {
-			value = x.trust(key, sealed)
-		}
-		return err
+		return x.content(item, func(content []byte) { value = slices.Clone(content) })
 	})
 	if errors.Is(err, badger.ErrKeyNotFound) || errors.Is(err, errDamaged) {
 		return nil, nil
@@ -141,14 +140,30 @@ func (x *index) get(key []byte) (value []byte, err error) {
 	return value, err
 }
 
-// trust unseals a value; a damaged one is logged and absent.
-func (x *index) trust(key, sealed []byte) []byte {
-	value, err := unseal(key, sealed)
-	if err != nil {
-		x.log.Warn("state value is damaged; what it said is fetched again", "key", fmt.Sprintf("%q", key), "err", err)
+var errPointer = errors.New("it points into the value log, where nothing is")
+
+// content calls f with the content of item, which is f's only until it returns. A
+// damaged one is logged and taken for absent.
+//
+// badger itself would follow a damaged entry into its value log, and leave a lock
+// behind there for which its Close waits. By the sizes it reports can one be told.
+func (x *index) content(item *badger.Item, f func(content []byte)) error {
+	distrust := func(err error) {
+		x.log.Warn("state value is damaged; what it said is fetched again", "key", fmt.Sprintf("%q", item.Key()), "err", err)
+	}
+	if item.EstimatedSize()-item.ValueSize() != item.KeySize() {
+		distrust(errPointer)
 		return nil
 	}
-	return value
+	return item.Value(func(sealed []byte) error {
+		content, err := unseal(item.Key(), sealed)
+		if err != nil {
+			distrust(err)
+		} else {
+			f(content)
+		}
+		return nil
+	})
 }
 
 // record returns what is known of name; ok is false if nothing is.
@@ -159,15 +174,6 @@ func (x *index) record(name string) (r record, ok bool, err error) {
 	}
 	r, ok = x.decode(name, value)
 	return r, ok, nil
-}
-
-// trustRecord unseals and decodes a record; a damaged one is logged and absent.
-func (x *index) trustRecord(name string, key, sealed []byte) (r record, ok bool) {
-	value := x.trust(key, sealed)
-	if value == nil {
-		return r, false
-	}
-	return x.decode(name, value)
 }
 
 func (x *index) decode(name string, value []byte) (r record, ok bool) {
@@ -200,12 +206,7 @@ func (x *index) chunks(gen uint64, f func(c int64, w *words)) error {
 // only until it returns. After errDamaged, f has seen some of them.
 func (x *index) scan(prefix []byte, f func(key, value []byte)) error {
 	return x.walk(prefix, prefix, func(item *badger.Item) (more bool, err error) {
-		return true, item.Value(func(sealed []byte) error {
-			if value := x.trust(item.Key(), sealed); value != nil {
-				f(item.Key(), value)
-			}
-			return nil
-		})
+		return true, x.content(item, func(content []byte) { f(item.Key(), content) })
 	})
 }
 

@@ -32,13 +32,18 @@ func TestList(t *testing.T) {
 	many := longList()
 	other := slices.Clone(many)
 	other[4000].URL = 1
-	huge := []Listed{{"a", 1}, {strings.Repeat("long", listBytes), 2}, {"", 3}, {"b\nc\x00", 0}}
+	huge := []Listed{{"a", 1}, {strings.Repeat("n", maxValue-15), 2}, {"", 3}, {"b\nc\x00", 0}}
 	for _, list := range [][]Listed{many, other, many[:1], many[1:4000], many[1000:2000], {}, huge, many, many[4990:]} {
 		check(t, s.SetList(list))
 		wantList(t, s, list)
 		s = reopen(t, s)
 		wantList(t, s, list)
 	}
+	tooLong := []Listed{{strings.Repeat("n", maxValue), 2}}
+	if err := s.SetList(tooLong); err == nil || !strings.Contains(err.Error(), "too long for the state") {
+		t.Errorf("a value for the value log is taken: %v", err)
+	}
+	wantList(t, s, many[4990:])
 }
 
 // TestListOfAnEarlierRelease reads names, one a line, and writes over them.

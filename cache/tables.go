@@ -16,7 +16,7 @@ import (
 // of its own, where what it does not catch ends the process: when it opens a table
 // that was cut short, and at any time after, again at every start, when it compacts
 // one whose entries do not hang together. Of what reads well and is wrong it tells;
-// for trust to find is which values those are, and what stood under a key that is
+// for content to find is which values those are, and what stood under a key that is
 // damaged is gone.
 //
 // What the manifest does not name, badger removes. A manifest or a table that is

@@ -41,6 +41,35 @@ func TestTableWasCut(t *testing.T) {
 	}
 }
 
+// TestDamagedPointer flips the bit by which badger would look for a value in its
+// value log, in a file that is there and in one that is not: the value is damaged,
+// and the database closes.
+func TestDamagedPointer(t *testing.T) {
+	for what, block := range map[string]int64{"file that is there": 1, "file that is not": 2} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, Options{})
+			b := create(t, s, "a", blobSize)
+			put(t, b, block) // the bitmap begins with a 2 or a 4, the file's number
+			check(t, s.Close())
+			path := tableFiles(t, dir)[0]
+			table, err := os.ReadFile(path)
+			check(t, err)
+			var w words
+			w[0] = 1 << block
+			at := bytes.Index(table, seal(chunkKey(b.gen, 0), w.encode()))
+			table[at-3] |= 2 // the entry's meta byte, before its own and the time it expires; badger's bitValuePointer
+			check(t, os.WriteFile(path, table, 0o600))
+			var log logLines
+			s = open(t, dir, Options{Log: log.logger()})
+			log.want(t, 1, "damaged table")
+			wantBlocks(t, lookup(t, s, "a"))
+			log.want(t, 1, errPointer.Error())
+			check(t, s.Close())
+		})
+	}
+}
+
 // TestDamagedBlock: a block whose checksum cannot even be read costs what is in it,
 // not the index, of which badger's look at all blocks dies.
 func TestDamagedBlock(t *testing.T) {
