@@ -102,6 +102,51 @@ func TestEndWhileReadersAreStuck(t *testing.T) {
 	}
 }
 
+// TestSuspended stops dlfs in the middle of its downloads for longer than it waits
+// for anybody, as a suspended machine does, while its connections die: it goes on by
+// itself.
+func TestSuspended(t *testing.T) {
+	const size, files, patience = 4 << 20, 3, time.Second
+	o := origintest.New()
+	base, dir := o.Serve(t), t.TempDir()
+	var list strings.Builder
+	for i := range files {
+		o.Put(fmt.Sprintf("/f%d", i), origintest.File{Content: origintest.Content{Seed: uint64(i), Size: size}})
+		fmt.Fprintf(&list, "f%d\t%s/f%d\n", i, base, i)
+	}
+	stall := origintest.StallAfter(1 << 20).Method("GET").Times(2)
+	o.Inject(stall)
+	write(t, filepath.Join(dir, "list.txt"), []byte(list.String()))
+	out := filepath.Join(dir, "out")
+	p := startDlfs(t, nil, "fetch", filepath.Join(dir, "list.txt"), out,
+		"--timeout", patience.String(), "--retry-wait", "10ms")
+	if err := stall.Wait(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
+		if err := p.cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		if sig == syscall.SIGSTOP {
+			o.Down()
+			p.within(3 * patience)
+			o.Up()
+		}
+	}
+	if code := p.wait(); code != exitOK {
+		t.Fatalf("fetch ended with %d: %s", code, p.said())
+	}
+	for i := range files {
+		got, err := os.ReadFile(filepath.Join(out, fmt.Sprint("f", i)))
+		if err == nil {
+			err = origintest.Content{Seed: uint64(i), Size: size}.Check(got, 0)
+		}
+		if err != nil || len(got) != size {
+			t.Errorf("f%d: %d bytes, %v", i, len(got), err)
+		}
+	}
+}
+
 // TestStoppedProcessIsSaid: who asks a dlfs that stands still is told so, and
 // goes on when it does.
 func TestStoppedProcessIsSaid(t *testing.T) {
