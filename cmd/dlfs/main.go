@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -60,6 +61,8 @@ type cli struct {
 	Verify verifyCmd `cmd:"" help:"Compare the files of a directory with their digests, and repair them if a list is given."`
 	Check  checkCmd  `cmd:"" help:"Check a list without fetching anything."`
 	Demo   demoCmd   `cmd:"" help:"See it work, without a network, in a temporary directory."`
+
+	Version kong.VersionFlag `env:"-" help:"Tell which dlfs this is."`
 }
 
 // stdio is the process's standard streams, as run was given them.
@@ -111,6 +114,7 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 		kong.Exit(func(int) { helped = true }),
 		kong.UsageOnError(),
 		kong.DefaultEnvars("DLFS"),
+		kong.Vars{"version": fmt.Sprintf("dlfs %s, %s", version(), runtime.Version())},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Bind(std),
 		kong.BindTo(ctx, (*context.Context)(nil)))
