@@ -80,10 +80,10 @@ func (x *index) revive() error {
 	return nil
 }
 
-// set has key mean value, which must be shorter than maxValue.
+// set has key mean value, which must be no longer than maxValue.
 func (b *batch) set(key, value []byte) {
-	if len(value) >= maxValue && b.err == nil {
-		b.err = fmt.Errorf("%.20q is too long for the state, with %d bytes", value, len(value))
+	if len(value) > maxValue && b.err == nil {
+		b.err = fmt.Errorf("%.40q has a value of %d bytes, too long for the state", key, len(value))
 	}
 	if b.grow(len(key)+len(value)) != nil {
 		return
@@ -158,6 +158,6 @@ func (x *index) write(b *batch) error {
 	if err := x.dir.Sync(); err != nil || !b.changed {
 		return err
 	}
-	x.noteCount()
+	x.tell(counts{x.count, x.newestTable()})
 	return nil
 }

@@ -3,69 +3,104 @@ package cache
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 )
 
-// The index counts the writes to it, in itself and, once a write is durable, in
-// the file "writes" beside it, which also has the number of its newest table: they
-// go up. badger takes a damaged end of its log or of its manifest for one that a
-// crash has torn, and a directory without them for a new database, and says
-// nothing: then the index has fewer than the file at the next start. Nothing
-// depends on the file, and it may lag behind, since it is never forced to disk.
+// countFile is a file beside the index that says what is durable of it. badger takes
+// a damaged end of its log or of its manifest for one that a crash has torn, and a
+// directory without them for a new database, and says nothing: then the index has
+// less than the file says at the next start. Nothing depends on the file, and it may
+// lag behind, since it is never forced to disk.
 const countFile = "writes"
 
+// countKey is under which the index counts the writes to it.
 var countKey = []byte("n/")
+
+// counts tell how far an index is. Both go up for good: each write is counted, and
+// a table that badger makes of others has a higher number than they.
+type counts struct {
+	writes uint64
+	table  uint64 // number of the newest one in the manifest
+}
+
+func (c counts) encode() []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, c.writes), c.table)
+}
 
 // openCount compares the index with what the file says was in it, and says so if
 // something is lost. newest is the newest table of the manifest before the index
 // was opened.
-func (x *index) openCount(state *os.Root, newest uint64) {
+func (x *index) openCount(state *os.Root, newest uint64) error {
 	value, err := x.get(countKey)
-	if err == nil && len(value) == 8 {
+	if err != nil {
+		return err
+	}
+	if len(value) == 8 {
 		x.count = binary.BigEndian.Uint64(value)
 	}
-	if err == nil {
-		x.counted, err = state.OpenFile(countFile, os.O_RDWR|os.O_CREATE, 0o600)
-	}
-	sealed := make([]byte, 20)
-	if err == nil {
-		if _, err = x.counted.ReadAt(sealed, 0); errors.Is(err, io.EOF) {
-			err = nil // a new one
-		}
-	}
-	if err != nil {
+	if x.told, err = x.readCounts(state); err != nil {
 		x.uncounted(err)
-		return
+		return nil
 	}
-	if content, err := unseal(countKey, sealed); err == nil { // else it says nothing
-		count, table := binary.BigEndian.Uint64(content), binary.BigEndian.Uint64(content[8:])
-		if value == nil {
-			if keys, err := x.keys(countKey, countKey); err == nil && len(keys) > 0 {
-				x.count = count // that of the index is damaged, as has been said
-			}
-		}
-		if count > x.count || table > newest {
-			x.log.Warn("state database has lost what was written to it; that is fetched again",
-				"writes", max(count, x.count)-x.count, "tables", max(table, newest)-newest)
+	if value == nil {
+		if keys, err := x.keys(countKey, countKey); err == nil && len(keys) > 0 {
+			x.count = x.told.writes // that of the index is damaged, as has been said
 		}
 	}
-	x.noteCount()
+	if x.told.writes > x.count || x.told.table > newest {
+		x.log.Warn("state database has lost what was written to it; that is fetched again",
+			"writes", fmt.Sprintf("%d of %d", x.count, x.told.writes), "newest_table", fmt.Sprintf("%d, was %d", newest, x.told.table))
+	}
+	x.tell(counts{x.count, x.newestTable()})
+	return nil
 }
 
-// noteCount has the file say what is durable.
-func (x *index) noteCount() {
-	if x.counted == nil {
-		return
+// readCounts opens the file and returns what it says, nothing if it is new or cannot
+// be trusted.
+func (x *index) readCounts(state *os.Root) (told counts, err error) {
+	if x.counted, err = state.OpenFile(countFile, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return told, err
 	}
-	newest := uint64(0)
-	for _, t := range x.db.Tables() { // which are in the manifest, and that is forced to disk
+	sealed := make([]byte, len(told.encode())+4)
+	if _, err := x.counted.ReadAt(sealed, 0); err != nil && !errors.Is(err, io.EOF) {
+		return told, err
+	}
+	if content, err := unseal(countKey, sealed); err == nil {
+		told = counts{binary.BigEndian.Uint64(content), binary.BigEndian.Uint64(content[8:])}
+	}
+	return told, nil
+}
+
+// newestTable returns the number of the newest table. The manifest has it, and was
+// forced to disk with it.
+func (x *index) newestTable() (newest uint64) {
+	for _, t := range x.db.Tables() {
 		newest = max(newest, t.ID)
 	}
-	content := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, x.count), newest)
-	if _, err := x.counted.WriteAt(seal(countKey, content), 0); err != nil {
+	return newest
+}
+
+// tellTables has the file know of tables that badger has made of its log since the
+// last write.
+func (x *index) tellTables() {
+	x.writer.Lock()
+	defer x.writer.Unlock()
+	if x.failed == nil && x.closing == nil { // else badger may be closed
+		x.tell(counts{x.told.writes, x.newestTable()})
+	}
+}
+
+// tell has the file say what is durable.
+func (x *index) tell(c counts) {
+	if x.counted == nil || c == x.told {
+		return
+	}
+	if _, err := x.counted.WriteAt(seal(countKey, c.encode()), 0); err != nil {
 		x.uncounted(err)
 	}
+	x.told = c
 }
 
 // uncounted does without the file from here on, and says so.

@@ -48,7 +48,8 @@ type index struct {
 	flushed int                               // memtables since the tables were last merged; guarded by writer
 	closing chan error                        // what Close of db says, once it does; nil unless it was called; guarded by writer
 	count   uint64                            // of writes; guarded by writer
-	counted *os.File                          // the file that says what is durable of it; nil if it cannot; guarded by writer
+	counted *os.File                          // countFile; nil if it is of no use; guarded by writer
+	told    counts                            // what that says; guarded by writer
 
 	use lockorder.RWMutex[lockorder.Use] // held over each reading transaction; alone while db is replaced
 	db  *badger.DB
@@ -65,9 +66,10 @@ const (
 // memory.
 const memTableSize = 2 << 20
 
-// maxValue is less than badger puts into its value log, whose failed syncs it only
-// logs, so that stays empty. It is more than any name, header or part of the list.
-const maxValue = 128<<10 - 4 // and what seal adds
+// maxValue is the longest value in bytes, more than any name, header or part of the
+// list. badger keeps it in its tables, sealed: its value log, whose failed syncs it
+// only logs, stays empty.
+const maxValue = 128<<10 - 5
 
 // openBadger opens the database at path with small settings: it is opened in
 // some 10 ms and keeps memory to tens of megabytes. SyncWrites makes a batch
@@ -82,7 +84,7 @@ func openBadger(path string) (*badger.DB, error) {
 		WithNumCompactors(0).                 // tidy does it, when there is room
 		WithBaseTableSize(1 << 20).
 		WithValueLogFileSize(1 << 20).
-		WithValueThreshold(maxValue + 4).
+		WithValueThreshold(maxValue + 5).
 		WithCompression(options.None).
 		WithBlockCacheSize(0).
 		WithIndexCacheSize(0).
@@ -146,7 +148,8 @@ var errPointer = errors.New("it points into the value log, where nothing is")
 // damaged one is logged and taken for absent.
 //
 // badger itself would follow a damaged entry into its value log, and leave a lock
-// behind there for which its Close waits. By the sizes it reports can one be told.
+// behind there for which its Close waits. The sizes it reports give one away, or it
+// panics over one too short to be a pointer, which view catches.
 func (x *index) content(item *badger.Item, f func(content []byte)) error {
 	distrust := func(err error) {
 		x.log.Warn("state value is damaged; what it said is fetched again", "key", fmt.Sprintf("%q", item.Key()), "err", err)

@@ -70,7 +70,9 @@ func openIndex(state *os.Root, base string, room, roomy func() error, log *slog.
 		return db, err
 	}
 	x := &index{db: db, files: files, dir: dir, again: again, room: room, roomy: roomy, log: log, flushed: looseTables}
-	x.openCount(state, newest)
+	if err := x.openCount(state, newest); err != nil {
+		return nil, errors.Join(err, x.close())
+	}
 	return x, nil
 }
 

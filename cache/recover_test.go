@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -255,4 +256,25 @@ func TestFailedOpen(t *testing.T) {
 	}
 	wantBlocks(t, lookup(t, open(t, dir, Options{Log: log.logger()}), "unfinished"), 0, 2)
 	log.wantNone(t)
+}
+
+// TestTableIsTold: a table that badger has made of its log since the last write gets
+// into the file all the same.
+func TestTableIsTold(t *testing.T) {
+	dir := closedStore(t) // with a table
+	s := open(t, dir, Options{SyncEvery: time.Millisecond})
+	x := s.index
+	x.writer.Lock()
+	want := x.told
+	x.tell(counts{want.writes, want.table - 1})
+	x.writer.Unlock()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for sealed := seal(countKey, want.encode()); ; <-tick.C {
+		got, err := os.ReadFile(filepath.Join(dir, ".dlfs", countFile))
+		check(t, err)
+		if bytes.Equal(got, sealed) {
+			return
+		}
+	}
 }

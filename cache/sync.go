@@ -46,6 +46,7 @@ func (s *Store) run() {
 		case <-tick.C:
 			s.watchRoom()
 			s.round()
+			s.index.tellTables()
 		case <-s.wake:
 			s.round()
 		case call := <-s.calls:

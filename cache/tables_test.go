@@ -58,7 +58,7 @@ func TestDamagedPointer(t *testing.T) {
 			var w words
 			w[0] = 1 << block
 			at := bytes.Index(table, seal(chunkKey(b.gen, 0), w.encode()))
-			table[at-3] |= 2 // the entry's meta byte, before its own and the time it expires; badger's bitValuePointer
+			table[at-3] |= 2 // badger's bitValuePointer in the entry's meta byte; the user's meta byte and the expiry follow
 			check(t, os.WriteFile(path, table, 0o600))
 			var log logLines
 			s = open(t, dir, Options{Log: log.logger()})

@@ -70,7 +70,8 @@ func mountsAt(point string) ([]mountInfo, error) {
 }
 
 // Kind returns the type of the filesystem that dir is on, such as "virtiofs", "" if
-// that cannot be told: of a directory of btrfs it may not be.
+// that cannot be told, as of btrfs, whose directories have other device numbers than
+// its mount.
 func Kind(dir string) (string, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil {
@@ -84,8 +85,8 @@ func Kind(dir string) (string, error) {
 	return all[0].kind, nil
 }
 
-// mountsThat returns the mounts that are so, from /proc/self/mountinfo: reading that
-// touches no mount, dead or alive.
+// mountsThat returns the mounts for which are is true, from /proc/self/mountinfo:
+// reading that touches no mount, dead or alive.
 func mountsThat(are func(mountInfo) bool) (all []mountInfo, err error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {

@@ -167,7 +167,7 @@ func mountError(err error) error {
 	case errors.Is(err, unix.EPERM):
 		return &UnavailableError{"not permitted; mounting needs root with CAP_SYS_ADMIN, or an ordinary user with fusermount3"}
 	case errors.Is(err, unix.ENOSPC): // mount(2); no disk is full
-		return &UnavailableError{"there are as many mounts as the system allows; unmount some, or have root raise fs.mount-max with sysctl"}
+		return &UnavailableError{"there are as many mounts as may be in this mount namespace; unmount some, or have root raise fs.mount-max with sysctl"}
 	case strings.Contains(err.Error(), "fusermount exited"):
 		return &UnavailableError{"fusermount3 refused, for the reason it printed above"}
 	}
