@@ -88,8 +88,9 @@ func damagedStores(t *testing.T) map[string]string {
 	put("dir/whole", BlockSize+9, 0, 1)
 	put("two", BlockSize+9, 0)
 	put("many", 40*BlockSize+9, 0, 2, 3, 5, 8, 13, 21, 34, 40)
-	for i := range 12 {
-		put(fmt.Sprint("small", i), BlockSize+9, 1)
+	put("small", BlockSize+9, 1)
+	for i := range 14 {
+		put(fmt.Sprint("unread", i, strings.Repeat("-", 200)), BlockSize+9)
 	}
 	check(t, w.list())
 	check(t, w.store.Remember("key", "value"))
