@@ -19,7 +19,7 @@ const (
 type words [chunkWords]uint64
 
 func (w *words) encode() []byte {
-	b := make([]byte, 0, chunkBytes+4) // and what seal adds
+	b := make([]byte, 0, chunkBytes+sealBytes)
 	for _, v := range w {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}

@@ -87,7 +87,6 @@ type verdict struct {
 	Bad   string // what is wrong, if anything
 	Aside bool   // the index was set aside
 	Warns int    // lines logged before anything was finished
-	Told  bool   // one of all lines says that something is lost
 	Log   string
 
 	Blocks, Published, Missing int
@@ -153,10 +152,10 @@ func (v *verdict) check(dir string, how manner, log *logLines) error {
 		return fmt.Errorf("does not open: %w", err)
 	}
 	err = errors.Join(v.checkStore(s, p, how, log), s.Close())
-	for _, words := range []string{"fetched again", "was set aside", "is not readable"} {
-		v.Told = v.Told || strings.Contains(log.mu.String(), words)
-	}
-	if err == nil && how.damaged && how.finish && v.Lost != "" && !v.Told {
+	told := slices.ContainsFunc([]string{"fetched again", "was set aside", "is not readable"}, func(words string) bool {
+		return strings.Contains(log.mu.String(), words)
+	})
+	if err == nil && how.damaged && how.finish && v.Lost != "" && !told {
 		err = fmt.Errorf("lost without a word: %s", v.Lost)
 	}
 	return err

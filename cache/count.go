@@ -63,7 +63,7 @@ func (x *index) readCounts(state *os.Root) (told counts, err error) {
 	if x.counted, err = state.OpenFile(countFile, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return told, err
 	}
-	sealed := make([]byte, len(told.encode())+4)
+	sealed := make([]byte, len(told.encode())+sealBytes)
 	if _, err := x.counted.ReadAt(sealed, 0); err != nil && !errors.Is(err, io.EOF) {
 		return told, err
 	}

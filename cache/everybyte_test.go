@@ -6,11 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,10 +29,8 @@ type damage struct {
 func TestEveryByte(t *testing.T) {
 	rng := random(t)
 	c := newChecker(t)
-	stores := damagedStores(t)
-	for _, name := range slices.Sorted(maps.Keys(stores)) { // in one order, so that a seed repeats
-		dir := stores[name]
-		state := filepath.Join(dir, "out", ".dlfs")
+	for _, s := range storesToDamage(t) {
+		state := filepath.Join(s.dir, "out", ".dlfs")
 		all := slicesOf(t, state, rng)
 		sampled := all
 		if n := *everyByteFlag / 3; n > 0 && n < len(all) {
@@ -43,22 +39,23 @@ func TestEveryByte(t *testing.T) {
 		}
 		tally := newTally()
 		for _, d := range append(structural(t, state), sampled...) {
-			v := checkDamage(t, c, dir, d)
+			v := checkDamage(t, c, s.dir, d)
 			kind, _, _ := strings.Cut(d.what, " ")
 			tally.add(kind, v)
 		}
-		t.Logf("%s: %d flips and cuts, %d of them looked at", name, len(all), len(sampled))
+		t.Logf("%s: %d flips and cuts, %d of them looked at", s.how, len(all), len(sampled))
 		tally.log(t)
 	}
 }
 
-// damagedStores returns the directories of three stores with a published file and
-// unfinished ones: one as a kill leaves it, the same when it was closed, and that
-// when it was opened again, written to and killed. The closed one has a table of
-// several blocks.
-func damagedStores(t *testing.T) map[string]string {
+// storedState is a store's directory, and how it came to be so.
+type storedState struct{ how, dir string }
+
+// storesToDamage returns three stores with a published file and unfinished ones: one
+// as a kill leaves it, the same when it was closed, and that when it was opened
+// again, written to and killed. The closed one has a table of several blocks.
+func storesToDamage(t *testing.T) (all []storedState) {
 	t.Helper()
-	stores := map[string]string{"killed": scratch(t), "closed": scratch(t), "reopened": scratch(t)}
 	dir := scratch(t)
 	w := &worker{rng: rand.New(rand.NewPCG(1, 1))}
 	var err error
@@ -83,6 +80,11 @@ func damagedStores(t *testing.T) map[string]string {
 		w.blobs = nil
 		check(t, w.store.Close())
 	}
+	keep := func(how string) {
+		s := storedState{how, scratch(t)}
+		check(t, copyDir(s.dir, dir))
+		all = append(all, s)
+	}
 
 	begin()
 	put("dir/whole", BlockSize+9, 0, 1)
@@ -95,20 +97,20 @@ func damagedStores(t *testing.T) map[string]string {
 	check(t, w.list())
 	check(t, w.store.Remember("key", "value"))
 	check(t, w.sync())
-	check(t, copyDir(stores["killed"], dir))
+	keep("killed")
 	end()
 	info, err := os.Stat(tableFiles(t, filepath.Join(dir, "out"))[0])
 	check(t, err)
 	if info.Size() < 5<<10 {
 		t.Fatalf("a table of %d bytes is of one block", info.Size())
 	}
-	check(t, copyDir(stores["closed"], dir))
+	keep("closed")
 	begin()
 	put("late", BlockSize+9, 0)
 	check(t, w.sync())
-	check(t, copyDir(stores["reopened"], dir))
+	keep("reopened")
 	end()
-	return stores
+	return all
 }
 
 // slicesOf returns a flip of each byte of the state outside of blobs, and a cut

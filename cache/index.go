@@ -66,10 +66,13 @@ const (
 // memory.
 const memTableSize = 2 << 20
 
-// maxValue is the longest value in bytes, more than any name, header or part of the
-// list. badger keeps it in its tables, sealed: its value log, whose failed syncs it
-// only logs, stays empty.
-const maxValue = 128<<10 - 5
+// valueThreshold is from how many bytes on badger would put a value into its value log,
+// whose failed syncs it only logs. maxValue is the longest value that, sealed, stays
+// in its tables, more than any name, header or part of the list.
+const (
+	valueThreshold = 128 << 10
+	maxValue       = valueThreshold - sealBytes - 1
+)
 
 // openBadger opens the database at path with small settings: it is opened in
 // some 10 ms and keeps memory to tens of megabytes. SyncWrites makes a batch
@@ -84,7 +87,7 @@ func openBadger(path string) (*badger.DB, error) {
 		WithNumCompactors(0).                 // tidy does it, when there is room
 		WithBaseTableSize(1 << 20).
 		WithValueLogFileSize(1 << 20).
-		WithValueThreshold(maxValue + 5).
+		WithValueThreshold(valueThreshold).
 		WithCompression(options.None).
 		WithBlockCacheSize(0).
 		WithIndexCacheSize(0).
@@ -151,22 +154,23 @@ var errPointer = errors.New("it points into the value log, where nothing is")
 // behind there for which its Close waits. The sizes it reports give one away, or it
 // panics over one too short to be a pointer, which view catches.
 func (x *index) content(item *badger.Item, f func(content []byte)) error {
-	distrust := func(err error) {
-		x.log.Warn("state value is damaged; what it said is fetched again", "key", fmt.Sprintf("%q", item.Key()), "err", err)
-	}
 	if item.EstimatedSize()-item.ValueSize() != item.KeySize() {
-		distrust(errPointer)
+		x.distrust(item.Key(), errPointer)
 		return nil
 	}
 	return item.Value(func(sealed []byte) error {
 		content, err := unseal(item.Key(), sealed)
 		if err != nil {
-			distrust(err)
-		} else {
-			f(content)
+			x.distrust(item.Key(), err)
+			return nil
 		}
+		f(content)
 		return nil
 	})
+}
+
+func (x *index) distrust(key []byte, err error) {
+	x.log.Warn("state value is damaged; what it said is fetched again", "key", fmt.Sprintf("%q", key), "err", err)
 }
 
 // record returns what is known of name; ok is false if nothing is.

@@ -57,6 +57,9 @@ var (
 	errShort   = errors.New("value is cut short")
 )
 
+// sealBytes is how much seal adds to a value.
+const sealBytes = crc32.Size
+
 // seal appends a CRC32C over key and value, so that a value that was damaged,
 // or that stands under another key, does not check.
 func seal(key, value []byte) []byte {
@@ -66,7 +69,7 @@ func seal(key, value []byte) []byte {
 
 // unseal returns what seal was given, or why it cannot be trusted.
 func unseal(key, sealed []byte) ([]byte, error) {
-	n := len(sealed) - 4
+	n := len(sealed) - sealBytes
 	if n < 0 {
 		return nil, errShort
 	}

@@ -107,39 +107,38 @@ func TestEndWhileReadersAreStuck(t *testing.T) {
 // wakes, long before it would have given them up.
 func TestSuspended(t *testing.T) {
 	const size, files = 4 << 20, 3
-	o := origintest.New()
-	base, dir := o.Serve(t), t.TempDir()
-	var list strings.Builder
+	l := &load{Origin: origintest.New(), dir: t.TempDir()}
+	url := l.Serve(t)
+	content := func(i int) origintest.Content { return origintest.Content{Seed: uint64(i), Size: size} }
 	for i := range files {
-		o.Put(fmt.Sprintf("/f%d", i), origintest.File{Content: origintest.Content{Seed: uint64(i), Size: size}})
-		fmt.Fprintf(&list, "f%d\t%s/f%d\n", i, base, i)
+		l.add(t, url, fmt.Sprint("f", i), content(i))
 	}
 	stall := origintest.StallAfter(1 << 20).Method("GET").Times(files)
-	o.Inject(stall)
-	write(t, filepath.Join(dir, "list.txt"), []byte(list.String()))
-	out := filepath.Join(dir, "out")
-	p := startDlfs(t, nil, "fetch", filepath.Join(dir, "list.txt"), out, "--split", "1", "--timeout", "10m")
+	l.Inject(stall)
+	list, out := filepath.Join(l.dir, "list.txt"), filepath.Join(l.dir, "out")
+	write(t, list, []byte(l.list.String()))
+	p := startDlfs(t, nil, "fetch", list, out, "--split", "1", "--timeout", "10m")
 	if err := stall.Wait(t.Context(), files); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	o.Down()
-	o.Up()
+	l.Down()
+	l.Up()
 	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	if code := p.wait(); code != exitOK {
 		t.Fatalf("fetch ended with %d: %s", code, p.said())
 	}
-	for i := range files {
-		got, err := os.ReadFile(filepath.Join(out, fmt.Sprint("f", i)))
+	for i, name := range l.names {
+		got, err := os.ReadFile(filepath.Join(out, name))
 		if err == nil {
-			err = origintest.Content{Seed: uint64(i), Size: size}.Check(got, 0)
+			err = content(i).Check(got, 0)
 		}
 		if err != nil || len(got) != size {
-			t.Errorf("f%d: %d bytes, %v", i, len(got), err)
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
 }
