@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -38,7 +39,7 @@ type estimate struct {
 func (w *work) dryRun(ctx context.Context, out io.Writer, entries []listfile.Entry, dir string) error {
 	t := &estimate{files: len(entries), dir: dir}
 	t.first, t.expiring = expiry(entries)
-	known, err := knownFiles(ctx, dir)
+	known, err := knownFiles(ctx, dir, w.display.log)
 	if err != nil {
 		return err
 	}
@@ -67,11 +68,11 @@ func (w *work) dryRun(ctx context.Context, out io.Writer, entries []listfile.Ent
 
 // knownFiles is what the state of dir tells of files, by name: nothing if there
 // is none.
-func knownFiles(ctx context.Context, dir string) (map[string]fetch.EntryStatus, error) {
+func knownFiles(ctx context.Context, dir string, log *slog.Logger) (map[string]fetch.EntryStatus, error) {
 	if needState(dir) != nil {
 		return nil, nil
 	}
-	s, err := statusOf(ctx, dir)
+	s, err := statusOf(ctx, dir, log)
 	if err != nil {
 		return nil, err
 	}

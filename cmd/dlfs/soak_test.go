@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dlfs/fetch/origintest"
+	"log/slog"
 )
 
 var (
@@ -364,7 +365,7 @@ func (s *soak) account(t *testing.T) {
 	if s.compared.Load() == 0 {
 		t.Error("nothing was read")
 	}
-	status, err := statusOf(t.Context(), s.dir)
+	status, err := statusOf(t.Context(), s.dir, newLogger(t.Output(), slog.LevelWarn))
 	if err != nil {
 		t.Fatal(err)
 	}

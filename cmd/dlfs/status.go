@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -24,7 +25,7 @@ type statusCmd struct {
 
 // Run asks the running process, or else reads the state on disk.
 func (c *statusCmd) Run(ctx context.Context, std stdio) error {
-	s, err := statusOf(ctx, c.Dir)
+	s, err := statusOf(ctx, c.Dir, newLogger(std.err, slog.LevelWarn))
 	if err != nil {
 		return err
 	}
@@ -36,11 +37,12 @@ func (c *statusCmd) Run(ctx context.Context, std stdio) error {
 	return printStatus(std.out, s)
 }
 
-// statusOf asks the process that has dir, or else reads the state on disk.
-func statusOf(ctx context.Context, dir string) (*Status, error) {
+// statusOf asks the process that has dir, or else reads the state on disk. What was
+// lost of that is logged: the next one to open it is not told any more.
+func statusOf(ctx context.Context, dir string, log *slog.Logger) (*Status, error) {
 	s, err := askStatus(ctx, dir)
 	if errors.Is(err, errNoProcess) {
-		return readStatus(ctx, dir)
+		return readStatus(ctx, dir, log)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
@@ -92,11 +94,11 @@ func needState(dir string) error {
 }
 
 // readStatus reads the state while no process has it. Nothing is fetched.
-func readStatus(ctx context.Context, dir string) (*Status, error) {
+func readStatus(ctx context.Context, dir string, log *slog.Logger) (*Status, error) {
 	if err := needState(dir); err != nil {
 		return nil, err
 	}
-	store, err := cache.Open(dir, cache.Options{Owner: "dlfs status"})
+	store, err := cache.Open(dir, cache.Options{Log: log, Owner: "dlfs status"})
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"dlfs/cache"
@@ -48,7 +49,7 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 	}
 	if c.List == "" && !c.DryRun {
 		var err error
-		if c.List, err = lastList(c.Dir); err != nil {
+		if c.List, err = lastList(c.Dir, newLogger(std.err, c.level())); err != nil {
 			return err
 		}
 	}
@@ -79,8 +80,8 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 
 // lastList is the list that dir was last used with, "" if it is not known or not
 // there any more.
-func lastList(dir string) (string, error) {
-	store, err := cache.Open(dir, cache.Options{Owner: "dlfs verify"})
+func lastList(dir string, log *slog.Logger) (string, error) {
+	store, err := cache.Open(dir, cache.Options{Log: log, Owner: "dlfs verify"})
 	if err != nil {
 		return "", err
 	}
@@ -96,7 +97,7 @@ func lastList(dir string) (string, error) {
 
 // report verifies the files of the list the directory was last used with.
 func (c *verifyCmd) report(ctx context.Context, std stdio) error {
-	store, err := cache.Open(c.Dir, cache.Options{Owner: "dlfs verify"})
+	store, err := cache.Open(c.Dir, cache.Options{Log: newLogger(std.err, c.level()), Owner: "dlfs verify"})
 	if err != nil {
 		return err
 	}
