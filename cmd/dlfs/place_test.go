@@ -17,6 +17,7 @@ func TestUnfitFilesystems(t *testing.T) {
 	for magic, want := range map[uint32]string{
 		0x6969: "NFS", 0xff534d42: "SMB", 0xfe534d42: "SMB", 0x517b: "SMB", 0x65735546: "FUSE", 0x01021997: "9P",
 		0x5346414f: "AFS", 0x73757245: "Coda", 0x00c36400: "Ceph",
+		0x564c: "NCP", 0x7461636f: "OCFS2", 0x01161970: "GFS2", 0x0bd00bd0: "Lustre", 0x47504653: "GPFS", 0x19830326: "BeeGFS",
 		unix.EXT4_SUPER_MAGIC: "", unix.XFS_SUPER_MAGIC: "", unix.BTRFS_SUPER_MAGIC: "", unix.TMPFS_MAGIC: "", unix.OVERLAYFS_SUPER_MAGIC: "",
 	} {
 		if got := unfit(magic); got != want {
