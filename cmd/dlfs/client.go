@@ -58,15 +58,24 @@ func (f *requestFlags) credentials(log *slog.Logger) (c origin.Credentials, err 
 	return c, nil
 }
 
-// netrc reads the netrc file. The one every program knows need not be there.
+// netrc reads the netrc file: that of --netrc-path, else of $NETRC, else the one
+// in the home directory. The latter two need not be there. The last one was not
+// named by the user, so a problem with it is a warning.
 func (f *requestFlags) netrc(log *slog.Logger) (*origin.Netrc, error) {
-	path := cmp.Or(f.NetrcPath, origin.NetrcPath())
+	path, named := cmp.Or(f.NetrcPath, origin.NetrcPath()), f.NetrcPath != "" || os.Getenv("NETRC") != ""
 	if f.NoNetrc || path == "" {
+		return nil, nil
+	}
+	if info, err := os.Stat(path); err == nil && !named && !info.Mode().IsRegular() {
+		log.Warn("netrc is not used: it is not a regular file", "path", path) // a pipe might never end
 		return nil, nil
 	}
 	n, err := origin.LoadNetrc(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && f.NetrcPath == "":
+		return nil, nil
+	case err != nil && !named:
+		log.Warn("netrc is not used; correct it, or use --no-netrc", "err", err)
 		return nil, nil
 	case err != nil:
 		return nil, usageError("netrc: %w; correct it, or use --no-netrc", err)

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"dlfs/fetch/origin"
 )
 
 // requestFlags shape the requests to origins: what they say, how they travel,
@@ -23,7 +25,7 @@ type requestFlags struct {
 	NoNetrc    bool          `help:"Read no netrc file."`
 	Cookies    string        `name:"load-cookies" placeholder:"FILE" help:"Send the cookies of FILE, as browsers and curl export them (Netscape format)."`
 	BearerEnv  string        `placeholder:"VARIABLE" help:"Send the bearer token that is in this environment variable."`
-	Proxy      string        `aliases:"all-proxy" placeholder:"URL" help:"Go through this proxy, whatever http_proxy and https_proxy say."`
+	Proxy      string        `aliases:"all-proxy" placeholder:"URL" help:"Go through this proxy, whatever http_proxy, https_proxy and all_proxy say; not for the hosts of no_proxy."`
 	CACert     string        `name:"cacert" aliases:"ca-cert,ca-certificate" placeholder:"FILE" help:"Trust the authorities in FILE (PEM) as well."`
 	Cert       string        `aliases:"certificate,client-cert" placeholder:"FILE" help:"Show this client certificate (PEM)."`
 	Key        string        `aliases:"private-key,client-key" placeholder:"FILE" help:"The key of --cert, if it is in a file of its own."`
@@ -118,24 +120,13 @@ func (f *requestFlags) bearer() (string, error) {
 	return token, nil
 }
 
-// proxy is the URL of --proxy, nil if there is none. A scheme may be left out.
-func (f *requestFlags) proxy() (*url.URL, error) {
-	if f.Proxy == "" {
-		return nil, nil
+// proxy is which proxy a request is sent to, by --proxy or else the environment.
+func (f *requestFlags) proxy() (func(*http.Request) (*url.URL, error), error) {
+	proxy, err := origin.ProxyFrom(f.Proxy, os.Getenv)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
 	}
-	text := f.Proxy
-	if !strings.Contains(text, "://") {
-		text = "http://" + text
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" { // err may quote a password
-		return nil, usageError("--proxy does not parse; write http://HOST:PORT")
-	}
-	switch u.Scheme {
-	case "http", "https", "socks5", "socks5h":
-		return u, nil
-	}
-	return nil, usageError("--proxy: scheme %q is not supported; use http, https or socks5", u.Scheme)
+	return proxy, nil
 }
 
 // tls is who is trusted and who this program is, nil if nothing was said of it.

@@ -47,9 +47,9 @@ type Options struct {
 	// Credentials is who asks.
 	Credentials Credentials
 
-	// Proxy is asked instead of the hosts. If nil, the environment says:
-	// HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
-	Proxy *url.URL
+	// Proxy returns the proxy to send a request to, nil to send it to the host
+	// itself: see ProxyFrom. If nil, there is no proxy.
+	Proxy func(*http.Request) (*url.URL, error)
 
 	// TLS says whom to trust. If nil, what the system trusts.
 	TLS *tls.Config

@@ -42,6 +42,9 @@ func (r *Resource) clientFor(req *http.Request, u *url.URL) (*http.Client, *http
 // nothing of the host's.
 func (c *Client) isProxied(req *http.Request) bool {
 	proxy := c.http.Transport.(*http.Transport).Proxy
+	if proxy == nil {
+		return false
+	}
 	u, err := proxy(req)
 	return u != nil || err != nil // which is for the request to meet
 }

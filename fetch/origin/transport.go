@@ -25,9 +25,8 @@ type transportOptions struct {
 	// PublicOnly has the hostDialer connect to public addresses alone.
 	PublicOnly bool
 
-	// Proxy is asked instead of the hosts. If nil, the environment says:
-	// HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
-	Proxy *url.URL
+	// Proxy returns the proxy to send a request to. If nil, there is none.
+	Proxy func(*http.Request) (*url.URL, error)
 
 	// TLS says whom to trust. It is not changed. If nil, what the system trusts.
 	TLS *tls.Config
@@ -49,15 +48,11 @@ func newTransport(o transportOptions) *http.Transport {
 		}
 		o.DialContext = d.DialContext
 	}
-	proxy := http.ProxyFromEnvironment
-	if o.Proxy != nil {
-		proxy = http.ProxyURL(o.Proxy)
-	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(o.HTTP2)
 	return &http.Transport{
-		Proxy:                  proxy,
+		Proxy:                  o.Proxy,
 		DialContext:            o.DialContext,
 		TLSClientConfig:        o.TLS.Clone(), // nil stays nil
 		Protocols:              &protocols,

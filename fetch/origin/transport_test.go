@@ -69,7 +69,7 @@ func TestProxyOfATransport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := newTransport(transportOptions{Proxy: u})
+	transport := newTransport(transportOptions{Proxy: http.ProxyURL(u)})
 	defer transport.CloseIdleConnections()
 	c := http.Client{Transport: transport}
 	resp, err := c.Get("http://host.invalid/a")

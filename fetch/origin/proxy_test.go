@@ -1,0 +1,80 @@
+package origin
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestProxyFrom is which proxy a URL is asked through, as curl chooses it.
+func TestProxyFrom(t *testing.T) {
+	type env = map[string]string
+	tests := []struct {
+		all  string
+		env  env
+		url  string
+		want string // "" for none
+	}{
+		{"", nil, "http://h/a", ""},
+		{"", env{"http_proxy": "p:1"}, "http://h/a", "http://p:1"},
+		{"", env{"http_proxy": "p:1"}, "https://h/a", ""},
+		{"", env{"HTTPS_PROXY": "https://u:w@p:1/"}, "https://h/a", "https://u:w@p:1/"},
+		{"", env{"http_proxy": "p:1", "HTTP_PROXY": "q:1"}, "http://h/a", "http://p:1"},
+		{"", env{"ALL_PROXY": "p:1"}, "http://h/a", "http://p:1"},
+		{"", env{"ALL_PROXY": "socks5h://p:1"}, "https://h/a", "socks5h://p:1"},
+		{"", env{"all_proxy": "p:1", "http_proxy": "q:2"}, "http://h/a", "http://q:2"},
+		{"", env{"all_proxy": "p:1", "http_proxy": "q:2"}, "https://h/a", "http://p:1"},
+		{"", env{"all_proxy": "p:1", "no_proxy": "h,other"}, "https://h/a", ""},
+		{"", env{"all_proxy": "p:1", "NO_PROXY": "*"}, "https://h/a", ""},
+		{"", env{"HTTP_PROXY": "p:1", "REQUEST_METHOD": "GET"}, "http://h/a", ""},
+		{"", env{"http_proxy": "  "}, "http://h/a", ""},
+		{"p:1", nil, "https://h/a", "http://p:1"},
+		{"p:1", env{"http_proxy": "q:2"}, "http://h/a", "http://p:1"},
+		{"p:1", env{"NO_PROXY": ".example"}, "http://h.example/a", ""},
+		{"p:1", env{"NO_PROXY": ".example"}, "http://h.other/a", "http://p:1"},
+		{"p:1", env{"http_proxy": "p:x"}, "http://h/a", "http://p:1"}, // which is not used
+		{"p:1", nil, "http://localhost:8/a", "http://p:1"},
+		{"p:1", env{"no_proxy": "h, localhost"}, "http://localhost:8/a", ""},
+		{"p:1", env{"no_proxy": "127.0.0.0/8"}, "http://127.0.0.1:8/a", ""},
+		{"p:1", env{"no_proxy": "::1"}, "http://[::1]:8/a", ""},
+		{"p:1", env{"no_proxy": "127.0.0.1:9"}, "http://127.0.0.1:8/a", "http://p:1"},
+	}
+	for _, tt := range tests {
+		proxy, err := ProxyFrom(tt.all, func(name string) string { return tt.env[name] })
+		if err != nil {
+			t.Errorf("%q, %v: %v", tt.all, tt.env, err)
+			continue
+		}
+		req, err := http.NewRequest(http.MethodGet, tt.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if u, err := proxy(req); err != nil {
+			t.Errorf("%q, %v: %v", tt.all, tt.env, err)
+		} else if u != nil {
+			got = u.String()
+		}
+		if got != tt.want {
+			t.Errorf("%q, %v: %s is asked through %q, want %q", tt.all, tt.env, tt.url, got, tt.want)
+		}
+	}
+}
+
+// TestWrongProxyIsAnError: no wrong value has a request go another way, and no
+// error quotes one.
+func TestWrongProxyIsAnError(t *testing.T) {
+	for _, value := range []string{"http://u:SECRET@h:x", "http://[", "http://u:SECRET@", ":3128", "h:0", "h:70000",
+		"h SECRET", "ftp://u:SECRET@h", "socks4://h:1", "http:///SECRET", "%zz"} {
+		for _, variable := range []string{"", "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"} {
+			all, env := value, map[string]string{}
+			if variable != "" {
+				all, env[variable] = "", value
+			}
+			_, err := ProxyFrom(all, func(name string) string { return env[name] })
+			if err == nil || strings.Contains(err.Error(), "SECRET") || !strings.Contains(err.Error(), variable) {
+				t.Errorf("%s=%s: got error %v", variable, value, err)
+			}
+		}
+	}
+}
