@@ -145,7 +145,7 @@ func (d *digesting) front() int64 {
 func (f *File) digestFront(d *digesting) {
 	err := f.set.digests.Acquire(f.set.ctx, 1)
 	if err == nil {
-		err = d.follow(f.set.ctx.Err)
+		err = d.follow(&f.set.buffers, f.set.ctx.Err)
 		f.set.digests.Release(1)
 	}
 	f.mu.Lock()
@@ -177,15 +177,15 @@ func (f *File) digestFront(d *digesting) {
 }
 
 // follow reads from off to the front, until ended says so.
-func (d *digesting) follow(ended func() error) error {
+func (d *digesting) follow(buffers *bufferPool, ended func() error) error {
 	if err := d.blob.Acquire(); err != nil {
 		return err
 	}
 	defer d.blob.Release()
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
+	buf := buffers.get()
+	defer buffers.put(buf)
 	for front := d.front(); d.off < front && ended() == nil; front = d.front() {
-		n, err := d.blob.ReadAt(buf[:min(bufferSize, front-d.off)], d.off)
+		n, err := d.blob.ReadAt(buf[:min(int64(len(buf)), front-d.off)], d.off)
 		if n == 0 && err != nil {
 			return err
 		}

@@ -58,10 +58,25 @@ type seat struct {
 	err    error         // why it ended; written before ready is closed
 }
 
-// bufferSize is how much a flight may take from the network before it writes.
+// bufferSize is how much a flight may take from the network before it writes, if
+// the options say nothing else.
 const bufferSize = 512 << 10
 
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+// bufferPool keeps the buffers of flights. Each is of one block at least.
+type bufferPool struct {
+	size int
+	pool sync.Pool
+}
+
+// get returns a buffer, to be put back.
+func (p *bufferPool) get() []byte {
+	if buf, ok := p.pool.Get().(*[]byte); ok {
+		return *buf
+	}
+	return make([]byte, p.size)
+}
+
+func (p *bufferPool) put(buf []byte) { p.pool.Put(&buf) }
 
 // launchLocked puts a flight over [off, end) on the table and starts it. The
 // caller holds file.mu and adds a seat or a hold before it releases it; it has
@@ -120,15 +135,15 @@ func (fl *flight) fetch() error {
 	}
 	defer fl.body.Close()
 
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
+	buf := fl.file.set.buffers.get()
+	defer fl.file.set.buffers.put(buf)
 	have := 0
 	for {
 		left, wanted := fl.left()
 		if fl.class != demand && !wanted && fl.body.Crowded() {
 			fl.giveUp()
 		}
-		n, err := fl.receive(host, buf[have:min(max(int64(have)+1, left), bufferSize)], wanted)
+		n, err := fl.receive(host, buf[have:min(max(int64(have)+1, left), int64(len(buf)))], wanted)
 		if err != nil && err != io.EOF { // and nothing that wraps it
 			return err
 		}
@@ -137,7 +152,7 @@ func (fl *flight) fetch() error {
 		if err2 != nil || done {
 			return err2
 		}
-		have = copy(buf[:], buf[used:have])
+		have = copy(buf, buf[used:have])
 	}
 }
 

@@ -112,10 +112,10 @@ func (f *File) growthBody(m *mirror, from *contact) (*contact, error) {
 
 // follow copies the body into the stream, to its end.
 func (f *File) follow(g *growth, body *origin.Body) error {
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
+	buf := f.set.buffers.get()
+	defer f.set.buffers.put(buf)
 	for {
-		n, err := body.Read(buf[:])
+		n, err := body.Read(buf)
 		if n > 0 {
 			if err := f.append(g, buf[:n]); err != nil {
 				return err

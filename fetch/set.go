@@ -75,6 +75,11 @@ type Options struct {
 	// new URL or another mirror gives no other proof.
 	TrustSize bool
 
+	// Buffer is how many bytes a flight takes from the network before it
+	// writes, at least cache.BlockSize. Little memory wants little ones. If
+	// zero, 512 KiB.
+	Buffer int
+
 	// Keep has Run go on when there is nothing left to do, and try failed
 	// files again from time to time, as a mount wants.
 	Keep bool
@@ -92,6 +97,7 @@ type Set struct {
 	budget  *budget
 	digests *semaphore.Weighted // a place for each digest being computed
 	shelf   shelf               // of blocks the disk has no room for
+	buffers bufferPool          // of flights
 	ctx     context.Context     // of every flight
 	cancel  context.CancelFunc
 
@@ -133,10 +139,12 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 			*p = v
 		}
 	}
+	opts.Buffer = max(cmp.Or(opts.Buffer, bufferSize), cache.BlockSize)
 	opts.Prefetch = cmp.Or(opts.Prefetch, All)
 	opts.Order = cmp.Or(opts.Order, ListOrder)
 	opts.OnChange = cmp.Or(opts.OnChange, Restart)
 	s := &Set{store: store, client: client, log: opts.Log, opts: opts, budget: newBudget(opts.MaxPerHost),
+		buffers: bufferPool{size: opts.Buffer}, shelf: shelf{most: shelfBuffers * opts.Buffer},
 		digests: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		removed: map[string]*File{},
 		wake:    make(chan struct{}, 1), done: make(chan struct{})}

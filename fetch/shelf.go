@@ -11,9 +11,9 @@ import (
 	"dlfs/cache/lockorder"
 )
 
-// shelfBytes is how much of what readers wait for is kept in memory while the
-// disk is full.
-const shelfBytes = 32 << 20
+// shelfBuffers is how much of what readers wait for is kept in memory while the
+// disk is full, as so many buffers of flights: 32 MiB.
+const shelfBuffers = 64
 
 // shelf holds blocks that readers wait for and the disk has no room for, so that
 // a full disk is no reason for a read to fail. The oldest go first: who finds
@@ -22,6 +22,7 @@ const shelfBytes = 32 << 20
 //
 // Who fills it wakes the readers afterwards, who look at the blob, then here.
 type shelf struct {
+	most   int          // bytes
 	blocks atomic.Int64 // how many; read without the lock
 
 	mu struct {
@@ -54,7 +55,7 @@ func (s *shelf) put(f *File, blob *cache.Blob, off int64, p []byte) {
 		}
 		p, off = p[n:], off+int64(n)
 	}
-	for len(s.mu.order) > shelfBytes/cache.BlockSize {
+	for len(s.mu.order) > s.most/cache.BlockSize {
 		delete(s.mu.content, s.mu.order[0])
 		s.mu.order = s.mu.order[1:]
 	}

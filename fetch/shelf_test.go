@@ -76,7 +76,7 @@ func TestReadersOnAFullDisk(t *testing.T) {
 		if b := x.File("a").Blob(); b.Present() != 0 {
 			t.Errorf("%d bytes are on a disk that is full", b.Present())
 		}
-		if n := x.shelf.blocks.Load(); n == 0 || n > shelfBytes/cache.BlockSize {
+		if n := x.shelf.blocks.Load(); n == 0 || n > shelfBuffers*bufferSize/cache.BlockSize {
 			t.Errorf("%d blocks are in memory", n)
 		}
 		x.wantState("a", "waiting", "")

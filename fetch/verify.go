@@ -80,7 +80,7 @@ func (f *File) verify(ctx context.Context, opts VerifyOptions) (Verdict, error) 
 	if note := blob.Note(); !opts.Deep && blob.Published() && note.Verified && !d.want.IsZero() && note.Digest == d.want.String() {
 		return Right, nil
 	}
-	if err := d.follow(ctx.Err); err != nil {
+	if err := d.follow(&f.set.buffers, ctx.Err); err != nil {
 		return "", err
 	}
 	if ctx.Err() != nil {

@@ -33,6 +33,7 @@
 package fs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log"
@@ -68,6 +69,11 @@ type Options struct {
 	// ControlSocket is where .dlfs/control.sock in the mount points, for those
 	// who know only the mountpoint. If empty, there is none.
 	ControlSocket string
+
+	// MaxRead is how many bytes the kernel asks for in one READ at most, and
+	// how far it reads ahead; each READ under way has a buffer of its length
+	// here. If zero, 1 MiB.
+	MaxRead int
 
 	// NoPassthrough has every read come through this process and the page
 	// cache, as where the kernel or the privileges do not allow better.
@@ -130,6 +136,7 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
+	opts.MaxRead = cmp.Or(opts.MaxRead, 1<<20)
 	if opts.ReadTimeout == 0 {
 		opts.ReadTimeout = time.Minute
 	}
@@ -162,8 +169,8 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 		DirectMountStrict:        root,
 		DirectMountFlags:         syscall.MS_RDONLY | syscall.MS_NOSUID | syscall.MS_NODEV,
 		ExplicitDataCacheControl: true,
-		MaxWrite:                 1 << 20, // also the largest READ
-		MaxReadAhead:             1 << 20,
+		MaxWrite:                 opts.MaxRead, // also the largest READ
+		MaxReadAhead:             opts.MaxRead,
 		MaxBackground:            64,
 		PanicHandler:             f.panicked,
 	})

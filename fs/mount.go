@@ -70,7 +70,7 @@ func (m *Mount) raiseReadAhead() {
 		return
 	}
 	knob := fmt.Sprintf("/sys/class/bdi/%s/read_ahead_kb", on[len(on)-1].device)
-	if err := os.WriteFile(knob, []byte("1024"), 0); err != nil {
+	if err := os.WriteFile(knob, []byte(strconv.Itoa(m.fs.opts.MaxRead>>10)), 0); err != nil {
 		m.fs.log.Debug("kernel read-ahead stays at its default", "err", err)
 	}
 }

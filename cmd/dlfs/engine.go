@@ -21,6 +21,7 @@ type engine struct {
 	set     *fetch.Set
 	control *control
 	display *display
+	memory  memory
 	log     *slog.Logger
 
 	reloading lockorder.Mutex[lockorder.Engine] // held while a list takes the place of another
@@ -37,7 +38,7 @@ func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner st
 		return nil, err
 	}
 	f := w.flags
-	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, lister: w.lister}
+	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, lister: w.lister, memory: w.memory}
 	e.store, err = cache.Open(dir, cache.Options{Log: e.log, Owner: owner, MinFree: f.MinFree << 20})
 	if err != nil {
 		return nil, err
@@ -54,13 +55,14 @@ func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner st
 	}
 	opts.Log, opts.Jobs, opts.Split, opts.MaxPerHost = e.log, f.Jobs, f.Split, f.MaxPerHost
 	opts.Order, opts.OnChange, opts.TrustSize = fetch.Order(f.Order), fetch.Change(f.OnChange), f.TrustSize
+	opts.Buffer = e.memory.buffer(512 << 10)
 	// Flights end when the set is closed, not when the command is interrupted:
 	// that leaves them time to finish the block they are in.
 	e.set = fetch.New(context.WithoutCancel(ctx), e.store, e.client, entries, opts)
 	if e.control, err = serveControl(e); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
-	limitMemory()
+	e.memory.limitHeap()
 	return e, nil
 }
 

@@ -10,17 +10,50 @@ import (
 // collector goes about it in earnest.
 const memoryFloor = 128 << 20
 
-// limitMemory has the garbage collector keep the process small. Otherwise it
+// memory is how much this process may use.
+type memory struct {
+	limit int64 // bytes of the control group, 0 if there is no limit
+}
+
+func memoryOfProcess() memory { return memory{cgroupLimit("/")} }
+
+// limitHeap has the garbage collector keep the process small. Otherwise it
 // waits until the heap has doubled, and counts as in use the buffers that go-fuse
 // keeps, for later, for each size of READ there may be: with random readers some
 // 300 MB, and as much again until it runs. The limit is soft. It leaves room for
 // what is there now, the lists above all, several times over, so that it is never
 // near what is really in use; GOMEMLIMIT sets another.
-func limitMemory() {
+//
+// In a control group the heap gets half of its memory: the program itself, the
+// mapped state, sockets, and the kernel's pages of what is written count there
+// too. A heap that needs more gets a quarter more than it is, so that the
+// collector does not take all of the processor.
+func (m memory) limitHeap() {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	debug.SetMemoryLimit(memoryFloor + 4*int64(m.HeapAlloc))
+	var now runtime.MemStats
+	runtime.ReadMemStats(&now)
+	limit := memoryFloor + 4*int64(now.HeapAlloc)
+	if m.limit > 0 {
+		limit = min(limit, max(m.limit/2, int64(now.HeapAlloc)*5/4))
+	}
+	debug.SetMemoryLimit(limit)
+}
+
+// smallestBuffer is a block.
+const smallestBuffer = 64 << 10
+
+// buffer is how long one of many buffers may be that is best of most bytes, a
+// power of two: a 1024th of the memory. So a thousand flights and readers have
+// room.
+func (m memory) buffer(most int) int {
+	if m.limit == 0 {
+		return most
+	}
+	n := smallestBuffer
+	for n < most && int64(2*n) <= m.limit/1024 {
+		n *= 2
+	}
+	return n
 }

@@ -32,7 +32,13 @@ type served struct {
 // startDlfs starts a dlfs that ends with the test.
 func startDlfs(t *testing.T, env []string, args ...string) *served {
 	t.Helper()
-	p := &served{cmd: dlfs(t, args...), live: make(chan struct{}), exited: make(chan struct{})}
+	return startCommand(t, dlfs(t, args...), env)
+}
+
+// startCommand starts a dlfs that ends with the test.
+func startCommand(t *testing.T, cmd *exec.Cmd, env []string) *served {
+	t.Helper()
+	p := &served{cmd: cmd, live: make(chan struct{}), exited: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stderr = p
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -50,6 +56,13 @@ func startDlfs(t *testing.T, env []string, args ...string) *served {
 func serveMount(t *testing.T, mnt string, env []string, args ...string) *served {
 	t.Helper()
 	p := startDlfs(t, env, args...)
+	p.awaitMount(t, mnt)
+	return p
+}
+
+// awaitMount returns once the mount at mnt is live. It ends with the test.
+func (p *served) awaitMount(t *testing.T, mnt string) {
+	t.Helper()
 	t.Cleanup(func() {
 		p.cmd.Process.Kill()
 		<-p.exited
@@ -60,7 +73,6 @@ func serveMount(t *testing.T, mnt string, env []string, args ...string) *served 
 	case <-p.exited:
 		t.Fatalf("mount: %v: %s", p.cmd.ProcessState, p.said())
 	}
-	return p
 }
 
 // within waits for d, or for the process to end.

@@ -71,7 +71,7 @@ func (e *engine) reload(ctx context.Context, where string, body io.Reader) (diff
 		return diff, err
 	}
 	diff = e.set.Reload(list.Entries)
-	limitMemory()
+	e.memory.limitHeap()
 	e.lister = from
 	e.reloads++
 	if e.reloaded != nil {

@@ -26,6 +26,7 @@ type work struct {
 	client  *origin.Client
 	limit   *origin.Limit // of the client
 	lister  *lister
+	memory  memory
 }
 
 // begin makes ready to fetch the list, as far as the command line alone tells.
@@ -39,6 +40,8 @@ func (f *workFlags) begin(std stdio, list string) (*work, error) {
 
 // work returns the work on a list, to be ended by end.
 func (f *workFlags) work(std stdio, list string) (*work, error) {
+	m := memoryOfProcess()
+	m.limitHeap() // it is limited again when the list is there
 	d, err := newDisplay(std, f.progressFlags, f.logFlags)
 	if err != nil {
 		return nil, err
@@ -49,7 +52,7 @@ func (f *workFlags) work(std stdio, list string) (*work, error) {
 	}
 	client := origin.New(opts)
 	l, err := newLister(f.listFlags, client, std.in, d.notes(), list)
-	return &work{flags: f, display: d, client: client, limit: opts.Limit, lister: l}, err
+	return &work{flags: f, display: d, client: client, limit: opts.Limit, lister: l, memory: m}, err
 }
 
 func (w *work) end() {
