@@ -50,6 +50,14 @@ func headerOf(e *listfile.Entry) http.Header {
 	return e.Details.Header
 }
 
+// refusedOf returns why the entry cannot be fetched, nil if it can.
+func refusedOf(e *listfile.Entry) error {
+	if e.Details == nil {
+		return nil
+	}
+	return e.Details.Refused
+}
+
 // mirrorsLocked returns the file's mirrors in the order of the list. They are
 // made when first asked for: most files of a long list are not, for long.
 func (f *File) mirrorsLocked() []*mirror {
@@ -72,6 +80,7 @@ func (f *File) makeMirrorsLocked(old []*mirror) (list []*mirror) {
 		opts := origin.ResourceOptions{
 			Name:         f.name,
 			Header:       headerOf(f.mu.entry),
+			Refused:      refusedOf(f.mu.entry),
 			SizeSuffices: f.set.opts.TrustSize || !listed(f.mu.entry).IsZero(),
 		}
 		if f.mu.blob != nil {

@@ -177,7 +177,7 @@ func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
 	newURL = !slices.Equal(urlsOf(was), urlsOf(e))
 	changed = listed(was) != listed(e) || listedSize(was) != listedSize(e)
 	if keep := f.mu.mirrors; keep != nil {
-		if listed(was) != listed(e) || !maps.EqualFunc(headerOf(was), headerOf(e), slices.Equal) {
+		if listed(was) != listed(e) || refusedOf(was) != nil || refusedOf(e) != nil || !maps.EqualFunc(headerOf(was), headerOf(e), slices.Equal) {
 			keep = nil // they were made with other ideas
 		}
 		f.mu.mirrors = f.makeMirrorsLocked(keep)

@@ -19,6 +19,10 @@ type draft struct {
 // a wrong URL is two problems.
 func (p *parser) accept(d *draft) {
 	urls, first, urlErr := p.checkURLs(d.urls)
+	if d.name == "" && p.opts.NameFrom == Disposition && urlErr == nil {
+		p.guess(d, urls, first)
+		return
+	}
 	guessed := d.name == ""
 	if guessed && urlErr == nil {
 		d.name, urlErr = p.nameOf(first)
@@ -41,7 +45,6 @@ func (p *parser) accept(d *draft) {
 	}
 	e := Entry{Name: d.name, URL: urls[0], Line: d.line}
 	d.details.Mirrors = urls[1:]
-	d.details.Guessed = guessed && p.opts.NameFrom == Disposition
 	if !d.details.empty() {
 		details := d.details
 		e.Details = &details
@@ -49,9 +52,29 @@ func (p *parser) accept(d *draft) {
 	p.add(e, d.dialect)
 }
 
+// guess takes an entry whose origin is to be asked for its name. Until then there
+// is no knowing whether the name is right, or one of those that are wanted.
+func (p *parser) guess(d *draft, urls []string, first *url.URL) {
+	name, err := p.nameOf(first)
+	if err != nil || checkName(name) != nil {
+		name = ""
+	}
+	if p.full {
+		return
+	}
+	if len(p.list.Entries) >= maxKnown {
+		p.full = true
+		p.fail(d.line, errFull)
+		return
+	}
+	details := d.details
+	details.Mirrors, details.Guessed = urls[1:], true
+	p.append(Entry{Name: name, URL: urls[0], Line: d.line, Details: &details}, d.dialect)
+}
+
 // empty reports whether nothing is said.
 func (d *Details) empty() bool {
-	return len(d.Mirrors) == 0 && d.Size < 0 && d.Digest.IsZero() && d.Pieces == nil && len(d.Header) == 0 && d.ModTime.IsZero() && !d.Guessed
+	return len(d.Mirrors) == 0 && d.Size < 0 && d.Digest.IsZero() && d.Pieces == nil && len(d.Header) == 0 && d.ModTime.IsZero()
 }
 
 // checkURLs checks the URLs of an entry, made absolute, and leaves out those
@@ -106,18 +129,29 @@ func (p *parser) add(e Entry, d Dialect) {
 		p.fail(e.Line, err)
 		return
 	}
-	switch p.list.Dialect {
-	case "", d:
-		p.list.Dialect = d
-	default:
-		p.list.Dialect = Mixed
-	}
 	if found.repeated {
+		p.noteDialect(d)
 		p.list.Folded++
 		return
 	}
 	if found.sharedURL {
 		p.list.SharedURLs++
 	}
+	p.append(e, d)
+}
+
+// append appends an entry to the list.
+func (p *parser) append(e Entry, d Dialect) {
+	p.noteDialect(d)
 	p.list.Entries = append(p.list.Entries, e)
+}
+
+// noteDialect notes the form of one entry as that of the list.
+func (p *parser) noteDialect(d Dialect) {
+	switch p.list.Dialect {
+	case "", d:
+		p.list.Dialect = d
+	default:
+		p.list.Dialect = Mixed
+	}
 }

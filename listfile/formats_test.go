@@ -154,23 +154,6 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// Rename keeps the rules of names.
-func TestRename(t *testing.T) {
-	l := sample(t, "urls.txt", Options{})
-	names := make([]string, len(l.Entries))
-	names[0] = "other"
-	if err := l.Rename("list", names); err != nil || l.Entries[0].Name != "other" {
-		t.Fatalf("%+v, %v", l.Entries, err)
-	}
-	for _, wrong := range []string{"../up", l.Entries[1].Name, l.Entries[1].Name + "/below"} {
-		names[0] = wrong
-		again := sample(t, "urls.txt", Options{})
-		if err := again.Rename("list", names); err == nil || len(again.Entries) != len(names)-1 {
-			t.Errorf("%s: %v, %d entries", wrong, err, len(again.Entries))
-		}
-	}
-}
-
 func TestGzippedList(t *testing.T) {
 	plain, packed := sample(t, "seed.tsv", Options{}), sample(t, "seed.tsv.gz", Options{})
 	if !reflect.DeepEqual(plain, packed) {

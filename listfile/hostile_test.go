@@ -205,8 +205,11 @@ func TestNamesThatEscape(t *testing.T) {
 		if err := checkName(name); name != " " && err == nil {
 			t.Errorf("%.100q is taken", name)
 		}
-		list := &List{Entries: []Entry{{Name: "ok", URL: "http://h/ok", Line: 1}}}
-		if err := list.Rename("list", []string{name}); name != "" && name != " " && (err == nil || len(list.Entries) > 0) {
+		list := &List{Entries: []Entry{{Name: "ok", URL: "http://h/ok", Line: 1, Details: &Details{Size: -1, Guessed: true}}}}
+		if err := list.Rename([]Answer{{Name: name}}, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if e := list.Entries[0]; name != "" && name != " " && (e.Details.Refused == nil || e.Name != "ok") {
 			t.Errorf("%.100q is taken from an origin", name)
 		}
 	}

@@ -87,7 +87,8 @@ type Details struct {
 	Pieces  *digest.Pieces // of pieces of the bytes; nil if not said
 	Header  http.Header    // to be sent with this entry's requests; may hold secrets
 	ModTime time.Time      // zero if not said
-	Guessed bool           // the name is only what the URL suggests; the origin may know better
+	Guessed bool           // the name is what the URL suggests, "" if it suggests none; the origin may know better
+	Refused error          // why the entry cannot be fetched; nil if it can
 }
 
 // URLs returns the entry's URLs, the best first.
@@ -102,7 +103,7 @@ func (e *Entry) URLs() []string {
 // package keeps no reference to it.
 type List struct {
 	Dialect    Dialect // the form of the list
-	Entries    []Entry // in the order of the list, no two of the same name
+	Entries    []Entry // in the order of the list, no two of the same name; guessed ones may be, until Rename
 	Header     int     // 1-based line of the header, 0 if there is none
 	Folded     int     // lines that repeated an earlier line's name and URL
 	SharedURLs int     // entries whose URL an earlier entry has too
@@ -267,23 +268,4 @@ func (p *parser) fail(line int, err error) {
 		return
 	}
 	p.errs = append(p.errs, &SyntaxError{File: p.file, Line: line, Msg: err.Error()})
-}
-
-// Rename gives entries other names: names[i] is that of Entries[i], "" for no
-// other. The rules of names hold for them, too; an entry that breaks one is a
-// problem, and left out.
-func (l *List) Rename(file string, names []string) error {
-	p := parser{file: file, list: &List{}, index: newIndex()}
-	for i, e := range l.Entries {
-		if name := names[i]; name != "" {
-			if err := checkName(name); err != nil {
-				p.fail(e.Line, err)
-				continue
-			}
-			e.Name = name
-		}
-		p.add(e, l.Dialect)
-	}
-	l.Entries, l.Folded = p.list.Entries, l.Folded+p.list.Folded
-	return p.problems()
 }

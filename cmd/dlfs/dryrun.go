@@ -114,7 +114,7 @@ func (w *work) askSizes(ctx context.Context, entries []*listfile.Entry, t *estim
 func (w *work) askSize(ctx context.Context, e *listfile.Entry) (int64, error) {
 	opts := origin.ResourceOptions{Name: e.Name}
 	if e.Details != nil {
-		opts.Header = e.Details.Header
+		opts.Header, opts.Refused = e.Details.Header, e.Details.Refused
 	}
 	v, _, err := w.client.Resource(e.URL, opts).Probe(ctx, true)
 	return v.Size, err

@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"dlfs/cache"
 	"dlfs/fetch/origin"
 	"dlfs/listfile"
@@ -86,43 +84,10 @@ func shown(where string) string {
 // It blocks for the network, if that is where the list is, until ctx ends.
 func (l *lister) read(ctx context.Context) (*listfile.List, error) {
 	list, err := l.readAsWritten(ctx)
-	if err == nil && l.flags.NameFrom == string(listfile.Disposition) {
+	if err == nil && l.flags.asks() {
 		err = l.askNames(ctx, list)
 	}
 	return list, err
-}
-
-// askedAtOnce is how many origins are asked for names at the same time.
-const askedAtOnce = 16
-
-// askNames asks the origins what they call the entries that the list does not
-// name. Where one does not say, the name stays what the URL suggests.
-func (l *lister) askNames(ctx context.Context, list *listfile.List) error {
-	names := make([]string, len(list.Entries))
-	var g errgroup.Group // joined below
-	g.SetLimit(askedAtOnce)
-	for i := range list.Entries {
-		e := &list.Entries[i]
-		if e.Details == nil || !e.Details.Guessed {
-			continue
-		}
-		g.Go(func() error {
-			r := l.client.Resource(e.URL, origin.ResourceOptions{Name: e.Name, Header: e.Details.Header})
-			name, err := r.Filename(ctx)
-			names[i] = name
-			if err != nil {
-				return fmt.Errorf("name of %q cannot be asked for: %w", e.Name, err)
-			}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	if err := list.Rename(l.shownName(), names); err != nil {
-		return &exitError{exitUsage, err}
-	}
-	return nil
 }
 
 // readAsWritten reads the list without asking anybody else.

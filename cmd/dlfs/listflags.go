@@ -18,8 +18,8 @@ type listFlags struct {
 	Checksums string   `placeholder:"FILE" help:"Verify files with the digests in FILE, as of sha256sum and its kin, BSD's, or md5checksums.txt."`
 }
 
-// parse reads a list as the flags say. name is what its errors call it.
-func (f *listFlags) parse(r io.Reader, name string) (*listfile.List, error) {
+// options are those of a list that is read as the flags say.
+func (f *listFlags) options() listfile.Options {
 	opts := listfile.Options{
 		Format: listfile.Dialect(f.Format), BaseURL: f.BaseURL, NameFrom: listfile.NameFrom(f.NameFrom),
 		Include: f.Include, Exclude: f.Exclude,
@@ -27,12 +27,21 @@ func (f *listFlags) parse(r io.Reader, name string) (*listfile.List, error) {
 	if f.Format == "auto" {
 		opts.Format = ""
 	}
-	list, err := listfile.Parse(r, name, opts)
-	if err != nil {
+	return opts
+}
+
+// parse reads a list. name is what its errors call it. The checksums are added
+// unless the names of the entries are still to be asked for.
+func (f *listFlags) parse(r io.Reader, name string) (*listfile.List, error) {
+	list, err := listfile.Parse(r, name, f.options())
+	if err != nil || f.asks() {
 		return list, err
 	}
 	return list, f.addChecksums(list)
 }
+
+// asks reports whether origins are to be asked for names.
+func (f *listFlags) asks() bool { return f.NameFrom == string(listfile.Disposition) }
 
 // addChecksums gives the entries the digests of --checksums, if there is one.
 // That no entry has one is a mistake; that some have none may be meant.

@@ -85,7 +85,9 @@ func (e *engine) reload(ctx context.Context, where string, body io.Reader) (diff
 func (l *lister) reread(ctx context.Context, where string, body io.Reader) (list *listfile.List, err error) {
 	switch {
 	case where == "-":
-		list, err = l.parseBounded(body)
+		if list, err = l.parseBounded(body); err == nil && l.flags.asks() {
+			err = l.askNames(ctx, list)
+		}
 	case l.where == "-":
 		err = usageError("%w", errSpent)
 	default:

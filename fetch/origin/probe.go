@@ -2,10 +2,9 @@ package origin
 
 import (
 	"context"
+	"errors"
 	"io"
-	"mime"
 	"net/http"
-	"strings"
 )
 
 // firstBytes is how much a probing GET asks for: one block of the store, so
@@ -88,35 +87,41 @@ func (r *Resource) tellsLength(resp *http.Response) bool {
 }
 
 // Filename asks what the origin calls the file (Content-Disposition, RFC 6266);
-// it is "" if the origin does not say. Only the last component of a path is
-// returned (section 4.3). It is asked for once, with HEAD, and where that tells
-// nothing with a GET of the first byte. The error is an *Error, or ctx's cause.
-func (r *Resource) Filename(ctx context.Context) (string, error) {
+// it is "" if the origin does not say. HEAD is asked once, and where that tells
+// nothing a GET of the first byte. What may pass is tried again, a few times: a job
+// cannot begin before its names are known. It blocks for the network, until ctx
+// ends. The error is an *Error, or ctx's cause.
+func (r *Resource) Filename(ctx context.Context) (name string, err error) {
 	if r.err != nil {
 		return "", r.err
 	}
-	if x, err := r.walk(ctx, http.MethodHead, r.list, ""); err == nil {
-		defer x.body.end()
-		if name := x.filename(); name != "" && x.isGood() {
-			return name, nil
+	method, ranges := http.MethodHead, ""
+	err = r.c.retry(ctx, r.URL(), func() error {
+		if method == http.MethodHead {
+			name, err = r.filename(ctx, method, ranges)
+			method, ranges = http.MethodGet, rangeHeader(0, 1)
+			if name != "" && err == nil {
+				return nil
+			}
 		}
-	}
-	x, err := r.walk(ctx, http.MethodGet, r.list, rangeHeader(0, 1))
+		name, err = r.filename(ctx, method, ranges)
+		var e *Error
+		if errors.As(err, &e) && e.Kind == Transient && e.retries == 0 {
+			e.retries = fewRetries
+		}
+		return err
+	})
+	return name, err
+}
+
+func (r *Resource) filename(ctx context.Context, method, ranges string) (string, error) {
+	x, err := r.walk(ctx, method, r.list, ranges)
 	if err != nil {
-		return "", err
+		return "", r.describe(ctx, "", err)
 	}
 	defer x.body.drain()
 	if !x.isGood() {
-		return "", r.describe(ctx, "", statusError(x.resp))
+		return "", r.describe(ctx, "", r.blame(x, statusError(x.resp)))
 	}
-	return x.filename(), nil
-}
-
-func (x *exchange) filename() string {
-	_, params, err := mime.ParseMediaType(x.resp.Header.Get("Content-Disposition"))
-	if err != nil {
-		return ""
-	}
-	name := params["filename"] // of filename* too, decoded
-	return name[strings.LastIndexAny(name, `/\`)+1:]
+	return fileNameOf(x.resp.Header.Get("Content-Disposition")), nil
 }

@@ -51,6 +51,9 @@ type ResourceOptions struct {
 	// very URL. Else the URL must first prove that it serves it.
 	Pinned bool
 
+	// Refused is why nothing is to be asked of the URL; nil if it may be.
+	Refused error
+
 	// SizeSuffices has a version of the same size taken for the same where
 	// validators do not tell: a digest will, or the user says so.
 	SizeSuffices bool
@@ -62,12 +65,24 @@ func (c *Client) Resource(url string, opts ResourceOptions) *Resource {
 	r := &Resource{c: c, opts: opts, raw: url, confirming: make(chan struct{}, 1)}
 	r.mu.told = opts.Pinned
 	r.list, r.err = parse(url)
+	if r.err == nil {
+		r.err = opts.Refused
+	}
 	if r.err != nil {
-		r.err = &Error{Kind: Permanent, URL: Redact(url), Err: r.err}
+		r.err = refusal(url, r.err)
 	} else if r.opts.Name == "" {
 		r.opts.Name = path.Base(r.list.Path)
 	}
 	return r
+}
+
+// refusal is the error of every request to a URL that is not asked, because of why.
+func refusal(url string, why error) error {
+	var e *Error
+	if errors.As(why, &e) && e.URL != "" {
+		return why
+	}
+	return &Error{Kind: Permanent, URL: Redact(url), Err: why}
 }
 
 // parse parses a URL that can be asked for.
