@@ -9,59 +9,99 @@ import (
 	"dlfs/fetch"
 )
 
-// arrangement is the tree that a list of files asks for, before it is shown.
-type arrangement struct {
-	fs    *fileSystem
-	gen   uint64
-	now   time.Time
-	old   map[string]*dir // the directories shown until now, by path; they are kept
-	dirs  map[string]*dir // those of the list, by path
-	lists map[string]*listing
+// catalog is the files of a list in the order of their names. In that order the
+// files below a directory are one run, so a directory needs no memory before
+// somebody looks at it: names that are thousands of directories deep cost what
+// they cost in the list. It is immutable once it is the tree's.
+type catalog struct {
+	files []*fetch.File
+	since time.Time
+	gen   uint64 // the tree's first is 1
 }
 
-// arrange arranges the files of a list in directories.
-func (f *fileSystem) arrange(files []*fetch.File) *arrangement {
-	a := &arrangement{fs: f, gen: f.shown, now: time.Now(), old: f.dirs, dirs: map[string]*dir{}, lists: map[string]*listing{}}
-	a.at("") // even of an empty list
-	for _, file := range files {
-		path, base := split(file.Name())
-		a.at(path).files[base] = file
-	}
-	for _, l := range a.lists {
-		l.names = slices.AppendSeq(make([]string, 0, len(l.dirs)+len(l.files)), maps.Keys(l.dirs))
-		l.names = slices.AppendSeq(l.names, maps.Keys(l.files))
-		slices.Sort(l.names)
-	}
-	return a
+func newCatalog(files []*fetch.File) *catalog {
+	sorted := slices.Clone(files)
+	slices.SortFunc(sorted, func(a, b *fetch.File) int { return strings.Compare(a.Name(), b.Name()) })
+	return &catalog{files: sorted, since: time.Now()}
 }
 
-// at returns the listing of the directory at path, made with its parents if
-// need be.
-func (a *arrangement) at(path string) *listing {
-	if l := a.lists[path]; l != nil {
-		return l
-	}
-	l := a.listing()
-	a.lists[path] = l
-	d := a.old[path]
+// below returns the files whose names begin with prefix and, if that is not
+// empty, those after them.
+func (c *catalog) below(prefix string) []*fetch.File {
+	i, _ := slices.BinarySearchFunc(c.files, prefix, func(f *fetch.File, prefix string) int { return strings.Compare(f.Name(), prefix) })
+	return c.files[i:]
+}
+
+// has reports whether there is a directory of that path, "" being the root.
+func (c *catalog) has(path string) bool {
 	if path == "" {
-		if d == nil {
-			d = &dir{fs: a.fs, gen: a.gen}
+		return true
+	}
+	files := c.below(path + "/")
+	return len(files) > 0 && strings.HasPrefix(files[0].Name(), path+"/")
+}
+
+// listing is what a directory has. It is immutable once it is a directory's.
+type listing struct {
+	dirs  map[string]*dir
+	files map[string]*fetch.File
+	names []string // of both, sorted
+	since time.Time
+}
+
+// listing makes the listing of the directory at path. dirOf returns the
+// directory at a path below it.
+func (c *catalog) listing(path string, dirOf func(path string) *dir) *listing {
+	l := &listing{dirs: map[string]*dir{}, files: map[string]*fetch.File{}, names: []string{}, since: c.since}
+	prefix := path
+	if path != "" {
+		prefix += "/"
+	}
+	for _, f := range c.below(prefix) {
+		rest, inside := strings.CutPrefix(f.Name(), prefix)
+		if !inside {
+			break
 		}
-		a.dirs[path] = d
-		return l
+		name, _, deeper := strings.Cut(rest, "/")
+		if _, there := l.dirs[name]; there && deeper {
+			continue
+		}
+		l.names = append(l.names, name)
+		if deeper {
+			l.dirs[name] = dirOf(f.Name()[:len(prefix)+len(name)])
+		} else {
+			l.files[name] = f
+		}
 	}
-	above, base := split(path)
-	in := a.at(above)
-	if d == nil {
-		d = &dir{fs: a.fs, parent: a.dirs[above], path: path, gen: a.gen}
-	}
-	in.dirs[base], a.dirs[path] = d, d
+	slices.Sort(l.names) // "a.b" is before "a/b" in the catalog
 	return l
 }
 
-func (a *arrangement) listing() *listing {
-	return &listing{dirs: map[string]*dir{}, files: map[string]*fetch.File{}, since: a.now}
+// now returns what the directory has. It never waits for a network; who asks
+// first has the listing made.
+func (d *dir) now() *listing {
+	if l := d.list.Load(); l != nil {
+		return l
+	}
+	f := d.fs
+	f.tree.Lock()
+	defer f.tree.Unlock()
+	if l := d.list.Load(); l != nil {
+		return l
+	}
+	l := f.tree.catalog.listing(d.path, func(path string) *dir { return f.dirLocked(d, path) })
+	d.list.Store(l)
+	return l
+}
+
+// dirLocked returns the directory at path, in parent, made if need be.
+func (f *fileSystem) dirLocked(parent *dir, path string) *dir {
+	d := f.tree.dirs[path]
+	if d == nil {
+		d = &dir{fs: f, parent: parent, path: path, gen: f.tree.catalog.gen}
+		f.tree.dirs[path] = d
+	}
+	return d
 }
 
 // change is what a directory has no longer, or has something else for.
@@ -70,18 +110,36 @@ type change struct {
 	gone []string
 }
 
-// show has the directories list what was arranged, and returns those that list
-// something else than before. A directory comes before its parent: it is whole
-// when it first can be found, and empty when it no longer can.
-func (f *fileSystem) show(a *arrangement) (changes []change) {
-	all := maps.Clone(a.dirs)
-	maps.Copy(all, a.old) // a directory that is kept is the same in both
-	for _, path := range slices.Backward(slices.Sorted(maps.Keys(all))) {
-		d, is := all[path], a.lists[path]
-		if is == nil {
-			is = a.listing()
+// show has the directories list the files, and returns those that list something
+// else than before. A directory comes before its parent: it is whole when it
+// first can be found, and empty when it no longer can.
+func (f *fileSystem) show(files []*fetch.File) (changes []change) {
+	c := newCatalog(files)
+	f.tree.Lock()
+	defer f.tree.Unlock()
+	if f.root == nil {
+		f.root = &dir{fs: f}
+		f.tree.catalog, f.tree.dirs = &catalog{}, map[string]*dir{"": f.root}
+	}
+	c.gen = f.tree.catalog.gen + 1
+	old := f.tree.dirs
+	f.tree.catalog = c
+	f.tree.dirs = make(map[string]*dir, len(old))
+	for path, d := range old {
+		if c.has(path) {
+			f.tree.dirs[path] = d
 		}
-		was := d.list.Load()
+	}
+	for _, path := range slices.Backward(slices.Sorted(maps.Keys(old))) {
+		d := old[path]
+		was, is := d.list.Load(), &listing{since: c.since}
+		switch {
+		case f.tree.dirs[path] != d: // gone
+		case was == nil:
+			continue // nobody has looked at it
+		default:
+			is = c.listing(path, func(path string) *dir { return f.dirLocked(d, path) })
+		}
 		if was != nil && maps.Equal(was.dirs, is.dirs) && maps.Equal(was.files, is.files) {
 			continue
 		}
@@ -90,8 +148,6 @@ func (f *fileSystem) show(a *arrangement) (changes []change) {
 			changes = append(changes, change{d, was.without(is)})
 		}
 	}
-	f.dirs = a.dirs
-	f.shown++
 	return changes
 }
 

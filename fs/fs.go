@@ -102,11 +102,15 @@ type fileSystem struct {
 	releasing lockorder.RWMutex[lockorder.Release] // held, shared, while a RELEASE is under way
 
 	refreshing lockorder.Mutex[lockorder.Refresh] // held over a Refresh; no handler takes it
-	dirs       map[string]*dir                    // by path; guarded by refreshing
-	shown      uint64                             // arrangements so far; guarded by refreshing
 	closing    bool                               // no Refresh any more; guarded by refreshing
 	notifying  sync.WaitGroup                     // those who tell the kernel what is gone
 	stop       chan struct{}                      // closed when they are to end
+
+	tree struct {
+		lockorder.Mutex[lockorder.Leaf]
+		catalog *catalog        // of the list as it is shown
+		dirs    map[string]*dir // by path: the root, and those in a listing that was made
+	}
 }
 
 // bridge is go-fuse's, and knows when a RELEASE is wholly done: after the
@@ -151,8 +155,7 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 	f := &fileSystem{opts: opts, log: opts.Log, set: set, mounted: time.Now(),
 		uid: uint32(os.Getuid()), gid: uint32(os.Getgid()), passthrough: root && !opts.NoPassthrough,
 		stop: make(chan struct{})}
-	f.show(f.arrange(set.Files()))
-	f.root = f.dirs[""]
+	f.show(set.Files())
 	never := time.Duration(0)
 	fuseLog := log.New(logWriter{opts.Log}, "", 0)
 	raw := fusefs.NewNodeFS(f.root, &fusefs.Options{

@@ -17,7 +17,7 @@ var _ = (fusefs.NodeOpendirHandler)((*dir)(nil))
 
 // OpendirHandle returns a handle that lists what there is now, to its end.
 func (d *dir) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	return &openDir{dir: d, listing: d.list.Load()}, 0, 0
+	return &openDir{dir: d, listing: d.now()}, 0, 0
 }
 
 // openDir is an open directory. The kernel asks for one answer at a time.
@@ -75,5 +75,5 @@ func (o *openDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 	if len(o.dir.fs.set.Files()) > plusAtMost {
 		return nil, syscall.ENOENT
 	}
-	return o.dir.lookupKnown(ctx, o.dir.list.Load(), name, out)
+	return o.dir.lookupKnown(ctx, o.dir.now(), name, out)
 }

@@ -33,7 +33,7 @@ func (f *fileSystem) refresh() (told <-chan struct{}) {
 		close(done)
 		return done
 	}
-	changes := f.show(f.arrange(f.set.Files()))
+	changes := f.show(f.set.Files())
 	f.notifying.Go(func() { // owned by the Mount; Close waits
 		defer close(done)
 		f.notify(changes)

@@ -28,7 +28,8 @@ const (
 const nameMax = 255
 
 // dir is a directory of the list: what its names say, nothing more. What it
-// lists is replaced as a whole, so that asking it never waits for a network.
+// lists is made when somebody asks first, and replaced as a whole when the list
+// is, so that asking it never waits for a network. See catalog.
 type dir struct {
 	fusefs.Inode
 
@@ -36,9 +37,9 @@ type dir struct {
 	fs     *fileSystem
 	parent *dir   // nil for the root
 	path   string // "" for the root
-	gen    uint64 // the arrangement it came with: one that went and comes back is another
+	gen    uint64 // of the catalog it came with: one that went and comes back is another
 
-	list atomic.Pointer[listing]
+	list atomic.Pointer[listing] // nil until somebody asks
 
 	mu struct {
 		lockorder.Mutex[lockorder.Leaf]
@@ -46,14 +47,6 @@ type dir struct {
 		quiet   chan struct{}             // closed when none does any more; nil while none does
 		gaveUp  map[*fetch.File]time.Time // when a lookup last timed out, if it was the file's last
 	}
-}
-
-// listing is what a directory has. It is immutable once it is a directory's.
-type listing struct {
-	dirs  map[string]*dir
-	files map[string]*fetch.File
-	names []string // of both, sorted
-	since time.Time
 }
 
 // ino is a file's inode number: the same after a remount, another for another
@@ -72,7 +65,7 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fus
 	if len(name) > nameMax {
 		return nil, syscall.ENAMETOOLONG
 	}
-	l := d.list.Load()
+	l := d.now()
 	if f := l.files[name]; f != nil {
 		return d.lookupFile(ctx, f, out)
 	}
@@ -184,7 +177,7 @@ func (d *dir) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut)
 }
 
 func (d *dir) attr(a *fuse.Attr) {
-	l := d.list.Load()
+	l := d.now()
 	a.Mode = syscall.S_IFDIR | 0o755
 	a.Nlink = uint32(2 + len(l.dirs))
 	a.Size, a.Blocks = 4096, 8

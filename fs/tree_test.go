@@ -2,6 +2,7 @@ package fs
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -22,26 +23,32 @@ func entriesOf(names ...string) []listfile.Entry {
 // treeOf shows the names of a set, without a mount.
 func treeOf(set *fetch.Set) *fileSystem {
 	f := &fileSystem{set: set}
-	f.show(f.arrange(set.Files()))
-	f.root = f.dirs[""]
+	f.show(set.Files())
+	f.walk(f.root, func(*dir, *listing) {})
 	return f
+}
+
+// walk calls at for d and every directory below, as somebody who looks at all.
+func (f *fileSystem) walk(d *dir, at func(*dir, *listing)) {
+	l := d.now()
+	at(d, l)
+	for _, sub := range l.dirs {
+		f.walk(sub, at)
+	}
 }
 
 // check compares all that can be found from the root with names.
 func (f *fileSystem) check(t *testing.T, names ...string) {
 	t.Helper()
 	var found []string
-	var walk func(d *dir)
-	walk = func(d *dir) {
-		l := d.list.Load()
+	f.walk(f.root, func(d *dir, l *listing) {
 		if !slices.IsSorted(l.names) || len(l.names) != len(l.dirs)+len(l.files) {
 			t.Errorf("%q lists %q", d.path, l.names)
 		}
 		for name, sub := range l.dirs {
-			if sub.parent != d || sub.path != strings.TrimPrefix(d.path+"/"+name, "/") || sub.fs != f || f.dirs[sub.path] != sub {
+			if sub.parent != d || sub.path != strings.TrimPrefix(d.path+"/"+name, "/") || sub.fs != f || f.tree.dirs[sub.path] != sub {
 				t.Errorf("%q in %q is %q", name, d.path, sub.path)
 			}
-			walk(sub)
 		}
 		for name, file := range l.files {
 			if strings.TrimPrefix(d.path+"/"+name, "/") != file.Name() || f.set.File(file.Name()) != file {
@@ -49,8 +56,7 @@ func (f *fileSystem) check(t *testing.T, names ...string) {
 			}
 			found = append(found, file.Name())
 		}
-	}
-	walk(f.root)
+	})
 	slices.Sort(found)
 	names = slices.Sorted(slices.Values(names))
 	if !slices.Equal(found, names) {
@@ -66,19 +72,19 @@ func TestTreeOfManyNames(t *testing.T) {
 	names[0], names[1] = "top", "one/two/three/four/five"
 	f := treeOf(setOf(t, names...))
 	f.check(t, names...)
-	root := f.root.list.Load()
+	root := f.root.now()
 	if n := len(root.names); n != 102 {
 		t.Errorf("%d names at the root", n)
 	}
-	if d := f.dirs["one/two"]; d.parent != root.dirs["one"] || !slices.Equal(d.list.Load().names, []string{"three"}) {
-		t.Errorf("one/two is %q with %q", d.path, d.list.Load().names)
+	if d := f.tree.dirs["one/two"]; d.parent != root.dirs["one"] || !slices.Equal(d.now().names, []string{"three"}) {
+		t.Errorf("one/two is %q with %q", d.path, d.now().names)
 	}
 }
 
 func TestTreeOfNothing(t *testing.T) {
 	f := treeOf(setOf(t))
 	f.check(t)
-	if l := f.root.list.Load(); l.names == nil {
+	if l := f.root.now(); l.names == nil {
 		t.Error("names are nil")
 	}
 }
@@ -104,12 +110,12 @@ func TestShowTable(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			was, is := strings.Fields(tt.was), strings.Fields(tt.is)
 			f := treeOf(setOf(t, was...))
-			before, lists := f.dirs, map[*dir]*listing{}
+			before, lists := f.tree.dirs, map[*dir]*listing{}
 			for _, d := range before {
 				lists[d] = d.list.Load()
 			}
 			f.set.Reload(entriesOf(is...))
-			changes := f.show(f.arrange(f.set.Files()))
+			changes := f.show(f.set.Files())
 			f.check(t, is...)
 			var gone, changed []string
 			for _, c := range changes {
@@ -122,7 +128,7 @@ func TestShowTable(t *testing.T) {
 				t.Errorf("gone: %q, want %q", gone, tt.gone)
 			}
 			for path, d := range before {
-				if now := f.dirs[path]; now != nil && now != d {
+				if now := f.tree.dirs[path]; now != nil && now != d {
 					t.Errorf("%q is another directory", path)
 				}
 				if same := d.list.Load() == lists[d]; same == slices.Contains(changed, path) {
@@ -135,16 +141,64 @@ func TestShowTable(t *testing.T) {
 
 func TestADirectoryThatComesBackIsAnother(t *testing.T) {
 	f := treeOf(setOf(t, "a/b"))
-	first := f.dirs["a"]
+	first := f.tree.dirs["a"]
 	for _, names := range [][]string{{}, {"a/b"}} {
 		f.set.Reload(entriesOf(names...))
-		f.show(f.arrange(f.set.Files()))
+		f.show(f.set.Files())
 		f.check(t, names...)
 	}
-	if d := f.dirs["a"]; d == first || d.gen == first.gen {
+	if d := f.tree.dirs["a"]; d == first || d.gen == first.gen {
 		t.Errorf("it is the one that went: %d, %d", d.gen, first.gen)
 	}
-	if n := first.list.Load().names; len(n) != 0 {
+	if n := first.now().names; len(n) != 0 {
 		t.Errorf("the one that went has %q", n)
 	}
+}
+
+// Names that are thousands of directories deep take no more memory than a few
+// times their length, before and after somebody looks along one of them.
+func TestTreeOfDeepNames(t *testing.T) {
+	const files, depth = 200, 1990
+	names := make([]string, files)
+	length := 0
+	for i := range names {
+		names[i] = fmt.Sprint(i, "/", strings.Repeat("a/", depth), "f")
+		length += len(names[i])
+	}
+	set := setOf(t, names...)
+	before := liveHeap()
+	f := &fileSystem{set: set}
+	f.show(set.Files())
+	look := func(name string) {
+		d := f.root
+		for part := range strings.SplitSeq(name, "/") {
+			l := d.now()
+			if file := l.files[part]; file != nil && file.Name() == name {
+				return
+			}
+			if d = l.dirs[part]; d == nil {
+				t.Fatalf("%q is not found in %.50q", part, name)
+			}
+		}
+		t.Errorf("%.50q is a directory", name)
+	}
+	look(names[100])
+	if took := liveHeap() - before; took > 16*int64(length) {
+		t.Errorf("names of %d bytes in all take %d in the tree", length, took)
+	}
+	set.Reload(entriesOf(names[:100]...))
+	if changes := f.show(set.Files()); len(changes) != depth+2 || !slices.Equal(changes[len(changes)-1].gone[:1], []string{"100"}) {
+		t.Errorf("%d directories have changed", len(changes))
+	}
+	look(names[99])
+	if d := f.root.now().dirs["100"]; d != nil {
+		t.Error("what is gone is found")
+	}
+}
+
+func liveHeap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
