@@ -17,9 +17,7 @@ import (
 const (
 	addrsFresh     = 60 * time.Second        // how long the answer of a lookup is used without another
 	lookupRetry    = 5 * time.Second         // the next lookup after one that failed
-	lookupTimeout  = 10 * time.Second        // of one lookup
 	lookupPatience = 1800 * time.Millisecond // for a lookup when there are old addresses (RFC 8767 section 5)
-	maxLookups     = 3                       // of different hosts at once
 	attemptDelay   = 250 * time.Millisecond  // between the addresses of a host (RFC 8305 section 5)
 )
 
@@ -38,7 +36,7 @@ type hostDialer struct {
 	timeout time.Duration // of one DialContext after the lookup
 
 	flights singleflight.Group // by host
-	slots   chan struct{}      // holds one for each lookup that runs
+	lookups *lookups
 
 	mu    lockorder.Mutex[lockorder.Leaf]
 	hosts map[string]*hostAddrs // guarded by mu, and so is what is in it
@@ -61,7 +59,7 @@ func newHostDialer(timeout time.Duration) *hostDialer {
 		},
 		connect: tcp.DialContext,
 		timeout: timeout,
-		slots:   make(chan struct{}, maxLookups),
+		lookups: newLookups(),
 		hosts:   map[string]*hostAddrs{},
 	}
 }
@@ -104,7 +102,11 @@ func (d *hostDialer) addrs(ctx context.Context, host string) ([]netip.Addr, erro
 	}
 	// The lookup is owned by all who wait for it, and ends by its own timeout.
 	shared := context.WithoutCancel(ctx)
-	answer := d.flights.DoChan(host, func() (any, error) { return nil, d.refresh(shared, host) })
+	flight := host
+	if isUrgent(ctx) { // it does not join a lookup that may wait for a place
+		flight = "urgent " + host
+	}
+	answer := d.flights.DoChan(flight, func() (any, error) { return nil, d.refresh(shared, host) })
 	old, _ := d.known(host)
 	var patience <-chan time.Time // for ever, unless there are old ones
 	if old != nil {
@@ -144,11 +146,9 @@ func (d *hostDialer) known(host string) (addrs []netip.Addr, fresh bool) {
 // refresh looks a host up and remembers the answer. If it fails, what was known
 // stays, and is good until it is time to try again.
 func (d *hostDialer) refresh(ctx context.Context, host string) error {
-	d.slots <- struct{}{} // each of those before ends by its timeout
-	defer func() { <-d.slots }()
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	addrs, err := d.lookup(ctx, host)
+	var addrs []netip.Addr
+	var err error
+	d.lookups.run(ctx, isUrgent(ctx), func(ctx context.Context) { addrs, err = d.lookup(ctx, host) })
 	if err == nil && len(addrs) == 0 {
 		err = &net.DNSError{Err: "no addresses", Name: host, IsNotFound: true}
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -44,6 +45,9 @@ func (r *dialRig) answer(ctx context.Context, host string) ([]netip.Addr, error)
 	r.running++
 	r.most = max(r.most, r.running)
 	addrs, err, latency := r.names[host], r.down, r.latency
+	if strings.HasPrefix(host, "dead") { // and so is its name server
+		latency = time.Hour
+	}
 	r.mu.Unlock()
 	defer func() { r.mu.Lock(); r.running--; r.mu.Unlock() }()
 	select {
@@ -240,8 +244,8 @@ func TestLookupOutlivesWhoAskedFirst(t *testing.T) {
 
 func TestFewLookupsAtOnce(t *testing.T) {
 	dialBubble(t, func(t *testing.T, r *dialRig) {
-		r.latency = time.Second
-		for i := range 12 {
+		r.latency = quickLookup / 2
+		for i := range 4 * maxLookups {
 			r.names[fmt.Sprintf("h%d", i)] = addrs("192.0.2.1")
 		}
 		start := time.Now()
@@ -254,10 +258,80 @@ func TestFewLookupsAtOnce(t *testing.T) {
 			})
 		}
 		all.Wait()
-		wantPassed(t, start, 4*time.Second)
+		wantPassed(t, start, 4*r.latency)
 		if r.most != maxLookups {
 			t.Errorf("%d lookups at once", r.most)
 		}
+	})
+}
+
+// TestDeadNameServersHoldNobodyUp: a lookup of a good host waits for those of dead
+// ones only briefly, a reader's not at all, and the dead ones come to an end.
+func TestDeadNameServersHoldNobodyUp(t *testing.T) {
+	dialBubble(t, func(t *testing.T, r *dialRig) {
+		r.latency = 10 * time.Millisecond
+		r.names["good"], r.names["read"] = addrs("192.0.2.1"), addrs("192.0.2.2")
+		start := time.Now()
+		var all sync.WaitGroup
+		const dead = 100
+		for i := range dead {
+			host := fmt.Sprintf("dead%d", i)
+			all.Go(func() { // awaited below
+				if _, err := r.DialContext(t.Context(), "tcp", host+":80"); err == nil {
+					t.Errorf("%s is connected to", host)
+				}
+			})
+		}
+		synctest.Wait()
+		conn, err := r.DialContext(Urgent(t.Context()), "tcp", "read:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		wantPassed(t, start, r.latency)
+		if conn, err = r.DialContext(t.Context(), "tcp", "good:80"); err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		if took := time.Since(start); took > (dead/maxLookups+1)*quickLookup+r.latency {
+			t.Errorf("a good host waited %v", took)
+		}
+		all.Wait()
+		if took := time.Since(start); took > (dead/maxLookups+1)*quickLookup+lookupTimeout {
+			t.Errorf("the lookups of %d dead hosts took %v", dead, took)
+		}
+		if r.most > 2*maxLookups+maxSlow { // those that are told to end take a moment
+			t.Errorf("%d lookups at once", r.most)
+		}
+	})
+}
+
+// TestReaderDoesNotJoinALookupThatWaits: the lookup of the same host that waits for
+// a place is not the reader's.
+func TestReaderDoesNotJoinALookupThatWaits(t *testing.T) {
+	dialBubble(t, func(t *testing.T, r *dialRig) {
+		r.latency = 10 * time.Millisecond
+		r.names["h"] = addrs("192.0.2.1")
+		var all sync.WaitGroup
+		for i := range maxLookups {
+			host := fmt.Sprintf("dead%d", i)
+			all.Go(func() { r.DialContext(t.Context(), "tcp", host+":80") }) // fails; awaited below
+		}
+		synctest.Wait()
+		dial := func(ctx context.Context) {
+			conn, err := r.DialContext(ctx, "tcp", "h:80")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			conn.Close()
+		}
+		all.Go(func() { dial(t.Context()) }) // awaited below
+		synctest.Wait()
+		start := time.Now()
+		dial(Urgent(t.Context()))
+		wantPassed(t, start, r.latency)
+		all.Wait()
 	})
 }
 
