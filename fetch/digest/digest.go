@@ -145,7 +145,11 @@ func FromHeader(h http.Header, whole bool) (best Digest) {
 			best = d
 		}
 	}
-	for _, field := range []string{"Repr-Digest", "X-Goog-Hash"} {
+	fields := []string{"Repr-Digest", "X-Goog-Hash"}
+	if isTranscoded(h) {
+		fields = fields[:1]
+	}
+	for _, field := range fields {
 		for item := range strings.SplitSeq(strings.Join(h.Values(field), ","), ",") {
 			name, value, _ := strings.Cut(strings.TrimSpace(item), "=")
 			if a, ok := ParseAlgorithm(name); ok {
@@ -160,6 +164,14 @@ func FromHeader(h http.Header, whole bool) (best Digest) {
 		better(FromBase64(MD5, md5))
 	}
 	return best
+}
+
+// isTranscoded reports whether Cloud Storage says that it does not send an object
+// as it is stored, but decompressed. Its hashes are of what is stored.
+func isTranscoded(h http.Header) bool {
+	stored := h.Get("X-Goog-Stored-Content-Encoding")
+	return h.Get("X-Guploader-Response-Body-Transformations") != "" ||
+		strings.EqualFold(stored, "gzip") && !strings.EqualFold(h.Get("Content-Encoding"), "gzip")
 }
 
 // Pieces are the digests of a file's pieces, as Metalink has them (RFC 5854

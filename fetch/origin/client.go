@@ -61,6 +61,10 @@ type Options struct {
 	// Limit bounds what is received. If nil, nothing does.
 	Limit *Limit
 
+	// Encoded says what to do with answers that are encoded though none was
+	// asked for. If empty, RefuseEncoded.
+	Encoded Encoded
+
 	// MaxPerHost is how many idle connections are kept for each host. If zero, 16.
 	MaxPerHost int
 

@@ -57,7 +57,6 @@ func (r *Resource) look(ctx context.Context, p *pin) (v Version, err error) {
 		return v, unsettled(err)
 	}
 	defer x.body.drain()
-	r.ownCoding(x.resp)
 	a, err := examine(x.resp, 0, 1, p.want.Size)
 	switch {
 	case KindOf(err) == Changed: // a 416 that tells another size

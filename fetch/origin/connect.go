@@ -51,7 +51,9 @@ func (b *Body) connect() error {
 // take decides whether a response to a GET of [off, end) is to be read, and
 // pins its version on first contact.
 func (b *Body) take(x *exchange, off, end int64) (answer, error) {
-	b.r.ownCoding(x.resp)
+	if err := b.r.decode(x, b.whole); err != nil {
+		return answer{}, err
+	}
 	a, err := examine(x.resp, off, end, b.version.Size)
 	if err = b.judge(x, a, err); err != nil {
 		return a, err

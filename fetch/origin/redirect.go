@@ -28,6 +28,7 @@ func (r *Resource) walk(ctx context.Context, method string, from *url.URL, range
 		next, err := x.next()
 		if next == nil && err == nil {
 			x.digest = told
+			r.settleCoding(x)
 			return x, nil
 		}
 		// What sets a cookie may well send back to where it is wanted.

@@ -2,6 +2,7 @@ package origin
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,7 +138,7 @@ func TestGzippedFileMayBeCalledEncoded(t *testing.T) {
 		{origintest.Gzip()}, {origintest.Gzip(), origintest.Chunked()}, {origintest.NoRanges(), origintest.Gzip()},
 	} {
 		bubble(t, func(t *testing.T, x *fixture) { // compressed on the way
-			x.Put("/a.tar.gz", origintest.File{Content: content})
+			x.Put("/a.tar.gz", origintest.Text(gzipped(strings.Repeat("a file ", 1000))))
 			x.url = x.base + "/a.tar.gz"
 			x.Inject(faults...)
 			if _, _, err := x.get(nil, 0, size); err == nil {
@@ -149,7 +150,7 @@ func TestGzippedFileMayBeCalledEncoded(t *testing.T) {
 }
 
 func TestEncoded(t *testing.T) {
-	for _, encoding := range []string{"gzip", "br", "aws-chunked", "identity, gzip"} {
+	for _, encoding := range []string{"gzip", "br", "aws-chunked, zstd", "identity, gzip"} {
 		bubble(t, func(t *testing.T, x *fixture) {
 			label := origintest.Header("Content-Encoding", encoding)
 			x.Inject(label)

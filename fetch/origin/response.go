@@ -24,8 +24,8 @@ type answer struct {
 // pinned one is for check to say, except that a 416 may tell that it is not.
 func examine(resp *http.Response, off, end, size int64) (a answer, err error) {
 	h := resp.Header
-	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return a, &Error{Kind: Permanent, Status: resp.StatusCode, Err: fmt.Errorf("answer is encoded with %q although none was asked for", enc)}
+	if isEncoded(resp) {
+		return a, encodedError(resp)
 	}
 	a.version = validators(h)
 	switch code := resp.StatusCode; {

@@ -1,8 +1,10 @@
 package origin
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync/atomic"
 	"time"
@@ -28,7 +30,9 @@ const cutNoticed = 200 * time.Millisecond
 // each Read, not between.
 type watched struct {
 	body     io.ReadCloser
-	ahead    []byte // of the body, read already
+	decoder  io.Reader // decodes the body; nil if it is not encoded
+	broken   error     // why the body ended, as the decoder was told it
+	ahead    []byte    // of what Read returns, read already
 	timer    *time.Timer
 	timeout  time.Duration
 	received *atomic.Int64
@@ -59,6 +63,14 @@ func (w *watched) Read(p []byte) (int, error) {
 		w.ahead = w.ahead[n:]
 		return n, nil
 	}
+	return w.next(p)
+}
+
+// next reads from the body what has not been read ahead.
+func (w *watched) next(p []byte) (int, error) {
+	if w.decoder != nil {
+		return w.decoded(p)
+	}
 	return w.receive(p)
 }
 
@@ -80,12 +92,67 @@ func (w *watched) receive(p []byte) (int, error) {
 	return n, err
 }
 
+// encoded is a body before it is decoded.
+type encoded struct {
+	w     *watched
+	ahead []byte // read already
+}
+
+func (e *encoded) Read(p []byte) (int, error) {
+	if len(e.ahead) > 0 {
+		n := copy(p, e.ahead)
+		e.ahead = e.ahead[n:]
+		return n, nil
+	}
+	n, err := e.w.receive(p)
+	if err != nil && err != io.EOF {
+		e.w.broken = err
+	}
+	return n, err
+}
+
+// decode has Read return what the body decodes to. It blocks for the first bytes.
+func (w *watched) decode(coding string) error {
+	src := w.decoder
+	if src == nil {
+		src, w.ahead = &encoded{w, w.ahead}, nil
+	}
+	d, err := newDecoder(coding, bufio.NewReader(src))
+	if err != nil {
+		return w.undecodable(err)
+	}
+	w.decoder = d
+	return nil
+}
+
+// decoded reads from the decoder. An end without an error is the end of the
+// stream and of the body.
+func (w *watched) decoded(p []byte) (int, error) {
+	n, err := w.decoder.Read(p)
+	if err != nil && err != io.EOF {
+		err = w.undecodable(err)
+	}
+	return n, err
+}
+
+// undecodable is the error of a decoder: that of the body, if it broke off, else
+// one that is likely to come again.
+func (w *watched) undecodable(err error) error {
+	if w.broken != nil {
+		return w.broken
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return &Error{Err: fmt.Errorf("body cannot be decoded: %w", err), retries: fewRetries, lasting: Permanent}
+}
+
 // peek returns the first n bytes of the body, fewer if there are no more or
 // they do not come. They are still to be read.
 func (w *watched) peek(n int) []byte {
 	for len(w.ahead) < n {
 		p := make([]byte, n-len(w.ahead))
-		m, err := w.receive(p)
+		m, err := w.next(p)
 		w.ahead = append(w.ahead, p[:m]...)
 		if err != nil {
 			break // the next Read meets it again
