@@ -6,26 +6,21 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/net/publicsuffix"
 )
 
-// NewJar returns an empty jar that takes no cookie for a public suffix.
-func NewJar() http.CookieJar {
-	jar, _ := cookiejar.New(&cookiejar.Options{PublicSuffixList: publicsuffix.List}) // it never fails
-	return jar
-}
+// NewJar returns an empty jar that takes no cookie for a public suffix, and no more
+// cookies than browsers do.
+func NewJar() http.CookieJar { return newJar() }
 
 // LoadCookies reads a cookies.txt, as browsers' extensions, curl and wget write
 // it: a line each, of seven fields with tabs between. Cookies that have expired
 // are left out. An error names the line, and nothing of what it says.
 func LoadCookies(r io.Reader) (http.CookieJar, error) {
-	jar := NewJar()
+	jar := newJar()
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	nr := 1
@@ -38,7 +33,7 @@ func LoadCookies(r io.Reader) (http.CookieJar, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cookies: line %d: %w", nr, err)
 		}
-		jar.SetCookies(u, []*http.Cookie{cookie})
+		jar.addUsers(u, cookie)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("cookies: line %d: %w", nr, err)

@@ -1,6 +1,8 @@
 package origin
 
 import (
+	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -114,5 +116,63 @@ func TestCookieErrorsNameTheLineAndNoValue(t *testing.T) {
 	if _, err := LoadCookies(strings.NewReader("# x\n" + strings.Repeat("secret", 1<<18))); err == nil ||
 		!strings.HasPrefix(err.Error(), "cookies: line 2: ") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("line without end: got %v", err)
+	}
+}
+
+// TestCookiesAreBounded: an origin that sets a cookie of another name in each answer
+// fills neither the memory nor the header, and does not push out the user's cookies.
+func TestCookiesAreBounded(t *testing.T) {
+	set, err := LoadCookies(strings.NewReader("h.example\tFALSE\t/\tFALSE\t0\tusers\t1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := set.(*jar)
+	c := &Credentials{Jar: set}
+	answer := func(host string, cookie *http.Cookie) {
+		set.SetCookies(&url.URL{Scheme: "https", Host: host, Path: "/dir/x"}, []*http.Cookie{cookie})
+	}
+	for i := range 1000 {
+		answer("h.example", &http.Cookie{Name: fmt.Sprint("short", i), Value: "1", Path: "/"})
+	}
+	got := strings.Split(sent(t, c, "https://h.example/dir/y"), "; ")
+	if len(got) != maxSiteCookies+1 || got[0] != "users=1" || got[1] != "short820=1" || got[maxSiteCookies] != "short999=1" {
+		t.Errorf("%d cookies are sent: %q", len(got), got)
+	}
+	for i := range 1000 {
+		answer(fmt.Sprintf("s%d.h.example", i%7), &http.Cookie{Name: fmt.Sprint("long", i), Value: strings.Repeat("x", 1000), Domain: "h.example"})
+	}
+	line := sent(t, c, "https://h.example/dir/y")
+	if len(line) > maxCookieLine || len(line) < maxCookieLine-1100 || !strings.Contains(line, "users=1") || !strings.Contains(line, "long999=") {
+		t.Errorf("%d bytes are sent: %.200s", len(line), line)
+	}
+	answer("h.example", &http.Cookie{Name: "huge", Value: strings.Repeat("x", maxCookieBytes), Path: "/"})
+	if line := sent(t, c, "https://h.example/dir/y"); strings.Contains(line, "huge") {
+		t.Error("a cookie of any length is kept")
+	}
+	for i := range 2 * maxCookies {
+		answer(fmt.Sprintf("h%d.example", i), &http.Cookie{Name: "a", Value: "1"})
+	}
+	if len(own.set) != maxCookies || len(own.count) != maxCookies {
+		t.Errorf("%d cookies of %d sites are kept", len(own.set), len(own.count))
+	}
+	if line := sent(t, c, "https://h1.example/dir/y"); line != "" {
+		t.Errorf("the oldest is kept: %q", line)
+	}
+}
+
+// TestCookieThatIsSetAgainIsOne: neither setting it again nor taking it back counts
+// as another one.
+func TestCookieThatIsSetAgainIsOne(t *testing.T) {
+	own := newJar()
+	u := &url.URL{Scheme: "https", Host: "h.example", Path: "/dir/x"}
+	for i := range 500 {
+		own.SetCookies(u, []*http.Cookie{{Name: "a", Value: fmt.Sprint(i)}, {Name: "b", Value: "1", Path: "/"}})
+	}
+	if got := sent(t, &Credentials{Jar: own}, "https://h.example/dir/y"); got != "a=499; b=1" || len(own.set) != 2 {
+		t.Errorf("got %q; %d are kept", got, len(own.set))
+	}
+	own.SetCookies(u, []*http.Cookie{{Name: "a", MaxAge: -1}})
+	if got := sent(t, &Credentials{Jar: own}, "https://h.example/dir/y"); got != "b=1" || len(own.set) != 1 {
+		t.Errorf("got %q; %d are kept", got, len(own.set))
 	}
 }
