@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"dlfs/cache"
@@ -195,6 +196,9 @@ func (f *File) firstContact(m *mirror) {
 	asked := time.Now()
 	ctx, cancel := context.WithCancel(f.set.ctx)
 	first := int64(maxExtent)
+	if f.set.oneRequest() {
+		first = math.MaxInt64
+	}
 	if f.set.opts.Keep {
 		first = m.host.beside(min(max(m.host.worth(), firstExtent), maxExtent))
 	}

@@ -41,7 +41,7 @@ func (f *File) sit(blob *cache.Blob, off, n int64) (seats []*seat, err error) {
 			return seats, ErrStale
 		}
 		fl := f.coveringLocked(mo)
-		if fl != nil && !fl.soonLocked(mo) {
+		if fl != nil && !f.mu.single && !fl.soonLocked(mo) {
 			fl.cutLocked(mo)
 			fl = nil
 		}

@@ -54,6 +54,7 @@ type File struct {
 		growth     *growth         // instead of blob while nobody knows how long the file is
 		proven     bool            // a GET agreed with the version; a HEAD alone may lie
 		noRanges   bool            // the origin sends only whole files
+		single     bool            // the origin gives one stream of it at a time
 		probing    chan struct{}   // closed when the first contact under way ends; else nil
 		flights    []*flight
 		demanded   time.Time   // when a reader last had to ask for blocks; zero if none has

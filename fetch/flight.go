@@ -45,6 +45,7 @@ type flight struct {
 	born  time.Time // when its bytes began to come, or may have
 	pos   int64     // next byte to be put; a multiple of the block size, or the end of the file
 	end   int64     // may be cut short
+	reach int64     // where its request ends, which is where it may go on to
 	part  bool      // a block is partly received
 	seats map[*seat]struct{}
 	holds int
@@ -96,6 +97,7 @@ func (f *File) enlistLocked(blob *cache.Blob, m *mirror, c class, off, end int64
 	if f.mu.noRanges {
 		fl.whole, fl.start, fl.pos, fl.end = true, 0, 0, blob.Version().Size
 	}
+	fl.reach = fl.end
 	if from != nil {
 		fl.body, fl.ctx, fl.cancel = from.body, from.ctx, from.cancel
 	} else {
@@ -183,6 +185,7 @@ func (fl *flight) open(host *host) (err error) {
 	} else {
 		fl.file.mu.Lock()
 		off, end := fl.pos, fl.end
+		fl.reach = end
 		fl.file.mu.Unlock()
 		fl.body, err = fl.mirror.res.Get(ctx, &v, off, end-off)
 	}

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"math"
 	"time"
 
 	"dlfs/cache"
@@ -31,6 +32,9 @@ func (p *prefetcher) launch(f *File, depth int) {
 	if f.mu.failure != nil || f.mu.probing != nil || f.mu.growth != nil || f.mu.removed || f.bulkLocked() > depth {
 		return
 	}
+	if f.mu.single && len(f.mu.flights) > 0 {
+		return
+	}
 	if f.loadLocked() != nil { // which refill will find, too
 		return
 	}
@@ -53,9 +57,16 @@ func (p *prefetcher) launch(f *File, depth int) {
 // extent is how long a flight of blob should be: its share of what is missing.
 func (p *prefetcher) extent(blob *cache.Blob) int64 {
 	missing := blob.Version().Size - blob.Present()
+	if p.set.oneRequest() {
+		return missing
+	}
 	share := (missing/int64(p.set.opts.Split) + cache.BlockSize) / cache.BlockSize * cache.BlockSize
 	return min(max(share, minExtent), maxExtent)
 }
+
+// oneRequest reports whether a file is to be had with one request, if it goes
+// well: some URLs are good for one.
+func (s *Set) oneRequest() bool { return s.opts.Split == 1 && !s.opts.Keep }
 
 // prudentLocked is how long a flight from m may be in view of readers, who may be
 // there at any time in a mount: one who reads in the middle of it has it cut, and
@@ -64,7 +75,7 @@ func (p *prefetcher) extent(blob *cache.Blob) int64 {
 // request not to cost much.
 func (f *File) prudentLocked(m *mirror) int64 {
 	if !f.set.opts.Keep {
-		return maxExtent
+		return math.MaxInt64
 	}
 	n := max(m.host.worth(), minExtent)
 	if time.Since(f.mu.demanded) > readersStay {
@@ -99,7 +110,7 @@ func (f *File) bulkLocked() (n int) {
 func (p *prefetcher) steal(f *File) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.mu.noRanges || f.mu.failure != nil || f.mu.removed || f.bulkLocked() >= p.set.opts.Split {
+	if f.mu.noRanges || f.mu.single || f.mu.failure != nil || f.mu.removed || f.bulkLocked() >= p.set.opts.Split {
 		return
 	}
 	m := f.pickLocked(func(m *mirror) bool { return m.host.free(bulk) })

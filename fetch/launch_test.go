@@ -51,14 +51,23 @@ func TestFlightsAreShortWhileReadersCome(t *testing.T) {
 	})
 }
 
-// A batch job has no readers.
+// A batch job has no readers. With one stream a file, one request is for all of
+// it, as a URL may be good for one.
 func TestFlightsOfABatchJobAreLong(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 128<<20)
 		x.opts.Split = 1
 		x.start()
 		check(t, x.Run(t.Context()))
-		if ns := x.lengths("a"); len(ns) != 2 || ns[0] != maxExtent {
+		if gets := x.gets("a"); !slices.Equal(gets, []string{"0-"}) {
+			t.Errorf("requests were for %v", gets)
+		}
+	})
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 128<<20)
+		x.start()
+		check(t, x.Run(t.Context()))
+		if ns := x.lengths("a"); ns[0] != maxExtent {
 			t.Errorf("requests were for %v", ns)
 		}
 	})

@@ -66,12 +66,18 @@ func (f *File) settleLocked(fl *flight, err error) error {
 		}
 		return nil
 	}
+	if ofOne, readers := f.rejoinLocked(fl, err); ofOne {
+		return readers
+	}
 	others, hope := f.dropLocked(fl.mirror, err)
 	if others {
 		return nil
 	}
 	if origin.KindOf(hope) == origin.Changed {
 		return f.changedLocked(fl.blob, hope)
+	}
+	if kind == origin.NeedsURL && fl.blob.Present() > 0 && f.set.opts.Split > 1 {
+		hope = fmt.Errorf("%w; a URL that is good for one request needs --split=1", hope)
 	}
 	f.failLocked(hope)
 	return hope

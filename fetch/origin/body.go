@@ -30,6 +30,7 @@ type Body struct {
 	gen     int      // of the target it came from
 	short   int      // answers in a row that were much shorter than asked
 	ranged  bool     // an answer has been about a range
+	refused bool     // ranges were, and it was asked for without one
 }
 
 func (b *Body) begin(want *Version) (*Body, error) {
@@ -39,12 +40,21 @@ func (b *Body) begin(want *Version) (*Body, error) {
 	b.version.Size = UnknownSize
 	switch {
 	case want == nil:
+		if b.off == 0 && b.r.isPlain() {
+			b.whole, b.end = true, maxOffset
+		}
 	case want.Size == UnknownSize: // there is but one way to read it
 		b.version, b.pin, b.end, b.whole = *want, b.r.pinFor(*want), maxOffset, true
 	default:
 		b.version, b.pin, b.end = *want, b.r.pinFor(*want), min(b.end, want.Size)
 	}
+	if want != nil && !b.whole && b.r.isPlain() {
+		return nil, &Error{Kind: NoRanges, URL: b.r.URL(), Err: errors.New("host refuses ranges")}
+	}
 	err := b.retry(b.connect)
+	if err != nil && KindOf(err) == Transient {
+		err = b.plainly(err)
+	}
 	if KindOf(err) == NoRanges && want == nil && b.off == 0 && !b.whole {
 		b.whole, b.end = true, maxOffset // its ranges are of no use: all of it, then
 		err = b.retry(b.connect)

@@ -100,6 +100,7 @@ type Client struct {
 	public   *http.Client // the same, for what is not to be asked of other than public addresses
 	received atomic.Int64
 	gate     gate
+	plain    plain
 }
 
 // New returns a client. Close releases its idle connections.

@@ -52,7 +52,11 @@ func (r *Resource) confirm(ctx context.Context, p *pin, seen Version, err error)
 
 // look asks for the version that the URL has now, whatever target is known.
 func (r *Resource) look(ctx context.Context, p *pin) (v Version, err error) {
-	x, err := r.walk(ctx, http.MethodGet, r.list, rangeHeader(0, 1))
+	ranges := rangeHeader(0, 1)
+	if r.isPlain() {
+		ranges = ""
+	}
+	x, err := r.walk(ctx, http.MethodGet, r.list, ranges)
 	if err != nil {
 		return v, unsettled(err)
 	}

@@ -31,7 +31,7 @@ func (b *Body) connect() error {
 		}
 		x, err := b.r.get(b.ctx, ranges)
 		if err != nil {
-			return err
+			return b.refusedFor(err)
 		}
 		a, err := b.take(x, off, end)
 		if err == nil {
@@ -43,7 +43,7 @@ func (b *Body) connect() error {
 		}
 		err = b.r.describe(b.ctx, "", b.r.blame(x, err))
 		if b.whole || !b.r.shorten(end-off, err) {
-			return err
+			return b.refusedFor(err)
 		}
 	}
 }
@@ -123,7 +123,10 @@ func (b *Body) start(x *exchange, a answer, asked int64) error {
 	}
 	b.cur, b.curEnd, b.gen, b.came = x.body, min(a.end, b.end), x.gen, 0
 	b.endless = a.version.Size == UnknownSize
-	b.ranged = b.ranged || !a.whole
+	if !a.whole {
+		b.ranged = true
+		b.r.sentRange()
+	}
 	if a.end < min(asked, b.end) && a.end-b.off < shortAnswer {
 		b.short++
 	} else {

@@ -23,6 +23,7 @@ type Resource struct {
 	err  error    // why nothing can be asked of raw
 
 	fruitless  atomic.Int32  // re-resolves in a row without a byte of progress
+	ranged     atomic.Bool   // the URL has given a range
 	public     atomic.Bool   // the URL's host was seen at a public address
 	confirming chan struct{} // holds a token while somebody confirms a change
 
@@ -137,6 +138,10 @@ func (r *Resource) GetWhole(ctx context.Context, want *Version) (*Body, error) {
 // minRange is what a range is not made shorter than.
 const minRange = 1 << 20
 
+// maxShorter is what a range that was refused is made shorter than, so that one
+// to the end of any file is not halved for long.
+const maxShorter = 32 << 20
+
 // cut returns where a range that starts at off and should end at end is to end.
 func (r *Resource) cut(off, end int64) int64 {
 	r.mu.Lock()
@@ -162,6 +167,6 @@ func (r *Resource) shorten(n int64, err error) bool {
 		r.mu.longest = 0
 		return false
 	}
-	r.mu.longest = max(minRange, n/2)
+	r.mu.longest = max(minRange, min(n/2, maxShorter))
 	return true
 }

@@ -127,5 +127,10 @@ func ParseContentRange(s string) (first, last, total int64, err error) {
 }
 
 // rangeHeader asks for [off, end), end exclusive. It is the one place where the
-// inclusive ends of HTTP are made.
-func rangeHeader(off, end int64) string { return fmt.Sprintf("bytes=%d-%d", off, end-1) }
+// inclusive ends of HTTP are made. An end beyond any file is not said.
+func rangeHeader(off, end int64) string {
+	if end >= maxOffset {
+		return fmt.Sprintf("bytes=%d-", off)
+	}
+	return fmt.Sprintf("bytes=%d-%d", off, end-1)
+}

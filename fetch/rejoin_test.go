@@ -1,0 +1,123 @@
+package fetch
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"dlfs/fetch/origintest"
+)
+
+// once is a fault that answers all GETs but the first n with a status.
+func once(status, n int) *origintest.Fault {
+	return origintest.Status(status).Method("GET").After(n)
+}
+
+// A URL that is good for one request gives the whole file: what is refused to a
+// second request is brought by the first.
+func TestOneTimeLink(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 410} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.add("a", 32<<20)
+			used := once(status, 1)
+			x.Inject(used, origintest.Throttle(2<<20).Method("GET"))
+			x.start()
+			check(t, x.Run(t.Context()))
+			x.wantState("a", "complete", "")
+			x.materialized("a")
+			wantHit(t, used)
+		})
+	}
+}
+
+// With one stream a file, nothing else is asked, however long it is.
+func TestOneTimeLinkOfALongFile(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 200<<20)
+		x.Inject(once(403, 1))
+		x.opts.Split = 1
+		x.start()
+		check(t, x.Run(t.Context()))
+		x.materialized("a")
+		if gets := x.gets("a"); len(gets) != 1 {
+			t.Errorf("asked for %v", gets)
+		}
+	})
+	bubble(t, func(t *testing.T, x *fixture) { // else it is said that this would help
+		x.add("a", 200<<20)
+		x.Inject(once(403, 1), origintest.Throttle(32<<20).Method("GET"))
+		x.start()
+		check(t, x.Run(t.Context()))
+		x.wantState("a", "needs-url", "--split=1")
+	})
+}
+
+// An origin that gives one stream of a file at a time gives all of it, and so do
+// readers get theirs.
+func TestOneStreamAtATime(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 200<<20)
+		var open atomic.Int32
+		more := origintest.Status(403).Method("GET").When(func(r *http.Request) bool {
+			if open.Load() > 0 {
+				return true
+			}
+			open.Add(1)
+			go func() { // ends with the request
+				<-r.Context().Done()
+				open.Add(-1)
+			}()
+			return false
+		})
+		x.Inject(more, origintest.Throttle(16<<20).Method("GET"))
+		x.start()
+		check(t, x.Run(t.Context()))
+		x.materialized("a")
+		wantHit(t, more)
+	})
+}
+
+// A whole answer is not asked for twice while it runs.
+func TestWholeAnswerIsAskedForOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 32<<20)
+		x.Inject(origintest.NoRanges(), origintest.Throttle(2<<20).Method("GET"))
+		x.opts.Keep = true
+		x.start()
+		stop := x.background()
+		defer stop()
+		advance(time.Second)
+		h := x.open("a")
+		defer h.Close()
+		x.read(h, 20<<20, 1<<20)
+		<-x.Done()
+		if gets := x.gets("a"); len(gets) != 1 {
+			t.Errorf("asked for %v", gets)
+		}
+	})
+}
+
+// A host that refuses ranges, in whatever words, is asked for whole files from
+// then on.
+func TestHostThatRefusesRanges(t *testing.T) {
+	for _, status := range []int{400, 403, 404, 405, 406, 416, 500, 501} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			names := []string{"a", "b", "c", "d"}
+			for _, name := range names {
+				x.add(name, 3<<20)
+			}
+			refused := origintest.Status(status).When(func(r *http.Request) bool { return r.Header.Get("Range") != "" })
+			x.Inject(refused)
+			x.opts.Jobs = 1
+			x.start()
+			check(t, x.Run(t.Context()))
+			x.materialized(names...)
+			if gets := strings.Join(x.gets("d"), " "); gets != "" {
+				t.Errorf("%d: asked for %q of the last file", status, gets)
+			}
+			wantHit(t, refused)
+		})
+	}
+}
