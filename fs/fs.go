@@ -208,7 +208,10 @@ func (f *fileSystem) stamp(a *fuse.Attr, t time.Time) {
 
 // fail logs why a call fails and returns what the application is told, and why
 // unless it was interrupted.
-func (f *fileSystem) fail(what string, file *fetch.File, err error) (code syscall.Errno, why string) {
+//
+// The message is the same for every call of that kind, and what tells one from
+// others is an attribute: a log can fold what repeats.
+func (f *fileSystem) fail(what string, file *fetch.File, err error, more ...any) (code syscall.Errno, why string) {
 	code = errno(err)
 	if code == syscall.EINTR {
 		return code, ""
@@ -216,7 +219,7 @@ func (f *fileSystem) fail(what string, file *fetch.File, err error) (code syscal
 	if timedOut(err) {
 		err = fmt.Errorf("gave up after --read-timeout, %v", f.opts.ReadTimeout)
 	}
-	f.log.Warn(what+" file failed", "name", file.Name(), "err", err, "errno", code)
+	f.log.Warn(what+" file failed", append([]any{"name", file.Name(), "err", err, "errno", code}, more...)...)
 	return code, err.Error()
 }
 

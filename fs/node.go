@@ -137,8 +137,8 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 }
 
 // fail is fileSystem.fail, and keeps the reason for user.dlfs.error.
-func (n *node) fail(what string, err error) syscall.Errno {
-	code, why := n.fs.fail(what, n.file, err)
+func (n *node) fail(what string, err error, more ...any) syscall.Errno {
+	code, why := n.fs.fail(what, n.file, err, more...)
 	if why != "" {
 		n.failure.Store(&why)
 	}
@@ -201,7 +201,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 		if timedOut(err) {
 			h.until.Store(int64(time.Since(h.node.fs.mounted) + timeoutMemory))
 		}
-		return nil, h.node.fail(fmt.Sprintf("read [%d +%d) of", off, len(dest)), err)
+		return nil, h.node.fail("read of", err, "range", fmt.Sprintf("[%d +%d)", off, len(dest)))
 	}
 	if waits {
 		h.node.failure.Store(nil)

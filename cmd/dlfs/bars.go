@@ -31,7 +31,7 @@ func (d *display) showBars(set *fetch.Set) {
 	var now atomic.Pointer[picture]
 	look := func() { now.Store(&picture{m.frame(set), set.Active(activeShown)}) }
 	look()
-	bars := mpb.New(mpb.WithOutput(d.std.err), mpb.WithAutoRefresh(), mpb.WithRefreshRate(redraw))
+	bars := mpb.New(mpb.WithOutput(raw(d.std.err)), mpb.WithAutoRefresh(), mpb.WithRefreshRate(redraw))
 	d.bars.Store(bars)
 	bar := bars.MustAdd(1, mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
 		_, err := io.WriteString(w, now.Load().overall(s.AvailableWidth))

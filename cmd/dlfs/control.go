@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -53,7 +54,8 @@ func serveControl(e *engine) (*control, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	c := &control{engine: e, stopAsked: make(chan struct{}), stopped: make(chan struct{})}
-	c.server = &http.Server{Handler: c.mux(), ReadHeaderTimeout: 10 * time.Second}
+	c.server = &http.Server{Handler: c.mux(), ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelWarn)}
 	go func() { // owned by control; close waits
 		defer close(c.stopped)
 		c.server.Serve(l) // returns http.ErrServerClosed

@@ -9,18 +9,43 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // A daemon is this program started again, detached, with a pipe on descriptor
 // 3. It writes "live" there once the mount is; or else what went wrong, and
-// exits with the code that says so.
+// exits with the code that says so. Descriptor 4 is the directory of its log, and
+// the value of daemonEnv the log's name there, "" if it cannot be replaced.
 const (
 	daemonEnv = "DLFS_IS_DAEMON"
 	daemonFD  = 3
+	logDirFD  = 4
 	liveWord  = "live\n"
 )
 
-func isDaemon() bool { return os.Getenv(daemonEnv) != "" }
+func isDaemon() bool {
+	_, is := os.LookupEnv(daemonEnv)
+	return is
+}
+
+// daemonStreams returns the streams of a daemon, whose log standard output and
+// standard error are.
+func daemonStreams() (stdio, error) {
+	fd, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return stdio{}, fmt.Errorf("log of the daemon: %w", err)
+	}
+	unix.CloseOnExec(logDirFD)
+	dir := os.NewFile(logDirFD, "directory of the log")
+	name := os.Getenv(daemonEnv)
+	if name == "" {
+		dir = nil
+	}
+	l := newLogFile(dir, name, os.NewFile(uintptr(fd), "log"), io.Discard)
+	l.follow = []int{1, 2} // where the runtime says why it dies
+	return stdio{os.Stdin, l, l}.plain(), nil
+}
 
 // tellParent tells a waiting parent how the start went, and returns err, quiet
 // if somebody was told.
@@ -45,11 +70,11 @@ func tellParent(err error) error {
 
 // daemonize starts the daemon and waits until it is live or has failed.
 func (c *mountCmd) daemonize(std stdio) error {
-	logFile, err := c.daemonLog()
+	log, err := c.daemonLog(std.err)
 	if err != nil {
 		return err
 	}
-	defer logFile.Close()
+	defer log.close()
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -60,9 +85,13 @@ func (c *mountCmd) daemonize(std stdio) error {
 	}
 	defer r.Close()
 	cmd := &exec.Cmd{Path: self, Args: os.Args}
-	cmd.Env = append(os.Environ(), daemonEnv+"=1")
+	cmd.Env = append(os.Environ(), daemonEnv+"=")
 	cmd.ExtraFiles = []*os.File{w} // becomes daemonFD
-	cmd.Stdout, cmd.Stderr = logFile, logFile
+	if log.dir != nil {
+		cmd.Env[len(cmd.Env)-1] += log.name
+		cmd.ExtraFiles = append(cmd.ExtraFiles, log.dir) // becomes logDirFD
+	}
+	cmd.Stdout, cmd.Stderr = log.file, log.file
 	if c.List == "-" {
 		cmd.Stdin = std.in
 	}
@@ -77,7 +106,7 @@ func (c *mountCmd) daemonize(std stdio) error {
 		return err
 	}
 	if bytes.Equal(said, []byte(liveWord)) {
-		fmt.Fprintf(std.err, "dlfs: mounted at %s by process %d; it logs to %s\n", c.Mountpoint, cmd.Process.Pid, logFile.Name())
+		fmt.Fprintf(std.err, "dlfs: mounted at %s by process %d; it logs to %s\n", printable(c.Mountpoint), cmd.Process.Pid, printable(log.file.Name()))
 		return nil
 	}
 	err = cmd.Wait()
@@ -86,16 +115,16 @@ func (c *mountCmd) daemonize(std stdio) error {
 		code = exit.ExitCode()
 	}
 	if len(said) == 0 {
-		return &exitError{code, fmt.Errorf("the daemon died before the mount was live; see %s", logFile.Name())}
+		return &exitError{code, fmt.Errorf("the daemon died before the mount was live; see %s", log.file.Name())}
 	}
 	return &exitError{code, errors.New(string(said))}
 }
 
 // daemonLog opens the file that takes the daemon's output: --log-file, or the
 // one in the state directory.
-func (c *mountCmd) daemonLog() (*os.File, error) {
+func (c *mountCmd) daemonLog(notes io.Writer) (*logFile, error) {
 	if c.LogFile != "" {
-		return os.OpenFile(c.LogFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		return openLog(c.LogFile, notes)
 	}
 	if err := c.prepare(); err != nil {
 		return nil, err
@@ -105,7 +134,7 @@ func (c *mountCmd) daemonLog() (*os.File, error) {
 
 // stateLog opens DIR/.dlfs/log. No symbolic link is followed: where others may
 // write to DIR, it could lead to any file of this user.
-func stateLog(dir string) (*os.File, error) {
+func stateLog(dir string) (*logFile, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
@@ -127,5 +156,13 @@ func stateLog(dir string) (*os.File, error) {
 	if info, err := state.Lstat("log"); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file; move it away", filepath.Join(dir, ".dlfs", "log"))
 	}
-	return state.OpenFile("log", os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600)
+	f, err := state.OpenFile("log", os.O_CREATE|syscall.O_NOFOLLOW|logFileFlags, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	at, err := state.Open(".")
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return newLogFile(at, "log", f, io.Discard), nil
 }

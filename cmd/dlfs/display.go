@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,10 +24,11 @@ type progressFlags struct {
 
 // display shows progress and keeps log lines apart from it.
 type display struct {
-	log  *slog.Logger
-	mode string
-	std  stdio
-	opts progressFlags
+	log   *slog.Logger
+	lines *lineHandler // of log
+	mode  string
+	std   stdio
+	opts  progressFlags
 
 	bars    atomic.Pointer[mpb.Progress] // of mode bar, else nil
 	stop    chan struct{}
@@ -45,7 +45,7 @@ func newDisplay(std stdio, p progressFlags, l logFlags) (*display, error) {
 	}
 	if d.mode == "auto" {
 		d.mode = "line"
-		if f, ok := std.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		if f := fileOf(std.err); f != nil && term.IsTerminal(int(f.Fd())) {
 			d.mode = "bar"
 		}
 	}
@@ -53,14 +53,16 @@ func newDisplay(std stdio, p progressFlags, l logFlags) (*display, error) {
 		return nil, &exitError{exitUsage, fmt.Errorf("--stats must be above 0")}
 	}
 	w := io.Writer(&logWriter{d: d})
-	if l.LogFile != "" {
-		f, err := os.OpenFile(l.LogFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if l.LogFile != "" && !isDaemon() { // whose standard error it is
+		f, err := openLog(l.LogFile, d.notes())
 		if err != nil {
-			return nil, fmt.Errorf("log file: %w", err)
+			return nil, err
 		}
 		w = f // for the life of the process
 	}
-	d.log = newLogger(w, l.level())
+	d.lines = newLineHandler(w, l.level())
+	d.log = slog.New(d.lines)
+	adoptStandardLog(d.log)
 	return d, nil
 }
 
@@ -69,8 +71,8 @@ type logWriter struct{ d *display }
 
 func (w *logWriter) Write(p []byte) (int, error) {
 	if bars := w.d.bars.Load(); bars != nil {
-		if n, err := bars.Write(p); err == nil {
-			return n, nil
+		if _, err := bars.Write(plain(p)); err == nil {
+			return len(p), nil
 		}
 	}
 	return w.d.std.err.Write(p)

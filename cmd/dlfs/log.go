@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"strconv"
 	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -36,33 +36,64 @@ func (f *logFlags) level() slog.Level {
 //	15:04:05 warn  what happened  key=value key="a value"
 //
 // Values come from lists and origins, so whatever a terminal would obey is
-// escaped.
+// escaped. Records that repeat earlier ones are folded, unless everything is
+// logged.
 type lineHandler struct {
 	level slog.Level
-	attrs string
+	attrs []slog.Attr
+	out   *folder
+}
 
-	mu *sync.Mutex
-	w  io.Writer // guarded by mu
+func newLineHandler(w io.Writer, level slog.Level) *lineHandler {
+	return &lineHandler{level: level, out: newFolder(w)}
 }
 
 func newLogger(w io.Writer, level slog.Level) *slog.Logger {
-	return slog.New(&lineHandler{level: level, mu: &sync.Mutex{}, w: w})
+	return slog.New(newLineHandler(w, level))
 }
 
+// close writes what is left to say of records that were folded.
+func (h *lineHandler) close() { h.out.close() }
+
+// Enabled reports whether the level is logged.
 func (h *lineHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }
 
+// Handle writes or folds a record.
 func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
+	r = r.Clone()
+	r.AddAttrs(h.attrs...)
+	if h.level <= slog.LevelDebug {
+		return h.out.write(r)
+	}
+	return h.out.fold(r)
+}
+
+// WithAttrs returns a handler that adds attributes to each record.
+func (h *lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	with := *h
+	with.attrs = append(with.attrs[:len(with.attrs):len(with.attrs)], attrs...)
+	return &with
+}
+
+// WithGroup ignores the name: nothing here logs in groups.
+func (h *lineHandler) WithGroup(string) slog.Handler { return h }
+
+// lineMost bounds a line of the log, in bytes. What is longer is cut.
+const lineMost = 8 << 10
+
+// lineOf returns a record as a line.
+func lineOf(r slog.Record) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %-5s %s%s", r.Time.Format("15:04:05"), strings.ToLower(r.Level.String()), printable(r.Message), h.attrs)
+	fmt.Fprintf(&b, "%s %-5s %s", r.Time.Format("15:04:05"), strings.ToLower(r.Level.String()), printable(r.Message))
 	r.Attrs(func(a slog.Attr) bool {
 		writeAttr(&b, a)
-		return true
+		return b.Len() < lineMost
 	})
-	b.WriteByte('\n')
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	_, err := io.WriteString(h.w, b.String())
-	return err
+	line := b.String()
+	if len(line) > lineMost {
+		line = strings.ToValidUTF8(line[:lineMost], "") + "…"
+	}
+	return line + "\n"
 }
 
 func writeAttr(b *strings.Builder, a slog.Attr) {
@@ -73,25 +104,18 @@ func writeAttr(b *strings.Builder, a slog.Attr) {
 	fmt.Fprintf(b, " %s=%s", a.Key, v)
 }
 
-func (h *lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	var b strings.Builder
-	for _, a := range attrs {
-		writeAttr(&b, a)
-	}
-	with := *h
-	with.attrs += b.String()
-	return &with
+// adoptStandardLog has what the standard library and others print to its own
+// logger, which is of the whole process, go through log.
+func adoptStandardLog(to *slog.Logger) {
+	log.SetFlags(0)
+	log.SetOutput(standardLog{to})
 }
 
-// WithGroup ignores the name: nothing here logs in groups.
-func (h *lineHandler) WithGroup(string) slog.Handler { return h }
+// standardLog takes what the standard library prints. Each Write is a message.
+type standardLog struct{ log *slog.Logger }
 
-// printable replaces what a terminal would obey, or what would reorder a line.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsGraphic(r) {
-			return r
-		}
-		return '\uFFFD'
-	}, s)
+// Write logs p as a warning.
+func (w standardLog) Write(p []byte) (int, error) {
+	w.log.Warn(strings.TrimSpace(string(p)))
+	return len(p), nil
 }

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
@@ -76,6 +77,8 @@ func main() { os.Exit(run(context.Background(), os.Args[1:], stdio{os.Stdin, os.
 // run is the program. It returns the exit code. The first interrupt ends ctx,
 // the second one the process.
 func run(ctx context.Context, args []string, std stdio) int {
+	std = std.plain()
+	adoptStandardLog(newLogger(std.err, slog.LevelWarn))
 	ctx, stop := withSignals(ctx)
 	defer stop()
 	err := dispatch(ctx, args, std)

@@ -39,6 +39,12 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 		c.warn(std.err)
 		return c.daemonize(std)
 	}
+	if isDaemon() {
+		var err error
+		if std, err = daemonStreams(); err != nil {
+			return tellParent(err)
+		}
+	}
 	w, err := c.begin(std, c.List)
 	if err != nil {
 		return tellParent(err)

@@ -57,6 +57,6 @@ func (e *engine) heed(ctx context.Context, s os.Signal, tty bool) {
 
 // onTerminal reports whether standard error is a terminal that is still there.
 func (d *display) onTerminal() bool {
-	f, ok := d.std.err.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	f := fileOf(d.std.err)
+	return f != nil && term.IsTerminal(int(f.Fd()))
 }

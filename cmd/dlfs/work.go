@@ -58,4 +58,5 @@ func (f *workFlags) work(std stdio, list string) (*work, error) {
 func (w *work) end() {
 	w.display.close()
 	w.client.Close()
+	w.display.lines.close()
 }
