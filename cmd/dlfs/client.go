@@ -16,7 +16,7 @@ func (f *requestFlags) clientOptions(log *slog.Logger, maxPerHost int) (opts ori
 	opts = origin.Options{
 		Log: log, MaxPerHost: 3 * maxPerHost, HTTP2: f.HTTP2, Limit: &origin.Limit{},
 		ConnectTimeout: f.ConnectFor, Timeout: f.IdleFor, Tries: f.Tries, RetryWait: f.RetryWait,
-		Encoded: origin.Encoded(f.Encoded),
+		Encoded: origin.Encoded(f.Encoded), AllowDowngrade: f.Downgrade,
 	}
 	if f.Tries == 0 {
 		opts.Tries = math.MaxInt // for ever

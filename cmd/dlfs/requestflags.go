@@ -32,6 +32,7 @@ type requestFlags struct {
 	Insecure   bool          `short:"k" aliases:"no-check-certificate" help:"Do not check who answers. Whoever is on the way can read and change everything."`
 	LimitRate  rate          `aliases:"bwlimit,max-overall-download-limit" placeholder:"RATE" help:"Receive at most this much a second, such as 500K or 10M; \"dlfs limit\" changes it."`
 	HTTP2      bool          `name:"http2" env:"DLFS_HTTP2" help:"Use HTTP/2 where the origin can. HTTP/1.1 is faster for large files."`
+	Downgrade  bool          `name:"allow-downgrade" help:"Follow redirects from https to http. Whoever is on the way can then read and change what comes."`
 	Encoded    string        `enum:"refuse,store,decode" default:"refuse" help:"What to do with an answer that is compressed though dlfs did not ask for it: refuse it, store it as it comes, or decode it (${enum}). A decoded file is read in one stream."`
 	ConnectFor time.Duration `name:"connect-timeout" default:"20s" aliases:"contimeout" help:"Give up making a connection after this."`
 	IdleFor    time.Duration `name:"timeout" default:"30s" help:"Give up a request of which nothing arrives for this long, and try again."`

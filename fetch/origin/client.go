@@ -61,6 +61,9 @@ type Options struct {
 	// Limit bounds what is received. If nil, nothing does.
 	Limit *Limit
 
+	// AllowDowngrade has redirects from https to http followed.
+	AllowDowngrade bool
+
 	// Encoded says what to do with answers that are encoded though none was
 	// asked for. If empty, RefuseEncoded.
 	Encoded Encoded
@@ -127,11 +130,7 @@ func New(opts Options) *Client {
 }
 
 func newHTTP(o transportOptions) *http.Client {
-	return &http.Client{
-		Transport: newTransport(o),
-		// See walk, which follows them.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return &http.Client{Transport: newTransport(o)} // walk follows redirects
 }
 
 func orDefault[T int | time.Duration](v, otherwise T) T {
@@ -163,7 +162,7 @@ func isUrgent(ctx context.Context) bool { return ctx.Value(urgentKey{}) != nil }
 
 // Host returns the host and port of a URL, "" if it does not parse.
 func Host(rawURL string) string {
-	u, err := url.Parse(rawURL)
+	u, err := url.Parse(escapeURL(rawURL))
 	if err != nil {
 		return ""
 	}

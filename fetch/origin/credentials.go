@@ -105,7 +105,8 @@ func (c *Credentials) authorization(u, list *url.URL, home bool) string {
 	if home && c.Bearer != "" {
 		return "Bearer " + c.Bearer
 	}
-	if u.Scheme == "https" || list.Scheme == "http" {
+	anonymous := user != nil && user.Username() == "" // "http://@host/"
+	if !anonymous && (u.Scheme == "https" || list.Scheme == "http") {
 		name, password, ok := c.Netrc.login(u.Hostname(), user.Username())
 		if !ok && home {
 			name, password, ok = c.Netrc.login("", user.Username())

@@ -122,7 +122,7 @@ func retryAfter(v string, now time.Time) time.Duration {
 // Redact returns a URL that may be shown: without credentials, and with its
 // query, where signatures stand, replaced by an ellipsis.
 func Redact(rawURL string) string {
-	u, err := url.Parse(rawURL)
+	u, err := url.Parse(escapeURL(rawURL))
 	if err != nil || u.Opaque != "" { // "http:user:password@host" is opaque
 		return "(unreadable URL)"
 	}

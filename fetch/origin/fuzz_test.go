@@ -81,7 +81,7 @@ func FuzzRedirect(f *testing.F) {
 			return
 		}
 		x := &exchange{resp: &http.Response{StatusCode: 302, Header: http.Header{"Location": {to}}}, url: u}
-		next, err := x.next()
+		next, err := x.next(false)
 		if err != nil {
 			wantKind(t, err, Permanent)
 			return

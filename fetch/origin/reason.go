@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"strings"
 )
 
 // describe makes of any error one that callers may see: ctx's cause if ctx has
@@ -39,8 +38,6 @@ func explain(host string, err error) *Error {
 		err = in.Err // net/http and net/url print the URL
 	}
 	switch {
-	case strings.HasPrefix(err.Error(), "failed to parse Location header"): // and quotes it
-		return &Error{Kind: Permanent, Err: errBadLocation}
 	case errors.As(err, &verify):
 		return &Error{Kind: Permanent, Err: &reason{"certificate of " + host + " " + whyUntrusted(verify), err}}
 	case errors.As(err, &dns) && dns.IsNotFound:

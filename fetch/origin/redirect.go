@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"dlfs/fetch/digest"
 )
@@ -19,24 +18,28 @@ const maxRedirects = 10
 func (r *Resource) walk(ctx context.Context, method string, from *url.URL, ranges string) (*exchange, error) {
 	var told digest.Digest
 	seen := map[string]bool{}
+	seen[r.sameRequest(ctx, method, from)] = true
 	for u, hops := from, 1; ; hops++ {
 		x, err := r.send(ctx, method, u, ranges)
 		if err != nil {
 			return nil, err
 		}
 		told = stronger(told, digest.FromHeader(x.resp.Header, x.isWhole()))
-		next, err := x.next()
+		next, err := x.next(r.c.opts.AllowDowngrade)
 		if next == nil && err == nil {
 			x.digest = told
 			r.settleCoding(x)
 			return x, nil
 		}
-		// What sets a cookie may well send back to where it is wanted.
-		if seen[u.String()] = len(x.resp.Cookies()) == 0; err == nil && seen[next.String()] {
-			err = refuse("redirects in a circle")
-		}
 		if err == nil && hops > maxRedirects {
 			err = refuse("more than %d redirects", maxRedirects)
+		}
+		if err == nil {
+			if same := r.sameRequest(ctx, method, next); seen[same] {
+				err = refuse("redirects in a circle")
+			} else {
+				seen[same] = true
+			}
 		}
 		x.body.drain()
 		if err != nil {
@@ -50,9 +53,16 @@ func (r *Resource) walk(ctx context.Context, method string, from *url.URL, range
 // DNS has at most 255 bytes (RFC 1035 section 2.3.4).
 const maxHost = 300
 
+// sameRequest is alike for two requests that a server cannot tell apart: of one
+// URL, with the same cookies and credentials.
+func (r *Resource) sameRequest(ctx context.Context, method string, u *url.URL) string {
+	req := r.request(ctx, method, u, "")
+	return u.String() + "\n" + req.Header.Get("Cookie") + "\n" + req.Header.Get("Authorization")
+}
+
 // next is where a response redirects to, nil if it does not. Only over HTTP is
-// followed, and never from https to http.
-func (x *exchange) next() (*url.URL, error) {
+// followed, and from https to http only if downgrade allows it.
+func (x *exchange) next(downgrade bool) (*url.URL, error) {
 	switch x.resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 	default:
@@ -62,7 +72,7 @@ func (x *exchange) next() (*url.URL, error) {
 	if location == "" {
 		return nil, nil
 	}
-	u, err := x.url.Parse(location)
+	u, err := x.url.Parse(escapeURL(location))
 	switch {
 	case err != nil:
 		return nil, &Error{Kind: Permanent, Err: errBadLocation}
@@ -72,10 +82,9 @@ func (x *exchange) next() (*url.URL, error) {
 		return nil, refuse("redirect to a URL without a host refused")
 	case len(u.Host) > maxHost:
 		return nil, refuse("redirect to a host whose name has %d bytes refused", len(u.Host))
-	case u.Scheme == "http" && x.url.Scheme == "https":
-		return nil, refuse("redirect from https to http refused")
+	case u.Scheme == "http" && x.url.Scheme == "https" && !downgrade:
+		return nil, refuse("redirect from https to http refused; --allow-downgrade follows it")
 	}
-	u.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20") // of which no request can be made; not a byte else
 	return u, nil
 }
 

@@ -132,7 +132,47 @@ func TestRedirectHTTPS(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	x.wantRequests(0)
+	x.c.opts.AllowDowngrade = true
+	_, p, err = x.get(nil, 5, 100)
+	x.wantBytes(p, 100, err)
 	wantHit(t, up, down)
+}
+
+// The same URL again is no circle while other cookies come with it.
+func TestRedirectToItselfWithCookies(t *testing.T) {
+	for cookies, want := range map[int]string{0: "in a circle", 1: "in a circle", 3: "", 9: ""} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.c.opts.Credentials.Jar = NewJar()
+			for i := range cookies {
+				has := fmt.Sprintf("step=%d", i)
+				x.Inject(origintest.Status(302, "Location", x.url, "Set-Cookie", fmt.Sprintf("step=%d; Path=/", i+1)).When(func(r *http.Request) bool {
+					return r.Header.Get("Cookie") == has || i == 0 && r.Header.Get("Cookie") == ""
+				}))
+			}
+			if want != "" {
+				x.Inject(origintest.RedirectLoop())
+			}
+			_, p, err := x.get(nil, 0, 100)
+			if want == "" {
+				x.wantBytes(p, 100, err)
+			} else if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%d cookies: %v", cookies, err)
+			}
+		})
+	}
+}
+
+// An empty login in a URL is none, of net/http's too.
+func TestEmptyLogin(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.url = "http://@origin/a.tar"
+		logins := record(x.Origin, func(r *http.Request) string { return r.Header.Get("Authorization") })
+		_, p, err := x.get(nil, 0, 100)
+		x.wantBytes(p, 100, err)
+		if got := logins.all(); len(got) != 1 || got[0] != "" {
+			t.Errorf("sent %q", got)
+		}
+	})
 }
 
 // A signature is over the raw query: not a byte of it may change.
@@ -160,8 +200,8 @@ func TestRedirectKeepsRawQuery(t *testing.T) {
 func TestRedirectKeepsBytes(t *testing.T) {
 	tests := map[string]string{
 		"?sig=a%2Fb+c~%c3%A9&x=%7e":        "sig=a%2Fb+c~%c3%A9&x=%7e",
-		"?sig=\xc3\xa9\xff&y='\"<>|\\^`{}": "sig=\xc3\xa9\xff&y='\"<>|\\^`{}",
-		"?a;b=1&&=%":                       "a;b=1&&=%",
+		"?sig=\xc3\xa9\xff&y='\"<>|\\^`{}": "sig=%C3%A9%FF&y='%22%3C%3E%7C%5C%5E%60%7B%7D", // as browsers do
+		"?a;b=1&&=%":                       "a;b=1&&=%25",
 		"?a b":                             "a%20b",
 		"?x#fragment":                      "x",
 	}

@@ -23,6 +23,9 @@ type exchange struct {
 func (r *Resource) request(ctx context.Context, method string, u *url.URL, ranges string) *http.Request {
 	req := (&http.Request{Method: method, URL: u, Host: u.Host, Header: http.Header{}}).WithContext(ctx)
 	r.c.opts.Credentials.dress(req, r.list, r.opts.Header)
+	asked := *u
+	asked.User = nil // of which net/http would make a login, even of "http://@host/"
+	req.URL = &asked
 	req.Header.Set("Accept-Encoding", "identity")
 	if ranges != "" {
 		req.Header.Set("Range", ranges)
@@ -39,7 +42,7 @@ func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges s
 	}
 	watchedCtx, w := r.c.watch(ctx, ticket)
 	client, req := r.clientFor(r.request(watchedCtx, method, u, ranges), u)
-	resp, err := client.Do(req)
+	resp, err := client.Transport.RoundTrip(req) // http.Client would refuse what a Location may have
 	w.rest()
 	if err != nil {
 		if cause := context.Cause(watchedCtx); cause != nil { // asked before end is one

@@ -88,7 +88,7 @@ func refusal(url string, why error) error {
 
 // parse parses a URL that can be asked for.
 func parse(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
+	u, err := url.Parse(escapeURL(raw))
 	switch {
 	case err != nil:
 		return nil, errors.New("URL does not parse") // err may quote a password
