@@ -25,10 +25,12 @@ type budget struct {
 type host struct {
 	readers *semaphore.Weighted // a place for each reader's flight, first come first served
 	born    time.Time
+	answers atomic.Bool  // it has sent something
 	lastly  atomic.Int64 // when it last sent something, in nanoseconds since born: not by the wall's clock, which may be set
 
 	mu      lockorder.Mutex[lockorder.Leaf]
-	bulk    int           // prefetch flights that may still start
+	bulk    int           // prefetch flights that may still start; below 0 when resting ones go on
+	resting int           // prefetch flights that wait before another attempt
 	ahead   int           // read-ahead flights that may still start
 	waiting int           // reader flights under way
 	pace    pace          // of prefetch beside readers
@@ -71,7 +73,7 @@ func (h *host) free(c class) bool {
 func (h *host) try(c class) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if *h.places(c) == 0 {
+	if *h.places(c) <= 0 {
 		return false
 	}
 	*h.places(c)--
@@ -85,6 +87,38 @@ func (h *host) put(c class) {
 	if c != demand {
 		*h.places(c)++
 	}
+}
+
+// rest notes that a prefetch flight begins to wait before another attempt, or ends
+// its wait. Meanwhile its place is free for another one.
+func (h *host) rest(resting bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if resting {
+		h.bulk++
+		h.resting++
+	} else {
+		h.bulk--
+		h.resting--
+	}
+}
+
+// resting returns what a prefetch flight of a host calls when it begins and ends to
+// rest.
+func (s *Set) resting(h *host) func(resting bool) {
+	return func(resting bool) {
+		h.rest(resting)
+		if resting {
+			s.poke()
+		}
+	}
+}
+
+// rests is how many prefetch flights wait before another attempt.
+func (h *host) rests() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.resting
 }
 
 // takeReader waits for a reader's place, and has prefetch give way until putReader
@@ -113,10 +147,23 @@ func (h *host) readerGone() {
 }
 
 // heard notes that the host has sent something.
-func (h *host) heard() { h.lastly.Store(int64(time.Since(h.born))) }
+func (h *host) heard() {
+	h.answers.Store(true)
+	h.expect()
+}
 
-// stuck reports whether it has sent nothing for a while.
-func (h *host) stuck() bool { return time.Since(h.born)-time.Duration(h.lastly.Load()) > stuckAfter }
+// expect has the time begin anew after which the host is stuck.
+func (h *host) expect() { h.lastly.Store(int64(time.Since(h.born))) }
+
+// stuck reports whether the host has sent nothing for a while; one that never has is
+// not trusted for as long.
+func (h *host) stuck() bool {
+	patience := muteAfter
+	if h.answers.Load() {
+		patience = stuckAfter
+	}
+	return time.Since(h.born)-time.Duration(h.lastly.Load()) > patience
+}
 
 // firstByte notes how long a request took to its first byte.
 func (h *host) firstByte(d time.Duration) {

@@ -194,7 +194,7 @@ func (f *File) firstContact(m *mirror) {
 		return
 	}
 	asked := time.Now()
-	ctx, cancel := context.WithCancel(f.set.ctx)
+	ctx, cancel := context.WithCancel(origin.WithRest(f.set.ctx, f.set.resting(m.host)))
 	first := int64(maxExtent)
 	if f.set.oneRequest() {
 		first = math.MaxInt64

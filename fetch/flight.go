@@ -102,6 +102,9 @@ func (f *File) enlistLocked(blob *cache.Blob, m *mirror, c class, off, end int64
 		fl.body, fl.ctx, fl.cancel = from.body, from.ctx, from.cancel
 	} else {
 		fl.ctx, fl.cancel = context.WithCancel(f.set.ctx)
+		if c == bulk {
+			fl.ctx = origin.WithRest(fl.ctx, f.set.resting(m.host))
+		}
 	}
 	m.flights++
 	f.mu.flights = append(f.mu.flights, fl)

@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -34,7 +35,7 @@ type prefetcher struct {
 	list      *list               // the one the queue is of
 	queue     *queue              // files that have had no turn yet
 	front     []*File             // opened files, fetched first
-	active    []*job              // at most Jobs a host, and of hosts that send something
+	active    []*job              // under way, see loads
 	later     map[*File]time.Time // failed, to be tried again then
 	nextLater time.Time           // no file of later is due before
 	inFront   map[*File]struct{}  // the files of front
@@ -147,45 +148,47 @@ func (p *prefetcher) refill() {
 	}
 }
 
-// takeNext takes files of the list, until Jobs are being worked on whose host
-// sends something, and at most Jobs of any host. None is begun while the disk
-// is behind.
+// takeNext takes files of the list until Jobs are under way that count. Files of
+// hosts that have less than their share of the jobs come first. None is begun while
+// the disk is behind.
 func (p *prefetcher) takeNext() {
-	jobs := p.set.opts.Jobs
-	live, perHost := 0, map[*host]int{}
-	for _, j := range p.active {
-		perHost[j.host]++
-		if !j.host.stuck() {
-			live++
+	l := newLoads(p.set.opts.Jobs, p.active, p.queue)
+	for l.live() < l.most && !p.set.store.Behind() {
+		j := p.queue.take(p.set.budget, maxPassed, l.fair)
+		if j == nil {
+			j = p.queue.take(p.set.budget, math.MaxInt, l.mayTake)
 		}
-	}
-	for live < jobs && !p.set.store.Behind() {
-		j := p.queue.take(p.set.budget, func(h *host) bool { return perHost[h] < jobs })
 		if j == nil {
 			return
 		}
 		if p.over(j.file) || p.inFrontOf(j.file) {
 			continue
 		}
-		if perHost[j.host]++; perHost[j.host] == 1 {
-			j.host.heard() // its patience begins now
-		}
-		if !j.host.stuck() {
-			live++
-		}
-		p.active = append(p.active, j)
+		p.begin(j)
+		l.add(j)
 	}
+}
+
+// begin has a job under way.
+func (p *prefetcher) begin(j *job) {
+	j.born = time.Now()
+	if !slices.ContainsFunc(p.active, func(other *job) bool { return other.host == j.host }) {
+		j.host.expect()
+	}
+	p.active = append(p.active, j)
 }
 
 // takeLater takes the failed files whose time to be tried again has come, as
 // far as there are places. It looks through them only when one is due.
 func (p *prefetcher) takeLater() {
-	if len(p.later) == 0 || time.Until(p.nextLater) > 0 || len(p.active) >= p.set.opts.Jobs {
+	l := newLoads(p.set.opts.Jobs, p.active, p.queue)
+	if len(p.later) == 0 || time.Until(p.nextLater) > 0 || l.live() >= l.most {
 		return
 	}
 	p.nextLater = time.Now().Add(retryPermanent)
 	for f, at := range p.later {
-		if time.Until(at) > 0 || len(p.active) >= p.set.opts.Jobs {
+		h := p.set.budget.host(origin.Host(f.Entry().URL))
+		if time.Until(at) > 0 || l.live() >= l.most || !l.mayTake(h) {
 			if at.Before(p.nextLater) {
 				p.nextLater = at
 			}
@@ -194,7 +197,9 @@ func (p *prefetcher) takeLater() {
 		delete(p.later, f)
 		if !p.inFrontOf(f) && !slices.ContainsFunc(p.active, func(j *job) bool { return j.file == f }) {
 			f.forgive()
-			p.active = append(p.active, &job{f, p.set.budget.host(origin.Host(f.Entry().URL))})
+			j := &job{file: f, host: h}
+			p.begin(j)
+			l.add(j)
 		}
 	}
 }

@@ -160,6 +160,16 @@ func Urgent(ctx context.Context) context.Context {
 
 func isUrgent(ctx context.Context) bool { return ctx.Value(urgentKey{}) != nil }
 
+// restKey marks the context of requests whose waits are told.
+type restKey struct{}
+
+// WithRest returns a context whose requests call rest(true) when they begin to wait
+// before another attempt, and rest(false) when that wait ends: what they hold may
+// serve others meanwhile. rest is called from the goroutine of the request.
+func WithRest(ctx context.Context, rest func(resting bool)) context.Context {
+	return context.WithValue(ctx, restKey{}, rest)
+}
+
 // Host returns the host and port of a URL, "" if it does not parse.
 func Host(rawURL string) string {
 	u, err := url.Parse(escapeURL(rawURL))

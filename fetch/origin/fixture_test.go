@@ -244,7 +244,7 @@ func (x *fixture) pause(after ...time.Duration) {
 	x.t.Helper()
 	var tickets []*ticket
 	for range after {
-		t, err := x.c.gate.enter(context.Background(), "origin", false)
+		t, err := x.c.gate.enter(context.Background(), "origin", nil, false)
 		if err != nil {
 			x.t.Fatal(err)
 		}

@@ -41,7 +41,18 @@ type hostGate struct {
 	inARow          int       // urgent ones served while another waited
 	timer           *time.Timer
 
-	paused time.Time // nobody enters before
+	paused   time.Time // nobody enters before, but for a trial
+	pausedAt time.Time // when that pause began
+	tried    bool      // a trial was sent in it
+
+	refused  map[*Resource]*refusal // objects whose last request was refused
+	limits   bool                   // an object was refused and accepted later
+	culprits bool                   // some object was found to be the culprit
+
+	refusedSent int // requests sent until one was refused last
+
+	goodSent int       // the nr of the last request sent that was accepted
+	goodAt   time.Time // when one was accepted last
 
 	bound   int           // on open; 0 for none, and then the rest means nothing
 	sent    int           // tickets given so far
@@ -53,6 +64,7 @@ type hostGate struct {
 }
 
 type waiter struct {
+	object   *Resource     // nil if the request is about no object
 	admitted chan struct{} // closed once ticket is set
 	ticket   *ticket
 }
@@ -65,17 +77,20 @@ type ticket struct {
 	host string
 	nr   int // as of hostGate.sent
 
+	object *Resource // as of waiter
+	trial  bool      // it was sent in a pause
+
 	accepted, left bool // guarded by g.mu
 }
 
 // enter waits until a request may be sent to host, the one that is actually
-// asked. Whoever is urgent goes first, else whoever came first; one that is not
+// asked, for object, which may be nil. Whoever is urgent goes first, else whoever came first; one that is not
 // urgent is passed only so often. The error is ctx's cause.
-func (g *gate) enter(ctx context.Context, host string, urgent bool) (*ticket, error) {
+func (g *gate) enter(ctx context.Context, host string, object *Resource, urgent bool) (*ticket, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	w := &waiter{admitted: make(chan struct{})}
+	w := &waiter{object: object, admitted: make(chan struct{})}
 	g.mu.Lock()
 	h := g.hosts[host]
 	if h == nil {
@@ -99,8 +114,7 @@ func (g *gate) enter(ctx context.Context, host string, urgent bool) (*ticket, er
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
-	is := func(x *waiter) bool { return x == w }
-	h.urgent, h.patient = slices.DeleteFunc(h.urgent, is), slices.DeleteFunc(h.patient, is)
+	h.remove(w)
 	g.serve(host, h)
 	g.mu.Unlock()
 	if w.ticket != nil { // admitted in the meantime
@@ -119,6 +133,8 @@ func (t *ticket) good() {
 	t.accepted = true
 	h := t.h
 	h.good++
+	h.accept(t, time.Now())
+	defer t.g.serve(t.host, h)
 	if h.bound == 0 || h.good < h.bound {
 		return
 	}
@@ -129,28 +145,36 @@ func (t *ticket) good() {
 		h.crept, h.quiet = false, firstQuiet
 		h.raise = time.Now().Add(h.quiet)
 	}
-	t.g.serve(t.host, h)
 }
 
 // busy says that the host refused with 429 or 503, and how long it asked to be
-// left alone, 0 if it did not.
-func (t *ticket) busy(retryAfter time.Duration) {
+// left alone, 0 if it did not. It reports whether that is the object's fault alone.
+func (t *ticket) busy(retryAfter time.Duration) (culprit bool) {
 	t.g.mu.Lock()
 	defer t.g.mu.Unlock()
 	if t.left {
-		return
+		return false
 	}
 	now, h := time.Now(), t.h
+	defer t.g.serve(t.host, h)
+	culprit, ofHost := h.refuse(t.object)
+	if !ofHost {
+		return culprit
+	}
+	h.limits = h.limits || t.trial
 	if retryAfter > 0 {
 		// Others were told the same; not all are to come back at once.
 		until := now.Add(min(retryAfter, maxHostPause) + rand.N(min(retryAfter/8, maxHostJitter)+1))
+		if !now.Before(h.paused) {
+			h.pausedAt, h.tried = now, false
+		}
 		h.paused = later(h.paused, until)
 	}
 	if t.nr > h.lowered {
 		h.lower(now)
 	}
 	h.forget = later(now, h.paused).Add(boundForgotten)
-	t.g.serve(t.host, h)
+	return false
 }
 
 // leave says that the response has ended, or that there is none.
@@ -196,11 +220,13 @@ func (g *gate) serve(host string, h *hostGate) {
 	now := time.Now()
 	h.age(now)
 	for len(h.urgent)+len(h.patient) > 0 && h.admits(now) {
-		h.open++
-		h.sent++
-		w := h.next()
-		w.ticket = &ticket{g: g, h: h, host: host, nr: h.sent}
-		close(w.admitted)
+		g.admit(host, h, h.next())
+	}
+	if at := h.trialAt(now); !at.IsZero() && !now.Before(at) {
+		w := h.untested()
+		h.remove(w)
+		h.tried = true
+		g.admit(host, h, w).trial = true
 	}
 	if h.timer != nil {
 		h.timer.Stop()
@@ -217,6 +243,21 @@ func (g *gate) serve(host string, h *hostGate) {
 	case h.open == 0 && h.bound == 0 && !now.Before(h.paused) && g.hosts[host] == h:
 		delete(g.hosts, host)
 	}
+}
+
+// admit gives a waiter, which is in no queue any more, its ticket.
+func (g *gate) admit(host string, h *hostGate, w *waiter) *ticket {
+	h.open++
+	h.sent++
+	w.ticket = &ticket{g: g, h: h, host: host, nr: h.sent, object: w.object}
+	close(w.admitted)
+	return w.ticket
+}
+
+// remove takes a waiter out of its queue.
+func (h *hostGate) remove(w *waiter) {
+	is := func(x *waiter) bool { return x == w }
+	h.urgent, h.patient = slices.DeleteFunc(h.urgent, is), slices.DeleteFunc(h.patient, is)
 }
 
 // next takes the waiter out whose turn it is.
@@ -251,6 +292,9 @@ func (h *hostGate) admits(now time.Time) bool {
 
 // change is when admits may answer otherwise, if nothing else happens.
 func (h *hostGate) change(now time.Time) time.Time {
+	if at := h.trialAt(now); !at.IsZero() {
+		return at
+	}
 	if now.Before(h.paused) {
 		return h.paused
 	}
@@ -284,7 +328,7 @@ func (h *hostGate) lower(now time.Time) {
 // age forgets the bound in time.
 func (h *hostGate) age(now time.Time) {
 	if h.bound > 0 && !now.Before(h.forget) {
-		h.bound, h.crept = 0, false
+		h.bound, h.crept, h.limits = 0, false, false
 	}
 }
 

@@ -28,7 +28,7 @@ type crowd struct {
 func (c *crowd) work(ctx context.Context, urgent bool) {
 	for ctx.Err() == nil {
 		start := time.Now()
-		ticket, err := c.enter(ctx, "h", urgent)
+		ticket, err := c.enter(ctx, "h", nil, urgent)
 		if err != nil {
 			break
 		}
@@ -160,7 +160,7 @@ func tickets(t *testing.T, g *gate, n int) (out []*ticket) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 	defer cancel()
 	for range n {
-		ticket, err := g.enter(ctx, "h", false)
+		ticket, err := g.enter(ctx, "h", nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -221,7 +221,7 @@ func TestBoundIsRaisedLaterEachTime(t *testing.T) {
 		first[1].leave()
 		for want := firstQuiet; want < 20*time.Minute; want *= 2 {
 			start := time.Now()
-			next, err := g.enter(t.Context(), "h", false)
+			next, err := g.enter(t.Context(), "h", nil, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -268,7 +268,7 @@ func TestRetryAfterHoldsEveryoneAtTheGate(t *testing.T) {
 				ticket.leave()
 			}
 			for _, urgent := range []bool{true, false} {
-				ticket, err := g.enter(t.Context(), "h", urgent)
+				ticket, err := g.enter(t.Context(), "h", nil, urgent)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -277,7 +277,7 @@ func TestRetryAfterHoldsEveryoneAtTheGate(t *testing.T) {
 				}
 				ticket.leave()
 			}
-			if ticket, err := g.enter(t.Context(), "other", false); err != nil {
+			if ticket, err := g.enter(t.Context(), "other", nil, false); err != nil {
 				t.Error(err)
 			} else {
 				ticket.leave()
@@ -296,7 +296,7 @@ func TestReadersGoFirstAtTheGate(t *testing.T) {
 		var all sync.WaitGroup
 		queue := func(name string, urgent bool) {
 			all.Go(func() { // awaited below
-				ticket, err := g.enter(t.Context(), "h", urgent)
+				ticket, err := g.enter(t.Context(), "h", nil, urgent)
 				if err != nil {
 					t.Error(err)
 					return
@@ -340,7 +340,7 @@ func TestLeavingTheQueueLeavesNothing(t *testing.T) {
 			all.Go(func() { // awaited below
 				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Duration(i)*time.Millisecond, errShut)
 				defer cancel()
-				ticket, err := g.enter(ctx, "h", i%3 == 0)
+				ticket, err := g.enter(ctx, "h", nil, i%3 == 0)
 				if err != nil {
 					if !errors.Is(err, errShut) {
 						t.Errorf("got %v", err)
@@ -370,7 +370,7 @@ func TestPlaceOfOneWhoGivesUpIsFree(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			result := make(chan *ticket, 1)
 			go func() { // this round's
-				ticket, _ := g.enter(ctx, "h", false)
+				ticket, _ := g.enter(ctx, "h", nil, false)
 				result <- ticket
 			}()
 			synctest.Wait()

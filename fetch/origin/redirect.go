@@ -105,11 +105,15 @@ func stronger(a, b digest.Digest) digest.Digest {
 	return a
 }
 
-// blame says of an error about x that it was not the list's URL that answered so.
+// blame says of an error about x that it was not the list's URL that answered so, and
+// that the host refuses this object alone: then a few more attempts are enough.
 func (r *Resource) blame(x *exchange, err error) error {
 	var e *Error
 	if errors.As(err, &e) && e.Status != 0 && x.url.Host != r.list.Host {
 		e.Err = fmt.Errorf("redirected to %s: %w", x.url.Host, e.Err)
+	}
+	if errors.As(err, &e) && x.culprit {
+		e.retries, e.After = fewRetries, min(e.After, culpritWait)
 	}
 	return err
 }

@@ -16,6 +16,8 @@ type exchange struct {
 	url    *url.URL      // that answered
 	gen    int           // of the target, see where
 	digest digest.Digest // of the whole file, as any response on the way told
+
+	culprit bool // it refuses this object, and the host accepts others
 }
 
 // request makes the request of one hop. Every header there is to send is set
@@ -36,7 +38,7 @@ func (r *Resource) request(ctx context.Context, method string, u *url.URL, range
 // send makes one request and returns when the header of its response is there.
 // The error is described.
 func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges string) (*exchange, error) {
-	ticket, err := r.c.gate.enter(ctx, u.Host, isUrgent(ctx))
+	ticket, err := r.c.gate.enter(ctx, u.Host, r, isUrgent(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -53,12 +55,13 @@ func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges s
 	}
 	w.body = resp.Body
 	r.c.opts.Credentials.note(resp)
+	x := &exchange{resp: resp, body: w, url: u}
 	if d, busy := after(resp), isBusy(resp.StatusCode); busy || d > 0 {
-		ticket.busy(d)
+		x.culprit = ticket.busy(d)
 	} else {
 		ticket.good()
 	}
-	return &exchange{resp: resp, body: w, url: u}, nil
+	return x, nil
 }
 
 // isBusy reports whether a status says that the host has too much to do.

@@ -70,15 +70,15 @@ func (c *Client) Resource(url string, opts ResourceOptions) *Resource {
 		r.err = opts.Refused
 	}
 	if r.err != nil {
-		r.err = refusal(url, r.err)
+		r.err = unasked(url, r.err)
 	} else if r.opts.Name == "" {
 		r.opts.Name = path.Base(r.list.Path)
 	}
 	return r
 }
 
-// refusal is the error of every request to a URL that is not asked, because of why.
-func refusal(url string, why error) error {
+// unasked is the error of every request to a URL that is not asked, because of why.
+func unasked(url string, why error) error {
 	var e *Error
 	if errors.As(why, &e) && e.URL != "" {
 		return why

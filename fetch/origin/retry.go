@@ -30,11 +30,21 @@ func (c *Client) retry(ctx context.Context, what string, f func() error) error {
 		if try == 1 && e.brought {
 			d = 0 // it goes on as well as before, most likely
 		}
+		d = max(d, min(e.After, maxHostPause))
 		c.log.Info("request failed; trying again", "what", what, "in", d.Round(time.Millisecond), "err", err)
-		if err := sleep(ctx, d); err != nil {
+		if err := restFor(ctx, d); err != nil {
 			return err
 		}
 	}
+}
+
+// restFor is sleep, told to whom WithRest says.
+func restFor(ctx context.Context, d time.Duration) error {
+	if rest, ok := ctx.Value(restKey{}).(func(bool)); ok {
+		rest(true)
+		defer rest(false)
+	}
+	return sleep(ctx, d)
 }
 
 // backoff is how long to wait after so many failures in a row: twice as long
