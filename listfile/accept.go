@@ -1,7 +1,9 @@
 package listfile
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 )
@@ -13,12 +15,15 @@ type draft struct {
 	details Details
 	line    int
 	dialect Dialect
+	id      string // makes the URL with the base URL, if there is no other
+	isURL   bool   // what has no scheme is meant to be a URL
 }
 
 // accept checks a draft and makes an entry of it. One with both a wrong name and
 // a wrong URL is two problems.
 func (p *parser) accept(d *draft) {
-	urls, first, urlErr := p.checkURLs(d.urls)
+	p.seen++
+	urls, first, urlErr := p.checkURLs(d)
 	if d.name == "" && p.opts.NameFrom == Disposition && urlErr == nil {
 		p.guess(d, urls, first)
 		return
@@ -30,6 +35,12 @@ func (p *parser) accept(d *draft) {
 	var nameErr error
 	if !guessed || urlErr == nil {
 		nameErr = checkName(d.name)
+	}
+	if errors.As(nameErr, new(*longName)) {
+		if !guessed {
+			d.details.Refused = nameErr
+		}
+		d.name, nameErr = shorten(d.name), nil
 	}
 	for _, err := range []error{nameErr, urlErr} {
 		if err != nil {
@@ -49,14 +60,19 @@ func (p *parser) accept(d *draft) {
 		details := d.details
 		e.Details = &details
 	}
-	p.add(e, d.dialect)
+	p.add(e, d.dialect, guessed)
 }
 
 // guess takes an entry whose origin is to be asked for its name. Until then there
 // is no knowing whether the name is right, or one of those that are wanted.
 func (p *parser) guess(d *draft, urls []string, first *url.URL) {
 	name, err := p.nameOf(first)
-	if err != nil || checkName(name) != nil {
+	if err == nil {
+		err = checkName(name)
+	}
+	if errors.As(err, new(*longName)) {
+		name = shorten(name)
+	} else if err != nil {
 		name = ""
 	}
 	if p.full {
@@ -74,24 +90,26 @@ func (p *parser) guess(d *draft, urls []string, first *url.URL) {
 
 // empty reports whether nothing is said.
 func (d *Details) empty() bool {
-	return len(d.Mirrors) == 0 && d.Size < 0 && d.Digest.IsZero() && d.Pieces == nil && len(d.Header) == 0 && d.ModTime.IsZero()
+	return len(d.Mirrors) == 0 && d.Size < 0 && d.Digest.IsZero() && d.Pieces == nil && len(d.Header) == 0 && d.ModTime.IsZero() && d.Refused == nil
 }
 
 // checkURLs checks the URLs of an entry, made absolute, and leaves out those
 // that stand twice. It also returns the first one, taken apart.
-func (p *parser) checkURLs(raw []string) (urls []string, first *url.URL, err error) {
-	if len(raw) == 0 {
+func (p *parser) checkURLs(d *draft) (urls []string, first *url.URL, err error) {
+	if len(d.urls) == 0 {
 		return nil, nil, errNoURL
 	}
-	seen := make(map[string]bool, len(raw))
-	for _, text := range raw {
-		if p.base != nil && urlStart(text) != 0 {
-			text, err = p.resolve(text)
-			if err != nil {
-				return nil, nil, err
-			}
+	if len(d.urls) == 1 { // the common case, without a copy
+		u, text, err := p.checkURL(d.urls[0], d.isURL)
+		if err != nil {
+			return nil, nil, err
 		}
-		u, err := checkURL(text)
+		d.urls[0] = text
+		return d.urls, u, nil
+	}
+	seen := make(map[string]bool, len(d.urls))
+	for _, text := range d.urls {
+		u, text, err := p.checkURL(text, d.isURL)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -103,6 +121,28 @@ func (p *parser) checkURLs(raw []string) (urls []string, first *url.URL, err err
 		}
 	}
 	return urls, first, nil
+}
+
+// checkURL checks a URL and makes it absolute.
+func (p *parser) checkURL(text string, isURL bool) (*url.URL, string, error) {
+	if urlStart(text) != 0 {
+		var err error
+		switch {
+		case (isURL || p.baseScheme != "") && p.base == nil && isHostPath(text):
+			if p.baseScheme == "" {
+				p.list.NoScheme++
+			}
+			text = cmp.Or(p.baseScheme, "http://") + text
+		case strings.HasPrefix(text, "//") && p.base == nil:
+			text = strings.TrimSuffix(cmp.Or(p.baseScheme, "https://"), "//") + text
+		case p.base != nil:
+			if text, err = p.resolve(text); err != nil {
+				return nil, "", err
+			}
+		}
+	}
+	u, err := checkURL(text)
+	return u, text, err
 }
 
 // resolve makes a relative URL absolute.
@@ -117,25 +157,34 @@ func (p *parser) resolve(text string) (string, error) {
 	return p.base.ResolveReference(u).String(), nil
 }
 
+// under returns the URL of a name below the base URL.
+func (p *parser) under(name string) string {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		parts[i] = url.PathEscape(part)
+	}
+	return p.base.JoinPath(parts...).String()
+}
+
 // add appends an entry that is right in itself, unless an earlier one has it
 // already or forbids it.
-func (p *parser) add(e Entry, d Dialect) {
+func (p *parser) add(e Entry, d Dialect, guessed bool) {
 	if p.full {
 		return
 	}
-	found, err := p.index.add(e)
+	repeated, err := p.index.add(e, len(p.list.Entries))
+	if same, ok := errors.AsType[*sameName](err); ok && guessed && p.opts.NameFrom == Basename {
+		err = fmt.Errorf("%w; --name-from=path names files after the whole path of their URLs", same.short())
+	}
 	p.full = errors.Is(err, errFull)
 	if err != nil {
 		p.fail(e.Line, err)
 		return
 	}
-	if found.repeated {
+	if repeated {
 		p.noteDialect(d)
 		p.list.Folded++
 		return
-	}
-	if found.sharedURL {
-		p.list.SharedURLs++
 	}
 	p.append(e, d)
 }

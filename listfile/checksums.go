@@ -1,6 +1,7 @@
 package listfile
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -13,16 +14,30 @@ import (
 // ParseChecksums reads a checksum file, in any mix of the forms of sha256sum and
 // its kin ("HEX  NAME", "HEX *NAME", escaped with a leading backslash), of BSD
 // ("SHA256 (NAME) = HEX") and of md5checksums.txt ("HEX  ./NAME"), and returns
-// the digests by name. A name with two digests keeps the stronger one; two of the
-// same algorithm that differ are a problem. The errors are as of Parse.
-func ParseChecksums(r io.Reader, file string) (map[string]digest.Digest, error) {
+// the digests by name. Lines that are no checksums, such as those of a signature
+// around them, are counted and skipped; a file of nothing else is a problem. A name
+// with two digests keeps the stronger one; two of the same algorithm that differ are
+// a problem. The errors are as of Parse.
+func ParseChecksums(r io.Reader, file string) (sums map[string]digest.Digest, skipped int, err error) {
 	p, err := newParser(file, Options{})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	sums := map[string]digest.Digest{}
-	err = p.eachLine(r, func(text string, line int) {
-		name, sum, err := checksumLine(text)
+	in, done, err := unpack(bufio.NewReaderSize(r, sampleBytes))
+	defer done()
+	if err != nil {
+		return nil, 0, fmt.Errorf("%s: unpack: %w", printable(file), err)
+	}
+	sums = map[string]digest.Digest{}
+	first := 0
+	err = p.eachLine(in, func(text string, line int) {
+		name, sum, err := checksumLine(strings.TrimPrefix(text, string(byteOrderMark)))
+		if errors.Is(err, errNoChecksum) {
+			if skipped++; skipped == 1 {
+				first = line
+			}
+			return
+		}
 		if name = strings.TrimPrefix(name, "./"); err == nil && name == "" {
 			err = errNoChecksum // "./" is no file
 		}
@@ -34,9 +49,12 @@ func ParseChecksums(r io.Reader, file string) (map[string]digest.Digest, error) 
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: read line %d: %w", printable(file), p.reached+1, err)
+		return nil, 0, fmt.Errorf("%s: read line %d: %w", printable(file), p.reached+1, err)
 	}
-	return sums, p.problems()
+	if len(sums) == 0 && skipped > 0 {
+		p.fail(first, errNoChecksum)
+	}
+	return sums, skipped, p.faults.err()
 }
 
 func merge(sums map[string]digest.Digest, name string, sum digest.Digest) error {
@@ -62,7 +80,11 @@ var errNoChecksum = errors.New("no checksum on this line; write HEX  NAME")
 func checksumLine(text string) (name string, sum digest.Digest, err error) {
 	text = strings.TrimRight(text, blanks)
 	if m := bsdLine.FindStringSubmatch(text); m != nil {
-		sum, err = digest.Parse(m[1] + ":" + m[3])
+		a, known := algorithm(m[1])
+		if !known {
+			return "", sum, errNoChecksum
+		}
+		sum, err = digest.FromHex(a, m[3])
 		return m[2], sum, err
 	}
 	m := gnuLine.FindStringSubmatch(text)
@@ -71,6 +93,9 @@ func checksumLine(text string) (name string, sum digest.Digest, err error) {
 	}
 	if name = m[3]; m[1] != "" {
 		name = unescapeGNU.Replace(name)
+	}
+	if !isHex(m[2]) { // of an algorithm that is not known here, or a word
+		return "", sum, errNoChecksum
 	}
 	sum, err = digest.FromHex(digest.None, m[2])
 	return name, sum, err

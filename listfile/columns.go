@@ -1,10 +1,9 @@
 package listfile
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,177 +11,232 @@ import (
 	"dlfs/fetch/digest"
 )
 
-// column is what a column means, or a key of an object.
-type column int
-
-const (
-	otherColumn column = iota
-	nameColumn
-	urlColumn
-	sizeColumn
-	digestColumn
-)
-
-// columnOf tells what a heading stands for; of a digest, also which.
-func columnOf(heading string) (column, digest.Algorithm) {
-	switch heading = strings.ToLower(strings.TrimSpace(heading)); heading {
-	case "name", "file_name", "filename", "path":
-		return nameColumn, digest.None
-	case "url", "cdn_link", "link", "href":
-		return urlColumn, digest.None
-	case "size", "bytes":
-		return sizeColumn, digest.None
-	}
-	if a, ok := digest.ParseAlgorithm(heading); ok && a != digest.CRC32C {
-		return digestColumn, a
-	}
-	return otherColumn, digest.None
+// chosen is a column as Options.Columns choose it.
+type chosen struct {
+	word    word
+	heading string // its name, or its number
 }
 
-// isHeader reports whether a line names columns, one of them the URL's.
-func isHeader(line string, comma rune) bool {
-	if urlStart(line) >= 0 {
-		return false
+// parseColumns reads Options.Columns: ROLE=COLUMN, parted by commas.
+func parseColumns(text string) (columns []chosen, err error) {
+	if text == "" {
+		return nil, nil
 	}
-	headings := strings.Split(line, string(comma))
-	return len(headings) > 1 && slices.ContainsFunc(headings, func(h string) bool {
-		c, _ := columnOf(strings.Trim(h, `"`))
-		return c == urlColumn
-	})
-}
-
-// isPlainHeader reports whether a header only says NAME<TAB>URL, so that the
-// lines below are to be read by the laxer rules of the form tab.
-func isPlainHeader(line string) bool {
-	headings := strings.Split(line, "\t")
-	if len(headings) != 2 {
-		return false
-	}
-	first, _ := columnOf(headings[0])
-	second, _ := columnOf(headings[1])
-	return first != urlColumn && second == urlColumn
-}
-
-// columns reads CSV or TSV (RFC 4180). The first record names the columns, but
-// in Rclone, where they are the URL and perhaps the path.
-func (p *parser) columns(in io.Reader, comma rune, d Dialect) error {
-	b := &bounded{r: in, err: errRecord}
-	r := csv.NewReader(b)
-	r.Comma, r.Comment, r.FieldsPerRecord, r.ReuseRecord = comma, '#', -1, true
-	r.LazyQuotes = comma == '\t' // where a quote is mostly nothing special
-	var header []string
-	if d == Rclone {
-		header = []string{"url", "name"}
-	}
-	for {
-		b.left = 2 * maxLine
-		record, err := r.Read()
-		var wrong *csv.ParseError
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case errors.As(err, &wrong):
-			p.fail(wrong.Line, fmt.Errorf("%w; put quotes around the field, and write a quote inside it twice", wrong.Err))
-			return nil // what follows is anybody's guess
-		case errors.Is(err, errRecord):
-			p.fail(p.reached+1, err)
-			return nil
-		case err != nil:
-			return err
+	for part := range strings.SplitSeq(text, ",") {
+		role, heading, found := strings.Cut(part, "=")
+		w, known := roles[plain(role)]
+		if !found || !known || heading == "" {
+			return nil, fmt.Errorf("column %s is not of the form ROLE=COLUMN; ROLE is url, name, size, md5, sha1, sha256, sha512 or checksum, COLUMN a heading or a number", quote(part))
 		}
-		p.reached, _ = r.FieldPos(0)
-		if header == nil {
-			header = slices.Clone(record)
-			p.list.Header = p.reached
-			p.list.Ignored = p.ignoredColumns(header)
+		columns = append(columns, chosen{w, heading})
+	}
+	if !slices.ContainsFunc(columns, func(c chosen) bool { return c.word.column == urlColumn }) {
+		return nil, errors.New("no column of URLs is given; write url=COLUMN")
+	}
+	return columns, nil
+}
+
+var roles = map[string]word{
+	"url": {column: urlColumn}, "name": {column: nameColumn}, "size": {column: sizeColumn}, "checksum": {column: digestColumn},
+	"md5": {column: digestColumn, algorithm: digest.MD5}, "sha1": {column: digestColumn, algorithm: digest.SHA1},
+	"sha256": {column: digestColumn, algorithm: digest.SHA256}, "sha512": {column: digestColumn, algorithm: digest.SHA512},
+}
+
+// layout is what the columns of a table mean.
+type layout struct {
+	words    []word // by column
+	headings []string
+	plainURL bool // some heading says URL: what has no scheme there is meant to be one
+}
+
+// String tells the columns that are used, as Options.Columns would.
+func (l *layout) String() string {
+	var used []string
+	for i, w := range l.words {
+		name := map[column]string{urlColumn: "url", nameColumn: "name", sizeColumn: "size", idColumn: "url=base+id", digestColumn: "checksum"}[w.column]
+		if w.algorithm != digest.None {
+			name = w.algorithm.String()
+		}
+		if name == "" {
 			continue
 		}
-		if draft, err := p.record(header, record); err != nil {
-			p.fail(p.reached, err)
-		} else {
-			draft.line, draft.dialect = p.reached, d
-			p.accept(draft)
+		heading := strconv.Itoa(i + 1)
+		if i < len(l.headings) && l.headings[i] != "" {
+			heading = shown(l.headings[i])
 		}
+		used = append(used, name+"="+heading)
 	}
+	return strings.Join(used, " ")
 }
 
-var errRecord = fmt.Errorf("record is longer than %d bytes; a closing quote may be missing", maxLine)
+// shown is a heading as it is, or in quotes where it would be several words.
+func shown(heading string) string {
+	if q := quote(heading); strings.ContainsAny(heading, " =") || q != `"`+heading+`"` {
+		return q
+	}
+	return heading
+}
 
-func (p *parser) ignoredColumns(header []string) (n int) {
-	for _, h := range header {
-		if c, _ := columnOf(h); c == otherColumn {
+// ignored is how many columns mean nothing here.
+func (l *layout) ignored() (n int) {
+	for _, w := range l.words {
+		if w.column == otherColumn {
 			n++
 		}
 	}
 	return n
 }
 
-// record makes a draft of one record.
-func (p *parser) record(header, record []string) (*draft, error) {
-	if len(record) > len(header) {
-		return nil, fmt.Errorf("%d fields where there are %d columns; put quotes around a field with a separator in it", len(record), len(header))
-	}
-	d := &draft{details: Details{Size: -1}}
-	for i, field := range record {
-		if field = strings.Trim(field, blanks); field == "" {
-			continue
-		}
-		if err := d.field(header[i], field); err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
+// has reports whether a column has that meaning.
+func (l *layout) has(c column) bool {
+	return slices.ContainsFunc(l.words, func(w word) bool { return w.column == c })
 }
 
-// field takes a field under its heading.
-func (d *draft) field(heading, field string) (err error) {
-	c, a := columnOf(heading)
-	switch c {
-	case nameColumn:
-		d.name = strings.Clone(field)
-	case urlColumn:
-		d.urls = append(d.urls, strings.Clone(field))
-	case sizeColumn:
-		d.details.Size, err = parseSize(field)
-	case digestColumn:
-		err = d.addDigest(digest.FromHex(a, field))
+// layoutOf tells the meaning of columns by their headings and by the rows below
+// them. The error says which choice is the user's.
+func (p *parser) layoutOf(headings []string, rows [][]string) (*layout, error) {
+	if p.chosen != nil {
+		return p.chosenLayout(headings)
 	}
-	return err
-}
-
-// addDigest takes a digest if it is the strongest so far.
-func (d *draft) addDigest(sum digest.Digest, err error) error {
-	if err == nil && sum.Algorithm > d.details.Digest.Algorithm {
-		d.details.Digest = sum
+	l := &layout{words: make([]word, len(headings)), headings: headings}
+	all := make([]word, len(headings))
+	for i, heading := range headings {
+		all[i] = wordOf(heading)
 	}
-	return err
-}
-
-func parseSize(text string) (int64, error) {
-	n, err := strconv.ParseUint(text, 10, 63)
+	url, err := l.chooseURL(all, rows)
 	if err != nil {
-		return 0, fmt.Errorf("size %s is not a number of bytes", quote(text))
+		return nil, err
 	}
-	return int64(n), nil
+	group := ""
+	if url >= 0 {
+		group = all[url].group
+	}
+	l.choose(all, group, nameColumn)
+	l.choose(all, group, sizeColumn)
+	for i, w := range all {
+		if w.column == digestColumn && w.group == group {
+			l.words[i] = w
+		}
+	}
+	if url < 0 && isGDC(headings) {
+		l.choose(all, group, idColumn)
+	}
+	return l, nil
 }
 
-// bounded reads at most left bytes of r, and then fails with err.
-type bounded struct {
-	r    io.Reader
-	left int64
-	err  error
-
-	failed error // what r failed with; nil while it has not
+// chooseURL chooses the column of the URLs: by its heading, or else as the only one
+// whose fields are URLs. It returns -1 if there is none.
+func (l *layout) chooseURL(all []word, rows [][]string) (int, error) {
+	best := slices.Collect(func(yield func(int) bool) {
+		for i, w := range all {
+			if w.column == urlColumn && !yield(i) {
+				return
+			}
+		}
+	})
+	if len(best) == 0 {
+		if best = columnsOfURLs(rows); len(best) > 1 {
+			return -1, fmt.Errorf("columns %s and %s both hold URLs; say with --columns=url=COLUMN which is to be fetched",
+				quote(headingAt(l.headings, best[0])), quote(headingAt(l.headings, best[1])))
+		}
+		for _, i := range best {
+			all[i] = word{column: urlColumn}
+			l.words[i] = all[i]
+			return i, nil
+		}
+		return -1, nil
+	}
+	l.plainURL = true
+	rank := all[slices.MinFunc(best, func(a, b int) int { return all[a].rank - all[b].rank })].rank
+	best = slices.DeleteFunc(best, func(i int) bool { return all[i].rank != rank })
+	for _, i := range best { // url1 and url2 are mirrors, file_url and image_url are not
+		if a, b := l.headings[best[0]], l.headings[i]; stem(a) != stem(b) {
+			return -1, fmt.Errorf("columns %s and %s may both be the URL; say with --columns=url=COLUMN which is to be fetched", quote(a), quote(b))
+		}
+		l.words[i] = all[i]
+	}
+	return best[0], nil
 }
 
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, b.err
+// stem is a heading without the number that tells it from others of its kind.
+func stem(heading string) string { return strings.TrimRight(plain(heading), "0123456789") }
+
+func headingAt(headings []string, i int) string {
+	if i < len(headings) && headings[i] != "" {
+		return headings[i]
 	}
-	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	if err != nil && err != io.EOF {
-		b.failed = err
+	return strconv.Itoa(i + 1)
+}
+
+// choose takes the first column of the lowest rank that has that meaning, of the
+// URL's group before all others.
+func (l *layout) choose(all []word, group string, c column) {
+	best := -1
+	for i, w := range all {
+		if w.column == c && l.words[i].column == otherColumn && (w.group == "" || w.group == group) &&
+			(best < 0 || w.group != all[best].group && w.group != "" || w.group == all[best].group && w.rank < all[best].rank) {
+			best = i
+		}
 	}
-	return n, err
+	if best >= 0 {
+		l.words[best] = all[best]
+	}
+}
+
+// columnsOfURLs returns the columns in which every row has a URL or nothing.
+func columnsOfURLs(rows [][]string) (columns []int) {
+	if len(rows) == 0 {
+		return nil
+	}
+	for i := range rows[0] {
+		urls, others := 0, 0
+		for _, row := range rows {
+			switch {
+			case i >= len(row) || isMissing(strings.Trim(row[i], blanks)):
+			case absoluteURL.MatchString(row[i]):
+				urls++
+			default:
+				others++
+			}
+		}
+		if urls > 0 && others == 0 {
+			columns = append(columns, i)
+		}
+	}
+	return columns
+}
+
+// absoluteURL is a field that is nothing but a URL.
+var absoluteURL = regexp.MustCompile(`^\s*(?i:https?)://[^\s]+\s*$`)
+
+// chosenLayout is that of Options.Columns.
+func (p *parser) chosenLayout(headings []string) (*layout, error) {
+	l := &layout{words: make([]word, len(headings)), headings: headings, plainURL: true}
+	for _, c := range p.chosen {
+		i := slices.Index(headings, c.heading)
+		if i < 0 {
+			i = slices.IndexFunc(headings, func(h string) bool { return plain(h) == plain(c.heading) && plain(h) != "" })
+		}
+		if n, err := strconv.Atoi(c.heading); i < 0 && err == nil && n >= 1 && n <= len(headings) {
+			i = n - 1
+		}
+		if i < 0 {
+			return nil, fmt.Errorf("there is no column %s; the columns are %s", quote(c.heading), columnList(headings))
+		}
+		l.words[i] = c.word
+	}
+	return l, nil
+}
+
+// columnList tells the first headings of a table.
+func columnList(headings []string) string {
+	const most = 12
+	var names []string
+	for _, h := range headings[:min(len(headings), most)] {
+		names = append(names, quote(h))
+	}
+	if len(headings) > most {
+		names = append(names, "…")
+	}
+	return strings.Join(names, ", ")
 }

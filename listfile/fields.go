@@ -90,7 +90,7 @@ func (p *parser) pooch(text string, line int) {
 	case len(words) == 3:
 		d.urls = words[2:]
 	case p.base != nil:
-		d.urls = []string{p.base.JoinPath(words[0]).String()}
+		d.urls = []string{p.under(words[0])}
 	default:
 		p.fail(line, fmt.Errorf("%s has no URL; give --base-url", quote(words[0])))
 		return
@@ -105,4 +105,92 @@ func poochDigest(text string) (string, error) {
 	}
 	d, err := digest.FromHex(digest.None, text)
 	return d.String(), err
+}
+
+// esgfHead is where the list begins inside a wget script of the Earth System Grid
+// Federation, whose lines are 'NAME' 'URL' 'ALGORITHM' 'DIGEST'. It ends with a line
+// that begins with esgfEnd.
+const (
+	esgfHead = "EOF--dataset.file.url.chksum_type.chksum"
+	esgfEnd  = "EOF--"
+)
+
+// esgf returns what takes the lines of such a script.
+func (p *parser) esgf() func(text string, line int) {
+	inside := false
+	return func(text string, line int) {
+		switch {
+		case !inside:
+			inside = strings.Contains(text, esgfHead)
+		case strings.HasPrefix(text, esgfEnd):
+			inside = false
+		default:
+			p.shape(text, line)
+		}
+	}
+}
+
+// checksum takes a line of a checksum file; the URL is the base URL and the name.
+// The lines of a signature are none.
+func (p *parser) checksum(text string, line int) {
+	name, sum, err := checksumLine(text)
+	if errors.Is(err, errNoChecksum) && (p.signed || isClearsigned(text)) {
+		p.signed = true
+		p.list.Ignored++
+		return
+	}
+	if err == nil && p.base == nil {
+		err = errors.New("a list of checksums has no URLs; give --base-url, or give the file as --checksums beside a list of URLs")
+		p.stop(line, err)
+		return
+	}
+	if err != nil {
+		p.fail(line, err)
+		return
+	}
+	d := &draft{name: strings.TrimPrefix(name, "./"), details: Details{Size: -1, Digest: sum}, line: line, dialect: Checksums}
+	p.complete(d)
+	p.accept(d)
+}
+
+func isChecksum(text string) bool {
+	_, _, err := checksumLine(text)
+	return err == nil
+}
+
+func isClearsigned(text string) bool { return strings.HasPrefix(text, "-----BEGIN PGP SIGNED MESSAGE") }
+
+// condaMark is the line before the URLs in a list of packages of conda.
+const condaMark = "@EXPLICIT"
+
+// conda takes a URL with a digest as its fragment.
+func (p *parser) conda(text string, line int) {
+	text = strings.Trim(text, blanks)
+	if text == condaMark {
+		p.list.Header = line
+		return
+	}
+	d := &draft{urls: []string{text}, details: Details{Size: -1}, line: line, dialect: Conda}
+	_, fragment, _ := strings.Cut(text, "#")
+	if isHex(fragment) {
+		d.addDigest(parseDigest(digest.None, fragment)) // isHex says that there is none
+	}
+	p.accept(d)
+}
+
+// isConda reports whether a line is a URL with a bare digest as its fragment.
+func isConda(text string) bool {
+	url, fragment, _ := strings.Cut(strings.Trim(text, blanks), "#")
+	return absoluteURL.MatchString(url) && isHex(fragment)
+}
+
+// fragment takes the digest that a URL has as its fragment, as in url#sha256=HEX.
+func (d *draft) fragment(url string) {
+	i := strings.LastIndexByte(url, '#')
+	if i < 0 || !strings.ContainsAny(url[i:], "=:") {
+		return
+	}
+	if sum, err := parseDigest(digest.None, url[i+1:]); err == nil {
+		d.details.Digest = sum
+	}
 }

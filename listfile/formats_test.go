@@ -168,13 +168,14 @@ func TestFormsAreToldApart(t *testing.T) {
 		want Dialect
 	}{
 		{"https://h/x?a=1,2\nhttps://h/y?a=1,2", URLs},
-		{"https://h/x,v1.0/file.bin", Rclone},
+		{"https://h/file.bin,v1.0/file.bin", Rclone},
 		{"name\turl\na\thttps://h/a", Tab},
 		{"url\tname\nhttps://h/a\ta", TSV},
 		{"url,name\nhttps://h/a,a", CSV},
 		{"a : https://h/a\nb\thttps://h/b", Mixed},
-		{"https://h/a 5 b", BagIt},
-		{"https://h/a 5 b\nhttps://h/c d", Pget},
+		{"https://h/a 5 data/b", BagIt},
+		{"https://h/a.x 5 b", BagIt},
+		{"https://h/a.x 5 b.x\nhttps://h/c.x d.x", Pget},
 		{"https://h/a\thttps://m/a", Aria2},
 		{"https://h/a\n out=b", Aria2},
 		{" https://h/a?b=c", URLs},
@@ -215,7 +216,6 @@ func TestProblemsOfEveryForm(t *testing.T) {
 		{JSON, "{\"name\":\"a\"}", "no URL", 1},
 		{JSON, "{\"url\":\"http://h/a\"", "not complete", 1},
 		{JSON, "[{\"url\":\"http://h/a\"},\n5]", "neither", 2},
-		{JSON, "{\"files\":{}}", "neither", 1},
 		{JSON, "{\"url\":\"http://h/a\"}\nx", "JSON is wrong", 2},
 		{BagIt, "http://h/a 5", "LENGTH FILENAME", 1},
 		{BagIt, "http://h/a x y", "size", 1},
@@ -330,13 +330,19 @@ func TestChecksumFiles(t *testing.T) {
 	const md5, sha = "0cc175b9c0f1b6a831c399e269772661", "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
 	text := sha + "  a b.tar\n" + md5 + " *bin/c\r\n" + `\` + md5 + `  back\\slash\nnewline` + "\n# c\n" +
 		"SHA256 (d (1).txt) = " + sha + "\n" + md5 + "\t./e/f.gz\n" + md5 + "  a b.tar\n"
-	sums, err := ParseChecksums(strings.NewReader(text), "SUMS")
+	sums, skipped, err := ParseChecksums(strings.NewReader(text), "SUMS")
 	want := map[string]digest.Digest{"a b.tar": sum(t, sha), "bin/c": sum(t, md5), "back\\slash\nnewline": sum(t, md5), "d (1).txt": sum(t, sha), "e/f.gz": sum(t, md5)}
-	if err != nil || !reflect.DeepEqual(sums, want) {
-		t.Errorf("got %v, %v", sums, err)
+	if err != nil || skipped != 0 || !reflect.DeepEqual(sums, want) {
+		t.Errorf("got %v, %d skipped, %v", sums, skipped, err)
+	}
+	signed := "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n# a.bin: 5 bytes\nSHA256 (a.bin) = " + sha + "\nWHIRLPOOL (a.bin) = " + sha +
+		"\n-----BEGIN PGP SIGNATURE-----\n\niQEzBAEBCAAdFiEE\n=abcd\n-----END PGP SIGNATURE-----\n"
+	sums, skipped, err = ParseChecksums(strings.NewReader(signed), "SUMS")
+	if err != nil || skipped != 7 || len(sums) != 1 || sums["a.bin"] != sum(t, sha) {
+		t.Errorf("of a signed file: %v, %d skipped, %v", sums, skipped, err)
 	}
 	for _, wrong := range []string{"x", md5, "MD5 (a) = " + sha, "WHIRLPOOL (a) = " + sha, md5 + "  a\n" + strings.ToUpper(md5[:31]) + "0  a"} {
-		if _, err := ParseChecksums(strings.NewReader(wrong), "SUMS"); err == nil {
+		if _, _, err := ParseChecksums(strings.NewReader(wrong), "SUMS"); err == nil {
 			t.Errorf("%q is taken", wrong)
 		}
 	}

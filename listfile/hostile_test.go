@@ -65,7 +65,7 @@ func TestListsWithoutEnd(t *testing.T) {
 		want string
 	}{
 		"a line of 1 GiB":          {endlessLine(1 << 30), "list:1: line is longer than 1048576 bytes; remove it or shorten it"},
-		"a line of NULs":           {long("", "\x00", "", 512<<20), "list:1: line is longer than 1048576 bytes; remove it or shorten it"},
+		"a line of NULs":           {long("", "\x00", "", 512<<20), "list:1: this is binary data, not a list"},
 		"a JSON text":              {long(`[{"name":"`, "x", "", 64<<20), "list:1: object is longer than 16777216 bytes; the JSON is not complete"},
 		"a JSON text alone":        {long(`{"url":"`, "x", "", 64<<20), "list:1: object is longer than 16777216 bytes; the JSON is not complete"},
 		"a JSON object of keys":    {numbered(`{"name":"a"`, `,"k%d":1`, 8_000_000), "list:1: object is longer than 16777216 bytes; the JSON is not complete"},
@@ -77,7 +77,8 @@ func TestListsWithoutEnd(t *testing.T) {
 		"XML in a file of XML":     {long("<metalink><file>", "<a>", "", 64<<20), "list:1: elements lie in one another more than 64 deep"},
 		"an XML attribute":         {long("<metalink><file name='", "x", "", 64<<20), "list:1: tag or text is longer than 1048576 bytes"},
 		"XML text":                 {long("<metalink><file><url>", "x", "", 64<<20), "list:1: tag or text is longer than 1048576 bytes"},
-		"wrong lines":              {long("", "x\n", "", 1<<18), "list:1001: and "},
+		"wrong lines":              {long("http://h/a\n", "x\n", "", 1<<18), "list:524289: and 524283 more problems of this kind up to here, the first: no URL on this line"},
+		"a text without a URL":     {long("", "x\n", "", 1<<18), "list:1: none of the first 200 lines has a URL"},
 		"one line again and again": {long("", "a http://h/a\n", "", 1<<18), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -181,8 +182,8 @@ func TestNamesAreBounded(t *testing.T) {
 		if err := p.eachLine(strings.NewReader(text), p.line); err != nil {
 			t.Fatal(err)
 		}
-		err = p.problems()
-		full := errors.As(err, new(Errors)) && len(p.errs) == 1 && strings.Contains(err.Error(), errFull.Error())
+		err = p.faults.err()
+		full := errors.As(err, new(Errors)) && len(p.told) == 1 && strings.Contains(err.Error(), errFull.Error())
 		if len(p.list.Entries) != tt.want || full != tt.full {
 			t.Errorf("%q: %d entries, %v; want %d", text, len(p.list.Entries), err, tt.want)
 		}
@@ -221,7 +222,7 @@ func TestNamesThatEscape(t *testing.T) {
 	text := "{\"name\":\"../x\",\"url\":\"http://h/x\"}\n"
 	for form, text := range map[Dialect]string{
 		JSON: text, Aria2: "http://h/x\n  out=x\n  dir=..\n", CSV: "name,url\n../x,http://h/x\n", TSV: "url\tname\nhttp://h/x\t../x\n",
-		Rclone: "http://h/x,../x\n", BagIt: "http://h/x 5 ../x\n", Metalink: `<metalink><file name="../x"><url>http://h/x</url></file></metalink>`,
+		Rclone: "http://h/x,\"../x\"\n", BagIt: "http://h/x.bin 5 ../x\n", Metalink: `<metalink><file name="../x"><url>http://h/x</url></file></metalink>`,
 		Pooch: "../x 0cc175b9c0f1b6a831c399e269772661 http://h/x\n", Tab: "../x\thttp://h/x\n", Colon: "../x : http://h/x\n",
 	} {
 		l, err := Parse(strings.NewReader(text), "list", Options{})

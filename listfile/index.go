@@ -3,20 +3,24 @@ package listfile
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 )
 
 // index knows every entry of a list so far, to tell whether one more fits. It
-// lives as long as Parse does. Its keys are substrings of the entries.
+// lives as long as Parse does. Its keys are substrings of the entries. Of URLs it
+// keeps hashes, for they are only counted.
 //
 // INVARIANT: no key of files is a key of dirs, and with a directory all those
 // above it are in dirs.
 type index struct {
-	files map[string]known    // by name
-	dirs  map[string]int      // by name: the line of the first entry below it
-	urls  map[string]struct{} // the URLs of all entries
-	most  int                 // of files and dirs together
+	list  *List
+	files map[string]int32 // by name: the index of the entry in the list
+	dirs  map[string]int   // by name: the line of the first entry below it
+	urls  []uint64         // hashes of the URLs of all entries
+	seed  maphash.Seed     // of the hashes
+	most  int              // of files and dirs together
 }
 
 // maxKnown bounds the entries of a list and the directories they lie in, which
@@ -26,63 +30,71 @@ const maxKnown = 20_000_000
 // errFull is of the first entry that would be too many.
 var errFull = errors.New("the list names too many files and directories up to here; divide it")
 
-// known is an entry of the index, less its name.
-type known struct {
-	url     string
-	details *Details
-	line    int
-}
-
-// same reports whether e has the URLs of the entry.
-func (k known) same(e Entry) bool {
-	if k.details == nil && e.Details == nil {
-		return k.url == e.URL
+// same reports whether two entries have the same URLs.
+func same(a, b *Entry) bool {
+	if a.Details == nil && b.Details == nil {
+		return a.URL == b.URL
 	}
-	return slices.Equal((&Entry{URL: k.url, Details: k.details}).URLs(), e.URLs())
+	return slices.Equal(a.URLs(), b.URLs())
 }
 
-// finding is what the index has to say of an entry that fits.
-type finding struct {
-	repeated  bool // an earlier entry has its name and URL
-	sharedURL bool // an earlier entry has its URL under another name
+// sameName is the error of a name that an earlier line has with another URL.
+type sameName struct {
+	name string
+	line int
 }
 
-func newIndex() *index {
+func (e *sameName) short() error {
+	return fmt.Errorf("name %s already stands on line %d with another URL", quote(e.name), e.line)
+}
+
+func (e *sameName) Error() string {
+	return e.short().Error() + "; rename one of them or remove it"
+}
+
+// sharedURLs returns how many entries have the URL of an earlier one.
+func (x *index) sharedURLs() int {
+	slices.Sort(x.urls)
+	return len(x.urls) - len(slices.Compact(x.urls))
+}
+
+func newIndex(list *List) *index {
 	return &index{
-		files: make(map[string]known),
+		list:  list,
+		files: make(map[string]int32),
 		dirs:  make(map[string]int),
-		urls:  make(map[string]struct{}),
+		seed:  maphash.MakeSeed(),
 		most:  maxKnown,
 	}
 }
 
-// add adds an entry unless it repeats an earlier one. The error says which
-// earlier line it contradicts, and then the index is as it was.
-func (x *index) add(e Entry) (finding, error) {
-	if k, ok := x.files[e.Name]; ok {
-		if k.same(e) {
-			return finding{repeated: true}, nil
+// add adds an entry that will be the i-th of the list, unless it repeats an earlier
+// one, which it reports. The error says which earlier line it contradicts, and then the index is as it
+// was.
+func (x *index) add(e Entry, i int) (repeated bool, err error) {
+	if at, ok := x.files[e.Name]; ok {
+		earlier := &x.list.Entries[at]
+		if same(earlier, &e) {
+			return true, nil
 		}
-		return finding{}, fmt.Errorf("name %s already stands on line %d with another URL; rename one of them or remove it",
-			quote(e.Name), k.line)
+		return false, &sameName{e.Name, earlier.Line}
 	}
 	if line, ok := x.dirs[e.Name]; ok {
-		return finding{}, fmt.Errorf("name %s is a file here and a directory on line %d; rename one of them",
+		return false, fmt.Errorf("name %s is a file here and a directory on line %d; rename one of them",
 			quote(e.Name), line)
 	}
 	if err := x.checkDirs(e.Name); err != nil {
-		return finding{}, err
+		return false, err
 	}
 	if len(x.files)+len(x.dirs) >= x.most {
-		return finding{}, errFull
+		return false, errFull
 	}
 	for dir := parent(e.Name); dir != "" && x.dirs[dir] == 0; dir = parent(dir) {
 		x.dirs[dir] = e.Line
 	}
-	_, shared := x.urls[e.URL]
-	x.urls[e.URL] = struct{}{}
-	x.files[e.Name] = known{url: e.URL, details: e.Details, line: e.Line}
-	return finding{sharedURL: shared}, nil
+	x.urls = append(x.urls, maphash.String(x.seed, e.URL))
+	x.files[e.Name] = int32(i)
+	return false, nil
 }
 
 // checkDirs returns an error if a directory that name lies in is a file. By the
@@ -91,7 +103,7 @@ func (x *index) checkDirs(name string) error {
 	for dir := parent(name); dir != "" && x.dirs[dir] == 0; dir = parent(dir) {
 		if k, ok := x.files[dir]; ok {
 			return fmt.Errorf("name %s lies in %s, which is a file on line %d; rename one of them",
-				quote(name), quote(dir), k.line)
+				quote(name), quote(dir), x.list.Entries[k].Line)
 		}
 	}
 	return nil

@@ -1,51 +1,82 @@
 package listfile
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 	"time"
-
-	"dlfs/fetch/digest"
 )
 
 // maxObject bounds an object of a JSON list, in bytes, where each key counts for
-// keyCost more; and maxNesting how deep arrays may stand in arrays.
+// keyCost more; and maxNesting how deep arrays and objects may stand in one another.
 const (
 	maxObject  = 16 << 20
 	keyCost    = 100
-	maxNesting = 4
+	maxNesting = 16
 )
 
-// jsonList reads JSON values one after the other: objects that are entries, and
-// arrays of them, which may stand under "entries" or "files" of an object.
-type jsonList struct {
-	p     *parser
-	in    *bounded
-	lines *lineCounter
-	dec   *json.Decoder
-	depth int // of arrays
+// lists are the keys under which portals put lists of files: arrays, or objects
+// whose keys are names. They are spelled as plain returns them. An object with one
+// of them is no file.
+var lists = map[string]bool{
+	"entries": true, "files": true, "data": true, "items": true, "results": true, "result": true, "resources": true, "assets": true,
+	"distribution": true, "distributions": true, "dataset": true, "datasets": true, "graph": true, "records": true, "hits": true, "documents": true,
+	"docs": true, "objects": true, "images": true, "tree": true, "siblings": true, "downloads": true, "features": true, "jobs": true,
+	"latestversion": true, "datasetversion": true, "releases": true, "response": true, "payload": true, "artifacts": true, "packages": true,
 }
 
-// json reads a list of JSON Lines, or one of the arrangements jsonList knows.
-func (p *parser) json(in io.Reader) error {
+// groups are those of lists whose members hold files, and need not have any.
+var groups = map[string]bool{"jobs": true, "features": true, "dataset": true, "datasets": true, "releases": true, "hits": true, "graph": true}
+
+// jsonList reads JSON values one after the other: files, and arrays and objects of
+// them.
+type jsonList struct {
+	p      *parser
+	in     *bounded
+	lines  *lineCounter
+	dec    *json.Decoder
+	before int // lines before the text that is read
+	depth  int // of arrays and objects
+}
+
+// place is where a value stands.
+type place struct {
+	name  string // the key it stands under, "" in an array
+	list  bool   // it stands under one of lists, or at the top: its keys may be names
+	group bool   // it is a member of one of groups, or of a list of unknown keys
+}
+
+func newJSONList(p *parser, in io.Reader) *jsonList {
 	lines := &lineCounter{r: in}
 	b := &bounded{r: lines, err: errObject}
 	l := &jsonList{p: p, in: b, lines: lines, dec: json.NewDecoder(b)}
+	l.dec.UseNumber()
+	return l
+}
+
+// json reads a list of JSON Lines, or one of the arrangements jsonList knows.
+func (p *parser) json(in *bufio.Reader, start []byte) error {
+	comments := commentBytes(start) // as Write puts before it
+	if _, err := in.Discard(comments); err != nil {
+		return err
+	}
+	l := newJSONList(p, in)
+	l.before = bytes.Count(start[:comments], []byte("\n"))
 	err := l.values()
 	switch {
 	case err == nil:
-	case b.failed != nil:
-		return b.failed
+	case l.in.failed != nil:
+		return l.in.failed
 	case errors.Is(err, errObject), errors.Is(err, io.ErrUnexpectedEOF):
-		p.fail(l.line(), fmt.Errorf("%w; the JSON is not complete", err))
+		p.stop(l.line(), fmt.Errorf("%w; the JSON is not complete", err))
 	case errors.Is(err, errShape):
-		p.fail(l.line(), err)
+		p.stop(l.line(), err)
 	default:
-		p.fail(l.line(), fmt.Errorf("JSON is wrong: %s", printable(err.Error())))
+		p.stop(l.line(), fmt.Errorf("JSON is wrong: %s", printable(err.Error())))
 	}
 	return nil
 }
@@ -56,7 +87,7 @@ var (
 )
 
 // line is where the decoder is.
-func (l *jsonList) line() int { return l.lines.at(l.dec.InputOffset()) }
+func (l *jsonList) line() int { return l.before + l.lines.at(l.dec.InputOffset()) }
 
 func (l *jsonList) token() (json.Token, error) {
 	l.in.left = maxObject
@@ -72,7 +103,7 @@ func (l *jsonList) values() error {
 			return nil
 		}
 		if err == nil {
-			err = l.value(t)
+			err = l.value(t, place{list: true})
 		}
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
@@ -84,25 +115,32 @@ func (l *jsonList) values() error {
 }
 
 // value reads the value that begins with t.
-func (l *jsonList) value(t json.Token) error {
-	switch t {
-	case json.Delim('['):
-		if l.depth++; l.depth > maxNesting {
-			return errShape
+func (l *jsonList) value(t json.Token, at place) error {
+	if l.depth++; l.depth > maxNesting {
+		return errShape
+	}
+	defer func() { l.depth-- }()
+	switch t := t.(type) {
+	case json.Delim:
+		if t == '[' {
+			return l.array(at)
 		}
-		defer func() { l.depth-- }()
-		return l.array()
-	case json.Delim('{'):
-		return l.object()
+		return l.object(at)
+	case string:
+		if l.depth > 1 {
+			l.p.reached = l.line()
+			l.p.accept(&draft{urls: []string{t}, details: Details{Size: -1}, line: l.p.reached, dialect: JSON})
+			return nil
+		}
 	}
 	return errShape
 }
 
-func (l *jsonList) array() error {
+func (l *jsonList) array(at place) error {
 	for l.dec.More() {
 		t, err := l.token()
 		if err == nil {
-			err = l.value(t)
+			err = l.value(t, place{group: at.group})
 		}
 		if err != nil {
 			return err
@@ -112,160 +150,163 @@ func (l *jsonList) array() error {
 	return err
 }
 
-// object reads an object: a list, if it has a list's key, else an entry.
-func (l *jsonList) object() error {
-	line := l.line()
-	l.p.reached = line
-	fields, size := map[string]json.RawMessage{}, 0
-	isList := false
+// object is an object as far as it is read.
+type object struct {
+	at     place
+	line   int
+	keys   []string // in order
+	values map[string]json.RawMessage
+	size   int
+	isList bool // it has a list
+	empty  bool // in which there is nothing
+}
+
+// object reads an object: a list of files, or a file.
+func (l *jsonList) object(at place) error {
+	o := &object{at: at, line: l.line(), values: map[string]json.RawMessage{}}
+	l.p.reached = o.line
+	before := l.p.seen
 	for l.dec.More() {
-		key, err := l.token()
-		if err != nil {
+		if err := l.member(o); err != nil {
 			return err
 		}
-		name, _ := key.(string)
-		if name == "entries" || name == "files" {
-			isList = true
-			t, err := l.token()
-			if err == nil && t != json.Delim('[') {
-				err = errShape
-			}
-			if err == nil {
-				err = l.value(t)
-			}
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		var raw json.RawMessage
-		if err := l.dec.Decode(&raw); err != nil {
-			return err
-		}
-		if size += len(name) + len(raw) + keyCost; size > maxObject {
-			return errObject
-		}
-		fields[name] = raw
 	}
 	if _, err := l.token(); err != nil { // the }
 		return err
 	}
-	if isList {
+	if o.isList && (l.p.seen > before || o.empty || !l.p.hasURL(o)) {
 		return nil
 	}
-	d := &draft{details: Details{Size: -1}, line: line, dialect: JSON}
-	for key, raw := range fields {
-		if err := d.key(key, raw); err != nil {
-			l.p.fail(line, err)
-			return nil
-		}
-	}
-	l.p.accept(d)
-	return nil
+	return l.judge(o)
 }
 
-// key takes a key of an object and its value.
-func (d *draft) key(key string, raw json.RawMessage) error {
-	if bytes.Equal(raw, []byte("null")) {
-		return nil
-	}
-	switch strings.ToLower(key) {
-	case "urls", "mirrors":
-		var urls []string
-		if json.Unmarshal(raw, &urls) != nil {
-			return wrongType(key, "an array of texts")
-		}
-		d.urls = append(d.urls, urls...)
-		return nil
-	case "mtime":
-		if json.Unmarshal(raw, &d.details.ModTime) != nil {
-			return wrongType(key, "a time as in \"2006-01-02T15:04:05Z\"")
-		}
-		return nil
-	case "headers":
-		return d.headers(key, raw)
-	case "pieces":
-		return d.pieces(raw)
-	}
-	if c, _ := columnOf(key); c == sizeColumn {
-		n, err := parseSize(string(bytes.Trim(raw, `"`)))
-		d.details.Size = n
+// member reads a key of an object and its value, which is either a list of files,
+// and is read as one, or remembered.
+func (l *jsonList) member(o *object) error {
+	t, err := l.token()
+	if err != nil {
 		return err
-	} else if c == otherColumn {
-		return nil
-	} else if c == urlColumn {
-		var url string
-		if json.Unmarshal(raw, &url) != nil {
-			return wrongType(key, "a text")
-		}
-		d.urls = append([]string{url}, d.urls...)
-		return nil
 	}
-	var text string
-	if json.Unmarshal(raw, &text) != nil {
-		return wrongType(key, "a text")
-	}
-	if text == "" {
-		return nil
-	}
-	return d.field(key, text)
-}
-
-func wrongType(key, want string) error {
-	return fmt.Errorf("value of %s is not %s", quote(key), want)
-}
-
-func (d *draft) headers(key string, raw json.RawMessage) error {
-	var fields map[string]jsonTexts
-	if json.Unmarshal(raw, &fields) != nil {
-		return wrongType(key, "an object of texts")
-	}
-	for name, values := range fields {
-		for _, value := range values {
-			if err := d.setHeader(name, value); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// jsonTexts is a text or an array of them.
-type jsonTexts []string
-
-func (t *jsonTexts) UnmarshalJSON(raw []byte) error {
-	var one string
-	if json.Unmarshal(raw, &one) == nil {
-		*t = jsonTexts{one}
-		return nil
-	}
-	return json.Unmarshal(raw, (*[]string)(t))
-}
-
-// jsonPieces is how Write says piece digests.
-type jsonPieces struct {
-	Length int64    `json:"length"`
-	Sums   []string `json:"sums"`
-}
-
-func (d *draft) pieces(raw json.RawMessage) error {
-	var said jsonPieces
-	if json.Unmarshal(raw, &said) != nil {
-		return wrongType("pieces", "an object of length and sums")
-	}
-	pieces := &digest.Pieces{Length: said.Length}
-	for _, text := range said.Sums {
-		sum, err := digest.Parse(text)
+	key, _ := t.(string)
+	if n := plain(key); o.isListKey(n) && l.p.chosenKey(key) == otherColumn {
+		t, err := l.token()
 		if err != nil {
 			return err
 		}
-		pieces.Sums = append(pieces.Sums, sum)
+		if _, nested := t.(json.Delim); nested {
+			o.isList, o.empty = true, !l.dec.More()
+			return l.value(t, place{name: key, list: true, group: groups[n]})
+		}
+		raw, err := json.Marshal(t)
+		if err != nil {
+			return err
+		}
+		return o.remember(key, raw)
 	}
-	if pieces.Length <= 0 || len(pieces.Sums) == 0 {
-		return wrongType("pieces", "a length above 0 and its sums")
+	var raw json.RawMessage
+	l.in.left = max(l.in.left, 0)
+	if err := l.dec.Decode(&raw); err != nil {
+		return err
 	}
-	d.details.Pieces = pieces
+	if isArrayOfObjects(raw) && plain(key) == "urls" { // as PyPI has them
+		o.isList = true
+		return l.below(raw, o.line, place{name: key})
+	}
+	return o.remember(key, raw)
+}
+
+// isListKey reports whether a list may stand under a key. In an object of files by
+// name, keys are names.
+func (o *object) isListKey(key string) bool {
+	switch plain(o.at.name) {
+	case "files", "assets", "jobs":
+		return lists[key] && (!o.at.list || key == "entries")
+	}
+	return lists[key]
+}
+
+func (o *object) remember(key string, raw json.RawMessage) error {
+	if o.size += len(key) + len(raw) + keyCost; o.size > maxObject {
+		return errObject
+	}
+	if _, twice := o.values[key]; !twice {
+		o.keys = append(o.keys, key)
+	}
+	o.values[key] = raw
 	return nil
+}
+
+// below reads a value that was remembered.
+func (l *jsonList) below(raw json.RawMessage, line int, at place) error {
+	inner := newJSONList(l.p, bytes.NewReader(raw))
+	inner.before, inner.depth = line-1, l.depth
+	t, err := inner.token()
+	if err != nil {
+		return err
+	}
+	return inner.value(t, at)
+}
+
+// judge takes an object that holds none of lists: a file, or names and URLs, or names
+// and files, or a list under a key nobody knows.
+func (l *jsonList) judge(o *object) error {
+	l.p.reached = o.line
+	if len(o.keys) == 0 && (o.at.list || o.at.group) {
+		return nil
+	}
+	switch isFile, err := l.p.file(o); {
+	case err != nil:
+		l.p.fail(o.line, err)
+		return nil
+	case isFile:
+		return nil
+	}
+	if o.at.list && l.p.namesOfURLs(o) {
+		return nil
+	}
+	nested := slices.DeleteFunc(slices.Clone(o.keys), func(key string) bool { return !holdsFiles(o.values[key], l.p.base != nil) })
+	switch {
+	case !o.at.list && o.at.group:
+		l.p.list.Ignored++
+		return nil
+	case !o.at.list || len(nested) == 0:
+		l.p.fail(o.line, errNoURLIn(o))
+		return nil
+	case o.at.name == "" && len(nested) > 1 && !allObjects(o, nested):
+		l.p.fail(o.line, fmt.Errorf("lists stand under the keys %s; cut out the one that is meant", columnList(nested)))
+		return nil
+	}
+	for _, key := range nested {
+		if err := l.below(o.values[key], o.line, place{name: key, group: o.at.group}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errNoURLIn is of an object without a URL.
+func errNoURLIn(o *object) error {
+	return fmt.Errorf("no URL in this object, whose keys are %s; say with --columns=url=KEY which has it, or give --base-url for URLs made of the names", columnList(o.keys))
+}
+
+// holdsFiles reports whether a value is an array or an object, and there is a URL in
+// it, unless URLs are made of names.
+func holdsFiles(raw json.RawMessage, anyURL bool) bool {
+	return len(raw) > 0 && (raw[0] == '[' || raw[0] == '{') && (anyURL || bytes.Contains(raw, []byte("://")) || bytes.Contains(raw, []byte(`:\/\/`)))
+}
+
+func isArrayOfObjects(raw json.RawMessage) bool {
+	return len(raw) > 1 && raw[0] == '[' && bytes.HasPrefix(bytes.TrimLeft(raw[1:], " \t\r\n"), []byte("{"))
+}
+
+// allObjects reports whether all values of the keys are objects, as of files by name.
+func allObjects(o *object, keys []string) bool {
+	for _, key := range keys {
+		if o.values[key][0] != '{' {
+			return false
+		}
+	}
+	return true
 }
 
 // lineCounter tells in which line a byte offset is, for offsets that grow.

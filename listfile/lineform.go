@@ -7,39 +7,95 @@ import (
 )
 
 // line takes a line of the forms tab, colon, urls and pget.
-func (p *parser) line(text string, line int) {
+func (p *parser) line(text string, number int) {
 	first := !p.begun
 	p.begun = true
-	if urlStart(text) < 0 && first && (p.base == nil || isHeader(text, '\t')) {
-		p.header(text, line)
+	if first && urlStart(text) < 0 && isHeader(text) {
+		p.list.Header = number
 		return
 	}
 	f, err := split(text)
 	if errors.Is(err, errNoURL) && p.base != nil {
 		f, err = splitRelative(text), nil
 	}
+	if err == nil && f.dialect == Pget && p.opts.Format != Pget && !f.apart && !isNamed(f.url, f.name) {
+		if err = errURLSpace; !strings.ContainsAny(f.name, "?&=") {
+			err = errSpace(f.url, f.name)
+		}
+	}
 	if err != nil {
-		p.fail(line, err)
+		p.fail(number, err)
 		return
 	}
 	if f.dialect != URLs && f.name == "" {
-		p.fail(line, errEmptyName)
-		if _, _, err := p.checkURLs([]string{f.url}); err != nil {
-			p.fail(line, err)
+		p.fail(number, errEmptyName)
+		if _, _, err := p.checkURLs(&draft{urls: []string{f.url}}); err != nil {
+			p.fail(number, err)
 		}
 		return
 	}
-	p.accept(&draft{name: f.name, urls: []string{f.url}, details: Details{Size: -1}, line: line, dialect: f.dialect})
-}
-
-// header takes the first line of a list that has no URL on it. A text header
-// has no control characters; a compressed or otherwise binary file does.
-func (p *parser) header(text string, line int) {
-	if c, found := findControl(strings.ReplaceAll(text, "\t", "")); found {
-		p.fail(line, fmt.Errorf("header holds the control character %U; check that the list is plain text", c))
+	if err := checkEdges(f); err != nil {
+		p.fail(number, err)
 		return
 	}
-	p.list.Header = line
+	d := &draft{name: f.name, urls: []string{f.url}, details: Details{Size: -1}, line: number, dialect: f.dialect}
+	d.fragment(f.url)
+	p.accept(d)
+}
+
+// edges is trimmed from the fields of tables: spaces that are no delimiters, and
+// characters that are not seen.
+const edges = blanks + "\u00a0\u200b\u2060\ufeff"
+
+// checkEdges refuses what a copy from a page or a program leaves in a line, and what
+// would be fetched or named wrongly.
+func checkEdges(f fields) error {
+	if isPlainASCII(f.url) && isPlainASCII(f.name) {
+		return checkEnd(f)
+	}
+	for _, c := range edges[len(blanks):] {
+		if strings.ContainsRune(f.name, c) && checkName(f.name) == nil {
+			return fmt.Errorf("name %s holds %U, a space that is not seen as one; remove it", quote(f.name), c)
+		}
+		if c != '\u00a0' && strings.ContainsRune(f.url, c) {
+			return fmt.Errorf("URL holds %U, which is not seen; remove it", c)
+		}
+	}
+	return checkEnd(f)
+}
+
+// checkEnd refuses a delimiter after a URL.
+func checkEnd(f fields) error {
+	if !f.quoted && f.url != "" && strings.ContainsRune(",;", rune(f.url[len(f.url)-1])) {
+		return fmt.Errorf("URL ends in %q; remove it, or say --format=urls if it belongs to the URL", f.url[len(f.url)-1:])
+	}
+	return nil
+}
+
+// plainURL takes a line that is a URL, whatever is in it.
+func (p *parser) plainURL(text string, number int) {
+	first := !p.begun
+	p.begun = true
+	if first && urlStart(text) < 0 && isHeader(text) {
+		p.list.Header = number
+		return
+	}
+	url := strings.ReplaceAll(strings.Trim(text, blanks), " ", "%20")
+	p.accept(&draft{urls: []string{url}, details: Details{Size: -1}, line: number, dialect: URLs})
+}
+
+// isHeader reports whether a line names what the lines below it hold: it is of
+// words, one of them known to mean the URL.
+func isHeader(text string) bool {
+	if strings.ContainsAny(text, "/\\") {
+		return false
+	}
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(" \t:,;|=\"'", r) }) {
+		if wordOf(word).column == urlColumn {
+			return true
+		}
+	}
+	return false
 }
 
 // splitRelative takes a line apart whose URL is relative: NAME<TAB>URL, or the

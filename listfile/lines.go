@@ -67,3 +67,31 @@ func (l *lineReader) next() bool {
 	l.tooLong = size > maxLine+len("\r\n") || len(l.text) > maxLine
 	return true
 }
+
+// isCROnly reports whether the lines of a list end in CR alone, as old programs
+// write them: several of them have a URL, and none ends in LF.
+func isCROnly(start []byte) bool {
+	if bytes.IndexByte(start, '\n') >= 0 {
+		return false
+	}
+	n := 0
+	for text := range bytes.SplitSeq(start, []byte("\r")) {
+		if urlStart(string(text)) >= 0 || isHeader(string(text)) {
+			n++
+		}
+	}
+	return n > 1
+}
+
+// crReader reads CR as LF.
+type crReader struct{ r io.Reader }
+
+func (c *crReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	for i, b := range p[:n] {
+		if b == '\r' {
+			p[i] = '\n'
+		}
+	}
+	return n, err
+}

@@ -5,26 +5,32 @@
 //
 // # The list
 //
-// A list is UTF-8 text, gzipped or not. Its form is told by its content:
+// A list is UTF-8 text, packed or not. Its form is told by its content:
 //
 //	tab          NAME<TAB>URL
 //	colon        NAME : URL, NAME: URL or NAME URL
 //	urls         URL, named after its path
 //	pget         URL NAME                             (pget, git-annex addurl)
+//	csv, tsv, semicolons, pipes
+//	             a table; a heading names the columns
+//	fields       each field tells what it is          (URL SIZE, DIGEST URL, apt-get --print-uris, ESGF)
 //	aria2        URL<TAB>URL… and indented options    (aria2c --input-file)
-//	csv, tsv     a header names the columns
 //	rclone       URL,PATH without a header            (rclone copyurl --urls)
-//	json         objects, one a line or in an array
+//	json         objects of files, and arrays and objects of them
 //	bagit        URL LENGTH FILENAME                  (fetch.txt, RFC 8493 section 2.2.3)
 //	tsvhttpdata  URL<TAB>SIZE<TAB>MD5                 (TsvHttpData-1.0)
 //	pooch        NAME [ALGORITHM:]HASH [URL]          (pooch registry)
+//	checksums    HEX  NAME, with a base URL           (sha256sum)
+//	conda        URL#HEX                              (conda list --explicit)
 //	metalink     XML                                  (RFC 5854, and version 3)
 //
-// Lines of the first four may be mixed in one list. The columns of csv and tsv
-// and the keys of json are name (file_name, filename, path), url (cdn_link, link,
-// href), size (bytes), md5, sha1, sha256 and sha512; others are ignored. json
-// knows also urls, mtime and headers. Of the options of aria2, out, dir, checksum,
-// header, referer and user-agent mean something here.
+// Lines of the first four may be mixed in one list. A form is taken only if it
+// explains every line of the opening of the list, the fields are plausible for what
+// the form calls them, and plain URLs do not explain the lines as well. If two forms
+// do, that is a problem, and Options.Format or Options.Columns decide. The headings
+// of tables and the keys of json are those of one table, in words.go; others are
+// ignored. Of the options of aria2, out, dir, checksum, header, referer and
+// user-agent mean something here.
 //
 // # The rules of every form
 //
@@ -42,24 +48,23 @@
 //     with two URLs is a problem, and so is a name that is both a file and a
 //     directory.
 //
-// In lists of lines the first line is a header, and skipped too, exactly when it
-// holds no "scheme://". With a TAB before the URL the name is all that stands
-// before the first TAB. Without one it is all that stands before the run of
+// In lists of lines the first line is a header, and skipped too, exactly when it is
+// of words of which one is known to mean the URL. With a TAB before the URL the name
+// is all that stands before the first TAB. Without one it is all that stands before the run of
 // spaces and colons that precedes the first "scheme://", so "a b: c : http://h/x"
 // names "a b: c".
 //
 // # The contract
 //
-// Every problem of a list is reported, in line order, as [Errors]; of a thousand
-// and more the rest is counted. What did parse is returned beside them, so that a caller may show both. An error never
-// quotes a URL or a header's value, because those carry secrets, nor prints a
-// character that a terminal would obey.
+// Every problem of a list is reported, in line order, as [Errors]; of each kind the
+// first five, and how many more there are. What did parse is returned beside them, so
+// that a caller may show both. An error never quotes a URL or a header's value,
+// because those carry secrets, nor prints a character that a terminal would obey.
 package listfile
 
 import (
 	"bufio"
 	"cmp"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -103,12 +108,16 @@ func (e *Entry) URLs() []string {
 // package keeps no reference to it.
 type List struct {
 	Dialect    Dialect // the form of the list
+	Columns    string  // what its columns were taken for, as "url=HEADING name=HEADING"; "" if it has none
 	Entries    []Entry // in the order of the list, no two of the same name; guessed ones may be, until Rename
 	Header     int     // 1-based line of the header, 0 if there is none
 	Folded     int     // lines that repeated an earlier line's name and URL
 	SharedURLs int     // entries whose URL an earlier entry has too
 	LeftOut    int     // entries that Options.Include and Exclude left out
-	Ignored    int     // options and columns that mean nothing here
+	Ignored    int     // options, columns and lines that mean nothing here
+	NoScheme   int     // URLs without a scheme that http:// was put before
+	NoChecksum int     // lines of a checksum file that are no checksums; not set here
+	Bad        Errors  // what is left out because it is wrong, if the caller goes on in spite of it; not set here
 }
 
 // Counts is how many entries of a list say what.
@@ -155,8 +164,15 @@ type Options struct {
 	// Format is the form of the list. If empty, its content tells.
 	Format Dialect
 
-	// BaseURL is what relative URLs are relative to. If empty, there are none.
+	// BaseURL is what relative URLs are relative to, and what names are appended
+	// to where there is no URL. If empty, there are none. "http://" and "https://"
+	// alone are the scheme of URLs that have none.
 	BaseURL string
+
+	// Columns says which columns of a table, or keys of objects, hold what, as
+	// "url=HEADING,name=HEADING,size=2,sha256=3"; numbers count from 1. If empty,
+	// the headings tell.
+	Columns string
 
 	// NameFrom names entries that have no name. If empty, Basename.
 	NameFrom NameFrom
@@ -166,10 +182,6 @@ type Options struct {
 	// matches one of Include, or there is none, and none of Exclude.
 	Include, Exclude []string
 }
-
-// maxUnpacked is how long a gzipped list may be when unpacked. Its lines (maxLine) and
-// its names (maxKnown) are bounded, too, so that no list fills the memory.
-const maxUnpacked = 8 << 30
 
 // Parse reads a list from r, to its end unless that is of no use. The argument
 // file is only what errors call the list, such as its path or "stdin".
@@ -187,18 +199,15 @@ func Parse(r io.Reader, file string, opts Options) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := bufio.NewReaderSize(r, sniffBytes)
-	if magic, _ := in.Peek(2); string(magic) == "\x1f\x8b" {
-		z, err := gzip.NewReader(in)
-		if err != nil {
-			return nil, fmt.Errorf("%s: unpack: %w", printable(file), err)
-		}
-		in = bufio.NewReaderSize(&bounded{r: z, left: maxUnpacked, err: errUnpacked}, sniffBytes)
+	in, done, err := unpack(bufio.NewReaderSize(r, sampleBytes))
+	defer done()
+	if err != nil {
+		return nil, fmt.Errorf("%s: unpack: %w", printable(file), err)
 	}
 	if bom, _ := in.Peek(len(byteOrderMark)); string(bom) == string(byteOrderMark) {
 		in.Discard(len(byteOrderMark)) // has been peeked at
 	}
-	start, err := in.Peek(sniffBytes)
+	start, err := in.Peek(sampleBytes)
 	if err != nil && !errors.Is(err, io.EOF) && len(start) == 0 {
 		return nil, fmt.Errorf("%s: read: %w", printable(file), err)
 	}
@@ -208,44 +217,40 @@ func Parse(r io.Reader, file string, opts Options) (*List, error) {
 	if p.list.Dialect == "" {
 		p.list.Dialect = Empty
 	}
-	return p.list, p.problems()
+	p.list.SharedURLs = p.index.sharedURLs()
+	return p.list, p.faults.err()
 }
-
-// problems returns all problems in line order, nil if there are none.
-func (p *parser) problems() error {
-	if len(p.errs) == 0 {
-		return nil
-	}
-	// An entry of several lines is judged at its end.
-	slices.SortStableFunc(p.errs, func(a, b *SyntaxError) int { return cmp.Compare(a.Line, b.Line) })
-	if p.untold > 0 {
-		p.errs = append(p.errs, &SyntaxError{File: p.file, Line: p.errs[len(p.errs)-1].Line, Msg: fmt.Sprintf("and %d more problems", p.untold)})
-	}
-	return p.errs
-}
-
-var errUnpacked = fmt.Errorf("the list unpacks to more than %d GiB", maxUnpacked>>30)
 
 // parser gathers the entries and the problems of one list.
 type parser struct {
-	file    string
-	opts    Options
-	base    *url.URL // nil without Options.BaseURL
-	keep    selection
-	list    *List
-	errs    Errors
-	untold  int // problems beyond maxProblems
-	index   *index
-	full    bool // the index took no more
-	begun   bool // a line that is neither blank nor a comment has been seen
-	reached int  // the last line read
+	faults
+	opts       Options
+	base       *url.URL // nil without Options.BaseURL
+	baseScheme string   // of Options.BaseURL, if that is no more than a scheme
+	chosen     []chosen // Options.Columns
+	keep       selection
+	list       *List
+	index      *index
+	full       bool // the index took no more
+	begun      bool // a line that is neither blank nor a comment has been seen
+	signed     bool // a line of a signature has been seen
+	seen       int  // drafts, right or wrong
+	reached    int  // the last line read
 }
 
 func newParser(file string, opts Options) (*parser, error) {
-	p := &parser{file: file, opts: opts, list: &List{}, index: newIndex()}
+	list := &List{}
+	p := &parser{faults: faults{file: file}, opts: opts, list: list, index: newIndex(list)}
 	p.opts.NameFrom = cmp.Or(opts.NameFrom, Basename)
 	var err error
-	if opts.BaseURL != "" {
+	if p.chosen, err = parseColumns(opts.Columns); err != nil {
+		return nil, fmt.Errorf("columns: %w", err)
+	}
+	switch opts.BaseURL {
+	case "":
+	case "http://", "https://":
+		p.baseScheme = opts.BaseURL
+	default:
 		if p.base, err = checkURL(opts.BaseURL); err != nil {
 			return nil, fmt.Errorf("base URL: %w", err)
 		}
@@ -257,15 +262,10 @@ func newParser(file string, opts Options) (*parser, error) {
 	return p, err
 }
 
-// maxProblems is how many problems of a list are told, lest a file that is no
-// list fill the memory with them.
-const maxProblems = 1000
-
 // fail records a problem of a line.
 func (p *parser) fail(line int, err error) {
-	if len(p.errs) == maxProblems {
-		p.untold++
-		return
-	}
-	p.errs = append(p.errs, &SyntaxError{File: p.file, Line: line, Msg: err.Error()})
+	p.faults.add(line, err, OneLine)
 }
+
+// stop records a problem after which the list is not read on.
+func (p *parser) stop(line int, err error) { p.faults.add(line, err, Rest) }

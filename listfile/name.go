@@ -1,7 +1,9 @@
 package listfile
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"path"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,11 +24,13 @@ func checkName(name string) error {
 	if name == "" {
 		return errEmptyName
 	}
-	if !utf8.ValidString(name) {
-		return fmt.Errorf("name %s is not valid UTF-8; write it in UTF-8", quote(name))
-	}
-	if c, found := findControl(name); found {
-		return fmt.Errorf("name %s holds the control character %U; remove it", quote(name), c)
+	if !isPlainASCII(name) {
+		if !utf8.ValidString(name) {
+			return fmt.Errorf("name %s is not valid UTF-8; write it in UTF-8", quote(name))
+		}
+		if c, found := findControl(name); found {
+			return fmt.Errorf("name %s holds the control character %U; remove it", quote(name), c)
+		}
 	}
 	switch {
 	case strings.Contains(name, `\`):
@@ -34,7 +38,7 @@ func checkName(name string) error {
 	case name[0] == '/':
 		return fmt.Errorf("name %s is absolute; remove the leading /", quote(name))
 	case len(name) > maxName:
-		return fmt.Errorf("name %s has %d bytes, more than %d; shorten it", quote(name), len(name), maxName)
+		return &longName{fmt.Sprintf("name %s has %d bytes, more than %d; shorten it", quote(name), len(name), maxName)}
 	case name[len(name)-1] == '/':
 		return fmt.Errorf("name %s ends in /; name a file, not a directory", quote(name))
 	}
@@ -50,8 +54,8 @@ func checkComponents(name string) error {
 		case component == "." || component == "..":
 			return fmt.Errorf("name %s has a component %q; write the path without it", quote(name), component)
 		case len(component) > maxComponent:
-			return fmt.Errorf("name %s has a component of %d bytes, more than %d; shorten it",
-				quote(name), len(component), maxComponent)
+			return &longName{fmt.Sprintf("name %s has a component of %d bytes, more than %d; shorten it",
+				quote(name), len(component), maxComponent)}
 		}
 	}
 	if first, _, _ := strings.Cut(name, "/"); first == reservedDir {
@@ -69,4 +73,35 @@ func findControl(s string) (c rune, found bool) {
 	}
 	c, _ = utf8.DecodeRuneInString(s[i:])
 	return c, true
+}
+
+// longName is the error of a name that is right but for its length.
+type longName struct{ msg string }
+
+func (e *longName) Error() string { return e.msg }
+
+// shorten returns a name that is short enough: of components that are too long, or of
+// the whole, the start, a hash of all of it, and the extension. The same name is
+// always shortened to the same.
+func shorten(name string) string {
+	if len(name) > maxName {
+		name = name[strings.LastIndexByte(name, '/')+1:]
+	}
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		if len(part) <= maxComponent {
+			continue
+		}
+		hash := sha256.Sum256([]byte(part))
+		end := fmt.Sprintf("~%x", hash[:6])
+		if ext := path.Ext(part); len(ext) <= 16 {
+			end += ext
+		}
+		begin := part[:maxComponent-len(end)]
+		for !utf8.ValidString(begin) {
+			begin = begin[:len(begin)-1]
+		}
+		parts[i] = begin + end
+	}
+	return strings.Join(parts, "/")
 }

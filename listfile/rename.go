@@ -30,8 +30,7 @@ func (l *List) Rename(answers []Answer, opts Options) error {
 	if err != nil {
 		return err
 	}
-	r := renamer{list: l, keep: keep, index: newIndex(), stays: make([]bool, len(l.Entries))}
-	l.SharedURLs = 0 // counted again
+	r := renamer{list: l, keep: keep, index: newIndex(l), stays: make([]bool, len(l.Entries))}
 	for i := range l.Entries {
 		if e := &l.Entries[i]; !e.guessed() {
 			if err := r.place(i, *e); err != nil { // only if the index is full
@@ -63,6 +62,7 @@ func (l *List) Rename(answers []Answer, opts Options) error {
 		}
 	}
 	l.Entries = l.Entries[:n]
+	l.SharedURLs = r.index.sharedURLs()
 	return nil
 }
 
@@ -84,15 +84,13 @@ func (r *renamer) place(i int, e Entry) error {
 		r.list.LeftOut++
 		return nil
 	}
-	found, err := r.index.add(e)
+	repeated, err := r.index.add(e, i)
 	switch {
 	case err != nil:
 		return err
-	case found.repeated:
+	case repeated:
 		r.list.Folded++
 		return nil
-	case found.sharedURL:
-		r.list.SharedURLs++
 	}
 	r.list.Entries[i], r.stays[i] = e, true
 	return nil

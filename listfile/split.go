@@ -23,6 +23,8 @@ type fields struct {
 	name    string // empty for URLs
 	url     string
 	dialect Dialect
+	quoted  bool // quotes say where the URL ends
+	apart   bool // of Pget: a TAB or quotes part the URL from the name
 }
 
 // split takes a line apart. The fields are substrings of the line.
@@ -31,18 +33,100 @@ func split(line string) (fields, error) {
 	if start < 0 {
 		return fields{}, errNoURL
 	}
-	before, url := line[:start], strings.Trim(line[start:], blanks)
+	before := line[:start]
+	if before != "" && closing[before[len(before)-1]] != 0 {
+		return splitQuoted(line, start-1)
+	}
+	url := strings.Trim(line[start:], blanks)
 	if name, between, found := strings.Cut(before, "\t"); found {
 		return splitTab(name, between, url)
 	}
+	return splitBefore(before, fields{url: url})
+}
+
+// splitBefore judges a line by what stands before its URL, which has no TAB.
+func splitBefore(before string, f fields) (fields, error) {
 	name := strings.TrimRight(before, separators)
-	switch {
-	case strings.Trim(before, blanks) == "":
-		return splitAfter(url), nil
-	case name == before:
+	if name != "" && name == before {
 		return fields{}, errUnparted
 	}
-	return fields{name: strings.Trim(name, blanks), url: url, dialect: Colon}, nil
+	if f.name = unquote(strings.Trim(name, blanks)); isMarker(before) || f.name == "" && strings.Trim(before, blanks) == "" {
+		if f.name = ""; f.quoted {
+			f.dialect = URLs
+			return f, nil
+		}
+		return splitAfter(f.url), nil
+	}
+	if strings.HasSuffix(name, " @") { // a package and where it is, in Python
+		return fields{url: f.url, dialect: URLs, quoted: f.quoted}, nil
+	}
+	f.name, f.dialect = withoutSign(f.name), Colon
+	return f, nil
+}
+
+// withoutSign returns a name without the sign that parts it from the URL.
+func withoutSign(name string) string {
+	for _, sign := range []string{" =>", " ->", " =", " |", ",", ";"} {
+		if before, found := strings.CutSuffix(name, sign); found {
+			return unquote(strings.Trim(before, blanks))
+		}
+	}
+	return name
+}
+
+// unquote returns a name without the quotes around it.
+func unquote(name string) string {
+	if end := quotedEnd(name); end > 0 && end == len(name)-1 && name[0] != '<' {
+		return name[1:end]
+	}
+	return name
+}
+
+// isMarker reports whether a text before a URL is the marker of an item, and no
+// name: "- ", "* ", "1. ", "2) ", "[3] ", "- [x] ".
+func isMarker(before string) bool {
+	trimmed := strings.Trim(before, blanks)
+	if trimmed == before { // a name, or nothing
+		return false
+	}
+	switch trimmed {
+	case "-", "*", "+", "•", "–", "- [ ]", "- [x]", "* [ ]", "* [x]":
+		return true
+	}
+	for _, form := range [...][2]string{{"", "."}, {"", ")"}, {"(", ")"}, {"[", "]"}, {"", ".)"}} {
+		n, begins := strings.CutPrefix(trimmed, form[0])
+		n, ends := strings.CutSuffix(n, form[1])
+		if begins && ends && n != "" && strings.Trim(n, "0123456789") == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// splitQuoted takes a line apart whose URL begins in quotes, at that index. After
+// them there may be a comma, as in the source of a program, or the name.
+func splitQuoted(line string, open int) (fields, error) {
+	end := quotedEnd(line[open:])
+	if end == 0 {
+		return fields{}, errUnparted
+	}
+	f := fields{url: line[open+1 : open+end], quoted: true, apart: true}
+	before, after := line[:open], strings.Trim(line[open+end+1:], blanks)
+	if after = strings.TrimLeft(after, ",;"); after != "" {
+		if strings.Trim(before, blanks) != "" || after[0] == '#' || urlStart(after) >= 0 {
+			return fields{}, errURLSpace
+		}
+		f.name, f.dialect = unquote(strings.Trim(after, blanks)), Pget
+		return f, nil
+	}
+	if name, between, found := strings.Cut(before, "\t"); found {
+		if strings.Trim(between, blanks) != "" {
+			return fields{}, errBetween
+		}
+		f.name, f.dialect = unquote(strings.Trim(name, blanks)), Tab
+		return f, nil
+	}
+	return splitBefore(before, f)
 }
 
 // splitAfter takes a line apart that begins with its URL. What follows it, if
@@ -53,7 +137,7 @@ func splitAfter(line string) fields {
 	if !found || urlStart(name) >= 0 || name[0] == '#' {
 		return fields{url: line, dialect: URLs}
 	}
-	return fields{url: url, name: name, dialect: Pget}
+	return fields{url: url, name: unquote(name), dialect: Pget, apart: line[len(url)] == '\t' || quotedEnd(name) > 0}
 }
 
 // cutBlanks cuts a line at its first run of blanks.
@@ -75,7 +159,7 @@ func splitTab(name, between, url string) (fields, error) {
 	case junk:
 		return fields{}, errBetween
 	}
-	return fields{name: strings.Trim(name, blanks), url: url, dialect: Tab}, nil
+	return fields{name: unquote(strings.Trim(name, blanks)), url: url, dialect: Tab}, nil
 }
 
 // urlStart returns the index of the first "scheme://" of a line, or -1. A

@@ -20,18 +20,20 @@ var (
 	errURLNameless = errors.New("URL's path does not end in a name; write NAME<TAB>URL")
 )
 
-// checkURL parses a URL and returns the first rule that it breaks. None of its errors holds more of the URL than the scheme: an
-// *url.Error quotes it all, and the error within may still quote a password
-// with a slash in it as a port, so both are replaced and not wrapped.
+// checkURL parses a URL and returns the first rule that it breaks. None of its
+// errors holds more of the URL than the scheme: an *url.Error quotes it all, and the
+// error within may still quote a password with a slash in it as a port, so both are
+// replaced and not wrapped.
 func checkURL(raw string) (*url.URL, error) {
-	if !utf8.ValidString(raw) {
-		return nil, errURLEncoding
-	}
-	if strings.ContainsFunc(raw, unicode.IsSpace) {
-		return nil, errURLSpace
-	}
-	if strings.ContainsFunc(raw, unicode.IsControl) {
-		return nil, errURLControl
+	if !isPlainASCII(raw) {
+		switch {
+		case !utf8.ValidString(raw):
+			return nil, errURLEncoding
+		case strings.ContainsFunc(raw, unicode.IsSpace):
+			return nil, errURLSpace
+		case strings.ContainsFunc(raw, unicode.IsControl):
+			return nil, errURLControl
+		}
 	}
 	scheme, _, found := strings.Cut(raw, "://")
 	if !found {
@@ -51,6 +53,16 @@ func checkURL(raw string) (*url.URL, error) {
 		return nil, errURLHost
 	}
 	return u, nil
+}
+
+// isPlainASCII reports whether a text is of ASCII characters that are seen.
+func isPlainASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // nameOf returns the name of an entry that has none.

@@ -43,7 +43,14 @@ func isLine(e *Entry) bool {
 	f, err := split(line)
 	return err == nil && f == fields{name: e.Name, url: e.URL, dialect: Tab} &&
 		!strings.ContainsAny(line[:1], "#{[<\"'") && !strings.HasPrefix(line, string(byteOrderMark)) &&
-		(&parser{}).sniff([]byte(line)) == Mixed // so a list of such lines is, too
+		isMixed(line) // so a list of such lines is, too
+}
+
+// isMixed reports whether a list that begins with that line is read line by line.
+func isMixed(line string) bool {
+	s := newOpening([]byte(line))
+	return notAList([]byte(line)) == "" && !isJSON([]byte(line)) && len(s.lines) == 1 && s.lines[0].text != condaMark &&
+		!isShape(tokens(line)) && !s.every(isPooch) && !s.every(isChecksum) && !s.some(isClearsigned) && !s.some(aria2Option.MatchString)
 }
 
 func writeLine(b *bufio.Writer, e *Entry, why string) error {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -35,11 +34,17 @@ func (c *checkCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	printCheck(std.out, w.lister.name, list)
-	return err
+	switch {
+	case err != nil:
+		return err
+	case list.Bad.Count() > 0:
+		return fmt.Errorf("%s left out", lines(list.Bad.Count()))
+	}
+	return needEntries(list, w.lister.name)
 }
 
 func printCheck(w io.Writer, name string, list *listfile.List) {
-	fmt.Fprintf(w, "%s: %s, %d entries\n", printable(name), dialectText(list.Dialect), len(list.Entries))
+	fmt.Fprintln(w, taken(name, list))
 	if list.Header > 0 {
 		fmt.Fprintf(w, "line %d is a header\n", list.Header)
 	}
@@ -53,7 +58,7 @@ func printCheck(w io.Writer, name string, list *listfile.List) {
 		fmt.Fprintf(w, "%d entries are left out by --include and --exclude\n", list.LeftOut)
 	}
 	if list.Ignored > 0 {
-		fmt.Fprintf(w, "%d options or columns mean nothing to dlfs and are ignored\n", list.Ignored)
+		fmt.Fprintf(w, "%d options, columns or lines mean nothing to dlfs and are ignored\n", list.Ignored)
 	}
 	c := list.Count()
 	if c.Mirrors > 0 {
@@ -82,16 +87,4 @@ func expiry(entries []listfile.Entry) (first time.Time, n int) {
 		}
 	}
 	return first, n
-}
-
-// dialectText describes the form of a list.
-func dialectText(d listfile.Dialect) string {
-	text := map[listfile.Dialect]string{
-		listfile.Tab: "NAME<TAB>URL", listfile.Colon: "NAME : URL", listfile.URLs: "plain URLs", listfile.Pget: "URL NAME",
-		listfile.Mixed: "NAME and URL in mixed forms", listfile.Empty: "empty",
-		listfile.Aria2: "input file of aria2", listfile.CSV: "CSV", listfile.TSV: "TSV", listfile.Rclone: "URL,PATH",
-		listfile.JSON: "JSON", listfile.BagIt: "fetch.txt of BagIt", listfile.TSVHTTPData: "TsvHttpData-1.0",
-		listfile.Pooch: "registry of pooch", listfile.Metalink: "Metalink",
-	}[d]
-	return cmp.Or(text, string(d))
 }

@@ -26,6 +26,7 @@ type engine struct {
 
 	reloading lockorder.Mutex[lockorder.Engine] // held while a list takes the place of another
 	lister    *lister                           // of the list as it is now; guarded by reloading
+	bad       listfile.Errors                   // what was left out of that list; guarded by reloading
 	reloads   int                               // guarded by reloading
 	reloaded  func()                            // tells the mount of another list; guarded by reloading
 	ending    bool                              // no other list is let in; guarded by reloading
@@ -38,7 +39,7 @@ func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner st
 		return nil, err
 	}
 	f := w.flags
-	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, lister: w.lister, memory: w.memory}
+	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, lister: w.lister, bad: w.bad, memory: w.memory}
 	e.store, err = cache.Open(dir, cache.Options{Log: e.log, Owner: owner, MinFree: f.MinFree << 20})
 	if err != nil {
 		return nil, err

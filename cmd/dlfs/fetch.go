@@ -37,7 +37,7 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 			return err
 		}
 	}
-	list, err := w.lister.readSome(ctx)
+	list, err := w.readList(ctx)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error 
 	failures := e.set.Failures()
 	var saveErr error
 	if saveFailed != "" {
-		saveErr = unfinishedOf(e.set).save(saveFailed, std.err)
+		saveErr = e.unfinished().save(saveFailed, std.err)
 	}
 	if err := e.close(); err != nil {
 		return errors.Join(saveErr, err)

@@ -26,6 +26,7 @@ type lister struct {
 	client *origin.Client // for a list that is a URL
 	stdin  io.Reader
 	notes  io.Writer // gets warnings
+	quiet  bool      // what is right is not told
 	where  string    // an absolute path, an http or https URL, or "-" for stdin
 	name   string    // what to call it where everybody may read that
 }
@@ -87,6 +88,9 @@ func (l *lister) read(ctx context.Context) (*listfile.List, error) {
 	if err == nil && l.flags.asks() {
 		err = l.askNames(ctx, list)
 	}
+	if err == nil && len(list.Entries) > 0 && !l.quiet {
+		fmt.Fprintf(l.notes, "dlfs: %s\n", taken(l.shownName(), list))
+	}
 	return list, err
 }
 
@@ -129,9 +133,22 @@ func (l *lister) parseBounded(r io.Reader) (*listfile.List, error) {
 func (l *lister) parse(r io.Reader) (*listfile.List, error) {
 	list, err := l.flags.parse(r, l.shownName())
 	if err != nil {
-		return list, &exitError{exitUsage, err}
+		return list, &exitError{exitUsage, l.orFile(list, err)}
+	}
+	for _, bad := range list.Bad {
+		fmt.Fprintf(l.notes, "dlfs: left out: %s\n", printable(bad.Error()))
 	}
 	return list, nil
+}
+
+// orFile adds to the error of a list that is a URL, and of which nothing was
+// understood, what to do if the file itself is wanted.
+func (l *lister) orFile(list *listfile.List, err error) error {
+	bad, ok := errors.AsType[listfile.Errors](err)
+	if !ok || !isURL(l.where) || bad.Cost() < listfile.Rest || len(list.Entries) > 0 {
+		return err
+	}
+	return fmt.Errorf("%w\nif the URL is of the file itself, fetch it by: echo URL | dlfs fetch - DIR", err)
 }
 
 // shownName is what errors call the list.
@@ -179,7 +196,9 @@ func defaultDir(list string) (string, error) {
 	if u, err := url.Parse(list); isURL(list) && err == nil {
 		base = path.Base(u.Path)
 	}
-	base = strings.TrimSuffix(base, ".gz")
+	for _, packed := range []string{".gz", ".bz2", ".xz", ".zst"} {
+		base = strings.TrimSuffix(base, packed)
+	}
 	dir := strings.TrimSuffix(base, filepath.Ext(base))
 	if list == "-" || dir == "" || dir == base {
 		return "", usageError("list %s has no name to derive the directory from; give DIR", shown(list))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,19 +11,21 @@ import (
 
 // listFlags say how a list is to be read.
 type listFlags struct {
-	Format    string   `default:"auto" help:"The form of the list, if its content does not tell: tab, colon, urls, pget, aria2, csv, tsv, rclone, json, bagit, tsvhttpdata, pooch or metalink."`
-	BaseURL   string   `placeholder:"URL" help:"Complete the list's relative URLs with this one."`
-	NameFrom  string   `enum:"basename,path,content-disposition" default:"basename" help:"What an entry without a name is called after: the last part of its URL's path, the whole path, or what its origin says; ${enum}."`
-	Include   []string `sep:"none" placeholder:"PATTERN" help:"Take only names that match, as *.tar and sub/** do; may be repeated."`
-	Exclude   []string `sep:"none" placeholder:"PATTERN" help:"Leave out names that match, whatever --include says; may be repeated."`
-	Checksums string   `placeholder:"FILE" help:"Verify files with the digests in FILE, as of sha256sum and its kin, BSD's, or md5checksums.txt."`
+	Format       string   `default:"auto" help:"The form of the list, if its content does not tell: tab, colon, urls, pget, aria2, csv, tsv, semicolons, pipes, fields, checksums, rclone, json, bagit, tsvhttpdata, pooch, conda or metalink."`
+	Columns      string   `placeholder:"ROLE=COLUMN,..." help:"Which columns of a table or keys of JSON hold what, if their names do not tell: url=link,name=3,size=bytes,sha256=5. ROLE is url, name, size, md5, sha1, sha256, sha512 or checksum; COLUMN is a heading or a number."`
+	SkipBadLines bool     `help:"Go on with the other lines of a list when lines of it are wrong. The wrong ones are told, and the exit code is 1."`
+	BaseURL      string   `placeholder:"URL" help:"Complete the list's relative URLs with this one, and make URLs of it and the names where the list has none. http:// or https:// alone is put before URLs without a scheme."`
+	NameFrom     string   `enum:"basename,path,content-disposition" default:"basename" help:"What an entry without a name is called after: the last part of its URL's path, the whole path, or what its origin says; ${enum}."`
+	Include      []string `sep:"none" placeholder:"PATTERN" help:"Take only names that match, as *.tar and sub/** do; may be repeated."`
+	Exclude      []string `sep:"none" placeholder:"PATTERN" help:"Leave out names that match, whatever --include says; may be repeated."`
+	Checksums    string   `placeholder:"FILE" help:"Verify files with the digests in FILE, as of sha256sum and its kin, BSD's, or md5checksums.txt."`
 }
 
 // options are those of a list that is read as the flags say.
 func (f *listFlags) options() listfile.Options {
 	opts := listfile.Options{
 		Format: listfile.Dialect(f.Format), BaseURL: f.BaseURL, NameFrom: listfile.NameFrom(f.NameFrom),
-		Include: f.Include, Exclude: f.Exclude,
+		Include: f.Include, Exclude: f.Exclude, Columns: f.Columns,
 	}
 	if f.Format == "auto" {
 		opts.Format = ""
@@ -34,6 +37,12 @@ func (f *listFlags) options() listfile.Options {
 // unless the names of the entries are still to be asked for.
 func (f *listFlags) parse(r io.Reader, name string) (*listfile.List, error) {
 	list, err := listfile.Parse(r, name, f.options())
+	if bad, ok := errors.AsType[listfile.Errors](err); ok && bad.Cost() < listfile.Rest {
+		if !f.SkipBadLines {
+			return list, fmt.Errorf("%w\n%s", err, "nothing is fetched; --skip-bad-lines leaves such lines out and goes on")
+		}
+		list.Bad, err = bad, nil
+	}
 	if err != nil || f.asks() {
 		return list, err
 	}
@@ -54,10 +63,11 @@ func (f *listFlags) addChecksums(list *listfile.List) error {
 		return fmt.Errorf("--checksums: %w", err)
 	}
 	defer file.Close()
-	sums, err := listfile.ParseChecksums(file, f.Checksums)
+	sums, skipped, err := listfile.ParseChecksums(file, f.Checksums)
 	if err != nil {
 		return err
 	}
+	list.NoChecksum = skipped
 	n, err := list.ApplyChecksums(sums)
 	if err == nil && n == 0 && len(list.Entries) > 0 {
 		err = fmt.Errorf("--checksums: %s names no file of the list; its names must be those of the list", f.Checksums)

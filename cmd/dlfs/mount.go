@@ -50,7 +50,7 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 		return tellParent(err)
 	}
 	defer w.end()
-	list, err := w.lister.readSome(ctx)
+	list, err := w.readList(ctx)
 	if err != nil {
 		return tellParent(err)
 	}
@@ -148,7 +148,7 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 func (c *mountCmd) end(e *engine, m *fs.Mount, unmounted <-chan struct{}, runErr, stopped error) error {
 	var left unfinished
 	if c.SaveFailed != "" {
-		left = unfinishedOf(e.set)
+		left = e.unfinished()
 	}
 	e.set.Close()
 	if err := c.unmount(m, unmounted, e.log); err != nil {

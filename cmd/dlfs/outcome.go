@@ -12,7 +12,24 @@ import (
 
 // outcome is the exit of a run that ended so.
 func (e *engine) outcome(runErr, stopped error) error {
-	return outcome(e.set.Totals(), e.store.Path(), runErr, stopped)
+	e.reloading.Lock()
+	bad := e.bad.Count()
+	e.reloading.Unlock()
+	return withBad(outcome(e.set.Totals(), e.store.Path(), runErr, stopped), bad)
+}
+
+// withBad is the exit of a run that ended with err, after n lines of the list were
+// left out: the run has failed at least.
+func withBad(err error, n int) error {
+	if n == 0 {
+		return err
+	}
+	more := fmt.Errorf("%s left out of the list; mend the list and run the same command again", lines(n))
+	var e *exitError
+	if err == nil || errors.As(err, &e) && e.code == exitNeedsURL {
+		return &exitError{exitFailed, errors.Join(err, more)}
+	}
+	return alsoTell(err, more)
 }
 
 // outcome turns how a run ended, and how far it came, into an exit. stopped is

@@ -72,7 +72,7 @@ func (e *engine) reload(ctx context.Context, where string, body io.Reader) (diff
 	}
 	diff = e.set.Reload(list.Entries)
 	e.memory.limitHeap()
-	e.lister = from
+	e.lister, e.bad = from, list.Bad
 	e.reloads++
 	if e.reloaded != nil {
 		e.reloaded()

@@ -16,6 +16,17 @@ import (
 type unfinished struct {
 	entries []listfile.Entry
 	why     map[string]string // by name
+	bad     listfile.Errors   // lines that were left out of the list
+}
+
+// unfinished is the entries of the engine's list that are not complete, and the lines
+// that were left out of it.
+func (e *engine) unfinished() unfinished {
+	u := unfinishedOf(e.set)
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
+	u.bad = e.bad
+	return u
 }
 
 func unfinishedOf(set *fetch.Set) (u unfinished) {
@@ -37,7 +48,7 @@ func unfinishedOf(set *fetch.Set) (u unfinished) {
 // save writes the entries to path, as a list that can be run as it is, and says
 // so to notes. If there is none, there is no such file afterwards.
 func (u unfinished) save(path string, notes io.Writer) error {
-	if len(u.entries) == 0 {
+	if len(u.entries) == 0 && len(u.bad) == 0 {
 		done := "removed"
 		if err := os.Remove(path); errors.Is(err, fs.ErrNotExist) {
 			done = "not written"
@@ -48,12 +59,21 @@ func (u unfinished) save(path string, notes io.Writer) error {
 		return nil
 	}
 	err := writeFile(path, func(f *os.File) error {
+		for _, bad := range u.bad {
+			if _, err := fmt.Fprintf(f, "# left out: %s\n", printable(bad.Error())); err != nil {
+				return err
+			}
+		}
 		return listfile.Write(f, u.entries, func(name string) string { return u.why[name] })
 	})
 	if err != nil {
 		return fmt.Errorf("--save-failed: %w", err)
 	}
-	fmt.Fprintf(notes, "dlfs: %s lists what is not complete: %d of the entries\n", path, len(u.entries))
+	also := ""
+	if n := u.bad.Count(); n > 0 {
+		also = fmt.Sprintf(", and %s that were left out", lines(n))
+	}
+	fmt.Fprintf(notes, "dlfs: %s lists what is not complete: %d of the entries%s\n", path, len(u.entries), also)
 	return nil
 }
 

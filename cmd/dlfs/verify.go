@@ -61,7 +61,7 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	defer w.end()
-	list, err := w.lister.readSome(ctx)
+	list, err := w.readList(ctx)
 	if err != nil {
 		return err
 	}

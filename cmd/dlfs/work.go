@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"dlfs/fetch/origin"
+	"dlfs/listfile"
 )
 
 // workFlags are those of every command that fetches.
@@ -26,7 +28,17 @@ type work struct {
 	client  *origin.Client
 	limit   *origin.Limit // of the client
 	lister  *lister
+	bad     listfile.Errors // what readList left out of the list
 	memory  memory
+}
+
+// readList reads the list, which has an entry.
+func (w *work) readList(ctx context.Context) (*listfile.List, error) {
+	list, err := w.lister.readSome(ctx)
+	if err == nil {
+		w.bad = list.Bad
+	}
+	return list, err
 }
 
 // begin makes ready to fetch the list, as far as the command line alone tells.
@@ -52,6 +64,9 @@ func (f *workFlags) work(std stdio, list string) (*work, error) {
 	}
 	client := origin.New(opts)
 	l, err := newLister(f.listFlags, client, std.in, d.notes(), list)
+	if err == nil {
+		l.quiet = f.Quiet
+	}
 	return &work{flags: f, display: d, client: client, limit: opts.Limit, lister: l, memory: m}, err
 }
 

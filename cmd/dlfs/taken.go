@@ -1,0 +1,57 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"dlfs/listfile"
+)
+
+// taken tells in one line what a list was taken for: how many entries it has, its
+// form, and what its columns mean.
+func taken(name string, list *listfile.List) string {
+	var b strings.Builder
+	entries := "entries"
+	if len(list.Entries) == 1 {
+		entries = "entry"
+	}
+	fmt.Fprintf(&b, "%s: %s %s, %s", printable(name), humanize.Comma(int64(len(list.Entries))), entries, dialectText(list.Dialect))
+	if list.Columns != "" {
+		fmt.Fprintf(&b, ": %s", printable(list.Columns))
+	}
+	if list.NoScheme > 0 {
+		fmt.Fprintf(&b, "; http:// is put before %s URLs that have no scheme", humanize.Comma(int64(list.NoScheme)))
+	}
+	if list.NoChecksum > 0 {
+		fmt.Fprintf(&b, "; %s lines of --checksums are no checksums", humanize.Comma(int64(list.NoChecksum)))
+	}
+	if n := list.Bad.Count(); n > 0 {
+		fmt.Fprintf(&b, "; %s left out", lines(n))
+	}
+	return b.String()
+}
+
+// lines is a number of wrong lines.
+func lines(n int) string {
+	if n == 1 {
+		return "1 wrong line"
+	}
+	return humanize.Comma(int64(n)) + " wrong lines"
+}
+
+// dialectText describes the form of a list.
+func dialectText(d listfile.Dialect) string {
+	text := map[listfile.Dialect]string{
+		listfile.Tab: "NAME<TAB>URL", listfile.Colon: "NAME : URL", listfile.URLs: "plain URLs", listfile.Pget: "URL NAME",
+		listfile.Mixed: "NAME and URL in mixed forms", listfile.Empty: "empty",
+		listfile.Aria2: "input file of aria2", listfile.CSV: "CSV", listfile.TSV: "TSV", listfile.Rclone: "URL,PATH",
+		listfile.Semicolons: "CSV with semicolons", listfile.Pipes: "CSV with |", listfile.Fields: "fields of lines",
+		listfile.Checksums: "checksums, with the base URL", listfile.Conda: "explicit packages of conda, or URL#DIGEST",
+		listfile.JSON: "JSON", listfile.BagIt: "fetch.txt of BagIt", listfile.TSVHTTPData: "TsvHttpData-1.0",
+		listfile.Pooch: "registry of pooch", listfile.Metalink: "Metalink",
+	}[d]
+	return cmp.Or(text, string(d))
+}

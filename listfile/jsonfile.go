@@ -1,0 +1,477 @@
+package listfile
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"dlfs/fetch/digest"
+)
+
+// notFiles are the types of objects that hold no bytes of their own.
+var notFiles = map[string]bool{"directory": true, "dir": true, "folder": true, "tree": true, "fileset": true}
+
+// nested returns what takes an object inside the object of a file that says something
+// of the file, by its key as plain returns it; nil if it says nothing.
+func (d *jsonDraft) nested(key string) func(raw json.RawMessage) error {
+	switch key {
+	case "datafile", "attributes": // of Dataverse, of JSON:API
+		return d.merge
+	case "lfs":
+		return d.lfs
+	case "links", "link":
+		return d.links
+	case "checksum", "checksums", "hash", "hashes", "digest", "digests":
+		return d.sums
+	}
+	return nil
+}
+
+// jsonDraft is the draft of an object, and how good the keys are that it is from.
+type jsonDraft struct {
+	draft
+	p       *parser
+	found   map[column]jsonField
+	path    jsonField // of the key path
+	more    []string  // URLs of urls and mirrors
+	dir     string
+	notFile bool
+	several bool // more is from urls, and may be of several files
+	blob    bool // it is an object of git, whose URL answers with JSON
+}
+
+// jsonField is a value of a meaning, and the key it is from.
+type jsonField struct {
+	word  word
+	key   string
+	value string
+	parts []string // of a value that is an array
+}
+
+// chosenKey is what Options.Columns say of a key.
+func (p *parser) chosenKey(key string) column {
+	for _, c := range p.chosen {
+		if c.heading == key || plain(c.heading) == plain(key) {
+			return c.word.column
+		}
+	}
+	return otherColumn
+}
+
+// wordOf is the meaning of a key.
+func (p *parser) wordOf(key string) word {
+	if p.chosen == nil {
+		return wordOf(key)
+	}
+	for _, c := range p.chosen {
+		if c.heading == key || plain(c.heading) == plain(key) {
+			return c.word
+		}
+	}
+	return word{}
+}
+
+// hasURL reports whether an object has a key of a URL.
+func (p *parser) hasURL(o *object) bool {
+	return slices.ContainsFunc(o.keys, func(key string) bool { return p.wordOf(key).column == urlColumn && len(o.values[key]) > 4 })
+}
+
+// file takes an object that is a file. It reports whether it is one, or something that
+// is known to be none.
+func (p *parser) file(o *object) (bool, error) {
+	d := &jsonDraft{p: p, draft: draft{details: Details{Size: -1}, line: o.line, dialect: JSON}, found: map[column]jsonField{}}
+	for _, key := range o.keys {
+		if err := d.key(key, o.values[key]); err != nil {
+			return true, err
+		}
+	}
+	if d.notFile {
+		p.list.Ignored++
+		return true, nil
+	}
+	drafts, err := d.drafts(o.at.name)
+	if err != nil {
+		return true, err
+	}
+	for i := range drafts {
+		p.accept(&drafts[i])
+	}
+	return len(drafts) > 0, nil
+}
+
+// key takes a key of an object and its value.
+func (d *jsonDraft) key(key string, raw json.RawMessage) error {
+	if bytes.Equal(raw, []byte("null")) {
+		return nil
+	}
+	n := plain(key)
+	if take := d.nested(n); take != nil && (raw[0] == '{' || raw[0] == '[') && d.p.chosen == nil {
+		return take(raw)
+	}
+	switch n {
+	case "type":
+		var kind string
+		if json.Unmarshal(raw, &kind) == nil {
+			kind = plain(kind[strings.LastIndexByte(kind, ':')+1:])
+			d.notFile = d.notFile || notFiles[kind]
+			d.blob = d.blob || kind == "blob"
+		}
+		return nil
+	case "urls", "mirrors":
+		if d.p.chosenKey(key) != otherColumn || raw[0] != '[' {
+			break
+		}
+		var urls []string
+		if json.Unmarshal(raw, &urls) != nil {
+			return wrongType(key, "an array of texts")
+		}
+		d.more = append(d.more, urls...)
+		d.several = d.several || n == "urls"
+		return nil
+	case "mtime":
+		return d.modTime(key, raw)
+	case "headers":
+		return d.headers(key, raw)
+	case "pieces":
+		return d.pieces(raw)
+	case "directorylabel":
+		d.dir = textOf(raw)
+		return nil
+	}
+	return d.word(d.p.wordOf(key), key, raw)
+}
+
+// word takes a value of a key with that meaning.
+func (d *jsonDraft) word(w word, key string, raw json.RawMessage) error {
+	if w.column == otherColumn {
+		return nil
+	}
+	f := jsonField{word: w, key: key, value: textOf(raw)}
+	if w.column != nameColumn {
+		f.value = strings.Trim(f.value, blanks)
+	}
+	switch {
+	case raw[0] == '"', w.column == sizeColumn && raw[0] != '{' && raw[0] != '[':
+	case raw[0] == '[' && (w.column == urlColumn || w.column == nameColumn) && json.Unmarshal(raw, &f.parts) == nil && len(f.parts) > 0:
+		f.value = f.parts[0]
+	case w.column == idColumn:
+		f.value = string(raw)
+	case w.column == urlColumn || w.column == nameColumn || w.algorithm != digest.None:
+		return wrongType(key, "a text")
+	default:
+		return nil
+	}
+	if isMissing(f.value) && w.column != nameColumn || f.value == "" {
+		return nil
+	}
+	if w.column == digestColumn {
+		if err := d.field(w, f.value); err != nil {
+			return err
+		}
+	}
+	if w.column == nameColumn && plain(key) == "path" {
+		d.path = f
+	}
+	return d.keep(f)
+}
+
+// keep keeps the value of the best key of a meaning. Two keys that are as good, and
+// not of mirrors, are an error.
+func (d *jsonDraft) keep(f jsonField) error {
+	before, there := d.found[f.word.column]
+	switch {
+	case !there || f.word.rank < before.word.rank:
+		d.found[f.word.column] = f
+	case f.word.column == urlColumn && f.word.rank == before.word.rank && f.value != before.value:
+		if stem(f.key) != stem(before.key) {
+			return fmt.Errorf("keys %s and %s may both be the URL; say with --columns=url=KEY which is to be fetched", quote(before.key), quote(f.key))
+		}
+		d.more = append(d.more, f.value)
+	}
+	return nil
+}
+
+// textOf is a text, or another value as it is written.
+func textOf(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return text
+	}
+	return string(raw)
+}
+
+// drafts returns what the object is: one file, several if it has several URLs and no
+// name, none if it has no URL.
+func (d *jsonDraft) drafts(key string) ([]draft, error) {
+	url, name := d.found[urlColumn], d.found[nameColumn]
+	if d.blob && d.p.chosen == nil && strings.Contains(url.value, "/git/blobs/") {
+		url = jsonField{}
+	}
+	if size := d.found[sizeColumn]; size.value != "" {
+		if err := d.field(size.word, size.value); err != nil {
+			return nil, err
+		}
+	}
+	// A path may be a URL. Beside a path, what is called name may be a mere label.
+	switch noURL := url.value == "" && len(d.more) == 0; {
+	case noURL && urlStart(name.value) == 0:
+		url, name = name, jsonField{}
+	case noURL && urlStart(d.path.value) == 0:
+		url = d.path
+		if path.Ext(name.value) == "" {
+			name = jsonField{}
+		}
+	case d.path.value != "" && (baseOf(d.path.value) == name.value || path.Ext(name.value) == ""):
+		name = d.path
+	}
+	d.found[urlColumn] = url
+	d.name = d.nameOf(name, key)
+	if url.value != "" {
+		d.urls = append(d.urls, url.value)
+	}
+	switch {
+	case len(url.parts) > 1 || len(name.parts) > 1 && url.value == "":
+		return d.split(url.parts, name.parts)
+	case d.several && d.name == "" && len(d.more) > 1 && url.value == "":
+		return d.split(d.more, nil)
+	}
+	d.urls = append(d.urls, d.more...)
+	if d.p.complete(&d.draft); len(d.urls) == 0 && d.name == "" || len(d.urls) == 0 && checkName(d.name) == nil {
+		return nil, nil
+	}
+	d.tell(url, name)
+	return []draft{d.draft}, nil
+}
+
+// tell has the list say which keys were taken, as far as the first file has them.
+func (d *jsonDraft) tell(url, name jsonField) {
+	if d.p.list.Columns != "" {
+		return
+	}
+	l := &layout{}
+	for _, f := range []jsonField{url, name, d.found[sizeColumn], d.found[digestColumn]} {
+		if f.key != "" && (f.word.column != nameColumn || f.value == d.name || d.dir != "" || f.key == url.key) {
+			w := f.word
+			if f.key == url.key {
+				w.column = urlColumn
+			}
+			l.words, l.headings = append(l.words, w), append(l.headings, f.key)
+		}
+	}
+	d.p.list.Columns = l.String()
+}
+
+// nameOf is the name of a file by its key of a name, or by the key it stands under.
+func (d *jsonDraft) nameOf(name jsonField, key string) string {
+	switch {
+	case name.value != "" && (len(d.found[urlColumn].value) > 0 || len(d.more) > 0 || d.p.base != nil):
+		if d.dir != "" {
+			return d.dir + "/" + name.value
+		}
+		return name.value
+	case path.Ext(key) != "" && !lists[plain(key)]:
+		return key
+	}
+	return ""
+}
+
+// split makes a draft of each of several URLs, or of several paths.
+func (d *jsonDraft) split(urls, paths []string) (drafts []draft, _ error) {
+	if len(urls) == 0 {
+		urls = paths
+	}
+	for _, u := range urls {
+		one := draft{urls: []string{u}, details: Details{Size: -1}, line: d.line, dialect: JSON}
+		if urlStart(u) != 0 && d.p.base != nil {
+			one.name = u
+		}
+		drafts = append(drafts, one)
+	}
+	return drafts, nil
+}
+
+// namesOfURLs takes an object whose keys are names and whose values are URLs. It
+// reports whether it is one.
+func (p *parser) namesOfURLs(o *object) bool {
+	var urls []string
+	for _, key := range o.keys {
+		var url string
+		if json.Unmarshal(o.values[key], &url) != nil || urlStart(url) != 0 || wordOf(key).column != otherColumn && path.Ext(key) == "" {
+			return false
+		}
+		urls = append(urls, url)
+	}
+	for i, key := range o.keys {
+		p.accept(&draft{name: key, urls: urls[i : i+1 : i+1], details: Details{Size: -1}, line: o.line, dialect: JSON})
+	}
+	return len(urls) > 0
+}
+
+// merge takes the keys of an object inside the object of the file.
+func (d *jsonDraft) merge(raw json.RawMessage) error {
+	var values map[string]json.RawMessage
+	if json.Unmarshal(raw, &values) != nil {
+		return nil // something else of that name
+	}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if plain(key) == "id" {
+			d.draft.id = textOf(values[key])
+			continue
+		}
+		if err := d.key(key, values[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lfs takes what Git LFS says of a file.
+func (d *jsonDraft) lfs(raw json.RawMessage) error {
+	var said struct {
+		OID  string `json:"oid"`
+		Size *int64 `json:"size"`
+	}
+	if json.Unmarshal(raw, &said) != nil {
+		return nil // something else of that name
+	}
+	if said.Size != nil && *said.Size >= 0 {
+		d.details.Size = *said.Size
+	}
+	if said.OID == "" {
+		return nil
+	}
+	return d.addDigest(parseDigest(digest.SHA256, strings.TrimPrefix(said.OID, "sha256:")))
+}
+
+// links takes the link to the bytes of a file.
+func (d *jsonDraft) links(raw json.RawMessage) error {
+	var said map[string]json.RawMessage
+	if json.Unmarshal(raw, &said) != nil {
+		return nil // links to something else
+	}
+	for _, key := range []string{"download", "content", "self"} {
+		var url string
+		if json.Unmarshal(said[key], &url) == nil && url != "" {
+			return d.keep(jsonField{word: word{column: urlColumn, rank: 2}, key: "links." + key, value: url})
+		}
+		var link struct {
+			Href string `json:"href"`
+		}
+		if json.Unmarshal(said[key], &link) == nil && link.Href != "" {
+			return d.keep(jsonField{word: word{column: urlColumn, rank: 2}, key: "links." + key, value: link.Href})
+		}
+	}
+	return nil
+}
+
+// sums takes checksums: {ALGORITHM: DIGEST}, {"type": ALGORITHM, "value": DIGEST}, or an
+// array of the latter.
+func (d *jsonDraft) sums(raw json.RawMessage) error {
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) == nil {
+		for _, one := range list {
+			if err := d.sums(one); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var said map[string]string
+	if json.Unmarshal(raw, &said) != nil {
+		return nil // something else of that name
+	}
+	kind, value := "", ""
+	for key, text := range said {
+		switch plain(key) {
+		case "type", "algorithm", "name":
+			kind = text
+		case "value", "checksum", "digest", "hash":
+			value = text
+		default:
+			if a, known := algorithm(key); known {
+				if err := d.addDigest(parseDigest(a, text)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if a, known := algorithm(kind); known {
+		return d.addDigest(parseDigest(a, value))
+	}
+	return nil
+}
+
+func wrongType(key, want string) error {
+	return fmt.Errorf("value of %s is not %s", quote(key), want)
+}
+
+func (d *jsonDraft) modTime(key string, raw json.RawMessage) error {
+	text := textOf(raw)
+	if isMissing(text) {
+		return nil
+	}
+	t, err := parseTime(text)
+	if err != nil {
+		return errors.New(wrongType(key, "a time as in \"2006-01-02T15:04:05Z\", or seconds since 1970").Error())
+	}
+	d.details.ModTime = t
+	return nil
+}
+
+func (d *draft) headers(key string, raw json.RawMessage) error {
+	var fields map[string]jsonTexts
+	if json.Unmarshal(raw, &fields) != nil {
+		return wrongType(key, "an object of texts")
+	}
+	for name, values := range fields {
+		for _, value := range values {
+			if err := d.setHeader(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// jsonTexts is a text or an array of them.
+type jsonTexts []string
+
+func (t *jsonTexts) UnmarshalJSON(raw []byte) error {
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		*t = jsonTexts{one}
+		return nil
+	}
+	return json.Unmarshal(raw, (*[]string)(t))
+}
+
+// jsonPieces is how Write says piece digests.
+type jsonPieces struct {
+	Length int64    `json:"length"`
+	Sums   []string `json:"sums"`
+}
+
+func (d *draft) pieces(raw json.RawMessage) error {
+	var said jsonPieces
+	if json.Unmarshal(raw, &said) != nil {
+		return wrongType("pieces", "an object of length and sums")
+	}
+	pieces := &digest.Pieces{Length: said.Length}
+	for _, text := range said.Sums {
+		sum, err := digest.Parse(text)
+		if err != nil {
+			return err
+		}
+		pieces.Sums = append(pieces.Sums, sum)
+	}
+	if pieces.Length <= 0 || len(pieces.Sums) == 0 {
+		return wrongType("pieces", "a length above 0 and its sums")
+	}
+	d.details.Pieces = pieces
+	return nil
+}

@@ -1,0 +1,118 @@
+package listfile
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A line that is a URL with a comma, a semicolon, a | or a space in it may be that
+// URL, or a URL and a name. The functions below tell one from the other, or that it
+// cannot be told.
+
+// rival is another reading of lines than that of plain URLs.
+type rival int
+
+const (
+	implausible rival = iota // the lines are plain URLs
+	plausible                // they may be either
+	proven                   // the other reading explains what plain URLs do not
+)
+
+// judge tells how well it explains the lines that a delimiter cuts them into a URL and
+// other fields.
+func (s *opening) judge(comma rune) rival {
+	best := proven
+	urls, names := map[string]bool{}, map[string]bool{}
+	for _, l := range s.lines {
+		fields := splitRow(strings.TrimLeft(l.text, blanks), comma)
+		if len(fields) < 2 || !absoluteURL.MatchString(fields[0]) || s.folds(l.text) {
+			return implausible
+		}
+		verdict := judgeFields(fields)
+		if strings.Contains(l.text, `"`) && len(fields) == 2 {
+			verdict = proven
+		}
+		best = min(best, verdict)
+		name := ""
+		for _, f := range fields[1:] {
+			if (token{text: f}).role() == 'n' {
+				name = f
+			}
+		}
+		if best == implausible || urls[fields[0]] || name != "" && names[name] {
+			return implausible
+		}
+		urls[fields[0]], names[name] = true, name != ""
+	}
+	return best
+}
+
+// judgeFields judges one line by what follows its URL.
+func judgeFields(fields []string) rival {
+	count := map[byte]int{}
+	name := ""
+	for _, f := range fields[1:] {
+		f = strings.Trim(f, blanks)
+		role := (token{text: f}).role()
+		if count[role]++; count[role] > 1 || role == 'u' || f == "" {
+			return implausible
+		}
+		if role == 'n' {
+			name = f
+		}
+	}
+	switch {
+	case name != "" && !looksLikeName(name):
+		return implausible
+	case name != "" && baseOf(fields[0]) == baseOf(name):
+		return proven
+	case name == "" && count['h'] == 0 && !standsAlone(fields[0]):
+		return implausible
+	}
+	return plausible
+}
+
+// looksLikeName reports whether a text would do for the name of a file, and has an
+// extension.
+func looksLikeName(text string) bool {
+	ext := extension(text)
+	return checkName(text) == nil && len(ext) > 1 && strings.Trim(ext[1:], "0123456789") != "" && !strings.ContainsAny(text, "=&?")
+}
+
+// errRivals is of lines that may be read in two ways.
+func errRivals(first string, comma rune, form Dialect) error {
+	fields := splitRow(strings.TrimLeft(first, blanks), comma)
+	other := ""
+	for _, f := range fields[1:] {
+		if (token{text: f}).role() == 'n' {
+			other = " named " + quote(f)
+		}
+	}
+	columns := "--format=" + string(form)
+	if form == "" {
+		columns = "--columns=" + strings.ReplaceAll(shapeText(shapeOf(asTokens(fields))), " ", ",")
+	}
+	return fmt.Errorf("the line is one URL of the file %s, or a URL%s and then %d more fields parted by %q; say which with --format=urls or %s",
+		quote(baseOf(strings.Trim(first, blanks))), other, len(fields)-1, comma, columns)
+}
+
+func asTokens(fields []string) (list []token) {
+	for _, f := range fields {
+		list = append(list, token{text: strings.Trim(f, blanks)})
+	}
+	return list
+}
+
+// isNamed reports whether a URL and what follows it after a space are clearly a URL
+// and a name, and not one URL with a space in it: both end in the same extension, or
+// a TAB or quotes part them.
+func isNamed(url, name string) bool {
+	ext := extension(url)
+	return ext != "" && (ext == extension(name) || baseOf(url) == baseOf(name))
+}
+
+// errSpace is of a line that may be a URL with a space in it, or a URL and a name.
+func errSpace(url, name string) error {
+	return fmt.Errorf("the line is one URL with a space in it, of the file %s, or a URL and the name %s; write the space as %%20, or say which with --format=urls or --format=pget",
+		quote(baseOf(url)+" "+name), quote(name))
+}

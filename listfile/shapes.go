@@ -1,0 +1,219 @@
+package listfile
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+
+	"dlfs/fetch/digest"
+)
+
+// token is a field of a line whose fields are parted by TABs or by spaces.
+type token struct {
+	text   string
+	quoted bool // it stood in quotes, or in < and >
+}
+
+// closing is the quotes around a field.
+var closing = map[byte]byte{'"': '"', '\'': '\'', '<': '>'}
+
+// tokens takes a line apart. Where there is a TAB outside of quotes, only TABs part
+// fields.
+func tokens(text string) (fields []token) {
+	cut := blanks
+	if strings.Contains(text, "\t") {
+		cut = "\t"
+	}
+	for text = strings.Trim(text, blanks); text != ""; text = strings.TrimLeft(text, blanks) {
+		if end := quotedEnd(text); end > 0 && (end+1 == len(text) || strings.IndexByte(blanks, text[end+1]) >= 0) {
+			fields = append(fields, token{text[1:end], true})
+			text = text[end+1:]
+			continue
+		}
+		end := strings.IndexAny(text, cut)
+		if end < 0 {
+			end = len(text)
+		}
+		fields = append(fields, token{strings.Trim(text[:end], blanks), false})
+		text = text[end:]
+	}
+	return fields
+}
+
+// quotedEnd returns where the quote ends that a text begins with, 0 if there is
+// none.
+func quotedEnd(text string) int {
+	if text == "" || closing[text[0]] == 0 {
+		return 0
+	}
+	return strings.IndexByte(text[1:], closing[text[0]]) + 1
+}
+
+// role is what a field is, by itself: u for a URL, h for a digest, a for the name of
+// an algorithm, s for a size, n for anything else.
+func (t token) role() byte {
+	switch {
+	case urlStart(t.text) == 0:
+		return 'u'
+	case isHex(t.text) || strings.Contains(t.text, ":") && isDigest(t.text):
+		return 'h'
+	case t.text != "" && strings.Trim(t.text, "0123456789") == "" || t.text == "-":
+		return 's'
+	}
+	if _, known := algorithm(t.text); known {
+		return 'a'
+	}
+	return 'n'
+}
+
+// shapeOf is the roles of fields.
+func shapeOf(fields []token) string {
+	var b [8]byte
+	if len(fields) > len(b) {
+		return ""
+	}
+	for i, f := range fields {
+		b[i] = f.role()
+	}
+	return string(b[:len(fields)])
+}
+
+// shapes are the lines without a heading whose fields tell what they are. A name and
+// a URL alone are not among them; they are the forms of a line.
+var shapes = map[string]bool{
+	"us": true, "uh": true, "hu": true, "ush": true, "uhs": true, "hus": true, "hsu": true, "shu": true,
+	"unh": true, "uhn": true, "hun": true, "hnu": true, "nuh": true, "unsh": true, "unhs": true, "nush": true, "nuhs": true, "nshu": true,
+	"nhsu": true, "hsnu": true, "shnu": true, "uah": true, "ahu": true, "nuah": true, "unah": true, "nahu": true,
+}
+
+// quotedShapes are lines that quotes make clear.
+var quotedShapes = map[string]bool{"un": true, "nu": true, "uns": true, "nus": true, "nsu": true}
+
+// isShape reports whether the fields of a line tell what they are.
+func isShape(fields []token) bool {
+	shape := shapeOf(fields)
+	if shapes[shape] {
+		return true
+	}
+	if !quotedShapes[shape] {
+		return false
+	}
+	for i, f := range fields {
+		if f.quoted && (shape[i] == 'u' || shape == "nu") {
+			return true
+		}
+	}
+	return false
+}
+
+// findShapes reports whether the fields of every line tell what they are. The error
+// says that the lines may as well be something else.
+func (s *opening) findShapes() (bool, error) {
+	seen := map[string]bool{}
+	doubt := false
+	for _, l := range s.lines {
+		fields := tokens(l.text)
+		if !isShape(fields) {
+			return false, nil
+		}
+		for i, role := range []byte(shapeOf(fields)) {
+			if role == 'u' && seen[fields[i].text] && !s.folds(l.text) {
+				return false, nil // what is cut off there are no URLs of files
+			} else if role == 'u' {
+				seen[fields[i].text] = true
+			}
+		}
+		if f := fields[0]; shapeOf(fields) == "us" && !f.quoted && !strings.Contains(l.text, "\t") && !standsAlone(f.text) {
+			doubt = true
+		}
+	}
+	if doubt {
+		return false, errSpaceOrSize
+	}
+	return len(s.lines) > 0, nil
+}
+
+var errSpaceOrSize = errors.New("the number after the space may be a size or a part of the URL; write a space in a URL as %20, or say --columns=url=1,size=2")
+
+// folds reports whether a line stands twice in the sample.
+func (s *opening) folds(text string) bool {
+	n := 0
+	for _, l := range s.lines {
+		if l.text == text {
+			n++
+		}
+	}
+	return n > 1
+}
+
+// standsAlone reports whether a URL is one of a file as it is: its path ends in a
+// name with an extension.
+func standsAlone(text string) bool { return extension(text) != "" }
+
+// extension is that of the file a URL or a name is of, "" if it has none.
+func extension(text string) string {
+	return strings.ToLower(path.Ext(baseOf(text)))
+}
+
+// baseOf is the last part of a URL's path, or of a name.
+func baseOf(text string) string {
+	if urlStart(text) == 0 {
+		u, err := url.Parse(text)
+		if err != nil {
+			return ""
+		}
+		text = u.Path
+		if strings.Count(text, "/") == 0 {
+			return ""
+		}
+	}
+	return text[strings.LastIndexByte(text, '/')+1:]
+}
+
+// shape takes a line whose fields tell what they are.
+func (p *parser) shape(text string, number int) {
+	fields := tokens(text)
+	if !isShape(fields) {
+		p.fail(number, errors.New("fields are not as those of the first lines; write each line in the same form"))
+		return
+	}
+	d := &draft{details: Details{Size: -1}, line: number, dialect: Fields}
+	shape := shapeOf(fields)
+	said := digest.None
+	for i, f := range fields {
+		var err error
+		switch shape[i] {
+		case 'u':
+			d.urls = append(d.urls, f.text)
+		case 'n':
+			d.name = f.text
+		case 's':
+			if f.text != "-" {
+				d.details.Size, err = parseSize(f.text)
+			}
+		case 'a':
+			said, _ = algorithm(f.text)
+		case 'h':
+			err = d.addDigest(parseDigest(said, f.text))
+		}
+		if err != nil {
+			p.fail(number, err)
+			return
+		}
+	}
+	if p.list.Columns == "" {
+		p.list.Columns = shapeText(shape)
+	}
+	p.accept(d)
+}
+
+// shapeText tells the fields of a line.
+func shapeText(shape string) string {
+	var said []string
+	for i, role := range []byte(shape) {
+		said = append(said, fmt.Sprintf("%s=%d", map[byte]string{'u': "url", 'n': "name", 's': "size", 'a': "algorithm", 'h': "checksum"}[role], i+1))
+	}
+	return strings.Join(said, " ")
+}
