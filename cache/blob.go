@@ -129,6 +129,9 @@ func (b *Blob) open() (*os.File, error) {
 	if b.mu.published {
 		return b.store.root.Open(b.name)
 	}
+	if b.store.readOnly() {
+		return b.store.openBlob(b.gen, os.O_RDONLY)
+	}
 	return b.store.openBlob(b.gen, os.O_RDWR)
 }
 

@@ -50,6 +50,7 @@ func (x *index) openCount(state *os.Root, newest uint64) error {
 		}
 	}
 	if x.told.writes > x.count || x.told.table > newest {
+		x.lost.Store(true)
 		x.log.Warn("state database has lost what was written to it; that is fetched again",
 			"writes", fmt.Sprintf("%d of %d", x.count, x.told.writes), "newest_table", fmt.Sprintf("%d, was %d", newest, x.told.table))
 	}
@@ -67,10 +68,16 @@ func (x *index) readCounts(state *os.Root) (told counts, err error) {
 	if _, err := x.counted.ReadAt(sealed, 0); err != nil && !errors.Is(err, io.EOF) {
 		return told, err
 	}
-	if content, err := unseal(countKey, sealed); err == nil {
-		told = counts{binary.BigEndian.Uint64(content), binary.BigEndian.Uint64(content[8:])}
+	return decodeCounts(sealed), nil
+}
+
+// decodeCounts parses what the file says, nothing if it cannot be trusted.
+func decodeCounts(sealed []byte) counts {
+	content, err := unseal(countKey, sealed)
+	if err != nil || len(content) != len(counts{}.encode()) {
+		return counts{}
 	}
-	return told, nil
+	return counts{binary.BigEndian.Uint64(content), binary.BigEndian.Uint64(content[8:])}
 }
 
 // newestTable returns the number of the newest table. The manifest has it, and was

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -193,15 +194,26 @@ func TestPanicIsDamage(t *testing.T) {
 	}
 }
 
-// A process that may open no more files says so, and keeps its state.
-func TestOutOfFilesIsNoDamage(t *testing.T) {
-	for _, err := range []error{syscall.EMFILE, errors.New("while opening: too many open files"), fmt.Errorf("x: %w", syscall.ENOSPC)} {
-		if !notDamage(err) {
+// TestWhatIsDamage: only a checksum or a format proves damage.
+func TestWhatIsDamage(t *testing.T) {
+	for _, err := range []error{
+		syscall.EMFILE, syscall.EFBIG, syscall.EROFS, syscall.EAGAIN, syscall.EIO, fmt.Errorf("x: %w", syscall.ENOSPC),
+		errors.New("while opening: too many open files"),
+		errors.New("Cannot acquire directory lock on \"db\".  Another process is using this Badger database.: resource temporarily unavailable"),
+		errors.New("while opening memtables: truncate checksum.mem: file too large"),
+		errors.New("a word of badger that nobody knows"),
+	} {
+		if isDamage(err) {
 			t.Errorf("%v is taken for damage", err)
 		}
 	}
-	if notDamage(errors.New("manifest has bad magic")) {
-		t.Error("damage is not recognised")
+	for _, err := range []error{
+		errors.New("manifest has bad magic"), fmt.Errorf("manifest: %w", io.ErrUnexpectedEOF),
+		errors.New("file does not exist for table 3"), fmt.Errorf("table 1: %w", errDamaged),
+	} {
+		if !isDamage(err) {
+			t.Errorf("%v is not taken for damage", err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -50,6 +51,8 @@ type index struct {
 	count   uint64                            // of writes; guarded by writer
 	counted *os.File                          // countFile; nil if it is of no use; guarded by writer
 	told    counts                            // what that says; guarded by writer
+
+	lost atomic.Bool // something that was written to it cannot be read, or may be gone
 
 	use lockorder.RWMutex[lockorder.Use] // held over each reading transaction; alone while db is replaced
 	db  *badger.DB
@@ -119,6 +122,7 @@ func (x *index) view(f func(txn *badger.Txn) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("%w: %v", errDamaged, v)
+			x.lost.Store(true)
 			x.log.Warn("what cannot be read of the state is fetched again", "err", err)
 		}
 	}()
@@ -170,6 +174,7 @@ func (x *index) content(item *badger.Item, f func(content []byte)) error {
 }
 
 func (x *index) distrust(key []byte, err error) {
+	x.lost.Store(true)
 	x.log.Warn("state value is damaged; what it said is fetched again", "key", fmt.Sprintf("%q", key), "err", err)
 }
 
@@ -186,6 +191,7 @@ func (x *index) record(name string) (r record, ok bool, err error) {
 func (x *index) decode(name string, value []byte) (r record, ok bool) {
 	r, err := decodeRecord(value)
 	if err != nil {
+		x.lost.Store(true)
 		x.log.Warn("state record is not readable; its file is fetched again", "name", name, "err", err)
 	}
 	return r, err == nil
@@ -254,6 +260,7 @@ func (x *index) walk(prefix, first []byte, f func(item *badger.Item) (more bool,
 				continue
 			}
 			if !ordered || len(key) < 2 || key[1] != '/' || !strings.ContainsRune("bflmn", rune(key[0])) {
+				x.lost.Store(true)
 				x.log.Warn("state has a key that cannot be; what it stood for is fetched again", "key", fmt.Sprintf("%q", key))
 				return errDamaged
 			}

@@ -36,7 +36,7 @@ func (s *Store) lookup(name string, r record) (*Blob, error) {
 			return b, s.adopt(b)
 		}
 	}
-	if err == nil && links(info) > 1 {
+	if err == nil && links(info) > 1 && !s.readOnly() {
 		// A Redo died before it took the name away, or a publish by link before
 		// it took the blob's away. The name goes: blocks may be missing.
 		if err := s.unpublish(b); err != nil {
@@ -80,6 +80,9 @@ func (s *Store) Create(name string, v Version) (*Blob, error) {
 	if v.Size < 0 || v.Size > MaxSize {
 		return nil, fmt.Errorf("%q is said to have %d bytes, more than any file may have here", name, v.Size)
 	}
+	if limit := fileLimit(); v.Size > limit {
+		return nil, fmt.Errorf("%q has %d bytes, and a file may have %d here (ulimit -f); raise the limit", name, v.Size, limit)
+	}
 	_, err := s.adoptable(name, v)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -117,8 +120,10 @@ func newGeneration() uint64 {
 // be another one than was verified, and neither its bytes nor its name need be
 // on disk: whoever made it may have been killed.
 func (s *Store) adopt(b *Blob) error {
-	if err := s.forceFile(b.name); err != nil {
-		return fmt.Errorf("adopt %q: %w", b.name, err)
+	if !s.readOnly() {
+		if err := s.forceFile(b.name); err != nil {
+			return fmt.Errorf("adopt %q: %w", b.name, err)
+		}
 	}
 	n := b.Note().unverified()
 	b.note.Store(&n)

@@ -329,3 +329,17 @@ func (l *logLines) want(t testing.TB, n int, text string) {
 		t.Fatalf("logged, want %d lines with %q:\n%s", n, text, log)
 	}
 }
+
+// wantLines checks that one line was logged for each text since the last call, in
+// their order, with the text in it.
+func (l *logLines) wantLines(t testing.TB, texts ...string) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	log := l.mu.String()
+	l.mu.Reset()
+	lines := slices.Collect(strings.Lines(log))
+	if !slices.EqualFunc(lines, texts, strings.Contains) {
+		t.Fatalf("logged, want lines with %q:\n%s", texts, log)
+	}
+}

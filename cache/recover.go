@@ -3,9 +3,11 @@ package cache
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,119 +16,246 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// openIndex opens the database under state ("DIR/.dlfs"), whatever a crash left
-// of it. base is a path to state that stays valid while something is mounted
-// over it.
+// opener opens a database that may be in any condition a crash left it in.
+type opener struct {
+	state  *os.Root // "DIR/.dlfs", which has the database in db
+	base   string   // a path to state that stays valid while something is mounted over it
+	copied bool     // state is a copy that only this process sees
+	log    *slog.Logger
+}
+
+// openIndex opens the index. A database that does not open is in one of two
+// conditions:
 //
-// After a plain SIGKILL, badger refuses to open on a 0-byte .mem or .vlog file
-// (its issue 2207), so those go first; they hold nothing. A database that still
-// does not open, or that made the process die while opening it three times in
-// a row, is set aside and a new one begun: then the blocks of unfinished blobs
-// are fetched again, and finished files are adopted by their size.
+//   - It is damaged: a checksum is wrong, or a file has not the format that it
+//     must have. Only what isDamage names counts as that. The database is set
+//     aside, and a new one gets everything that can still be read of it.
+//   - Anything else: a limit of this process, a lock, a disk that fails, a file of
+//     another program, an error that is not known. Nothing is changed.
 //
 // room and roomy are the index's.
-func openIndex(state *os.Root, base string, room, roomy func() error, log *slog.Logger) (*index, error) {
-	if err := state.Mkdir("db", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+func openIndex(o opener, room, roomy func() error) (*index, error) {
+	_, err := o.state.Lstat("db/MANIFEST")
+	isNew := errors.Is(err, fs.ErrNotExist)
+	if err := o.state.Mkdir("db", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	deaths, err := markOpening(state)
-	if err != nil {
+	if err := o.markOpening(); err != nil {
 		return nil, err
 	}
-	var db *badger.DB
-	var newest uint64
 	step("opening")
-	if deaths < 3 {
-		if db, newest, err = openClean(state, base, log); err != nil {
-			db, newest, err = openClean(state, base, log)
-		}
-	} else {
-		err = fmt.Errorf("dlfs died %d times while opening it", deaths)
-	}
-	if err != nil && notDamage(err) {
-		return nil, errors.Join(err, state.Remove("opening"))
-	}
+	db, aside, err := o.open()
 	if err != nil {
-		aside, err2 := quarantine(state)
-		if err2 != nil {
-			return nil, fmt.Errorf("state database does not open (%w) and cannot be set aside: %w", err, err2)
-		}
-		log.Error("state database is damaged and was set aside; unfinished files start again, finished ones are kept",
-			"aside", aside, "err", err)
-		if db, newest, err = openClean(state, base, log); err != nil {
-			return nil, err
-		}
+		return nil, errors.Join(fmt.Errorf("state database does not open, and nothing was changed: %w", oneLine(err)), o.state.Remove("opening"))
 	}
 	step("index open")
-	if err := state.Remove("opening"); err != nil {
+	if err := o.state.Remove("opening"); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	files, dir, err := subdir(state, "db")
+	files, dir, err := subdir(o.state, "db")
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	again := func() (*badger.DB, error) {
-		db, _, err := openClean(state, base, log)
-		return db, err
+		db, err := o.openClean()
+		return db.DB, err
 	}
-	x := &index{db: db, files: files, dir: dir, again: again, room: room, roomy: roomy, log: log, flushed: looseTables}
-	if err := x.openCount(state, newest); err != nil {
+	x := &index{db: db.DB, files: files, dir: dir, again: again, room: room, roomy: roomy, log: o.log, flushed: looseTables}
+	x.lost.Store(db.doubtful || isNew || aside != "")
+	if err := x.openCount(o.state, db.newest); err != nil {
 		return nil, errors.Join(err, x.close())
+	}
+	if aside != "" {
+		if err := x.rebuild(o.state, aside); err != nil {
+			return nil, errors.Join(fmt.Errorf("rebuild the state database from .dlfs/%s: %w", aside, err), x.close())
+		}
+		if err := o.rebuilt(); err != nil {
+			return nil, errors.Join(err, x.close())
+		}
 	}
 	return x, nil
 }
 
-// notDamage reports whether a failure to open says something of the system and
-// nothing of the database. badger's errors do not always wrap.
-func notDamage(err error) bool {
-	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EACCES, syscall.EPERM,
-		syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
-		if errors.Is(err, e) || strings.Contains(err.Error(), e.Error()) {
+// open opens the database. A damaged one is set aside, and a new one is opened with
+// its logs; aside then says where the tables are that the new one lacks.
+func (o opener) open() (db database, aside string, err error) {
+	if aside, err = o.unfinishedRebuild(); err != nil {
+		return db, "", err
+	}
+	if aside == "" {
+		db, err = o.openClean()
+		if isDamage(err) { // by a retry, badger gets over what its first try has mended
+			db, err = o.openClean()
+		}
+		if !isDamage(err) {
+			return db, "", err
+		}
+		if aside, err = o.setAside(oneLine(err)); err != nil {
+			return db, "", err
+		}
+	}
+	o.state.Remove(countFile) // if it stays, it says once more what was said
+	if err := o.emptyDatabase(); err != nil {
+		return db, "", err
+	}
+	o.copyLogs(aside)
+	if db, err = o.openClean(); isDamage(err) { // the logs were it
+		if err = o.emptyDatabase(); err == nil {
+			db, err = o.openClean()
+		}
+	}
+	return db, aside, err
+}
+
+// formatErrors are the words of badger's errors that say that a file has not the
+// format, or not the checksum, that it must have. badger does not export most of
+// these errors, and does not always wrap those that it does.
+var formatErrors = []string{
+	"manifest has", "manifest version", "MANIFEST invalid", "MANIFEST file has invalid", "external magic number",
+	"buffer length", "file does not exist for table",
+	"checksum", "corrupt", "Invalid datakey id", "Encryption key mismatch",
+	"Log truncate required", "proto:",
+}
+
+// isDamage reports whether an error of opening the database proves that a file of
+// it is damaged. An error of the system proves nothing, whatever it was met on.
+func isDamage(err error) bool {
+	if err == nil {
+		return false
+	}
+	if errors.Is(err, errDamaged) {
+		return true
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrClosed) {
+		return false
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return true
+	}
+	text := err.Error()
+	for e := syscall.Errno(1); e < 134; e++ { // badger may have made text of it
+		if strings.HasSuffix(text, e.Error()) || strings.Contains(text, ": "+e.Error()) {
+			return false
+		}
+	}
+	for _, words := range formatErrors {
+		if strings.Contains(text, words) {
 			return true
 		}
 	}
 	return false
 }
 
-// markOpening counts the starts that did not live to open the database.
-func markOpening(state *os.Root) (deaths int, err error) {
-	b, err := state.ReadFile("opening")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, err
+// oneLine is err with the lines of its text joined. badger's errors may have
+// several, and a stack.
+func oneLine(err error) error {
+	if err == nil || !strings.Contains(err.Error(), "\n") {
+		return err
 	}
+	return &joined{err, strings.Join(strings.Fields(err.Error()), " ")}
+}
+
+// joined is an error with another text.
+type joined struct {
+	error
+	text string
+}
+
+func (e *joined) Error() string { return e.text }
+func (e *joined) Unwrap() error { return e.error }
+
+// manyDeaths is how many starts in a row must have died while they opened the
+// database before it is said.
+const manyDeaths = 3
+
+// markOpening counts the starts that did not live to open the database. Deaths are
+// no proof of damage: a limit of memory or of threads kills, too. So they are told,
+// with what a person can do.
+func (o opener) markOpening() error {
+	b, err := o.state.ReadFile("opening")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	deaths := 0
 	if err == nil {
 		deaths, _ = strconv.Atoi(strings.TrimSpace(string(b))) // unreadable counts as none
 	}
-	return deaths, state.WriteFile("opening", []byte(strconv.Itoa(deaths+1)), 0o600)
+	if deaths >= manyDeaths {
+		o.log.Warn("dlfs died each time it opened the state database; raise the limits of memory and processes, or move .dlfs/db away, and unfinished files start again",
+			"deaths", deaths)
+	}
+	return o.state.WriteFile("opening", []byte(strconv.Itoa(deaths+1)), 0o600)
 }
 
-// openClean removes the empty files a killed process leaves, reads the tables
-// where badger's panics are caught, and opens badger. newest is the newest table
-// there was.
-func openClean(state *os.Root, base string, log *slog.Logger) (db *badger.DB, newest uint64, err error) {
-	entries, err := fs.ReadDir(state.FS(), "db")
+// database is one that openClean has opened.
+type database struct {
+	*badger.DB
+	newest   uint64 // number of the newest table that there was
+	doubtful bool   // a table has a part that cannot be read
+}
+
+// openClean removes the empty files that a killed process leaves, reads the tables
+// where badger's panics are caught, and opens badger.
+//
+// After a plain SIGKILL, badger refuses to open on a 0-byte .mem or .vlog file
+// (its issue 2207), so those go first; they hold nothing.
+func (o opener) openClean() (db database, err error) {
+	if info, err := o.state.Lstat("db"); err == nil && !info.IsDir() {
+		return db, fmt.Errorf("%w: .dlfs/db is not a directory", errDamaged)
+	}
+	entries, err := fs.ReadDir(o.state.FS(), "db")
 	if err != nil {
-		return nil, 0, err
+		return db, err
 	}
 	for _, e := range entries {
+		if err := checkEntry(e); err != nil {
+			return db, err
+		}
 		info, err := e.Info()
 		if err != nil {
-			return nil, 0, err
+			return db, err
 		}
-		if info.Size() == 0 && (strings.HasSuffix(e.Name(), ".mem") || strings.HasSuffix(e.Name(), ".vlog")) {
-			if err := state.Remove("db/" + e.Name()); err != nil {
-				return nil, 0, err
+		if info.Size() == 0 && isLog(e.Name()) {
+			if err := o.state.Remove("db/" + e.Name()); err != nil {
+				return db, err
 			}
 		}
 	}
-	if newest, err = checkTables(state, log); err != nil {
-		return nil, 0, err
+	if db.newest, db.doubtful, err = checkTables(o.state, o.log); err != nil {
+		return db, err
 	}
-	if err := makeDiscard(state); err != nil {
-		return nil, 0, err
+	if err := makeDiscard(o.state); err != nil {
+		return db, err
 	}
-	db, err = openBadger(base + "/db")
-	return db, newest, err
+	db.DB, err = openBadger(o.base + "/db")
+	return db, err
+}
+
+// The names of badger's files. Others in its directory are not ours.
+var (
+	logName   = regexp.MustCompile(`^[0-9]{5}\.mem$|^[0-9]{6}\.vlog$`)
+	tableName = regexp.MustCompile(`^[0-9]{6,}\.sst$`)
+	fixedName = regexp.MustCompile(`^(MANIFEST|KEYREGISTRY|DISCARD|LOCK)$`)
+)
+
+func isLog(name string) bool { return logName.MatchString(name) }
+
+// checkEntry refuses what badger would not open in its directory. What has the name
+// of a file of badger and is none is damage, since badger makes only files. What has
+// another name is of another program: that is only in the way if badger would take
+// it for a log.
+func checkEntry(e fs.DirEntry) error {
+	name := e.Name()
+	switch {
+	case isLog(name), fixedName.MatchString(name):
+		if !e.Type().IsRegular() {
+			return fmt.Errorf("%w: .dlfs/db/%s is no regular file", errDamaged, name)
+		}
+	case strings.HasSuffix(name, ".mem"), strings.HasSuffix(name, ".vlog"):
+		return fmt.Errorf(".dlfs/db/%s is no file of dlfs; move it away", name)
+	}
+	return nil
 }
 
 // makeDiscard makes the file of badger's discard statistics as long as badger
@@ -143,24 +272,82 @@ func makeDiscard(state *os.Root) error {
 	return errors.Join(err, f.Close())
 }
 
-// quarantine moves the database aside and makes room for a new one. Only the
-// newest broken one is kept.
-func quarantine(state *os.Root) (aside string, err error) {
-	entries, err := fs.ReadDir(state.FS(), ".")
+// rebuilding is a file that names the database that was set aside, until everything
+// that can be read of it is in the new one.
+const rebuilding = "rebuilding"
+
+// unfinishedRebuild returns which database was set aside by a start that did not
+// live to rebuild it, "" if none was.
+func (o opener) unfinishedRebuild() (aside string, err error) {
+	name, err := o.state.ReadFile(rebuilding)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}
+	if _, err := o.state.Lstat(string(name)); err == nil && strings.HasPrefix(string(name), asidePrefix) {
+		return string(name), nil
+	}
+	return "", o.rebuilt() // it was not moved yet
+}
+
+// rebuilt says that nothing more is to be read of what was set aside.
+func (o opener) rebuilt() error {
+	if err := o.state.Remove(rebuilding); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+const asidePrefix = "db.broken-"
+
+// setAside moves a damaged database aside and makes room for a new one. Only the
+// newest damaged one is kept.
+func (o opener) setAside(why error) (aside string, err error) {
+	entries, err := fs.ReadDir(o.state.FS(), ".")
+	if err != nil {
+		return "", err
+	}
+	aside = asidePrefix + stamp()
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "db.broken-") {
-			if err := state.RemoveAll(e.Name()); err != nil {
+		if strings.HasPrefix(e.Name(), asidePrefix) {
+			if err := o.state.RemoveAll(e.Name()); err != nil {
 				return "", err
 			}
 		}
 	}
-	state.Remove(countFile) // if it stays, it says once more what the quarantine says
-	aside = "db.broken-" + time.Now().UTC().Format("20060102T150405Z")
-	if err := state.Rename("db", aside); err != nil {
+	if err := o.writeDurably(rebuilding, aside); err != nil {
 		return "", err
 	}
-	return aside, state.Mkdir("db", 0o700)
+	if err := o.state.Rename("db", aside); err != nil {
+		return "", fmt.Errorf("state database is damaged (%w) and cannot be set aside: %w", why, err)
+	}
+	if o.copied {
+		o.log.Warn("state database is damaged; only what can be read of it is told", "err", why)
+	} else {
+		o.log.Error("state database is damaged and was set aside; what can be read of it is kept, the rest is fetched again",
+			"aside", aside, "err", why)
+	}
+	return aside, o.state.Mkdir("db", 0o700)
 }
+
+// writeDurably writes a file of the state and forces it and its name to disk.
+func (o opener) writeDurably(name, content string) error {
+	if err := o.state.WriteFile(name, []byte(content), 0o600); err != nil {
+		return err
+	}
+	for _, name := range []string{name, "."} {
+		f, err := o.state.Open(name)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stamp is the time, for the name of what is set aside.
+func stamp() string { return time.Now().UTC().Format("20060102T150405Z") }

@@ -3,8 +3,10 @@ package cache
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +38,7 @@ func TestLostWrites(t *testing.T) {
 			check(t, damage.do(filepath.Join(killed, ".dlfs")))
 			var log logLines
 			s = open(t, killed, Options{Log: log.logger()})
-			log.want(t, damage.lines, "state database has lost")
+			log.wantLines(t, slices.Repeat([]string{"state database has lost", "they are kept"}, damage.lines)...)
 			check(t, s.Close())
 			open(t, killed, Options{Log: log.logger()})
 			log.wantNone(t)
@@ -44,8 +46,8 @@ func TestLostWrites(t *testing.T) {
 	}
 }
 
-// TestLostTable: a manifest that is gone or was cut has a table gone with it, which
-// is said once, though the log that was begun since is whole.
+// TestLostTable: a manifest that is gone or was cut does not name a table any more
+// that it did. That is damage, and costs nothing: the table is read without it.
 func TestLostTable(t *testing.T) {
 	for what, damage := range map[string]func(manifest string) error{
 		"manifest removed": os.Remove,
@@ -61,11 +63,9 @@ func TestLostTable(t *testing.T) {
 			check(t, damage(filepath.Join(killed, ".dlfs", "db", "MANIFEST")))
 			var log logLines
 			s = open(t, killed, Options{Log: log.logger()})
-			log.want(t, 1, "state database has lost")
+			log.wantLines(t, "was set aside", "was rebuilt")
 			wantBlocks(t, lookup(t, s, "late"), 1)
-			if b, err := s.Lookup("unfinished"); b != nil || err != nil {
-				t.Errorf("what was in the table is known: %v, %v", b, err)
-			}
+			wantBlocks(t, lookup(t, s, "unfinished"), 0, 2)
 			check(t, s.Close())
 			open(t, killed, Options{Log: log.logger()})
 			log.wantNone(t)
@@ -157,40 +157,154 @@ func closedStore(t *testing.T) string {
 	return s.Path()
 }
 
-// TestQuarantine damages the database beyond opening.
+// TestQuarantine damages the database beyond opening. It is set aside, and all that
+// its tables and logs have is in the new one.
 func TestQuarantine(t *testing.T) {
 	for what, damage := range map[string]func(state string) error{
 		"garbage MANIFEST": func(state string) error {
 			return os.WriteFile(state+"/db/MANIFEST", []byte("garbage"), 0o600)
 		},
 		"empty MANIFEST": func(state string) error { return os.Truncate(state+"/db/MANIFEST", 0) },
-		"three deaths":   func(state string) error { return os.WriteFile(state+"/opening", []byte("3"), 0o600) },
-		"more deaths":    func(state string) error { return os.WriteFile(state+"/opening", []byte("17\n"), 0o600) },
+		"no KEYREGISTRY": func(state string) error {
+			return errors.Join(os.Remove(state+"/db/KEYREGISTRY"), os.Mkdir(state+"/db/KEYREGISTRY", 0o700))
+		},
+		"a rebuild that did not end": func(state string) error {
+			return errors.Join(os.WriteFile(state+"/db/MANIFEST", []byte("garbage"), 0o600),
+				os.Rename(state+"/db", state+"/db.broken-20200101T000000Z"), os.Mkdir(state+"/db", 0o700),
+				os.WriteFile(state+"/rebuilding", []byte("db.broken-20200101T000000Z"), 0o600),
+				os.WriteFile(state+"/db/00001.mem", []byte("half a copy"), 0o600))
+		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			dir := closedStore(t)
 			state := filepath.Join(dir, ".dlfs")
-			check(t, os.Mkdir(state+"/db.broken-20200101T000000Z", 0o700))
+			check(t, os.Mkdir(state+"/db.broken-20190101T000000Z", 0o700))
 			check(t, damage(state))
 			var log logLines
 			s := open(t, dir, Options{Log: log.logger()})
-			log.want(t, 1, "was set aside")
-			aside, err := filepath.Glob(state + "/db.broken-*")
-			check(t, err)
-			if len(aside) != 1 || strings.Contains(aside[0], "20200101") {
-				t.Errorf("set aside: %q", aside)
+			if what == "a rebuild that did not end" {
+				log.wantLines(t, "was rebuilt")
+			} else {
+				log.wantLines(t, "was set aside", "was rebuilt")
+				aside, err := filepath.Glob(state + "/db.broken-*")
+				check(t, err)
+				if len(aside) != 1 || strings.Contains(aside[0], "20190101") {
+					t.Errorf("set aside: %q", aside)
+				}
 			}
-			wantNewState(t, s)
+			wantBlocks(t, lookup(t, s, "unfinished"), 0, 2)
+			wantPublished(t, s, "finished", lookup(t, s, "finished").Generation())
+			if kept, err := filepath.Glob(state + "/blobs.kept-*"); len(kept) > 0 || err != nil {
+				t.Errorf("kept for no record: %q, %v", kept, err)
+			}
 			log.wantNone(t)
+			s = reopen(t, s)
+			wantBlocks(t, lookup(t, s, "unfinished"), 0, 2)
 		})
 	}
 }
 
-// wantNewState checks that a store of closedStore lost its index and nothing
-// else, and that it works.
-func wantNewState(t *testing.T, s *Store) {
+// TestDeathsAreNoDamage: starts that died while they opened the database are told,
+// and nothing else: a limit of memory or of threads may have killed them.
+func TestDeathsAreNoDamage(t *testing.T) {
+	for deaths, lines := range map[string]int{"1": 0, "2": 0, "3": 1, "17\n": 1, "": 0, "x": 0} {
+		dir := closedStore(t)
+		mark := filepath.Join(dir, ".dlfs", "opening")
+		check(t, os.WriteFile(mark, []byte(deaths), 0o600))
+		var log logLines
+		s := open(t, dir, Options{Log: log.logger()})
+		log.want(t, lines, "dlfs died each time")
+		wantBlocks(t, lookup(t, s, "unfinished"), 0, 2)
+		log.wantNone(t)
+		if _, err := os.Stat(mark); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the mark stays: %v", err)
+		}
+	}
+}
+
+// TestNothingIsChanged: a database that does not open for a reason that proves no
+// damage is left as it is, and opens when the reason has gone.
+func TestNothingIsChanged(t *testing.T) {
+	for what, c := range map[string]struct {
+		do   func(t *testing.T, db string) (undo func() error)
+		want string
+	}{
+		"locked": {func(t *testing.T, db string) func() error {
+			f, err := os.Open(db)
+			check(t, err)
+			check(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+			return f.Close
+		}, "resource temporarily unavailable"},
+		"a log of another program": {func(t *testing.T, db string) func() error {
+			check(t, os.WriteFile(db+"/abc.mem", []byte("mine"), 0o600))
+			return func() error { return os.Remove(db + "/abc.mem") }
+		}, ".dlfs/db/abc.mem is no file of dlfs; move it away"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := closedStore(t)
+			undo := c.do(t, filepath.Join(dir, ".dlfs", "db"))
+			before := treeOf(t, filepath.Join(dir, ".dlfs"))
+			var log logLines
+			if s, err := Open(dir, Options{Log: log.logger()}); err == nil {
+				s.Close()
+				t.Fatal("it opens")
+			} else if !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "nothing was changed") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %q, want %q", err, c.want)
+			}
+			log.wantNone(t)
+			if after := treeOf(t, filepath.Join(dir, ".dlfs")); !slices.Equal(before, after) {
+				t.Errorf("the state was\n%q\nand is\n%q", before, after)
+			}
+			check(t, undo())
+			wantBlocks(t, lookup(t, open(t, dir, Options{}), "unfinished"), 0, 2)
+		})
+	}
+}
+
+// treeOf returns the names of everything under dir that an Open may not take away
+// or make, sorted.
+func treeOf(t *testing.T, dir string) (names []string) {
 	t.Helper()
-	wantDir(t, blobsOf(s)) // what no record points at is swept
+	check(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		name := strings.TrimPrefix(path, dir)
+		info, err2 := e.Info()
+		if isEmptyLog := err2 == nil && info.Size() == 0 && isLog(e.Name()); name != "/lock" && name != "/ballast" && !isEmptyLog {
+			names = append(names, name)
+		}
+		return err
+	}))
+	return names
+}
+
+// TestOtherFilesInTheDatabase: files of other programs that badger does not take for
+// its own are left alone.
+func TestOtherFilesInTheDatabase(t *testing.T) {
+	dir := closedStore(t)
+	db := filepath.Join(dir, ".dlfs", "db")
+	for _, name := range []string{"MANIFEST~", "00001.mem.bak", ".nfs0001", "x.sst"} {
+		check(t, os.WriteFile(filepath.Join(db, name), []byte("mine"), 0o600))
+	}
+	check(t, os.Mkdir(db+"/000099.sst", 0o700))
+	var log logLines
+	s := open(t, dir, Options{Log: log.logger()})
+	wantBlocks(t, lookup(t, s, "unfinished"), 0, 2)
+	log.wantNone(t)
+	check(t, s.Close())
+	if got, err := os.ReadFile(db + "/MANIFEST~"); string(got) != "mine" || err != nil {
+		t.Errorf("the file of another program holds %q, %v", got, err)
+	}
+}
+
+// wantNewState checks that a store of closedStore lost its index and nothing
+// else, and that it works. Blobs that the index does not know any more are kept.
+func wantNewState(t *testing.T, s *Store, kept int) {
+	t.Helper()
+	wantDir(t, blobsOf(s))
+	blobs, err := filepath.Glob(filepath.Join(s.Path(), ".dlfs", "blobs.kept-*", "*"))
+	check(t, err)
+	if len(blobs) != kept {
+		t.Errorf("kept: %q, want %d", blobs, kept)
+	}
 	for _, name := range []string{"finished", "unfinished"} {
 		if b, err := s.Lookup(name); b != nil || err != nil {
 			t.Fatalf("%q is known: %v, %v", name, b, err)
@@ -206,34 +320,16 @@ func wantNewState(t *testing.T, s *Store) {
 	wantPublished(t, s, "finished", lookup(t, s, "finished").Generation())
 }
 
-// TestFewDeaths: a start that died twice, or a mark nobody can read, is no
-// reason to lose anything, and a start that lives wipes the slate.
-func TestFewDeaths(t *testing.T) {
-	dir := closedStore(t)
-	mark := filepath.Join(dir, ".dlfs", "opening")
-	for _, text := range []string{"1", "2", "", "x"} {
-		check(t, os.WriteFile(mark, []byte(text), 0o600))
-		var log logLines
-		s := open(t, dir, Options{Log: log.logger()})
-		wantBlocks(t, lookup(t, s, "unfinished"), 0, 2)
-		log.wantNone(t)
-		if _, err := os.Stat(mark); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("the mark stays: %v", err)
-		}
-		check(t, s.Close())
-	}
-}
-
 func TestDatabaseIsGone(t *testing.T) {
 	dir := closedStore(t)
 	check(t, os.RemoveAll(filepath.Join(dir, ".dlfs", "db")))
-	wantNewState(t, open(t, dir, Options{}))
+	wantNewState(t, open(t, dir, Options{}), 1)
 }
 
 func TestStateIsGone(t *testing.T) {
 	dir := closedStore(t)
 	check(t, os.RemoveAll(filepath.Join(dir, ".dlfs")))
-	wantNewState(t, open(t, dir, Options{}))
+	wantNewState(t, open(t, dir, Options{}), 0)
 }
 
 // TestFailedOpen has Open fail after the database is open, on an orphan that

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"syscall"
 
@@ -27,6 +28,19 @@ import (
 // indexFloor is the free space the index is to find. A memtable that is flushed
 // and merged takes a few times 2 MiB.
 const indexFloor = 16 << 20
+
+// stateFileBytes is how long a file of the state may become: the ballast is the
+// longest.
+const stateFileBytes = indexFloor
+
+// fileLimit returns how long this process may make a file, in bytes.
+func fileLimit() int64 {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &l); err != nil || l.Cur > math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(l.Cur)
+}
 
 // room reports ErrNoSpace unless n bytes of blocks can be written above the
 // floor.

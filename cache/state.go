@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -46,6 +47,11 @@ func subdir(parent *os.Root, name string) (*os.Root, *os.File, error) {
 	if err := parent.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, nil, err
 	}
+	return openSubdir(parent, name)
+}
+
+// openSubdir is subdir of a directory that is there.
+func openSubdir(parent *os.Root, name string) (*os.Root, *os.File, error) {
 	if info, err := parent.Lstat(name); err != nil {
 		return nil, nil, err
 	} else if !info.IsDir() {
@@ -99,7 +105,9 @@ func (s *Store) takeLock() (err error) {
 }
 
 // sweep removes the blobs that no record points at: what a crash left between a
-// new generation and its record, or after a publish.
+// new generation and its record, or after a publish. Where the index has lost
+// something, a blob may be without a record because of that: then the blobs are
+// kept, see keepOrphans.
 func (s *Store) sweep() error {
 	blobs, err := fs.ReadDir(s.blobs.FS(), ".")
 	if err != nil {
@@ -109,19 +117,53 @@ func (s *Store) sweep() error {
 		return nil
 	}
 	live := map[string]bool{}
-	err = s.index.scan(recordPrefix, func(_, value []byte) {
-		if r, err := decodeRecord(value); err == nil && !r.published {
+	err = s.index.scan(recordPrefix, func(key, value []byte) {
+		if r, ok := s.index.decode(string(key[len(recordPrefix):]), value); ok && !r.published {
 			live[blobID(r.gen)] = true
 		}
 	})
 	if errors.Is(err, errDamaged) {
 		return nil // what is live cannot be told
 	}
-	for _, e := range blobs {
-		if err == nil && !live[e.Name()] {
-			err = s.blobs.RemoveAll(e.Name())
-			step("orphan removed")
+	if err != nil {
+		return err
+	}
+	orphans := slices.DeleteFunc(blobs, func(e fs.DirEntry) bool { return live[e.Name()] })
+	if s.index.lost.Load() {
+		return s.keepOrphans(orphans)
+	}
+	for _, e := range orphans {
+		if err := s.blobs.RemoveAll(e.Name()); err != nil {
+			return err
+		}
+		step("orphan removed")
+	}
+	return nil
+}
+
+// keepOrphans moves blobs to a directory of their own, and tells how large they
+// are. Their bytes are right, and only a person can tell whether they are still of
+// use. dlfs never removes them.
+func (s *Store) keepOrphans(orphans []fs.DirEntry) error {
+	if len(orphans) == 0 {
+		return nil
+	}
+	kept := "blobs.kept-" + stamp()
+	if err := s.state.Mkdir(kept, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	var bytes int64
+	for _, e := range orphans {
+		if info, err := e.Info(); err == nil {
+			if st, ok := info.Sys().(*syscall.Stat_t); ok {
+				bytes += st.Blocks * 512
+			}
+		}
+		if err := s.state.Rename("blobs/"+e.Name(), kept+"/"+e.Name()); err != nil {
+			return err
 		}
 	}
-	return err
+	s.log.Warn("the state database has lost which files these bytes are of; they are kept, remove the directory when they are not needed",
+		"directory", filepath.Join(s.path, ".dlfs", kept), "files", len(orphans), "bytes", bytes)
+	return nil
 }

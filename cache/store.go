@@ -91,8 +91,9 @@ type Store struct {
 	stateDir *os.File // the same, kept open: paths through it survive a mount over DIR
 	blobs    *os.Root // DIR/.dlfs/blobs
 	blobsDir *os.File
-	lock     *os.File
+	lock     *os.File // nil if read-only
 	index    *index
+	snapshot string // directory of the copy of the index that a read-only store reads; "" if it is not read-only
 
 	tight   atomic.Bool                        // the ballast is given up: no block is stored
 	ballast lockorder.Mutex[lockorder.Ballast] // held over making it and giving it up
@@ -118,7 +119,24 @@ type Store struct {
 
 // Open makes dir, with its parents, a store and locks it. It waits for nothing
 // but the disk.
-func Open(dir string, opts Options) (_ *Store, err error) {
+func Open(dir string, opts Options) (*Store, error) {
+	s, err := newStore(dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.open(); err != nil {
+		if s.index != nil {
+			s.index.close()
+		}
+		s.closeFiles()
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	go s.run() // owned by the Store; Close waits for it
+	return s, nil
+}
+
+// newStore returns a store of dir that nothing is opened of.
+func newStore(dir string, opts Options) (*Store, error) {
 	if opts.SyncEvery == 0 {
 		opts.SyncEvery = time.Second
 	}
@@ -131,6 +149,9 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
+	if limit := fileLimit(); limit < stateFileBytes {
+		return nil, fmt.Errorf("open %s: a file may have %d bytes here (ulimit -f), and the state needs %d; raise the limit", dir, limit, stateFileBytes)
+	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -139,14 +160,6 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 		wake: make(chan struct{}, 1), calls: make(chan func()),
 		stop: make(chan struct{}), stopped: make(chan struct{}), named: map[string]bool{}}
 	s.mu.touched, s.mu.records = map[*Blob]struct{}{}, map[string]*Blob{}
-	if err := s.open(); err != nil {
-		if s.index != nil {
-			s.index.close()
-		}
-		s.closeFiles()
-		return nil, fmt.Errorf("open %s: %w", dir, err)
-	}
-	go s.run() // owned by the Store; Close waits for it
 	return s, nil
 }
 
@@ -174,7 +187,8 @@ func (s *Store) open() (err error) {
 	if err := s.indexRoom(); err != nil {
 		return fmt.Errorf("%w; at least %d MiB must be free", err, s.floor()>>20)
 	}
-	if s.index, err = openIndex(s.state, s.StatePath(), s.indexRoom, s.blockRoom, s.log); err != nil {
+	o := opener{state: s.state, base: s.StatePath(), log: s.log}
+	if s.index, err = openIndex(o, s.indexRoom, s.blockRoom); err != nil {
 		return err
 	}
 	if err := s.relax(); err != nil && !isFull(err) {
@@ -194,8 +208,13 @@ func (s *Store) Path() string { return s.path }
 // when something is mounted over DIR.
 func (s *Store) StatePath() string { return fmt.Sprintf("/proc/self/fd/%d", s.stateDir.Fd()) }
 
+func (s *Store) readOnly() bool { return s.snapshot != "" }
+
 // put has the next round record b under its name, as b is then.
 func (s *Store) put(b *Blob) {
+	if s.readOnly() {
+		return // there is no round
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.records[b.name] = b
@@ -272,6 +291,9 @@ func (s *Store) Sync(ctx context.Context) error {
 // Close syncs, stops the syncer, and gives the directory up. No method of the
 // store or of its blobs may be in progress.
 func (s *Store) Close() error {
+	if s.readOnly() {
+		return s.closeReadOnly()
+	}
 	close(s.stop)
 	<-s.stopped
 	return errors.Join(s.closeErr, s.index.close(), s.closeFiles())

@@ -35,8 +35,8 @@ func TestTableWasCut(t *testing.T) {
 		check(t, os.Truncate(tables[0], info.Size()*part/4))
 		var log logLines
 		s := open(t, dir, Options{Log: log.logger()})
-		log.want(t, 1, "was set aside")
-		wantNewState(t, s)
+		log.wantLines(t, "was set aside", "was rebuilt", "they are kept")
+		wantNewState(t, s, 1)
 		log.wantNone(t)
 	}
 }

@@ -131,6 +131,9 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 	case err != nil:
 		return &exitError{exitUsage, fmt.Errorf("%w; \"dlfs --help\" tells more", err)}
 	}
+	if err := checkLimits(); err != nil {
+		return err
+	}
 	return kctx.Run()
 }
 

@@ -98,7 +98,7 @@ func readStatus(ctx context.Context, dir string, log *slog.Logger) (*Status, err
 	if err := needState(dir); err != nil {
 		return nil, err
 	}
-	store, err := cache.Open(dir, cache.Options{Log: log, Owner: "dlfs status"})
+	store, err := cache.OpenReadOnly(dir, cache.Options{Log: log})
 	if err != nil {
 		return nil, err
 	}

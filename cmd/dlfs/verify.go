@@ -81,7 +81,7 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 // lastList is the list that dir was last used with, "" if it is not known or not
 // there any more.
 func lastList(dir string, log *slog.Logger) (string, error) {
-	store, err := cache.Open(dir, cache.Options{Log: log, Owner: "dlfs verify"})
+	store, err := cache.OpenReadOnly(dir, cache.Options{Log: log})
 	if err != nil {
 		return "", err
 	}
@@ -97,7 +97,7 @@ func lastList(dir string, log *slog.Logger) (string, error) {
 
 // report verifies the files of the list the directory was last used with.
 func (c *verifyCmd) report(ctx context.Context, std stdio) error {
-	store, err := cache.Open(c.Dir, cache.Options{Log: newLogger(std.err, c.level()), Owner: "dlfs verify"})
+	store, err := cache.OpenReadOnly(c.Dir, cache.Options{Log: newLogger(std.err, c.level())})
 	if err != nil {
 		return err
 	}
