@@ -15,7 +15,7 @@ import (
 func (f *requestFlags) clientOptions(log *slog.Logger, maxPerHost int) (opts origin.Options, err error) {
 	opts = origin.Options{
 		Log: log, MaxPerHost: 3 * maxPerHost, HTTP2: f.HTTP2, Limit: &origin.Limit{},
-		ConnectTimeout: f.ConnectFor, Timeout: f.IdleFor, Tries: f.Tries, RetryWait: f.RetryWait,
+		ConnectTimeout: f.ConnectFor, Timeout: f.IdleFor, Tries: f.Tries, RetryWait: f.RetryWait, MaxWait: f.MaxWait,
 		Encoded: origin.Encoded(f.Encoded), AllowDowngrade: f.Downgrade,
 	}
 	if f.Tries == 0 {

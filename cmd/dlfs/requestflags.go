@@ -37,6 +37,7 @@ type requestFlags struct {
 	ConnectFor time.Duration `name:"connect-timeout" default:"20s" aliases:"contimeout" help:"Give up making a connection after this."`
 	IdleFor    time.Duration `name:"timeout" default:"30s" help:"Give up a request of which nothing arrives for this long, and try again."`
 	Tries      int           `default:"12" aliases:"retries,max-tries" help:"Attempts in a row without progress before an entry fails; 0 for ever."`
+	MaxWait    time.Duration `default:"10m" help:"Leave a host that sends Retry-After alone for no longer than this, then ask it again."`
 	RetryWait  time.Duration `default:"500ms" aliases:"waitretry,retry-delay" help:"Wait after the first failed attempt; doubled for each further one."`
 }
 
@@ -44,8 +45,8 @@ func (f *requestFlags) validate() error {
 	switch {
 	case f.Tries < 0:
 		return usageError("--tries must be at least 1, or 0 for ever")
-	case f.ConnectFor <= 0 || f.IdleFor <= 0 || f.RetryWait <= 0:
-		return usageError("--connect-timeout, --timeout and --retry-wait must be above 0")
+	case f.ConnectFor <= 0 || f.IdleFor <= 0 || f.RetryWait <= 0 || f.MaxWait <= 0:
+		return usageError("--connect-timeout, --timeout, --max-wait and --retry-wait must be above 0")
 	case f.NoNetrc && f.NetrcPath != "":
 		return usageError("--no-netrc and --netrc-path contradict one another")
 	case f.Key != "" && f.Cert == "":

@@ -57,12 +57,13 @@ type Status struct {
 	Limit    int64               `json:"limit_bytes_per_second"` // 0 is none
 	Expires  *time.Time          `json:"expires"`                // when the first URL of an incomplete file dies; null if none tells
 	Expiring int                 `json:"files_expiring"`         // incomplete files whose URL tells when it dies
+	Waiting  []origin.Pause      `json:"hosts_waiting"`          // hosts that are left alone, as they asked
 	Entries  []fetch.EntryStatus `json:"entries"`
 }
 
 // brief is the status without the entries.
 func (e *engine) brief() *Status {
-	s := &Status{PID: os.Getpid(), Totals: e.set.Totals(), Limit: e.limit.Get()}
+	s := &Status{PID: os.Getpid(), Totals: e.set.Totals(), Limit: e.limit.Get(), Waiting: e.client.Pauses()}
 	if first, n := e.set.Expiry(); n > 0 {
 		first = first.UTC()
 		s.Expires, s.Expiring = &first, n
@@ -106,7 +107,7 @@ func readStatus(ctx context.Context, dir string, log *slog.Logger) (*Status, err
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	s := &Status{Entries: statuses(set), Totals: set.Totals()}
+	s := &Status{Waiting: []origin.Pause{}, Entries: statuses(set), Totals: set.Totals()}
 	set.Close()
 	return s, store.Close()
 }
@@ -154,10 +155,22 @@ func (s *Status) line() string {
 	if s.Limit > 0 {
 		line += fmt.Sprintf(", limit %v", rate(s.Limit))
 	}
+	if len(s.Waiting) > 0 {
+		line += ", " + waitingText(s.Waiting)
+	}
 	if s.Expires != nil {
 		line += ", " + expiryText(*s.Expires, s.Expiring)
 	}
 	return line
+}
+
+// waitingText tells which host is waited for, the longest first.
+func waitingText(hosts []origin.Pause) string {
+	text := fmt.Sprintf("%s asks to be left alone until %s", printable(hosts[0].Host), hosts[0].Until.Local().Format(time.TimeOnly))
+	if more := len(hosts) - 1; more > 0 {
+		text += fmt.Sprintf(", and so do %d more", more)
+	}
+	return text
 }
 
 // expiryText tells when the first of n URLs dies.

@@ -85,6 +85,10 @@ type Options struct {
 	// is jittered. If zero, 500 ms.
 	RetryWait time.Duration
 
+	// MaxWait bounds for how long a host is left alone that asks for it with
+	// Retry-After. If zero, 10 minutes.
+	MaxWait time.Duration
+
 	// DialContext makes connections; tests serve from memory through it. If
 	// nil, TCP with a memory for addresses.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -123,7 +127,7 @@ func New(opts Options) *Client {
 		ConnectTimeout: opts.ConnectTimeout, MaxPerHost: opts.MaxPerHost, DialContext: opts.DialContext,
 		Proxy: opts.Proxy, TLS: opts.TLS, HTTP2: opts.HTTP2,
 	}
-	c := &Client{opts: opts, log: opts.Log, http: newHTTP(transport)}
+	c := &Client{gate: gate{maxPause: opts.MaxWait}, opts: opts, log: opts.Log, http: newHTTP(transport)}
 	transport.PublicOnly = true
 	c.public = newHTTP(transport)
 	return c

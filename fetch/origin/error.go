@@ -84,6 +84,8 @@ func statusError(resp *http.Response) *Error {
 	switch code := resp.StatusCode; {
 	case code == http.StatusNotFound:
 		e.Kind = NotFound
+	case (code == http.StatusForbidden || code == http.StatusAccepted) && after(resp) > 0:
+		e.After = after(resp)
 	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusGone:
 		e.Kind = NeedsURL
 	case code == http.StatusRequestTimeout || code == http.StatusTooEarly || code == http.StatusTooManyRequests,
@@ -99,12 +101,15 @@ func statusText(code int) string {
 	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
 }
 
-// after is for how long an origin that is busy asks to be left alone.
+// after is for how long an origin that is busy, or has the file not ready yet,
+// asks to be left alone. Some that are asked too often say 403.
 func after(resp *http.Response) time.Duration {
-	if code := resp.StatusCode; code != http.StatusTooManyRequests && code < 500 {
-		return 0
+	switch code := resp.StatusCode; {
+	case code == http.StatusTooManyRequests, code == http.StatusForbidden, code == http.StatusRequestTimeout,
+		code == http.StatusAccepted, code >= 500:
+		return retryAfter(resp.Header.Get("Retry-After"), time.Now())
 	}
-	return retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	return 0
 }
 
 // retryAfter parses a Retry-After value, seconds or a date (RFC 9110 section

@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -10,7 +11,8 @@ import (
 )
 
 const (
-	maxHostPause   = 10 * time.Minute // whatever Retry-After says
+	maxHostPause   = 10 * time.Minute // whatever Retry-After says, if no other bound is given
+	longPause      = 10 * time.Second // which is told
 	maxHostJitter  = 5 * time.Second  // after a pause, and at most an eighth of it
 	firstQuiet     = 5 * time.Second  // without a refusal before a bound is raised by one
 	lastQuiet      = 5 * time.Minute  // to which it doubles
@@ -25,6 +27,8 @@ const (
 // Retry-After is left alone until then. The zero value is a gate that knows of
 // no bounds. It is safe for concurrent use.
 type gate struct {
+	maxPause time.Duration // whatever Retry-After says; 0: maxHostPause
+
 	mu    lockorder.Mutex[lockorder.Leaf]
 	hosts map[string]*hostGate // guarded by mu, and so is what is in it
 }
@@ -79,6 +83,8 @@ type ticket struct {
 
 	object *Resource // as of waiter
 	trial  bool      // it was sent in a pause
+
+	news time.Time // set by busy: until when the host is left alone, if that is to be told
 
 	accepted, left bool // guarded by g.mu
 }
@@ -164,9 +170,13 @@ func (t *ticket) busy(retryAfter time.Duration) (culprit bool) {
 	h.limits = h.limits || t.trial
 	if retryAfter > 0 {
 		// Others were told the same; not all are to come back at once.
-		until := now.Add(min(retryAfter, maxHostPause) + rand.N(min(retryAfter/8, maxHostJitter)+1))
+		pause := min(retryAfter, cmp.Or(t.g.maxPause, maxHostPause))
+		until := now.Add(pause + rand.N(min(retryAfter/8, maxHostJitter)+1))
 		if !now.Before(h.paused) {
 			h.pausedAt, h.tried = now, false
+			if pause > longPause {
+				t.news = until
+			}
 		}
 		h.paused = later(h.paused, until)
 	}
@@ -175,6 +185,30 @@ func (t *ticket) busy(retryAfter time.Duration) (culprit bool) {
 	}
 	h.forget = later(now, h.paused).Add(boundForgotten)
 	return false
+}
+
+// Pause is a host that is left alone, as it asked.
+type Pause struct {
+	Host  string    `json:"host"`
+	Until time.Time `json:"until"`
+}
+
+// Pauses returns the hosts that are left alone, the longest first. It does not block.
+func (c *Client) Pauses() []Pause { return c.gate.pauses() }
+
+func (g *gate) pauses() []Pause {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list := []Pause{} // not nil, for JSON
+	for host, h := range g.hosts {
+		if time.Until(h.paused) > 0 {
+			list = append(list, Pause{host, h.paused.UTC()})
+		}
+	}
+	slices.SortFunc(list, func(a, b Pause) int {
+		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.Host, b.Host))
+	})
+	return list
 }
 
 // leave says that the response has ended, or that there is none.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"dlfs/fetch/digest"
 )
@@ -58,6 +59,9 @@ func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges s
 	x := &exchange{resp: resp, body: w, url: u}
 	if d, busy := after(resp), isBusy(resp.StatusCode); busy || d > 0 {
 		x.culprit = ticket.busy(d)
+		if until := ticket.news; !until.IsZero() {
+			r.c.log.Warn("host asks to be left alone", "host", u.Host, "for", d, "until", until.Format(time.TimeOnly))
+		}
 	} else {
 		ticket.good()
 	}

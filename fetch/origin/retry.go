@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -30,7 +31,7 @@ func (c *Client) retry(ctx context.Context, what string, f func() error) error {
 		if try == 1 && e.brought {
 			d = 0 // it goes on as well as before, most likely
 		}
-		d = max(d, min(e.After, maxHostPause))
+		d = max(d, min(e.After, cmp.Or(c.opts.MaxWait, maxHostPause)))
 		c.log.Info("request failed; trying again", "what", what, "in", d.Round(time.Millisecond), "err", err)
 		if err := restFor(ctx, d); err != nil {
 			return err

@@ -108,7 +108,7 @@ func (r *Resource) settle(x *exchange, err error, gen int) (again bool) {
 		if current && r.mu.target != nil {
 			r.failedLocked()
 		}
-	case x.url != r.list && refuses(x.resp.StatusCode):
+	case x.url != r.list && x.refuses():
 		if !current { // others found out
 			return true
 		}
@@ -146,7 +146,7 @@ func (r *Resource) resolve(ctx context.Context, lead *walk, ranges string) (x *e
 			}
 			x, err = r.walk(ctx, http.MethodGet, x.url, ranges)
 		}
-		if err != nil || x.url == r.list || !refuses(x.resp.StatusCode) || !r.mayResolve() {
+		if err != nil || x.url == r.list || !x.refuses() || !r.mayResolve() {
 			return x, err
 		}
 		x.body.drain()
@@ -225,6 +225,9 @@ func refuses(status int) bool {
 	}
 	return false
 }
+
+// refuses reports whether a target may have expired, and does not ask to wait.
+func (x *exchange) refuses() bool { return refuses(x.resp.StatusCode) && after(x.resp) == 0 }
 
 // isGood reports whether the response is about the file.
 func (x *exchange) isGood() bool {
