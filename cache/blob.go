@@ -56,6 +56,8 @@ type Blob struct {
 		mtime     int64            // its time when it was published, in nanoseconds
 		abandoned bool             // the file goes when refs is 0
 		publish   func(error)      // wanted; called once it is published or cannot be
+		replaces  standing         // the finished file whose place it takes when it is published
+		exchanged bool             // that file has the blob's name under blobs/ now
 	}
 }
 
@@ -150,7 +152,7 @@ func (b *Blob) releaseLocked() {
 		f.Close() // synced when it mattered: unsynced blocks hold a reference
 	}
 	if b.mu.abandoned {
-		b.remove()
+		b.dropLocked()
 	}
 }
 
@@ -164,7 +166,7 @@ func (b *Blob) Abandon() {
 	}
 	b.mu.abandoned = true
 	if b.mu.refs == 0 {
-		b.remove()
+		b.dropLocked()
 	}
 	if b.mu.publish != nil {
 		b.store.touch(b) // to be answered
@@ -175,6 +177,15 @@ func (b *Blob) abandoned() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.mu.abandoned
+}
+
+// dropLocked removes the file of an abandoned blob. That of a blob that replaces a
+// finished file stays until another record is written: a record without its file
+// says that the file has been renamed to its name.
+func (b *Blob) dropLocked() {
+	if b.mu.replaces == (standing{}) {
+		b.remove()
+	}
 }
 
 func (b *Blob) remove() {

@@ -252,7 +252,7 @@ func (v *verdict) checkBlob(b *Blob, promised map[int64]bool) error {
 		}
 		v.Blocks++
 	}
-	if b.Published() != b.store.Occupied(b.name) {
+	if (b.Published() || b.Replaces()) != b.store.Occupied(b.name) {
 		return fmt.Errorf("%q: published %v, in the output directory %v", b.name, b.Published(), b.store.Occupied(b.name))
 	}
 	return nil
@@ -323,7 +323,7 @@ func (v *verdict) checkDir(s *Store, known map[string]*Blob) error {
 			return fmt.Errorf("%q is in the state", state)
 		}
 		b := known[name]
-		if b != nil && b.Published() {
+		if b != nil && (b.Published() || b.Replaces()) {
 			v.Published++
 			return nil // its blocks were checked
 		}
@@ -359,6 +359,11 @@ func (v *verdict) finish(s *Store, known map[string]*Blob) error {
 				continue
 			}
 			if err := b.Put(off, rightBytes(name, b.version.Size, off, n)); err != nil {
+				return err
+			}
+		}
+		if old := b.toReplace(); b.Replaces() && !s.stands(old, name) { // the image has other inodes
+			if err := os.Remove(filepath.Join(s.path, name)); err != nil {
 				return err
 			}
 		}

@@ -27,7 +27,7 @@ var steps = []string{
 	"blob abandoned", "blob removed",
 	"stream made", "stream written", "stream cut", "stream finished", "stream removed",
 	"redo: all is durable", "redo: link made", "redo: linked", "redo: bits written", "redo: recorded",
-	"name removed", "redo: unpublished", "redo: given up",
+	"redo: given up", "replace: copied", "replace: recorded", "exchanged",
 	"opening", "index open", "orphan removed",
 }
 
@@ -139,7 +139,7 @@ func checkWork(t *testing.T, dir string, acked map[string]map[int64]bool) (durab
 		names = append(names, name)
 		check(t, b.Acquire())
 		defer b.Release()
-		if b.Published() != s.Occupied(name) {
+		if (b.Published() || b.Replaces()) != s.Occupied(name) {
 			t.Errorf("%q: published %v, in the output directory %v", name, b.Published(), s.Occupied(name))
 		}
 		bad, err := badBlocks(b)
@@ -198,7 +198,7 @@ func finishWork(t *testing.T, s *Store, names []string) {
 			for i := range bad {
 				extents = append(extents, Extent{i * BlockSize, 1})
 			}
-			again, err := b.Redo(extents)
+			again, err := b.Redo(t.Context(), extents)
 			check(t, err)
 			b.Release()
 			check(t, again.Acquire())

@@ -76,7 +76,7 @@ func wantAtLeast(t *testing.T, b *Blob, acked map[int64]bool) {
 			t.Fatalf("%q: block %d has other bytes", b.name, i)
 		}
 	}
-	if b.Published() != b.store.Occupied(b.name) {
+	if (b.Published() || b.Replaces()) != b.store.Occupied(b.name) {
 		t.Fatalf("%q: published %v, in the output directory %v", b.name, b.Published(), b.store.Occupied(b.name))
 	}
 }

@@ -28,11 +28,17 @@ func (s *Store) lookup(name string, r record) (*Blob, error) {
 	if err := b.loadBits(); err != nil {
 		return nil, err
 	}
+	if r.replaces != (standing{}) {
+		b.mu.replaces = r.replaces // nobody else has it yet
+		if found, err := s.lookupReplacing(b, r.replaces); found != nil || err != nil {
+			return found, err
+		}
+	}
 	info, err := s.blobs.Lstat(b.id())
 	if errors.Is(err, fs.ErrNotExist) {
 		// Either it was renamed and the index does not say so, because of a
 		// crash or because it lost that record, or it was never begun.
-		if _, err := s.adoptable(name, r.version); err == nil {
+		if _, err := s.adoptable(name, r.version); err == nil && r.replaces == (standing{}) {
 			return b, s.adopt(b)
 		}
 	}
@@ -47,7 +53,9 @@ func (s *Store) lookup(name string, r record) (*Blob, error) {
 		return b, nil
 	}
 	s.log.Warn("unfinished file is gone or was cut short; it is fetched again", "name", name)
-	return s.fresh(name, r.version, r.note.unverified()), nil
+	again := s.fresh(name, r.version, r.note.unverified())
+	again.mu.replaces = r.replaces // nobody else has it yet
+	return again, nil
 }
 
 // lookupPublished checks that a published file still stands where it was put.
@@ -84,6 +92,16 @@ func (s *Store) Create(name string, v Version) (*Blob, error) {
 		return nil, fmt.Errorf("%q has %d bytes, and a file may have %d here (ulimit -f); raise the limit", name, v.Size, limit)
 	}
 	_, err := s.adoptable(name, v)
+	if !errors.Is(err, fs.ErrNotExist) {
+		// A repair may have found another version: the file that it was to replace
+		// is neither adopted nor in the way.
+		if r, ok, failed := s.index.record(name); failed == nil && ok && s.stands(r.replaces, name) {
+			b := s.blob(name, newGeneration(), v, Note{})
+			b.mu.replaces = r.replaces // nobody else has it yet
+			s.put(b)
+			return b, nil
+		}
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

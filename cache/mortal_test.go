@@ -251,7 +251,7 @@ func (w *mortal) redoBad(b *Blob) (*Blob, error) {
 			extents = append(extents, Extent{i * BlockSize, 1})
 		}
 	}
-	again, err := b.Redo(extents)
+	again, err := b.Redo(context.Background(), extents)
 	if err != nil {
 		return nil, err
 	}

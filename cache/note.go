@@ -14,6 +14,11 @@ type Note struct {
 
 	// Verified says that the bytes were compared with Digest, and agreed.
 	Verified bool
+
+	// Refuted is the digest that the finished file did not have which the blob is
+	// to replace; "" if there is no such file. It is kept as long as the blob
+	// replaces one.
+	Refuted string
 }
 
 // unverified returns the note for bytes nobody has compared.

@@ -90,9 +90,11 @@ func (s *Store) recordPublished(blobs []*Blob) {
 	}
 	err := s.index.write(batch)
 	s.sayFailing(err)
-	if err != nil {
-		for _, b := range blobs {
+	for _, b := range blobs {
+		if err != nil {
 			s.put(b)
+		} else {
+			b.dropReplaced()
 		}
 	}
 }
@@ -108,8 +110,8 @@ func (b *Blob) answer(err error) {
 	}
 }
 
-// rename moves the blob's file to its name, never over another file. The
-// directory it enters is to be left.
+// rename moves the blob's file to its name, never over another file than the one
+// it is to replace. The directory it enters is to be left.
 func (s *Store) rename(b *Blob, in *inDir) error {
 	dir, err := in.enter(path.Dir(b.name))
 	if isFull(err) {
@@ -119,7 +121,11 @@ func (s *Store) rename(b *Blob, in *inDir) error {
 		return fmt.Errorf("publish %q: %w", b.name, err)
 	}
 	step("about to rename")
-	err = renameNoReplace(s.blobsDir, b.id(), dir, path.Base(b.name))
+	if old := b.toReplace(); old.isAt(dir, path.Base(b.name)) {
+		err = s.exchange(b, old, dir, path.Base(b.name))
+	} else {
+		err = renameNoReplace(s.blobsDir, b.id(), dir, path.Base(b.name))
+	}
 	if errors.Is(err, fs.ErrExist) {
 		return &InTheWayError{b.name, "appeared while it was being fetched"}
 	}
@@ -238,14 +244,14 @@ func (b *Blob) stands(dir *os.File, name string) {
 func (b *Blob) standsSince(mtime int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mu.published, b.mu.mtime = true, mtime
+	b.mu.published, b.mu.mtime, b.mu.replaces = true, mtime, standing{}
 }
 
 // record describes the blob as the index is to keep it.
 func (b *Blob) record() record {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return record{gen: b.gen, version: b.version, note: b.Note(), published: b.mu.recorded, mtime: b.mu.mtime}
+	return record{gen: b.gen, version: b.version, note: b.Note(), published: b.mu.recorded, mtime: b.mu.mtime, replaces: b.mu.replaces}
 }
 
 // adoptable reports whether a finished copy of version stands under name: a

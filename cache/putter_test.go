@@ -141,7 +141,7 @@ func (p *putter) redoBad(b *Blob) (*Blob, error) {
 		fmt.Println(b.name, -1-i)
 		extents = append(extents, Extent{i * BlockSize, 1})
 	}
-	again, err := b.Redo(extents)
+	again, err := b.Redo(context.Background(), extents)
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,8 @@ type record struct {
 	version   Version
 	note      Note
 	published bool
-	mtime     int64 // nanoseconds; meaningful once published
+	mtime     int64    // nanoseconds; meaningful once published
+	replaces  standing // meaningful until it is published
 }
 
 // recordFormat is the format written. Format 1, which had no note, is read, too.
@@ -50,6 +51,7 @@ const recordFormat = 2
 const (
 	flagPublished = 1 << iota
 	flagVerified
+	flagReplaces // what it replaces, and Note.Refuted, follow at the end
 )
 
 var (
@@ -89,6 +91,9 @@ func (r record) encode() []byte {
 	if r.note.Verified {
 		b[1] |= flagVerified
 	}
+	if r.replaces != (standing{}) {
+		b[1] |= flagReplaces
+	}
 	b = binary.BigEndian.AppendUint64(b, r.gen)
 	b = binary.AppendVarint(b, r.version.Size)
 	b = binary.AppendVarint(b, r.mtime)
@@ -96,7 +101,14 @@ func (r record) encode() []byte {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
-	return binary.BigEndian.AppendUint64(b, r.note.URL)
+	b = binary.BigEndian.AppendUint64(b, r.note.URL)
+	if b[1]&flagReplaces != 0 {
+		b = binary.BigEndian.AppendUint64(b, r.replaces.ino)
+		b = binary.AppendVarint(b, r.replaces.size)
+		b = binary.AppendVarint(b, r.replaces.mtime)
+		b = append(b, r.note.Refuted...)
+	}
+	return b
 }
 
 // decodeRecord parses what encode wrote, of this format or an earlier one. The
@@ -112,6 +124,7 @@ func decodeRecord(b []byte) (r record, err error) {
 	}
 	r.published = b[1]&flagPublished != 0
 	r.note.Verified = b[1]&flagVerified != 0
+	replaces := b[1]&flagReplaces != 0
 	r.gen = binary.BigEndian.Uint64(b[2:])
 	b = b[10:]
 	for _, p := range []*int64{&r.version.Size, &r.mtime} {
@@ -136,10 +149,32 @@ func decodeRecord(b []byte) (r record, err error) {
 		if len(b) < 8 {
 			return r, errShort
 		}
-		r.note.URL = binary.BigEndian.Uint64(b)
+		r.note.URL, b = binary.BigEndian.Uint64(b), b[8:]
+	}
+	if replaces {
+		if err := r.decodeReplaces(b); err != nil {
+			return r, err
+		}
 	}
 	if r.version.Size < 0 {
 		return r, fmt.Errorf("size %d is negative", r.version.Size)
 	}
 	return r, nil
+}
+
+// decodeReplaces parses what the blob is to replace: the rest of a record.
+func (r *record) decodeReplaces(b []byte) error {
+	if len(b) < 8 {
+		return errShort
+	}
+	r.replaces.ino, b = binary.BigEndian.Uint64(b), b[8:]
+	for _, p := range []*int64{&r.replaces.size, &r.replaces.mtime} {
+		v, n := binary.Varint(b)
+		if n <= 0 {
+			return errShort
+		}
+		*p, b = v, b[n:]
+	}
+	r.note.Refuted = string(b)
+	return nil
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,50 +21,72 @@ type Extent struct{ Off, N int64 }
 // other blocks of b, durable as they are. It has b's note, not verified. If no
 // block is left, it is a blob like a new one.
 //
-// A published file leaves the output directory before Redo returns. b is
-// abandoned. Who holds it goes on reading; nobody can acquire it any more.
+// A published file stays in the output directory as it is until the new blob is
+// published, which then replaces exactly that file. Good blocks are copied into
+// the new blob. When ctx ends or the disk is full before all are copied, Redo fails
+// with that error.
 //
-// The new blob keeps the file: the good blocks are not copied. So who still
-// reads b, or has another link to its file, sees bad blocks become right when
-// they are put again. These are bytes of the same version. If no block is left,
-// the file is another one.
+// b is abandoned. Who holds it goes on reading; nobody can acquire it any more.
+//
+// Where b is not published, the new blob keeps the file: the good blocks are not
+// copied. So who still reads b sees bad blocks become right when they are put
+// again. These are bytes of the same version. If no block is left, the file is
+// another one.
 //
 // Redo blocks for the disk and for the syncer, so it is not called from there,
 // nor under a lock that what was given to Publish takes. When it fails, b is as
 // before; a crash leaves the one blob or the other for Lookup.
-func (b *Blob) Redo(bad []Extent) (*Blob, error) {
-	// A block may be put twice. The second write may last longer than all that
-	// made the blob complete, and would end in a file that is the new blob's.
-	b.writes.Lock()
-	defer b.writes.Unlock()
-	var again *Blob
-	done := make(chan error, 1)
-	call := func() {
-		var err error
-		again, err = b.store.redo(b, bad)
-		done <- err
+func (b *Blob) Redo(ctx context.Context, bad []Extent) (*Blob, error) {
+	if err := b.Acquire(); err != nil {
+		return nil, fmt.Errorf("redo %q: %w", b.name, err)
 	}
-	select {
-	case b.store.calls <- call:
-	case <-b.store.stopped:
-		return nil, fs.ErrClosed
+	defer b.Release()
+	again, err := b.relinked(bad)
+	if errors.Is(err, errPublished) {
+		again, err = b.replaced(ctx, bad)
 	}
-	if err := <-done; err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("redo %q: %w", b.name, err)
 	}
 	return again, nil
 }
 
+// errPublished says that the file of a blob stands in the output directory.
+var errPublished = errors.New("blob is published")
+
+// relinked is Redo for a blob that is not published.
+func (b *Blob) relinked(bad []Extent) (again *Blob, err error) {
+	// A block may be put twice. The second write may last longer than all that
+	// made the blob complete, and would end in a file that is the new blob's.
+	b.writes.Lock()
+	defer b.writes.Unlock()
+	err = b.store.call(func() (err error) {
+		again, err = b.store.redo(b, bad)
+		return err
+	})
+	return again, err
+}
+
+// call runs f between two rounds of the syncer, and waits for it.
+func (s *Store) call(f func() error) error {
+	done := make(chan error, 1)
+	select {
+	case s.calls <- func() { done <- f() }:
+		return <-done
+	case <-s.stopped:
+		return fs.ErrClosed
+	}
+}
+
 // redo is Redo between two rounds of the syncer, so that no round writes a
-// record or publishes meanwhile. In this order, each step on disk before the
-// next:
+// record or publishes meanwhile. In this order, each step on disk before the next:
 //
 //  1. all that b has is durable;
 //  2. the file has the new blob's name, too;
 //  3. the bits of the new generation are written, which mean nothing yet;
 //  4. the record that names it is written: from here on, Lookup gives the new
-//     blob, and does 5 if a crash came before;
-//  5. the published name goes, if there is one.
+//     blob;
+//  5. the old blob's name goes.
 //
 // The file loses no byte in all this, so neither name ever shows a hole.
 func (s *Store) redo(b *Blob, bad []Extent) (*Blob, error) {
@@ -75,6 +98,9 @@ func (s *Store) redo(b *Blob, bad []Extent) (*Blob, error) {
 		return nil, errors.New("blob is not complete or was abandoned")
 	}
 	step("redo: all is durable")
+	if b.Published() {
+		return nil, errPublished
+	}
 	again := b.without(bad)
 	if err := s.linkAgain(b, again); err != nil {
 		again.remove()
@@ -86,11 +112,6 @@ func (s *Store) redo(b *Blob, bad []Extent) (*Blob, error) {
 		return nil, err
 	}
 	step("redo: recorded")
-	if err := s.unpublish(again); err != nil {
-		s.put(b)
-		return nil, err
-	}
-	step("redo: unpublished")
 	s.dead = append(s.dead, b.record())
 	b.giveUp()
 	step("redo: given up")
@@ -104,16 +125,9 @@ func (s *Store) redo(b *Blob, bad []Extent) (*Blob, error) {
 // that touch a bad extent.
 func (b *Blob) without(bad []Extent) *Blob {
 	again := b.store.blob(b.name, newGeneration(), b.version, b.Note().unverified())
+	again.mu.replaces = b.toReplace() // nobody else has it yet
+	again.bits = b.good(bad)
 	blocks := b.geo.blocks()
-	for i := range blocks {
-		again.bits.set(i)
-	}
-	for _, e := range bad {
-		first, end := b.geo.cover(e.Off, e.N)
-		for i := first; i < end; i++ {
-			again.bits.clear(i)
-		}
-	}
 	for i := again.bits.next(0, blocks, true); i < blocks; i = again.bits.next(i+1, blocks, true) {
 		_, n := b.geo.extent(i, i+1)
 		again.present.Add(n)
@@ -121,45 +135,45 @@ func (b *Blob) without(bad []Extent) *Blob {
 	return again
 }
 
-// linkAgain gives the file of b the name of again, too, with all its bytes on
-// disk: a file that was adopted may never have been synced.
-func (s *Store) linkAgain(b, again *Blob) error {
-	from, name := s.blobsDir, b.id()
-	if b.Published() {
-		dir, err := s.root.Open(path.Dir(b.name))
-		if err != nil {
-			return err
+// good returns the blocks that touch no bad extent.
+func (b *Blob) good(bad []Extent) bitmap {
+	blocks := b.geo.blocks()
+	good := newBitmap(blocks)
+	for i := range blocks {
+		good.set(i)
+	}
+	for _, e := range bad {
+		first, end := b.geo.cover(e.Off, e.N)
+		for i := first; i < end; i++ {
+			good.clear(i)
 		}
-		defer dir.Close()
-		from, name = dir, path.Base(b.name)
-	} else if b.version.Size == 0 {
+	}
+	return good
+}
+
+// linkAgain gives the file of b the name of again, too, with all its bytes on
+// disk.
+func (s *Store) linkAgain(b, again *Blob) error {
+	if b.version.Size == 0 {
 		return nil // it may have no file yet
 	}
-	if err := unix.Linkat(int(from.Fd()), name, int(s.blobsDir.Fd()), again.id(), 0); err != nil {
-		return &os.LinkError{Op: "link", Old: name, New: again.id(), Err: err}
+	dir := int(s.blobsDir.Fd())
+	if err := unix.Linkat(dir, b.id(), dir, again.id(), 0); err != nil {
+		return &os.LinkError{Op: "link", Old: b.id(), New: again.id(), Err: err}
 	}
 	step("redo: link made")
 	info, err := s.blobs.Lstat(again.id())
 	if err != nil {
 		return err
 	}
-	if !b.isFile(info) {
-		return &InTheWayError{b.name, "was changed"}
+	if !info.Mode().IsRegular() || info.Size() != b.version.Size {
+		return fmt.Errorf("file of the blob, %s, was changed", b.id())
 	}
 	f, err := s.openBlob(again.gen, os.O_RDWR) // as the first Put will
 	if err != nil {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close(), s.blobsDir.Sync())
-}
-
-// isFile reports whether info is of the blob's file, as far as can be told: the
-// name of a published one may have been given to another.
-func (b *Blob) isFile(info fs.FileInfo) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return info.Mode().IsRegular() && info.Size() == b.version.Size &&
-		(!b.mu.published || info.ModTime().UnixNano() == b.mu.mtime)
 }
 
 // writeAgain writes the bits of b, which are durable, and then its record.
@@ -173,9 +187,14 @@ func (s *Store) writeAgain(b *Blob) error {
 		return err
 	}
 	step("redo: bits written")
-	record := s.index.batch()
-	record.setRecord(b.name, b.record())
-	return s.index.write(record)
+	return s.writeRecord(b)
+}
+
+// writeRecord writes the record of b now, not with the next round.
+func (s *Store) writeRecord(b *Blob) error {
+	batch := s.index.batch()
+	batch.setRecord(b.name, b.record())
+	return s.index.write(batch)
 }
 
 // unpublish takes the blob's name out of the output directory if its file
@@ -203,7 +222,7 @@ func (s *Store) unpublish(b *Blob) error {
 func (b *Blob) giveUp() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mu.published, b.mu.recorded, b.mu.abandoned = false, false, true
+	b.mu.published, b.mu.recorded, b.mu.abandoned, b.mu.replaces = false, false, true, standing{}
 	b.remove()
 }
 

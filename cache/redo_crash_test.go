@@ -16,7 +16,7 @@ func TestFailedRedo(t *testing.T) {
 				syncNow(t, s)
 				mend := breakIndex(t, s.index)
 				for range 2 {
-					if _, err := b.Redo(extents); err == nil {
+					if _, err := b.Redo(t.Context(), extents); err == nil {
 						t.Fatal("a failed write was not reported")
 					}
 					if s.Occupied("a") != published || b.Published() != published || !b.Complete() {
@@ -42,7 +42,7 @@ func TestFailedRedo(t *testing.T) {
 }
 
 // TestCrashInsideARedo stops a redo after each of its steps, and opens what it
-// left.
+// left. A published file stands in the output directory at all of them.
 func TestCrashInsideARedo(t *testing.T) {
 	for _, published := range []bool{false, true} {
 		for _, bad := range [][]int64{{}, {0, 2}, {0, 1, 2, 3}} {
@@ -51,16 +51,26 @@ func TestCrashInsideARedo(t *testing.T) {
 			syncNow(t, s)
 			again := b.without(extents)
 			var old, new []string
-			check(t, s.linkAgain(b, again))
-			old = append(old, crash(t, s))
-			bits := s.index.batch()
-			w := again.bits.chunk(0)
-			bits.setChunk(again.gen, 0, &w)
-			check(t, s.index.write(bits))
-			old = append(old, crash(t, s))
-			check(t, s.writeAgain(again))
-			new = append(new, crash(t, s))
-			check(t, s.unpublish(again))
+			if published {
+				again = b.store.blob(b.name, newGeneration(), b.version, aNote.unverified())
+				replaces, err := b.standing()
+				check(t, err)
+				again.mu.replaces = replaces
+				check(t, b.copyGood(t.Context(), again, extents))
+				old = append(old, crash(t, s))
+				syncNow(t, s)
+				old = append(old, crash(t, s))
+				check(t, s.writeRecord(again))
+			} else {
+				check(t, s.linkAgain(b, again))
+				old = append(old, crash(t, s))
+				bits := s.index.batch()
+				w := again.bits.chunk(0)
+				bits.setChunk(again.gen, 0, &w)
+				check(t, s.index.write(bits))
+				old = append(old, crash(t, s))
+				check(t, s.writeAgain(again))
+			}
 			new = append(new, crash(t, s))
 			b.giveUp()
 			new = append(new, crash(t, s))
@@ -77,12 +87,14 @@ func TestCrashInsideARedo(t *testing.T) {
 			for _, dir := range new {
 				s := open(t, dir, Options{})
 				after := lookup(t, s, "sub/a")
-				if after.Generation() != again.Generation() || after.Published() || s.Occupied("sub/a") {
+				if after.Generation() != again.Generation() || after.Published() || s.Occupied("sub/a") != published {
 					t.Fatalf("after the record: generation %x, published %v", after.Generation(), after.Published())
 				}
 				wantNote(t, after, aNote.unverified())
 				wantBlocks(t, after, without(bad)...)
-				finishRedo(t, s, after)
+				if !published {
+					finishRedo(t, s, after)
+				}
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"time"
 
@@ -216,6 +217,9 @@ func (s *Store) writeBits(claims []*claim, records map[string]*Blob) error {
 	batch := s.index.batch()
 	for _, r := range s.dead {
 		batch.forget(r.gen, r.version.Size)
+		if r.replaces != (standing{}) {
+			s.dropFile(r)
+		}
 	}
 	var dead []record
 	for name, b := range records {
@@ -243,6 +247,13 @@ func (s *Store) writeBits(claims []*claim, records map[string]*Blob) error {
 	}
 	s.dead = dead
 	return nil
+}
+
+// dropFile removes the file of a blob that no record points at any more.
+func (s *Store) dropFile(r record) {
+	if err := s.blobs.Remove(blobID(r.gen)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.log.Warn("blocks of a repair that was given up are not removed", "err", err)
+	}
 }
 
 // durableBits returns the bits of a chunk whose bytes are on disk: all that are

@@ -354,7 +354,7 @@ func (w *worker) redo() error {
 	for _, i := range bad {
 		extents = append(extents, Extent{i * BlockSize, 1})
 	}
-	again, err := b.Redo(extents)
+	again, err := b.Redo(context.Background(), extents)
 	if err != nil {
 		return err
 	}

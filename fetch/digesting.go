@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash"
@@ -248,7 +249,7 @@ func (f *File) mismatched(d *digesting) {
 		return
 	}
 	f.set.log.Warn("file has the wrong digest; fetching again what is wrong", "name", f.name, "want", d.verdict(), "bad_pieces", len(d.bad))
-	blob, err := f.redo(d)
+	blob, err := f.redo(f.set.ctx, d)
 	f.mu.Lock()
 	switch {
 	case err == nil && f.mu.blob == d.blob: // another digest may be wanted by now, but d.blob is given up
@@ -271,19 +272,38 @@ func (d *digesting) verdict() string {
 }
 
 // redo returns a blob without the bytes that are wrong, as far as that is known.
-func (f *File) redo(d *digesting) (*cache.Blob, error) {
+// A published file stays in the output directory until that blob is right.
+func (f *File) redo(ctx context.Context, d *digesting) (*cache.Blob, error) {
 	bad := d.bad
 	if len(bad) == 0 {
 		bad = []cache.Extent{{Off: 0, N: d.blob.Version().Size}}
 	}
-	blob, err := d.blob.Redo(bad)
+	blob, err := d.blob.Redo(ctx, bad)
 	if err != nil {
 		return nil, err
 	}
 	note := blob.Note()
 	note.Digest = "" // if the origin said it, it may say better
+	if blob.Replaces() {
+		note.Refuted = d.want.String()
+	}
 	blob.SetNote(note)
 	return blob, nil
+}
+
+// revert gives up the replacement of a finished file whose list says another digest
+// now than the file was found not to have: the file may be right by that one. It
+// returns blob if there is nothing to give up.
+func (f *File) revert(blob *cache.Blob, e *listfile.Entry) (*cache.Blob, error) {
+	if refuted := blob.Note().Refuted; !blob.Replaces() || refuted == "" || listed(e).IsZero() || listed(e).String() == refuted {
+		return blob, nil
+	}
+	kept, err := blob.Revert()
+	if err != nil || kept == nil {
+		return blob, err
+	}
+	f.set.log.Info("list has another digest now; the file in the output directory is not replaced before it is compared", "name", f.name)
+	return kept, nil
 }
 
 // distrust fails a file that stood in the output directory before its digest was
@@ -294,6 +314,6 @@ func (f *File) distrust(d *digesting) {
 	if f.mu.digesting != d {
 		return
 	}
-	f.failLocked(fmt.Errorf("%w: the file in the output directory is %s; \"dlfs verify\" repairs it, or move it away", ErrMismatch, d.verdict()))
+	f.failLocked(fmt.Errorf("%w: the file in the output directory is %s; \"dlfs verify --repair\" replaces it, or move it away", ErrMismatch, d.verdict()))
 	f.set.log.Error("finished file has the wrong digest", "name", f.name, "want", d.want)
 }

@@ -200,8 +200,9 @@ func TestVerify(t *testing.T) {
 				}
 			}
 			_, err := os.Lstat(path)
-			if gone := err != nil; gone != repair {
-				t.Errorf("repair %v, file gone %v", repair, gone)
+			check(t, err)
+			if blob := x.File("flipped").Blob(); blob.Replaces() != repair {
+				t.Errorf("repair %v, is to be replaced %v", repair, blob.Replaces())
 			}
 			if !repair {
 				x.stop()

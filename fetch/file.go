@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -137,6 +138,11 @@ func (f *File) loadFromLocked(lookup func() (*cache.Blob, error)) error {
 	if err != nil {
 		return err
 	}
+	if blob != nil {
+		if blob, err = f.revert(blob, f.mu.entry); err != nil {
+			return err
+		}
+	}
 	f.loaded.Store(true)
 	if blob != nil {
 		f.mu.proven = blob.Present() > 0
@@ -196,6 +202,9 @@ func (f *File) recentLocked() error {
 func (f *File) failLocked(err error) {
 	if errors.Is(err, errClosing) || f.set.ctx.Err() != nil {
 		return
+	}
+	if blob := f.mu.blob; blob != nil && blob.Replaces() {
+		err = fmt.Errorf("%w; the file with the wrong digest stays in the output directory", err)
 	}
 	f.mu.failure = &failure{err: err, at: time.Now()}
 	f.countLocked()

@@ -26,8 +26,9 @@ const (
 // VerifyOptions for Verify. The zero value is useful.
 type VerifyOptions struct {
 	// Repair has what is wrong be missing afterwards, for Run to fetch again: the
-	// pieces that are, where the list has digests of pieces, else the whole file,
-	// which then leaves the output directory.
+	// pieces that are, where the list has digests of pieces, else the whole file.
+	// The wrong file stays in the output directory until Run has published the
+	// right one in its place.
 	Repair bool
 
 	// Deep reads files, too, that were verified by the same digest before and
@@ -95,7 +96,7 @@ func (f *File) verify(ctx context.Context, opts VerifyOptions) (Verdict, error) 
 	if !opts.Repair {
 		return Wrong, nil
 	}
-	again, err := f.redo(d)
+	again, err := f.redo(ctx, d)
 	if err != nil {
 		return "", err
 	}
