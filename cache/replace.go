@@ -223,7 +223,7 @@ func (s *Store) lookupReplacing(b *Blob, old standing) (*Blob, error) {
 		return nil, nil
 	}
 	if _, err := s.adoptable(b.name, b.version); err == nil && b.Complete() && !s.stands(old, b.name) {
-		if exchanged || linked {
+		if (exchanged || linked) && !s.readOnly() {
 			b.remove()
 		}
 		return b, s.adopt(b)

@@ -174,7 +174,7 @@ func TestSecretsOfAFetch(t *testing.T) {
 	c.run("status", "out")
 	c.run("status", "--json", "out")
 	c.run("verify", "-n", "out")
-	c.run("verify", "-vv", "out")
+	c.run("verify", "--repair", "-vv", "out")
 	c.run("check", "-vv", "list.txt")
 	c.run("fetch", "-n", "-vv", "list.txt", "other")
 	c.run("fetch", "-vv", "--name-from=content-disposition", "list.txt", "named")

@@ -59,7 +59,7 @@ type cli struct {
 	Pause  pauseCmd  `cmd:"" help:"Have a running dlfs fetch nothing in the background."`
 	Resume resumeCmd `cmd:"" help:"Have it go on."`
 	Limit  limitCmd  `cmd:"" help:"Tell or set how much a running dlfs receives a second."`
-	Verify verifyCmd `cmd:"" help:"Compare the files of a directory with their digests, and repair them if a list is given."`
+	Verify verifyCmd `cmd:"" help:"Compare the files of a directory with their digests, and repair them with --repair."`
 	Check  checkCmd  `cmd:"" help:"Check a list without fetching anything."`
 	Demo   demoCmd   `cmd:"" help:"See it work, without a network, in a temporary directory."`
 

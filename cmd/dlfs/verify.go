@@ -18,7 +18,8 @@ type verifyCmd struct {
 	Dir  string `arg:"" help:"Output directory of a mount or fetch."`
 	List string `arg:"" optional:"" help:"List of names and URLs; the one DIR was last used with if not given."`
 
-	DryRun bool `short:"n" help:"Only tell what is wrong."`
+	Repair bool `help:"Fetch what is wrong or missing. A wrong file stays in place until the right bytes are complete."`
+	DryRun bool `short:"n" hidden:"" help:"Only tell what is wrong, also with --repair."`
 	Deep   bool `help:"Read every byte, also of files that were verified before and have the same size and time since."`
 	JSON   bool `help:"Print JSON."`
 	workFlags
@@ -38,8 +39,8 @@ type verdict struct {
 	Verdict fetch.Verdict `json:"verdict"`
 }
 
-// Run compares every file with its digest. What is wrong or missing is then
-// fetched; where there is no list to fetch it by, it is only told.
+// Run compares every file with its digest, and tells what is wrong or missing.
+// With --repair, that is then fetched.
 func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 	if _, err := fs.ClearDead(c.Dir); err != nil {
 		return err
@@ -47,14 +48,18 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 	if err := needState(c.Dir); err != nil {
 		return err
 	}
-	if c.List == "" && !c.DryRun {
+	if c.List == "" {
 		var err error
 		if c.List, err = lastList(c.Dir, newLogger(std.err, c.level())); err != nil {
 			return err
 		}
 	}
-	if c.List == "" || c.DryRun {
-		return c.report(ctx, std)
+	repair := c.Repair && !c.DryRun
+	if c.List == "" && repair {
+		return usageError("the list that %s was last used with is not known or not there any more; give one: \"dlfs verify --repair %s LIST\"", c.Dir, c.Dir)
+	}
+	if c.List == "" {
+		return c.report(ctx, std, func(store *cache.Store) (*fetch.Set, error) { return offlineSet(ctx, store, c.listFlags) })
 	}
 	w, err := c.begin(std, c.List)
 	if err != nil {
@@ -65,15 +70,23 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	if !repair {
+		return c.report(ctx, std, func(store *cache.Store) (*fetch.Set, error) {
+			return fetch.New(ctx, store, w.client, list.Entries, fetch.Options{}), nil
+		})
+	}
 	e, err := w.open(ctx, list.Entries, c.Dir, "dlfs verify "+w.lister.name, fetch.Options{})
 	if err != nil {
 		return err
 	}
-	if _, err := c.verify(ctx, e.set, true, std.out); err != nil {
+	v, err := c.verify(ctx, e.set, true, std.out)
+	if err != nil {
 		return errors.Join(err, e.close())
 	}
 	if c.JSON {
 		std.out = std.err // the summary of the fetch is not what JSON was asked for
+	} else if v.Wrong > 0 {
+		fmt.Fprintln(std.out, "each wrong file stays in place until the right bytes are complete")
 	}
 	return e.fetch(ctx, std, "")
 }
@@ -95,13 +108,13 @@ func lastList(dir string, log *slog.Logger) (string, error) {
 	return path, nil
 }
 
-// report verifies the files of the list the directory was last used with.
-func (c *verifyCmd) report(ctx context.Context, std stdio) error {
+// report verifies the files of the set that newSet makes, and fetches nothing.
+func (c *verifyCmd) report(ctx context.Context, std stdio, newSet func(*cache.Store) (*fetch.Set, error)) error {
 	store, err := cache.OpenReadOnly(c.Dir, cache.Options{Log: newLogger(std.err, c.level())})
 	if err != nil {
 		return err
 	}
-	set, err := offlineSet(ctx, store, c.listFlags)
+	set, err := newSet(store)
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
@@ -112,7 +125,7 @@ func (c *verifyCmd) report(ctx context.Context, std stdio) error {
 	}
 	switch {
 	case v.Wrong > 0:
-		return &exitError{exitMismatch, fmt.Errorf("%d files are wrong; \"dlfs verify %s LIST\" fetches them again", v.Wrong, c.Dir)}
+		return &exitError{exitMismatch, fmt.Errorf("%d files are wrong; \"dlfs verify --repair %s LIST\" fetches them again", v.Wrong, c.Dir)}
 	case v.Incomplete > 0:
 		return fmt.Errorf("%d files are incomplete; \"dlfs fetch LIST %s\" goes on", v.Incomplete, c.Dir)
 	}
