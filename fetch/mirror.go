@@ -81,6 +81,8 @@ func (f *File) makeMirrorsLocked(old []*mirror) (list []*mirror) {
 			Name:         f.name,
 			Header:       headerOf(f.mu.entry),
 			Refused:      refusedOf(f.mu.entry),
+			Size:         max(0, listedSize(f.mu.entry)),
+			Sibling:      func() (string, string, http.Header) { return f.sibling(url) },
 			SizeSuffices: f.set.opts.TrustSize || !listed(f.mu.entry).IsZero(),
 		}
 		if f.mu.blob != nil {
@@ -92,6 +94,22 @@ func (f *File) makeMirrorsLocked(old []*mirror) (list []*mirror) {
 		list = append(list, m)
 	}
 	return list
+}
+
+// sibling returns the name, the URL and the headers of a file that is near in the
+// list and at the same host, but at another URL; that is "" if there is none.
+func (f *File) sibling(url string) (name, other string, header http.Header) {
+	files, at := f.set.Files(), int(f.order.Load())
+	for _, i := range []int{at + 1, at - 1, at + 2, at - 2, at + 3, at - 3} {
+		if i < 0 || i >= len(files) || files[i] == f {
+			continue
+		}
+		e := files[i].Entry()
+		if e.URL != url && origin.Host(e.URL) == origin.Host(url) {
+			return e.Name, e.URL, headerOf(e)
+		}
+	}
+	return "", "", nil
 }
 
 // pickLocked returns the mirror of which a new flight may expect most, among

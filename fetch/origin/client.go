@@ -108,6 +108,7 @@ type Client struct {
 	received atomic.Int64
 	gate     gate
 	plain    plain
+	pages    pages
 }
 
 // New returns a client. Close releases its idle connections.

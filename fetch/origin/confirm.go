@@ -66,7 +66,7 @@ func (r *Resource) look(ctx context.Context, p *pin) (v Version, err error) {
 	case KindOf(err) == Changed: // a 416 that tells another size
 	case err != nil:
 		return v, unsettled(err)
-	case r.isPage(x.resp):
+	case r.isPage(x.resp) && r.extension() != "":
 		return v, unsettled(errPage)
 	}
 	return a.version, nil

@@ -80,7 +80,11 @@ func (b *Body) judge(x *exchange, a answer, err error) error {
 		return err
 	}
 	if page && a.off == 0 && a.end > 0 && x.body.looksLikePage() {
-		return b.page()
+		if b.r.isLogin(b.ctx, x, a) {
+			return b.page()
+		}
+		b.r.pageMeant.Store(true)
+		page = false
 	}
 	switch {
 	case err != nil, b.pin == nil:
@@ -89,7 +93,7 @@ func (b *Body) judge(x *exchange, a answer, err error) error {
 	default:
 		err = b.r.check(b.pin, a.version)
 	}
-	if page && (err != nil || b.pin != nil && b.pin.unlikely()) {
+	if page && (err != nil && b.r.extension() != "" || b.pin != nil && b.pin.unlikely()) {
 		return b.page()
 	}
 	if KindOf(err) == Changed {
@@ -102,10 +106,14 @@ func (b *Body) judge(x *exchange, a answer, err error) error {
 // page is the error of a web page in the place of the file. Where a version is
 // known, it may be that of a portal on the way, and pass.
 func (b *Body) page() error {
-	if b.pin == nil {
-		return &Error{Kind: NeedsURL, Err: errPage}
+	err := errPage
+	if b.r.extension() == "" {
+		err = errPlainPage
 	}
-	return &Error{Err: errPage, lasting: NeedsURL}
+	if b.pin == nil {
+		return &Error{Kind: NeedsURL, Err: err}
+	}
+	return &Error{Err: err, lasting: NeedsURL}
 }
 
 // unlikely reports whether an answer of the type of a web page is to be taken

@@ -1,18 +1,47 @@
 package origin
 
 import (
+	"bytes"
+	"context"
+	"crypto/sha256"
 	"errors"
 	"mime"
 	"net/http"
+	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
+
+	"dlfs/cache/lockorder"
 )
+
+// A web page in the place of a file is most often a login. Where the file's name
+// says that it is something else, a page is believed to be one. Where the name
+// says nothing, a page may be what is meant, as of an encyclopedia, or not, as of
+// a name like IM0001. Then its siblings tell: logins are all alike, and pages
+// that are meant are not.
 
 var errPage = errors.New("origin answers with a web page (a login page?)")
 
+// errPlainPage is errPage for a name that says nothing.
+var errPlainPage = errors.New("origin answers with a web page (a login page?); if the page is meant, list it with a name that ends in .html")
+
 // pageNames are the extensions of files that may well be web pages.
-var pageNames = []string{"", ".html", ".htm", ".xhtml", ".shtml", ".php", ".asp", ".aspx", ".jsp", ".cgi"}
+var pageNames = []string{".html", ".htm", ".xhtml", ".shtml", ".php", ".asp", ".aspx", ".jsp", ".cgi"}
+
+// isExtension is what an extension looks like. What follows a dot in a title is
+// none, as in "St._Louis".
+var isExtension = regexp.MustCompile(`^\.[A-Za-z0-9]{1,8}$`)
+
+// extension returns the extension of the file's name, "" if there is none.
+func (r *Resource) extension() string {
+	ext := path.Ext(r.opts.Name)
+	if !isExtension.MatchString(ext) || ext == r.opts.Name[strings.LastIndexByte(r.opts.Name, '/')+1:] {
+		return ""
+	}
+	return strings.ToLower(ext)
+}
 
 // isPage reports whether a response calls itself a web page though the file is
 // not named like one. It may be one nevertheless, or the type be wrong.
@@ -22,10 +51,158 @@ func (r *Resource) isPage(resp *http.Response) bool {
 	}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return (kind == "text/html" || kind == "application/xhtml+xml") &&
-		!slices.Contains(pageNames, strings.ToLower(path.Ext(r.opts.Name)))
+		!slices.Contains(pageNames, r.extension()) && !r.pageMeant.Load()
 }
 
 // looksLikePage reports whether a body begins as web pages do.
 func (w *watched) looksLikePage() bool {
 	return strings.HasPrefix(http.DetectContentType(w.peek(512)), "text/html")
+}
+
+// isLogin decides about an answer that looks like a web page from its start. It
+// may ask for a sibling of the file.
+func (r *Resource) isLogin(ctx context.Context, x *exchange, a answer) bool {
+	named := r.extension() != ""
+	if elsewhere(r.list, x.url) || r.opts.Size > 0 && a.version.Size != UnknownSize && a.version.Size != r.opts.Size {
+		return true
+	}
+	own := beginningOf(x, a)
+	if r.c.pages.isAnothers(r.list, own.sum) {
+		return true
+	}
+	if !named && r.c.pages.differ(r.list.Host) {
+		return false
+	}
+	sibling := r.sibling()
+	if sibling == nil || named && sibling.extension() != "" {
+		return named
+	}
+	x.body.ticket.leave() // to ask must not wait for a place this one has
+	other, ok := sibling.beginning(ctx)
+	switch {
+	case !ok:
+		return named
+	case other.sum == own.sum:
+		return true
+	case named:
+		return other.title == "" || own.title == "" || other.title == own.title
+	}
+	r.c.pages.noteDiffer(r.list.Host)
+	return false
+}
+
+// elsewhere reports whether a redirect led to another path, whose end is another
+// name, as that of a login.
+func elsewhere(list, u *url.URL) bool {
+	end := func(u *url.URL) string {
+		name := strings.ToLower(path.Base(u.Path))
+		name = strings.TrimSuffix(strings.TrimSuffix(name, ".html"), ".htm")
+		return strings.NewReplacer("_", "", "-", "", " ", "", "+", "").Replace(name)
+	}
+	return u != list && end(list) != end(u)
+}
+
+// sibling is another URL of the list at the same host, nil if there is none.
+func (r *Resource) sibling() *Resource {
+	if r.opts.Sibling == nil {
+		return nil
+	}
+	name, raw, header := r.opts.Sibling()
+	if raw == "" {
+		return nil
+	}
+	return r.c.Resource(raw, ResourceOptions{Name: name, Header: header})
+}
+
+// beginning is how a web page begins.
+type beginning struct {
+	sum   [sha256.Size]byte // of its first bytes and its length
+	title string
+}
+
+var pageTitle = regexp.MustCompile(`(?is)<title[^>]*>\s*(.*?)\s*</title>`)
+
+const beginningLen = 4 << 10 // bytes
+
+func beginningOf(x *exchange, a answer) (b beginning) {
+	head := x.body.peek(int(min(beginningLen, max(a.end, 1))))
+	head = head[:min(len(head), beginningLen)]
+	if m := pageTitle.FindSubmatch(head); m != nil {
+		b.title = string(m[1])
+	}
+	b.sum = sha256.Sum256(append(bytes.Clone(head), rangeHeader(0, max(a.version.Size, 0)+1)...))
+	return b
+}
+
+// beginning asks how the page begins that the URL gives; not ok if it is none.
+func (r *Resource) beginning(ctx context.Context) (b beginning, ok bool) {
+	if r.err != nil {
+		return b, false
+	}
+	ranges := rangeHeader(0, firstBytes)
+	if r.isPlain() {
+		ranges = ""
+	}
+	x, err := r.walk(ctx, http.MethodGet, r.list, ranges)
+	if err != nil {
+		return b, false
+	}
+	defer x.body.drain()
+	a, err := examine(x.resp, 0, firstBytes, UnknownSize)
+	if err != nil || !r.isPage(x.resp) || !x.body.looksLikePage() {
+		return b, false
+	}
+	return beginningOf(x, a), true
+}
+
+// pages is what web pages hosts gave. The zero value knows none. It is safe for
+// concurrent use.
+type pages struct {
+	mu    lockorder.Mutex[lockorder.Leaf]
+	hosts map[string]*hostPages // guarded by mu, and so is what is in it
+}
+
+type hostPages struct {
+	differ bool                         // those of two URLs were seen to be no one page
+	of     map[[sha256.Size]byte]string // the path that gave a page, by how it begins
+}
+
+// maxPages is how many pages of a host are remembered.
+const maxPages = 1000
+
+func (p *pages) hostLocked(host string) *hostPages {
+	if p.hosts == nil {
+		p.hosts = map[string]*hostPages{}
+	}
+	h := p.hosts[host]
+	if h == nil {
+		h = &hostPages{of: map[[sha256.Size]byte]string{}}
+		p.hosts[host] = h
+	}
+	return h
+}
+
+// isAnothers reports whether another URL of the host gave a page that begins so,
+// and remembers who gave it first.
+func (p *pages) isAnothers(u *url.URL, sum [sha256.Size]byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h, who := p.hostLocked(u.Host), u.RequestURI()
+	first, known := h.of[sum]
+	if !known && len(h.of) < maxPages {
+		h.of[sum] = who
+	}
+	return known && first != who
+}
+
+func (p *pages) differ(host string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hostLocked(host).differ
+}
+
+func (p *pages) noteDiffer(host string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hostLocked(host).differ = true
 }

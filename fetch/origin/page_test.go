@@ -148,3 +148,101 @@ func TestErrorsComeWithPages(t *testing.T) {
 		wantHit(t, moved)
 	})
 }
+
+func webPage(title string) origintest.File {
+	f := origintest.Text("<!DOCTYPE html><html><head><title>" + title + "</title></head><body>" + strings.Repeat(title, 2000) + "</body></html>")
+	f.ContentType = "text/html; charset=utf-8"
+	return f
+}
+
+// listed makes x a list of these names at the root of the origin.
+func (x *fixture) listed(names ...string) {
+	x.opts.Sibling = func() (string, string, http.Header) {
+		own := strings.TrimPrefix(x.url, x.base+"/")
+		for _, name := range names {
+			if name != own {
+				return name, x.base + "/" + name, nil
+			}
+		}
+		return "", "", nil
+	}
+}
+
+func (x *fixture) first(name string) error {
+	x.url, x.opts.Name = x.base+"/"+name, name
+	_, _, err := x.resource().Probe(x.t.Context(), true)
+	return err
+}
+
+// Pages that are meant differ from one another, whatever their names look like.
+func TestPagesThatAreMeant(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		names := []string{"Paris", "St._Louis", "Mr._Robot", "Node.js", "Amazon.com", ".", "E.T.", "a.b_c"}
+		for _, name := range names {
+			x.Put("/"+name, webPage(name))
+		}
+		x.listed(names...)
+		for _, name := range names[:5] {
+			if err := x.first(name); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		x.Put("/Paris", webPage("Paris, again")) // is another version, and no login
+		r := x.c.Resource(x.base+"/Paris", ResourceOptions{Name: "Paris"})
+		v, _, err := r.Probe(t.Context(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Put("/Paris", webPage("Paris, once more"))
+		_, err = r.Get(t.Context(), &v, 0, 1000)
+		wantKind(t, err, Changed)
+	})
+}
+
+// A login is the same page for every file, is to be found elsewhere, or has not the
+// size of the file.
+func TestLoginsForNamesThatSayNothing(t *testing.T) {
+	login := webPage("Please log in")
+	bubble(t, func(t *testing.T, x *fixture) {
+		names := []string{"IM0001", "IM0002", "IM0003", "data.bin"}
+		for _, name := range names {
+			x.Put("/"+name, login)
+		}
+		x.listed(names...)
+		for _, name := range names {
+			err := x.first(name)
+			if e := wantKind(t, err, NeedsURL); !strings.Contains(e.Error(), "login page") {
+				t.Error(e)
+			}
+		}
+	})
+	bubble(t, func(t *testing.T, x *fixture) { // a name that says what the file is counts more
+		x.Put("/IM0001", login)
+		other := origintest.Text("<html><title>Please log in</title><form name=token value=17>")
+		other.ContentType = "text/html"
+		x.Put("/data.bin", other)
+		x.listed("IM0001", "data.bin")
+		wantKind(t, x.first("data.bin"), NeedsURL)
+	})
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.Put("/login", login)
+		to := origintest.Redirect(302, "/login?next=IM0001").On("/IM*")
+		x.Inject(to)
+		wantKind(t, x.first("IM0001"), NeedsURL)
+		wantHit(t, to)
+	})
+	bubble(t, func(t *testing.T, x *fixture) { // a redirect to the same name is none of that
+		x.Put("/en/St._Louis", webPage("St. Louis"))
+		to := origintest.Redirect(302, "/en/St._Louis").On("/wiki/*")
+		x.Inject(to)
+		if err := x.first("wiki/St. Louis"); err != nil {
+			t.Error(err)
+		}
+		wantHit(t, to)
+	})
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.Put("/IM0001", login)
+		x.opts.Size = 10
+		wantKind(t, x.first("IM0001"), NeedsURL)
+	})
+}

@@ -23,6 +23,7 @@ type Resource struct {
 	err  error    // why nothing can be asked of raw
 
 	fruitless  atomic.Int32  // re-resolves in a row without a byte of progress
+	pageMeant  atomic.Bool   // the file is a web page, whatever its name says
 	ranged     atomic.Bool   // the URL has given a range
 	public     atomic.Bool   // the URL's host was seen at a public address
 	confirming chan struct{} // holds a token while somebody confirms a change
@@ -43,6 +44,14 @@ type ResourceOptions struct {
 	// Name is the file's, by which a web page in its place is told. If empty,
 	// the last element of the URL's path.
 	Name string
+
+	// Size is how long the file is, as the list says; 0 if it does not.
+	Size int64
+
+	// Sibling returns the name, the URL and the headers of another file of the
+	// same host, to compare a web page with; url is "" if there is none. It may
+	// be nil.
+	Sibling func() (name, url string, header http.Header)
 
 	// Header is sent to the URL's own origin (scheme, host and port) alone. It
 	// must not change. Range and Accept-Encoding are not the user's to set.
