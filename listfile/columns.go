@@ -135,7 +135,7 @@ func (l *layout) chooseURL(all []word, rows [][]string) (int, error) {
 		}
 	})
 	if len(best) == 0 {
-		if best = columnsOfURLs(rows); len(best) > 1 {
+		if best = columnsOfURLs(rows, len(all)); len(best) > 1 {
 			return -1, fmt.Errorf("columns %s and %s both hold URLs; say with --columns=url=COLUMN which is to be fetched",
 				quote(headingAt(l.headings, best[0])), quote(headingAt(l.headings, best[1])))
 		}
@@ -183,12 +183,9 @@ func (l *layout) choose(all []word, group string, c column) {
 	}
 }
 
-// columnsOfURLs returns the columns in which every row has a URL or nothing.
-func columnsOfURLs(rows [][]string) (columns []int) {
-	if len(rows) == 0 {
-		return nil
-	}
-	for i := range rows[0] {
+// columnsOfURLs returns those of n columns in which every row has a URL or nothing.
+func columnsOfURLs(rows [][]string, n int) (columns []int) {
+	for i := range n {
 		urls, others := 0, 0
 		for _, row := range rows {
 			switch {

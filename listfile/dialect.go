@@ -147,6 +147,12 @@ func (p *parser) tell(s *opening, start []byte) (reader, error) {
 
 // tellLines tells the form of a list of lines that has no heading of columns.
 func (p *parser) tellLines(s *opening) (reader, error) {
+	if first := s.lines[0]; len(s.lines) > 1 && urlStart(first.text) < 0 && isHeader(first.text) {
+		p.list.Header = first.number
+		below := *s
+		below.lines = s.lines[1:]
+		s = &below
+	}
 	if s.every(isBagIt) && s.every(isBagItName) {
 		return p.readerOf(BagIt), nil
 	}
@@ -168,6 +174,9 @@ func (p *parser) tellLines(s *opening) (reader, error) {
 	}
 	if s.some(aria2URLs.MatchString) {
 		return nil, errors.New("the URLs of a line may be mirrors of one file, or files of their own; say --format=aria2 for mirrors, or write one URL a line")
+	}
+	if s.every(isSizeFirst) {
+		return nil, errors.New("the number before the URL may be a size or a name; say --columns=size=1,url=2 or --format=colon")
 	}
 	if is, err := s.findShapes(); is || err != nil {
 		return p.readerOf(Fields), err
@@ -280,11 +289,12 @@ var (
 func isBagIt(line string) bool { return bagItLine.MatchString(line) }
 
 // isBagItName reports whether the name of such a line lies where those of a bag do,
-// or the URL is one of a file as it is. Else the line may be a URL with spaces.
+// or the URL and the name are of files. Else the line may be a URL with spaces, or
+// what follows the size something else.
 func isBagItName(line string) bool {
 	url, rest, _ := cutBlanks(strings.Trim(line, blanks))
 	_, name, _ := cutBlanks(rest)
-	return strings.HasPrefix(name, "data/") || standsAlone(url) || strings.Contains(line, "\t")
+	return strings.HasPrefix(name, "data/") || standsAlone(url) && isFileName(name)
 }
 
 func isPooch(line string) bool {
@@ -312,6 +322,10 @@ func (p *parser) eachLine(in io.Reader, f func(text string, line int)) error {
 		if lines.tooLong {
 			p.begun = true
 			p.fail(lines.number, fmt.Errorf("line is longer than %d bytes; remove it or shorten it", maxLine))
+			continue
+		}
+		if lines.number == p.list.Header {
+			p.begun = true
 			continue
 		}
 		if content := bytes.Trim(lines.text, blanks); len(content) > 0 && content[0] != '#' {

@@ -174,7 +174,7 @@ func TestFormsAreToldApart(t *testing.T) {
 		{"url,name\nhttps://h/a,a", CSV},
 		{"a : https://h/a\nb\thttps://h/b", Mixed},
 		{"https://h/a 5 data/b", BagIt},
-		{"https://h/a.x 5 b", BagIt},
+		{"https://h/a.x 5 b.x", BagIt},
 		{"https://h/a.x 5 b.x\nhttps://h/c.x d.x", Pget},
 		{"https://h/a\thttps://m/a", Aria2},
 		{"https://h/a\n out=b", Aria2},

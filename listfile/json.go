@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"time"
 )
@@ -158,6 +159,7 @@ type object struct {
 	values map[string]json.RawMessage
 	size   int
 	isList bool // it has a list
+	alone  bool // it is all there is
 	empty  bool // in which there is nothing
 }
 
@@ -166,6 +168,7 @@ func (l *jsonList) object(at place) error {
 	o := &object{at: at, line: l.line(), values: map[string]json.RawMessage{}}
 	l.p.reached = o.line
 	before := l.p.seen
+	first := l.depth == 1 && before == 0
 	for l.dec.More() {
 		if err := l.member(o); err != nil {
 			return err
@@ -176,6 +179,10 @@ func (l *jsonList) object(at place) error {
 	}
 	if o.isList && (l.p.seen > before || o.empty || !l.p.hasURL(o)) {
 		return nil
+	}
+	if first {
+		l.in.left = maxObject
+		o.alone = !l.dec.More()
 	}
 	return l.judge(o)
 }
@@ -204,7 +211,7 @@ func (l *jsonList) member(o *object) error {
 		return o.remember(key, raw)
 	}
 	var raw json.RawMessage
-	l.in.left = max(l.in.left, 0)
+	l.in.left = maxObject
 	if err := l.dec.Decode(&raw); err != nil {
 		return err
 	}
@@ -277,6 +284,10 @@ func (l *jsonList) judge(o *object) error {
 		return nil
 	}
 	for _, key := range nested {
+		if path.Ext(key) != "" && o.values[key][0] == '[' {
+			l.p.fail(o.line, fmt.Errorf("the list under %s may be of mirrors of that file, or of files; write {\"name\": …, \"urls\": […]} for mirrors", quote(key)))
+			continue
+		}
 		if err := l.below(o.values[key], o.line, place{name: key, group: o.at.group}); err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ var notFiles = map[string]bool{"directory": true, "dir": true, "folder": true, "
 // of the file, by its key as plain returns it; nil if it says nothing.
 func (d *jsonDraft) nested(key string) func(raw json.RawMessage) error {
 	switch key {
-	case "datafile", "attributes": // of Dataverse, of JSON:API
+	case "datafile", "attributes", "properties": // of Dataverse, of JSON:API, of GeoJSON
 		return d.merge
 	case "lfs":
 		return d.lfs
@@ -40,6 +40,8 @@ type jsonDraft struct {
 	path    jsonField // of the key path
 	more    []string  // URLs of urls and mirrors
 	dir     string
+	unknown int    // keys that mean nothing here
+	schema  string // of the object, as schema.org has them
 	notFile bool
 	several bool // more is from urls, and may be of several files
 	blob    bool // it is an object of git, whose URL answers with JSON
@@ -95,6 +97,9 @@ func (p *parser) file(o *object) (bool, error) {
 		return true, nil
 	}
 	drafts, err := d.drafts(o.at.name)
+	if err == nil && len(drafts) > 0 {
+		err = d.checkKind(o.alone)
+	}
 	if err != nil {
 		return true, err
 	}
@@ -115,6 +120,9 @@ func (d *jsonDraft) key(key string, raw json.RawMessage) error {
 	}
 	switch n {
 	case "type":
+		if key == "@type" {
+			d.schema = textOf(raw)
+		}
 		var kind string
 		if json.Unmarshal(raw, &kind) == nil {
 			kind = plain(kind[strings.LastIndexByte(kind, ':')+1:])
@@ -139,6 +147,8 @@ func (d *jsonDraft) key(key string, raw json.RawMessage) error {
 		return d.headers(key, raw)
 	case "pieces":
 		return d.pieces(raw)
+	case "why": // of Write
+		return nil
 	case "directorylabel":
 		d.dir = textOf(raw)
 		return nil
@@ -149,6 +159,7 @@ func (d *jsonDraft) key(key string, raw json.RawMessage) error {
 // word takes a value of a key with that meaning.
 func (d *jsonDraft) word(w word, key string, raw json.RawMessage) error {
 	if w.column == otherColumn {
+		d.unknown++
 		return nil
 	}
 	f := jsonField{word: w, key: key, value: textOf(raw)}
@@ -264,6 +275,26 @@ func (d *jsonDraft) tell(url, name jsonField) {
 		}
 	}
 	d.p.list.Columns = l.String()
+}
+
+// filesOfSchema are the types of schema.org and Croissant that are files.
+var filesOfSchema = map[string]bool{
+	"fileobject": true, "datadownload": true, "mediaobject": true, "imageobject": true, "videoobject": true, "audioobject": true, "file": true,
+}
+
+// checkKind refuses an object that describes something else than a file, whose URL is
+// that of a page then. alone says that it stands by itself.
+func (d *jsonDraft) checkKind(alone bool) error {
+	kind := plain(d.schema[strings.LastIndexAny(d.schema, ":/")+1:])
+	switch {
+	case d.p.chosen != nil:
+		return nil
+	case d.schema != "" && !filesOfSchema[kind]:
+		return fmt.Errorf("the object describes a %s and names no files; give the URLs of its files, or say --columns=url=KEY", d.schema[strings.LastIndexAny(d.schema, ":/")+1:])
+	case alone && d.unknown > 0 && d.details.Size < 0 && d.details.Digest.IsZero() && len(d.urls) == 1 && path.Ext(d.name) == "" && !standsAlone(d.urls[0]):
+		return errors.New("the object may describe something else than a file, as neither its name nor its URL has an extension; say --columns=url=url,name=name if it is one")
+	}
+	return nil
 }
 
 // nameOf is the name of a file by its key of a name, or by the key it stands under.

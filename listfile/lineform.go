@@ -3,6 +3,7 @@ package listfile
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -64,8 +65,20 @@ func checkEdges(f fields) error {
 	return checkEnd(f)
 }
 
-// checkEnd refuses a delimiter after a URL.
+// commands are programs whose command lines are no lists.
+var commands = []string{"wget", "wget2", "curl", "aria2c", "axel", "git", "aws", "gsutil"}
+
+// checkEnd refuses what would be a part of the URL or the name only by mistake: a
+// delimiter after the URL, another URL after a delimiter, a command before the URL.
 func checkEnd(f fields) error {
+	for _, delimiter := range []string{",http", ";http", "|http"} {
+		if i := strings.Index(f.url, delimiter); i >= 0 && !f.quoted && urlStart(f.url[i+1:]) == 0 {
+			return errors.New("two URLs on this line; write one a line, or say --format=urls if it is one URL")
+		}
+	}
+	if command, _, _ := strings.Cut(f.name, " "); f.dialect == Colon && slices.Contains(commands, command) {
+		return fmt.Errorf("the line is a command of %s; write its URL alone", command)
+	}
 	if !f.quoted && f.url != "" && strings.ContainsRune(",;", rune(f.url[len(f.url)-1])) {
 		return fmt.Errorf("URL ends in %q; remove it, or say --format=urls if it belongs to the URL", f.url[len(f.url)-1:])
 	}

@@ -88,7 +88,7 @@ var shapes = map[string]bool{
 	"nhsu": true, "hsnu": true, "shnu": true, "uah": true, "ahu": true, "nuah": true, "unah": true, "nahu": true,
 }
 
-// quotedShapes are lines that quotes make clear.
+// quotedShapes are lines that quotes make clear, or the extension of the name.
 var quotedShapes = map[string]bool{"un": true, "nu": true, "uns": true, "nus": true, "nsu": true}
 
 // isShape reports whether the fields of a line tell what they are.
@@ -101,12 +101,22 @@ func isShape(fields []token) bool {
 		return false
 	}
 	for i, f := range fields {
-		if f.quoted && (shape[i] == 'u' || shape == "nu") {
+		if f.quoted && (shape[i] == 'u' || shape == "nu") || len(shape) == 3 && shape[i] == 'n' && looksLikeName(f.text) {
 			return true
 		}
 	}
 	return false
 }
+
+// isSizeFirst reports whether a line is a number and a URL with a space between.
+func isSizeFirst(text string) bool {
+	fields := tokens(text)
+	return shapeOf(fields) == "su" && !strings.Contains(text, "\t") && !fields[0].quoted && fields[0].text != "-"
+}
+
+// isFileName reports whether a text would do for the name of a file, and is no date
+// and no number.
+func isFileName(text string) bool { return strings.Trim(text, "0123456789-:./+TZ ") != "" }
 
 // findShapes reports whether the fields of every line tell what they are. The error
 // says that the lines may as well be something else.
@@ -119,6 +129,9 @@ func (s *opening) findShapes() (bool, error) {
 			return false, nil
 		}
 		for i, role := range []byte(shapeOf(fields)) {
+			if role == 'n' && !isFileName(fields[i].text) {
+				return false, nil
+			}
 			if role == 'u' && seen[fields[i].text] && !s.folds(l.text) {
 				return false, nil // what is cut off there are no URLs of files
 			} else if role == 'u' {

@@ -61,6 +61,9 @@ func splitBefore(before string, f fields) (fields, error) {
 		return fields{url: f.url, dialect: URLs, quoted: f.quoted}, nil
 	}
 	f.name, f.dialect = withoutSign(f.name), Colon
+	if wordOf(f.name).column == urlColumn { // "URL: http://…"
+		f.name, f.dialect = "", URLs
+	}
 	return f, nil
 }
 

@@ -278,6 +278,9 @@ var errRecord = fmt.Errorf("record is longer than %d bytes; a closing quote may 
 
 // row takes a record.
 func (p *parser) row(t *table, record []string) {
+	if isRule(record) {
+		return
+	}
 	drafts, err := p.draftsOf(t, record)
 	if err != nil {
 		p.fail(p.reached, err)
@@ -286,6 +289,18 @@ func (p *parser) row(t *table, record []string) {
 	for i := range drafts {
 		p.accept(&drafts[i])
 	}
+}
+
+// isRule reports whether a record is the line that Markdown has below a heading.
+func isRule(record []string) bool {
+	rule := false
+	for _, field := range record {
+		if strings.Trim(field, "-: \t") != "" {
+			return false
+		}
+		rule = rule || strings.Contains(field, "---")
+	}
+	return rule
 }
 
 // draftsOf makes a draft of each URL of a record.
