@@ -2,16 +2,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"os"
 	"path/filepath"
-	"strings"
+	"syscall"
 	"time"
+
+	"dlfs/fetch"
 )
 
 var (
@@ -27,8 +30,8 @@ const answerTimeout = 5 * time.Second
 
 // ask sends a request to the process that has dir open, where dir is its output
 // directory or its mountpoint. The error is errNoProcess if there is none. The
-// caller closes the response's body.
-func ask(ctx context.Context, dir, method, path string, body io.Reader) (*http.Response, error) {
+// caller closes the answer.
+func ask(ctx context.Context, dir, method, path string, body io.Reader) (*answer, error) {
 	soon, cancel := context.WithTimeoutCause(ctx, answerTimeout, errNoAnswer)
 	defer cancel()
 	state, err := openState(soon, dir)
@@ -37,18 +40,46 @@ func ask(ctx context.Context, dir, method, path string, body io.Reader) (*http.R
 	}
 	defer state.Close()
 	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", state.Fd(), socketName))
-		},
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: textMost,
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return dialControl(ctx, state) },
 	}}
 	alive, err := send(soon, client, "GET", "/alive", nil)
 	if err != nil {
 		return nil, err
 	}
 	alive.Body.Close()
-	return send(ctx, client, method, path, body)
+	a := newAnswer(ctx)
+	// A process that works on it says so each second, with a response of 102.
+	traced := httptrace.WithClientTrace(a.ctx, &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
+		a.alive()
+		return nil
+	}})
+	resp, err := send(traced, client, method, path, body)
+	if err != nil {
+		a.close()
+		return nil, err
+	}
+	a.begun(resp)
+	return a, nil
+}
+
+// dialControl connects to the control socket in a state directory.
+func dialControl(ctx context.Context, state *os.File) (net.Conn, error) {
+	info, err := state.Stat()
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", state.Fd(), socketName))
+	if err != nil {
+		return nil, err
+	}
+	owner, _ := info.Sys().(*syscall.Stat_t) // which it is on Linux
+	if err := checkPeer(c, int(owner.Uid)); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
 }
 
 // openState opens a state directory. One of a mount whose process stands still
@@ -86,16 +117,18 @@ func send(ctx context.Context, client *http.Client, method, path string, body io
 		return resp, nil
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
+	case errors.Is(err, errForeign):
+		return nil, errForeign
 	default:
 		return nil, errors.Join(errNoProcess, err)
 	}
 }
 
-// order is ask for commands that need a running process. It returns what that
-// answers; an answer that it did not do it is an error, with the exit code that
-// belongs to it.
-func order(ctx context.Context, dir, method, path string, body io.Reader) ([]byte, error) {
-	resp, err := ask(ctx, dir, method, path, body)
+// order is ask for commands that need a running process. An answer that it did
+// not do it is an error, with the exit code that belongs to it. The caller closes
+// the answer.
+func order(ctx context.Context, dir, method, path string, body io.Reader) (*answer, error) {
+	a, err := ask(ctx, dir, method, path, body)
 	switch {
 	case ctx.Err() != nil:
 		return nil, &exitError{exitInterrupted, context.Cause(ctx)}
@@ -104,31 +137,44 @@ func order(ctx context.Context, dir, method, path string, body io.Reader) ([]byt
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
+	if a.resp.StatusCode == http.StatusOK {
+		return a, nil
+	}
+	defer a.close()
+	text, err := a.text()
 	if err != nil {
 		return nil, fmt.Errorf("answer of the process on %s: %w", dir, err)
 	}
-	switch text := strings.TrimSpace(string(answer)); resp.StatusCode {
-	case http.StatusOK:
-		return answer, nil
-	case http.StatusUnprocessableEntity:
+	if a.resp.StatusCode == http.StatusUnprocessableEntity {
 		return nil, &exitError{exitUsage, errors.New(text)}
-	default:
-		return nil, errors.New(text)
 	}
+	return nil, errors.New(text)
 }
 
-// askStatus asks the running process how far it is.
-func askStatus(ctx context.Context, dir string) (*Status, error) {
-	resp, err := ask(ctx, dir, "GET", "/status", nil)
+// orderText is order for an answer that is a short text.
+func orderText(ctx context.Context, dir, method, path string) (string, error) {
+	a, err := order(ctx, dir, method, path, nil)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	defer resp.Body.Close()
-	var s Status
-	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
-		return nil, fmt.Errorf("status of %s: %w", dir, err)
+	defer a.close()
+	text, err := a.text()
+	if err != nil {
+		return "", fmt.Errorf("answer of the process on %s: %w", dir, err)
 	}
-	return &s, nil
+	return text, nil
+}
+
+// visitStatus asks the running process how far it is. It calls head with that,
+// less the entries, and then each with each of these.
+func visitStatus(ctx context.Context, dir string, head func(*Status) error, each func(fetch.EntryStatus) error) error {
+	a, err := ask(ctx, dir, "GET", "/status", nil)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	if err := a.status(head, each); err != nil {
+		return fmt.Errorf("status of %s: %w", dir, err)
+	}
+	return nil
 }

@@ -253,8 +253,8 @@ func TestSecretsOfAMount(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
+		answer, err := io.ReadAll(resp)
+		resp.close()
 		if err != nil {
 			t.Fatal(err)
 		}

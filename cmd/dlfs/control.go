@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,14 +22,15 @@ import (
 //	POST /stop                   stop; the answer is the process to wait for
 //	POST /reload?list=WHERE      take the list at WHERE, an absolute path or a URL;
 //	                             "-" is the body, none the same place again.
-//	                             The answer is a fetch.Difference
+//	                             The answer is a fetch.Difference, after a 102 each
+//	                             second that the list takes
 //	POST /pause, POST /resume    prefetch
 //	GET /limit                   bytes a second, 0 for no limit
 //	POST /limit?rate=BYTES       set it
 //
 // What fails is answered with a status of 4xx or 5xx and the reason as text, 422
 // if that is a problem of the list or of what was asked. The socket is 0600 in a
-// directory that is 0700.
+// directory that is 0700, and takes connections of its user and of root alone.
 const socketName = "control.sock"
 
 // control serves the control socket of a running process.
@@ -58,7 +60,7 @@ func serveControl(e *engine) (*control, error) {
 		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelWarn)}
 	go func() { // owned by control; close waits
 		defer close(c.stopped)
-		c.server.Serve(l) // returns http.ErrServerClosed
+		c.server.Serve(ownListener{l, e.log}) // returns http.ErrServerClosed
 	}()
 	return c, nil
 }
@@ -88,7 +90,13 @@ func (c *control) close() {
 }
 
 func (c *control) status(w http.ResponseWriter, _ *http.Request) {
-	c.answer(w, c.engine.status())
+	w.Header().Set("Content-Type", "application/json")
+	out := bufio.NewWriter(w)
+	p := &jsonStatus{w: out}
+	err := eachStatus(c.engine.brief(), c.engine.set, p.head, p.entry)
+	if err := errors.Join(err, p.end(), out.Flush()); err != nil {
+		c.engine.log.Debug("answer not delivered", "err", err)
+	}
 }
 
 // answer writes v as JSON.
@@ -100,12 +108,37 @@ func (c *control) answer(w http.ResponseWriter, v any) {
 }
 
 func (c *control) reload(w http.ResponseWriter, r *http.Request) {
+	ready := stillWorking(w)
 	diff, err := c.engine.reload(r.Context(), r.FormValue("list"), r.Body)
+	ready()
 	if err != nil {
 		refuse(w, err)
 		return
 	}
 	c.answer(w, diff)
+}
+
+// stillWorking tells who asked each second that the request is worked on, with a
+// response of 102 (RFC 2518 section 10.1), until ready is called.
+func stillWorking(w http.ResponseWriter) (ready func()) {
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() { // ready waits
+		defer close(ended)
+		t := time.NewTicker(time.Second)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				w.WriteHeader(http.StatusProcessing)
+			case <-end:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		<-ended
+	}
 }
 
 func (c *control) limit(w http.ResponseWriter, _ *http.Request) {

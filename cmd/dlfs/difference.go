@@ -11,17 +11,43 @@ import (
 // namesShown is how many names of each kind a difference tells.
 const namesShown = 5
 
+// kindOfChange is one of the ways in which a list differs from the one before.
+type kindOfChange struct {
+	key, sign, what string
+	n               int
+	names           []string // the first of them
+}
+
+func (k *kindOfChange) add(names ...string) {
+	k.n += len(names)
+	k.names = append(k.names, names[:max(0, min(len(names), namesShown-len(k.names)))]...)
+}
+
+// kindsOf sorts a difference by kinds, in the order in which they are told. Their
+// keys are those of the JSON of a difference.
+func kindsOf(d fetch.Difference) []kindOfChange {
+	kinds := []kindOfChange{
+		{key: "added", sign: "+", what: "added"}, {key: "removed", sign: "-", what: "removed"},
+		{key: "new_url", sign: "~", what: "new URL"}, {key: "changed", sign: "~", what: "changed"},
+	}
+	for i, names := range [][]string{d.Added, d.Removed, d.NewURL, d.Changed} {
+		kinds[i].add(names...)
+	}
+	return kinds
+}
+
 // printDifference tells how a list differs from the one before, a line for each
 // kind, each of them begun with prefix.
 func printDifference(w io.Writer, prefix string, d fetch.Difference) {
+	printKinds(w, prefix, kindsOf(d))
+}
+
+func printKinds(w io.Writer, prefix string, kinds []kindOfChange) {
 	same := true
-	for _, kind := range []struct {
-		sign, what string
-		names      []string
-	}{{"+", "added", d.Added}, {"-", "removed", d.Removed}, {"~", "new URL", d.NewURL}, {"~", "changed", d.Changed}} {
-		if n := len(kind.names); n > 0 {
+	for _, k := range kinds {
+		if k.n > 0 {
 			same = false
-			fmt.Fprintf(w, "%s%s%d %s: %s\n", prefix, kind.sign, n, kind.what, someNames(kind.names))
+			fmt.Fprintf(w, "%s%s%d %s: %s\n", prefix, k.sign, k.n, k.what, someNames(k.names, k.n))
 		}
 	}
 	if same {
@@ -29,11 +55,10 @@ func printDifference(w io.Writer, prefix string, d fetch.Difference) {
 	}
 }
 
-// someNames is the first names, and how many more there are.
-func someNames(names []string) string {
-	shown := names[:min(len(names), namesShown)]
-	s := printable(strings.Join(shown, ", "))
-	if more := len(names) - len(shown); more > 0 {
+// someNames is the names, and how many more there are of n.
+func someNames(names []string, n int) string {
+	s := printable(strings.Join(names, ", "))
+	if more := n - len(names); more > 0 {
 		s += fmt.Sprintf(" and %d more", more)
 	}
 	return s

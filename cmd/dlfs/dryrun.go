@@ -39,7 +39,7 @@ type estimate struct {
 func (w *work) dryRun(ctx context.Context, out io.Writer, entries []listfile.Entry, dir string) error {
 	t := &estimate{files: len(entries), dir: dir}
 	t.first, t.expiring = expiry(entries)
-	known, err := knownFiles(ctx, dir, w.display.log)
+	known, err := knownFiles(ctx, entries, dir, w.display.log)
 	if err != nil {
 		return err
 	}
@@ -66,21 +66,23 @@ func (w *work) dryRun(ctx context.Context, out io.Writer, entries []listfile.Ent
 	return nil
 }
 
-// knownFiles is what the state of dir tells of files, by name: nothing if there
-// is none.
-func knownFiles(ctx context.Context, dir string, log *slog.Logger) (map[string]fetch.EntryStatus, error) {
+// knownFiles is what the state of dir tells of the files of entries, by name:
+// nothing if there is none.
+func knownFiles(ctx context.Context, entries []listfile.Entry, dir string, log *slog.Logger) (map[string]fetch.EntryStatus, error) {
 	if needState(dir) != nil {
 		return nil, nil
 	}
-	s, err := statusOf(ctx, dir, log)
-	if err != nil {
-		return nil, err
+	known := make(map[string]fetch.EntryStatus, len(entries))
+	for i := range entries {
+		known[entries[i].Name] = fetch.EntryStatus{Size: -1}
 	}
-	known := make(map[string]fetch.EntryStatus, len(s.Entries))
-	for _, e := range s.Entries {
-		known[e.Name] = e
-	}
-	return known, nil
+	err := statusOf(ctx, dir, log, func(*Status) error { return nil }, func(e fetch.EntryStatus) error {
+		if _, listed := known[e.Name]; listed {
+			known[e.Name] = e
+		}
+		return nil
+	})
+	return known, err
 }
 
 // askSizes asks origins how long files are.

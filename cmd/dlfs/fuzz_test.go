@@ -34,7 +34,7 @@ func FuzzPrintable(f *testing.F) {
 		}
 		wantPlain(line)
 		wantPlain(printable(message))
-		wantPlain(someNames([]string{message, value}))
+		wantPlain(someNames([]string{message, value}, 3))
 		for _, width := range []int{0, 1, 20, 80, 300} {
 			wantPlain(activeLine(fetch.EntryStatus{Name: message, Size: 10, Present: 5}, width))
 		}

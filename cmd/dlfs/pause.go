@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 type pauseCmd struct {
@@ -13,7 +12,7 @@ type pauseCmd struct {
 
 // Run has prefetch pause. Readers go on.
 func (c *pauseCmd) Run(ctx context.Context) error {
-	_, err := order(ctx, c.Dir, "POST", "/pause", nil)
+	_, err := orderText(ctx, c.Dir, "POST", "/pause")
 	return err
 }
 
@@ -23,7 +22,7 @@ type resumeCmd struct {
 
 // Run ends a pause.
 func (c *resumeCmd) Run(ctx context.Context) error {
-	_, err := order(ctx, c.Dir, "POST", "/resume", nil)
+	_, err := orderText(ctx, c.Dir, "POST", "/resume")
 	return err
 }
 
@@ -35,14 +34,14 @@ type limitCmd struct {
 // Run sets or prints the limit.
 func (c *limitCmd) Run(ctx context.Context, std stdio) error {
 	if c.Rate != nil {
-		_, err := order(ctx, c.Dir, "POST", fmt.Sprintf("/limit?rate=%d", *c.Rate), nil)
+		_, err := orderText(ctx, c.Dir, "POST", fmt.Sprintf("/limit?rate=%d", *c.Rate))
 		return err
 	}
-	answer, err := order(ctx, c.Dir, "GET", "/limit", nil)
+	answer, err := orderText(ctx, c.Dir, "GET", "/limit")
 	if err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(answer)), 10, 64)
+	n, err := strconv.ParseInt(answer, 10, 64)
 	if err != nil {
 		return fmt.Errorf("unexpected answer to limit: %w", err)
 	}

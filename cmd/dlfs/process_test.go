@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"dlfs/fetch"
 )
 
 // served is a dlfs in the foreground.
@@ -187,4 +190,23 @@ func peak(samples []usage) (p usage) {
 		p.threads, p.fds, p.goroutines = max(p.threads, x.threads), max(p.fds, x.fds), max(p.goroutines, x.goroutines)
 	}
 	return p
+}
+
+// askStatus asks the running process how far it is.
+func askStatus(ctx context.Context, dir string) (*Status, error) {
+	return wholeStatus(func(head func(*Status) error, each func(fetch.EntryStatus) error) error {
+		return visitStatus(ctx, dir, head, each)
+	})
+}
+
+// wholeStatus puts a status together that comes in parts.
+func wholeStatus(visit func(head func(*Status) error, each func(fetch.EntryStatus) error) error) (whole *Status, err error) {
+	err = visit(func(s *Status) error {
+		whole = s
+		return nil
+	}, func(e fetch.EntryStatus) error {
+		whole.Entries = append(whole.Entries, e)
+		return nil
+	})
+	return whole, err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,11 +34,12 @@ func (c *reloadCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	var diff fetch.Difference
-	if err := json.Unmarshal(answer, &diff); err != nil {
+	defer answer.close()
+	kinds, err := answer.difference()
+	if err != nil {
 		return fmt.Errorf("unexpected answer to reload: %w", err)
 	}
-	printDifference(std.out, "", diff)
+	printKinds(std.out, "", kinds)
 	return nil
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dlfs/fetch"
 	"dlfs/fetch/origintest"
 	"log/slog"
 )
@@ -365,7 +366,9 @@ func (s *soak) account(t *testing.T) {
 	if s.compared.Load() == 0 {
 		t.Error("nothing was read")
 	}
-	status, err := statusOf(t.Context(), s.dir, newLogger(t.Output(), slog.LevelWarn))
+	status, err := wholeStatus(func(head func(*Status) error, each func(fetch.EntryStatus) error) error {
+		return statusOf(t.Context(), s.dir, newLogger(t.Output(), slog.LevelWarn), head, each)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

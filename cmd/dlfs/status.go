@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -25,29 +23,29 @@ type statusCmd struct {
 
 // Run asks the running process, or else reads the state on disk.
 func (c *statusCmd) Run(ctx context.Context, std stdio) error {
-	s, err := statusOf(ctx, c.Dir, newLogger(std.err, slog.LevelWarn))
-	if err != nil {
+	var p statusPrinter = &textStatus{t: tabwriter.NewWriter(std.out, 0, 8, 2, ' ', 0)}
+	if c.JSON {
+		p = &jsonStatus{w: std.out, indent: "  "}
+	}
+	if err := statusOf(ctx, c.Dir, newLogger(std.err, slog.LevelWarn), p.head, p.entry); err != nil {
 		return err
 	}
-	if c.JSON {
-		enc := json.NewEncoder(std.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(s)
-	}
-	return printStatus(std.out, s)
+	return p.end()
 }
 
-// statusOf asks the process that has dir, or else reads the state on disk. What was
-// lost of that is logged: the next one to open it is not told any more.
-func statusOf(ctx context.Context, dir string, log *slog.Logger) (*Status, error) {
-	s, err := askStatus(ctx, dir)
+// statusOf asks the process that has dir, or else reads the state on disk, and
+// calls head with the status less the entries, and then each with each of these.
+// What was lost of the state is logged: the next one to open it is not told any
+// more.
+func statusOf(ctx context.Context, dir string, log *slog.Logger, head func(*Status) error, each func(fetch.EntryStatus) error) error {
+	err := visitStatus(ctx, dir, head, each)
 	if errors.Is(err, errNoProcess) {
-		return readStatus(ctx, dir, log)
+		return readStatus(ctx, dir, log, head, each)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
+		return fmt.Errorf("%s: %w", dir, err)
 	}
-	return s, nil
+	return nil
 }
 
 // Status is what status --json prints. Keys are stable: new ones may come.
@@ -71,19 +69,18 @@ func (e *engine) brief() *Status {
 	return s
 }
 
-func (e *engine) status() *Status {
-	s := e.brief()
-	s.Entries = statuses(e.set)
-	return s
-}
-
-func statuses(set *fetch.Set) []fetch.EntryStatus {
-	files := set.Files()
-	list := make([]fetch.EntryStatus, len(files)) // not nil, for JSON
-	for i, f := range files {
-		list[i] = f.Status()
+// eachStatus calls head with s, and then each with the status of each file of set.
+func eachStatus(s *Status, set *fetch.Set, head func(*Status) error, each func(fetch.EntryStatus) error) error {
+	s.Entries = []fetch.EntryStatus{} // not nil, for JSON
+	if err := head(s); err != nil {
+		return err
 	}
-	return list
+	for _, f := range set.Files() {
+		if err := each(f.Status()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // needState says that dir is no directory of dlfs, if so.
@@ -95,21 +92,24 @@ func needState(dir string) error {
 }
 
 // readStatus reads the state while no process has it. Nothing is fetched.
-func readStatus(ctx context.Context, dir string, log *slog.Logger) (*Status, error) {
+func readStatus(ctx context.Context, dir string, log *slog.Logger, head func(*Status) error, each func(fetch.EntryStatus) error) error {
 	if err := needState(dir); err != nil {
-		return nil, err
+		return err
 	}
 	store, err := cache.OpenReadOnly(dir, cache.Options{Log: log})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	set, err := offlineSet(ctx, store, listFlags{})
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return errors.Join(err, store.Close())
 	}
-	s := &Status{Waiting: []origin.Pause{}, Entries: statuses(set), Totals: set.Totals()}
+	for _, f := range set.Files() {
+		f.Status() // has it loaded, so that it counts
+	}
+	err = eachStatus(&Status{Waiting: []origin.Pause{}, Totals: set.Totals()}, set, head, each)
 	set.Close()
-	return s, store.Close()
+	return errors.Join(err, store.Close())
 }
 
 // offlineSet is the files of the list a store was last used with, whose URLs
@@ -127,22 +127,6 @@ func offlineSet(ctx context.Context, store *cache.Store, flags listFlags) (*fetc
 		return nil, err
 	}
 	return fetch.New(ctx, store, origin.New(origin.Options{}), entries, fetch.Options{}), nil
-}
-
-func printStatus(w io.Writer, s *Status) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	for _, e := range s.Entries {
-		size := "?"
-		if e.Size >= 0 {
-			size = bytesText(e.Size)
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s of %s\t%s\n", e.State, percent(e.Present, e.Size), bytesText(e.Present), size, printable(nameAndError(e)))
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintln(w, s.line())
-	return err
 }
 
 // line is the whole in one line.
@@ -180,11 +164,4 @@ func expiryText(first time.Time, n int) string {
 		verb = "expired"
 	}
 	return fmt.Sprintf("the URLs of %d %s from %s on", n, verb, first.UTC().Format("2006-01-02 15:04:05 UTC"))
-}
-
-func nameAndError(e fetch.EntryStatus) string {
-	if e.Error == "" {
-		return e.Name
-	}
-	return e.Name + ": " + e.Error
 }

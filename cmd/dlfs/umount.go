@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,13 +34,17 @@ func (c *umountCmd) Run(ctx context.Context) error {
 	if err == nil {
 		return fmt.Errorf("%s is not a mount of dlfs", c.Mountpoint)
 	}
-	resp, err := ask(ctx, point, "POST", "/stop", nil)
+	answer, err := ask(ctx, point, "POST", "/stop", nil)
 	if err != nil {
 		return fs.Unmount(point) // not ours to ask: the kernel decides
 	}
-	defer resp.Body.Close()
-	var pid int
-	if _, err := fmt.Fscan(resp.Body, &pid); err != nil {
+	defer answer.close()
+	text, err := answer.text()
+	if err != nil {
+		return fmt.Errorf("unexpected answer to stop: %w", err)
+	}
+	pid, err := strconv.Atoi(text)
+	if err != nil {
 		return fmt.Errorf("unexpected answer to stop: %w", err)
 	}
 	return waitGone(ctx, pid)

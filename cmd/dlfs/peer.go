@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// errForeign says that another user answers on a control socket.
+var errForeign = errors.New("another user answers on the control socket there, who neither owns the directory nor is root; that user is not asked")
+
+// peerOf returns the user at the other end of a unix socket, as it was when the
+// other end connected or listened (SO_PEERCRED, unix(7)).
+func peerOf(c net.Conn) (uid int, err error) {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return 0, fmt.Errorf("control socket: %T has no peer", c)
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return 0, fmt.Errorf("control socket: %w", err)
+	}
+	var cred *unix.Ucred
+	var failed error
+	err = raw.Control(func(fd uintptr) { cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if err := errors.Join(err, failed); err != nil {
+		return 0, fmt.Errorf("control socket: %w", err)
+	}
+	return int(cred.Uid), nil
+}
+
+// checkPeer returns errForeign unless the other end is root's, this user's, or
+// owner's.
+func checkPeer(c net.Conn, owner int) error {
+	uid, err := peerOf(c)
+	if err == nil && !slices.Contains([]int{0, os.Geteuid(), owner}, uid) {
+		err = errForeign
+	}
+	return err
+}
+
+// ownListener takes connections of this user and of root alone. The mode of the
+// socket says the same, where a filesystem keeps it.
+type ownListener struct {
+	net.Listener
+	log *slog.Logger
+}
+
+// Accept returns the next connection.
+func (l ownListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if err = checkPeer(c, os.Geteuid()); err == nil {
+			return c, nil
+		}
+		l.log.Warn("another user was refused on the control socket", "err", err)
+		c.Close()
+	}
+}
