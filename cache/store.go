@@ -72,6 +72,10 @@ type Options struct {
 	// zero, 64 MiB.
 	SyncBytes int64
 
+	// MaxUnsynced is how many blobs may wait to be made durable, or be just made so,
+	// before Behind says so. Each has its file open. If zero, 1024.
+	MaxUnsynced int
+
 	// MinFree is the free space below which no block is stored. If zero, 64 MiB.
 	MinFree int64
 }
@@ -145,6 +149,9 @@ func newStore(dir string, opts Options) (*Store, error) {
 	}
 	if opts.MinFree == 0 {
 		opts.MinFree = 64 << 20
+	}
+	if opts.MaxUnsynced == 0 {
+		opts.MaxUnsynced = 1024
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -227,17 +234,13 @@ func (s *Store) touch(b *Blob) {
 	s.mu.touched[b] = struct{}{}
 }
 
-// maxUnsynced is how many blobs may wait to be made durable, or be just made so,
-// before it is said that the disk is behind. Each has its file open.
-const maxUnsynced = 1024
-
 // Behind reports whether so many blobs are not durable yet that no further ones
 // should be begun if that can wait. It bounds the descriptors that a long list of
 // small files takes on a slow disk.
 func (s *Store) Behind() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.mu.touched)+s.mu.syncing >= maxUnsynced
+	return len(s.mu.touched)+s.mu.syncing >= s.opts.MaxUnsynced
 }
 
 // wrote counts n bytes put into b and calls for a round when they are many, or
@@ -246,7 +249,7 @@ func (s *Store) wrote(b *Blob, n int64) {
 	s.mu.Lock()
 	s.mu.touched[b] = struct{}{}
 	s.mu.unsyncedBytes += n
-	due := s.mu.unsyncedBytes >= s.opts.SyncBytes || len(s.mu.touched) >= maxUnsynced/2
+	due := s.mu.unsyncedBytes >= s.opts.SyncBytes || len(s.mu.touched) >= s.opts.MaxUnsynced/2
 	s.mu.Unlock()
 	if due {
 		select {

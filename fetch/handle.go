@@ -3,9 +3,11 @@ package fetch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"dlfs/cache"
 	"dlfs/cache/lockorder"
@@ -76,10 +78,40 @@ func (f *File) refusedLocked() error {
 }
 
 func (h *Handle) acquire() error {
-	if h.blob != nil {
-		return h.blob.Acquire()
+	if err := h.file.set.hold(h.file); err != nil {
+		return err
 	}
-	return h.growth.stream.Acquire()
+	var err error
+	if h.blob != nil {
+		err = h.blob.Acquire()
+	} else {
+		err = h.growth.stream.Acquire()
+	}
+	if err != nil {
+		h.file.set.letGo(h.file)
+	}
+	return err
+}
+
+// hold counts one more handle of f. The error wraps EMFILE if readers hold as many
+// files open as they may: others need descriptors, too.
+func (s *Set) hold(f *File) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if most := s.opts.MaxFiles; most > 0 && s.mu.held[f] == 0 && len(s.mu.held) >= most {
+		return fmt.Errorf("open %q: readers hold %d files open, which is their share of the limit of open files: %w", f.name, most, syscall.EMFILE)
+	}
+	s.mu.held[f]++
+	return nil
+}
+
+// letGo undoes one hold.
+func (s *Set) letGo(f *File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.held[f]--; s.mu.held[f] == 0 {
+		delete(s.mu.held, f)
+	}
 }
 
 // Copy is the version the handle reads.
@@ -230,4 +262,5 @@ func (h *Handle) Close() {
 	} else {
 		h.growth.stream.Release()
 	}
+	h.file.set.letGo(h.file)
 }

@@ -23,6 +23,9 @@ const (
 	// maxBadSyncs is how many failed syncs in a row end a batch job.
 	maxBadSyncs = 3
 
+	// retryFiles is how long a file is left alone for which there was no descriptor.
+	retryFiles = time.Second
+
 	// retryFull is how long prefetch leaves a full disk alone.
 	retryFull = 5 * time.Second
 )
@@ -224,7 +227,10 @@ func (p *prefetcher) over(f *File) bool {
 	if !f.over() {
 		return false
 	}
-	if at, failed := f.retryAt(); failed && p.set.opts.Keep {
+	if at, failed, passes := f.retryAt(); failed && (p.set.opts.Keep || passes) {
+		if passes {
+			p.set.client.Close() // the idle connections: files are open that can be spared
+		}
 		if len(p.later) == 0 || at.Before(p.nextLater) {
 			p.nextLater = at
 		}
@@ -243,19 +249,23 @@ func (f *File) over() bool {
 	return f.mu.removed || f.mu.failure != nil || f.mu.blob != nil && f.mu.blob.Complete()
 }
 
-// retryAt says when a failed file is worth another attempt.
-func (f *File) retryAt() (time.Time, bool) {
+// retryAt says when a failed file is worth another attempt. passes says that the
+// failure is this process's own and passes by itself, so that a batch job tries
+// again, too.
+func (f *File) retryAt() (at time.Time, failed, passes bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch fail := f.mu.failure; {
 	case fail == nil || f.mu.removed:
-		return time.Time{}, false
+		return time.Time{}, false, false
+	case origin.OutOfFiles(fail.err):
+		return fail.at.Add(retryFiles), true, true
 	case errors.Is(fail.err, cache.ErrNoSpace):
-		return fail.at.Add(retryFull), true
+		return fail.at.Add(retryFull), true, false
 	case origin.KindOf(fail.err) == origin.Transient:
-		return fail.at.Add(retryTransient), true
+		return fail.at.Add(retryTransient), true, false
 	default:
-		return fail.at.Add(retryPermanent), true
+		return fail.at.Add(retryPermanent), true, false
 	}
 }
 
@@ -282,6 +292,9 @@ func (p *prefetcher) settled(ctx context.Context) (bool, error) {
 	if !s.opts.Keep && p.diskFull() > 0 {
 		return true, cache.ErrNoSpace
 	}
+	if !s.opts.Keep && len(p.later) > 0 { // of files that there were no descriptors for
+		return false, nil
+	}
 	if len(p.front)+len(p.active) > 0 || !p.queue.empty() && s.opts.Prefetch == All || !s.idle() || s.digesting.Load() > 0 {
 		return false, nil
 	}
@@ -290,6 +303,10 @@ func (p *prefetcher) settled(ctx context.Context) (bool, error) {
 		if err == nil {
 			p.badSyncs = 0
 			s.poke()
+			return false, nil
+		}
+		if origin.OutOfFiles(err) {
+			s.client.Close() // its idle connections
 			return false, nil
 		}
 		if p.badSyncs++; p.badSyncs == maxBadSyncs && !s.opts.Keep {

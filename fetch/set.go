@@ -61,6 +61,10 @@ type Options struct {
 	// readers and their read-ahead have as many each. If zero, 8.
 	MaxPerHost int
 
+	// MaxFiles is how many files readers may have open at once; opening one more
+	// fails with EMFILE. If zero, there is no limit.
+	MaxFiles int
+
 	// Prefetch is what Run fetches. If empty, All.
 	Prefetch Mode
 
@@ -119,9 +123,10 @@ type Set struct {
 		completeBytes int64
 		partial       map[*File]*cache.Blob // version known, incomplete
 		running       map[*flight]struct{}
-		growing       int       // files of unknown length being fetched
-		opened        []*File   // opened and not yet looked at by prefetch
-		full          time.Time // when the disk was found full; zero while it has room
+		held          map[*File]int // by readers: handles that are open
+		growing       int           // files of unknown length being fetched
+		opened        []*File       // opened and not yet looked at by prefetch
+		full          time.Time     // when the disk was found full; zero while it has room
 		closing       bool
 	}
 }
@@ -149,6 +154,7 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 		removed: map[string]*File{},
 		wake:    make(chan struct{}, 1), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.mu.held = map[*File]int{}
 	s.mu.partial, s.mu.running = map[*File]*cache.Blob{}, map[*flight]struct{}{}
 	s.mu.counts[unknown] = len(entries)
 	block := make([]File, len(entries)) // one allocation for a million files

@@ -25,6 +25,8 @@ func errno(err error) syscall.Errno {
 		return syscall.ESTALE
 	case errors.Is(err, syscall.ENOSPC):
 		return syscall.EIO
+	case origin.OutOfFiles(err):
+		return syscall.EMFILE
 	case errors.Is(err, iofs.ErrNotExist):
 		return syscall.ENOENT
 	}

@@ -36,6 +36,7 @@ func TestErrnoTable(t *testing.T) {
 		{io.ErrUnexpectedEOF, syscall.EIO},
 		{syscall.EDQUOT, syscall.EIO},
 		{errors.New("other"), syscall.EIO},
+		{fmt.Errorf("open: %w", syscall.EMFILE), syscall.EMFILE},
 		{kind(origin.NotFound), syscall.ENOENT},
 		{kind(origin.NeedsURL), syscall.EACCES},
 		{kind(origin.Transient), syscall.EIO},

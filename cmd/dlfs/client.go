@@ -14,7 +14,7 @@ import (
 // clientOptions are those of a client that makes requests as the flags say.
 func (f *requestFlags) clientOptions(log *slog.Logger, maxPerHost int) (opts origin.Options, err error) {
 	opts = origin.Options{
-		Log: log, MaxPerHost: 3 * maxPerHost, HTTP2: f.HTTP2, Limit: &origin.Limit{},
+		Log: log, MaxPerHost: 3 * maxPerHost, MaxOpen: shareFiles().requests, HTTP2: f.HTTP2, Limit: &origin.Limit{},
 		ConnectTimeout: f.ConnectFor, Timeout: f.IdleFor, Tries: f.Tries, RetryWait: f.RetryWait, MaxWait: f.MaxWait,
 		Encoded: origin.Encoded(f.Encoded), AllowDowngrade: f.Downgrade,
 	}

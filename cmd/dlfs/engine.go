@@ -40,7 +40,8 @@ func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner st
 	}
 	f := w.flags
 	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, lister: w.lister, bad: w.bad, memory: w.memory}
-	e.store, err = cache.Open(dir, cache.Options{Log: e.log, Owner: owner, MinFree: f.MinFree << 20})
+	files := shareFiles()
+	e.store, err = cache.Open(dir, cache.Options{Log: e.log, Owner: owner, MinFree: f.MinFree << 20, MaxUnsynced: files.unsynced})
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +57,7 @@ func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner st
 	}
 	opts.Log, opts.Jobs, opts.Split, opts.MaxPerHost = e.log, f.Jobs, f.Split, f.MaxPerHost
 	opts.Order, opts.OnChange, opts.TrustSize = fetch.Order(f.Order), fetch.Change(f.OnChange), f.TrustSize
+	opts.MaxFiles = files.readers
 	opts.Buffer = e.memory.buffer(512 << 10)
 	// Flights end when the set is closed, not when the command is interrupted:
 	// that leaves them time to finish the block they are in.

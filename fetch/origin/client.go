@@ -71,6 +71,10 @@ type Options struct {
 	// MaxPerHost is how many idle connections are kept for each host. If zero, 16.
 	MaxPerHost int
 
+	// MaxOpen is how many requests may be open at once, of all hosts: one half of
+	// them urgent ones. The idle connections are at most half as many. If zero, 512.
+	MaxOpen int
+
 	// ConnectTimeout bounds the making of a connection. If zero, 20 s.
 	ConnectTimeout time.Duration
 
@@ -107,6 +111,7 @@ type Client struct {
 	public   *http.Client // the same, for what is not to be asked of other than public addresses
 	received atomic.Int64
 	gate     gate
+	seats    seats
 	plain    plain
 	pages    pages
 }
@@ -117,6 +122,7 @@ func New(opts Options) *Client {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	opts.MaxPerHost = orDefault(opts.MaxPerHost, 16)
+	opts.MaxOpen = orDefault(opts.MaxOpen, 512)
 	opts.ConnectTimeout = orDefault(opts.ConnectTimeout, 20*time.Second)
 	opts.Timeout = orDefault(opts.Timeout, 30*time.Second)
 	opts.Tries = orDefault(opts.Tries, 12)
@@ -125,10 +131,10 @@ func New(opts Options) *Client {
 		opts.Limit = &Limit{}
 	}
 	transport := transportOptions{
-		ConnectTimeout: opts.ConnectTimeout, MaxPerHost: opts.MaxPerHost, DialContext: opts.DialContext,
+		ConnectTimeout: opts.ConnectTimeout, MaxPerHost: opts.MaxPerHost, MaxIdle: max(1, opts.MaxOpen/4), DialContext: opts.DialContext,
 		Proxy: opts.Proxy, TLS: opts.TLS, HTTP2: opts.HTTP2,
 	}
-	c := &Client{gate: gate{maxPause: opts.MaxWait}, opts: opts, log: opts.Log, http: newHTTP(transport)}
+	c := &Client{gate: gate{maxPause: opts.MaxWait}, seats: newSeats(opts.MaxOpen), opts: opts, log: opts.Log, http: newHTTP(transport)}
 	transport.PublicOnly = true
 	c.public = newHTTP(transport)
 	return c

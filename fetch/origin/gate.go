@@ -82,6 +82,7 @@ type ticket struct {
 	nr   int // as of hostGate.sent
 
 	object *Resource // as of waiter
+	seat   func()    // gives the request's place among those of all hosts back; nil if it has none
 	trial  bool      // it was sent in a pause
 
 	news time.Time // set by busy: until when the host is left alone, if that is to be told
@@ -219,6 +220,9 @@ func (t *ticket) leave() {
 		return
 	}
 	t.left = true
+	if t.seat != nil {
+		t.seat()
+	}
 	t.h.open--
 	if t.accepted {
 		t.h.good--

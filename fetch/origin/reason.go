@@ -40,6 +40,8 @@ func explain(host string, err error) *Error {
 	switch {
 	case errors.As(err, &verify):
 		return &Error{Kind: Permanent, Err: &reason{"certificate of " + host + " " + whyUntrusted(verify), err}}
+	case errors.As(err, &dns) && outOfFiles(dns.Err) != nil:
+		return &Error{Err: fmt.Errorf("host %s cannot be looked up: %w", dns.Name, outOfFiles(dns.Err))}
 	case errors.As(err, &dns) && dns.IsNotFound:
 		// Said of a name that does not exist, but also when the network is down.
 		return &Error{Err: &reason{"host " + dns.Name + " is not known", err}, retries: fewRetries}

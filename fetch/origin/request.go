@@ -43,6 +43,10 @@ func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges s
 	if err != nil {
 		return nil, err
 	}
+	if ticket.seat, err = r.c.seats.take(ctx); err != nil {
+		ticket.leave()
+		return nil, err
+	}
 	watchedCtx, w := r.c.watch(ctx, ticket)
 	client, req := r.clientFor(r.request(watchedCtx, method, u, ranges), u)
 	resp, err := client.Transport.RoundTrip(req) // http.Client would refuse what a Location may have

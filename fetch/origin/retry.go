@@ -21,6 +21,13 @@ func (c *Client) retry(ctx context.Context, what string, f func() error) error {
 		if ctx.Err() != nil || !errors.As(err, &e) || e.Kind != Transient {
 			return err
 		}
+		if OutOfFiles(err) {
+			try--
+			if err := c.awaitFiles(ctx, what, err); err != nil {
+				return err
+			}
+			continue
+		}
 		if alike++; e.Error() != last {
 			alike, last = 1, e.Error()
 		}
@@ -37,6 +44,17 @@ func (c *Client) retry(ctx context.Context, what string, f func() error) error {
 			return err
 		}
 	}
+}
+
+// filesWait is how long to wait when there is no descriptor for a connection.
+const filesWait = time.Second
+
+// awaitFiles gives back the descriptors that can be spared and waits. What failed is
+// no attempt that counts.
+func (c *Client) awaitFiles(ctx context.Context, what string, err error) error {
+	c.log.Warn("too many files are open; waiting", "what", what, "err", err)
+	c.Close()
+	return restFor(ctx, filesWait)
 }
 
 // restFor is sleep, told to whom WithRest says.

@@ -19,6 +19,9 @@ type transportOptions struct {
 	// MaxPerHost is how many idle connections are kept for each host. If zero, 16.
 	MaxPerHost int
 
+	// MaxIdle is how many idle connections are kept in all. If zero, 128.
+	MaxIdle int
+
 	// DialContext makes connections. If nil, a hostDialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -41,6 +44,7 @@ type transportOptions struct {
 func newTransport(o transportOptions) *http.Transport {
 	o.ConnectTimeout = orDefault(o.ConnectTimeout, 20*time.Second)
 	o.MaxPerHost = orDefault(o.MaxPerHost, 16)
+	o.MaxIdle = orDefault(o.MaxIdle, 128)
 	if o.DialContext == nil {
 		d := newHostDialer(o.ConnectTimeout)
 		if o.PublicOnly {
@@ -58,6 +62,7 @@ func newTransport(o transportOptions) *http.Transport {
 		Protocols:              &protocols,
 		TLSHandshakeTimeout:    o.ConnectTimeout,
 		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConns:           o.MaxIdle,
 		MaxIdleConnsPerHost:    o.MaxPerHost,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		DisableCompression:     true,

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"math"
+
+	"golang.org/x/sys/unix"
+)
+
+// fileShares says what the limit of open files is shared out to. The runtime has
+// raised the soft limit to the hard one when the process began, and gives the
+// programs it starts the old one.
+type fileShares struct {
+	requests int // open at once, of all hosts; and of idle connections fewer
+	unsynced int // files that wait to be made durable
+	readers  int // files that readers hold open
+}
+
+// ownFiles is how many the process needs besides: for the state, the mount,
+// directories it looks at and the control socket.
+const ownFiles = 40
+
+// shareFiles shares out the limit of this process.
+func shareFiles() fileShares {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		limit.Cur = 1024 // the usual one
+	}
+	return fileSharesOf(limit.Cur)
+}
+
+// fileSharesOf shares out a limit. Where it is too low for all, each gets what it
+// cannot do without.
+func fileSharesOf(limit uint64) fileShares {
+	n := int(min(limit, math.MaxInt32)) - ownFiles
+	return fileShares{
+		requests: min(max(n/4, 2), 4096),
+		unsynced: min(max(n/3, 2), 1024),
+		readers:  max(n/4, 2),
+	}
+}
