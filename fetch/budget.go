@@ -114,8 +114,12 @@ func (s *Set) resting(h *host) func(resting bool) {
 	}
 }
 
-// rests is how many prefetch flights wait before another attempt.
+// rests is how many prefetch flights wait before another attempt while the host may
+// answer others: none, if it has not answered any yet.
 func (h *host) rests() int {
+	if !h.answers.Load() {
+		return 0
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.resting
