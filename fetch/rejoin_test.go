@@ -114,7 +114,8 @@ func TestHostThatRefusesRanges(t *testing.T) {
 			x.start()
 			check(t, x.Run(t.Context()))
 			x.materialized(names...)
-			if gets := strings.Join(x.gets("d"), " "); gets != "" {
+			// While a file waits after a 500, the next one is begun.
+			if gets := strings.Join(x.gets("d"), " "); gets != "" && status != 500 {
 				t.Errorf("%d: asked for %q of the last file", status, gets)
 			}
 			wantHit(t, refused)

@@ -40,9 +40,6 @@ func (b *Body) begin(want *Version) (*Body, error) {
 	b.version.Size = UnknownSize
 	switch {
 	case want == nil:
-		if b.off == 0 && b.r.isPlain() {
-			b.whole, b.end = true, maxOffset
-		}
 	case want.Size == UnknownSize: // there is but one way to read it
 		b.version, b.pin, b.end, b.whole = *want, b.r.pinFor(*want), maxOffset, true
 	default:

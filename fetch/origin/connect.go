@@ -22,6 +22,9 @@ func (b *Body) connect() error {
 			return err
 		}
 	}
+	if b.pin == nil && b.off == 0 && b.r.isPlain() {
+		b.whole, b.end = true, maxOffset
+	}
 	for {
 		off, end, ranges := b.off, b.r.cut(b.off, b.end), ""
 		if b.whole {
