@@ -119,8 +119,8 @@ type Set struct {
 		lockorder.Mutex[lockorder.Leaf]
 		counts        [states]int
 		knownFiles    int
-		knownBytes    int64
-		completeBytes int64
+		knownBytes    byteSum
+		completeBytes byteSum
 		partial       map[*File]*cache.Blob // version known, incomplete
 		running       map[*flight]struct{}
 		held          map[*File]int // by readers: handles that are open
@@ -257,10 +257,10 @@ func (s *Set) addLocked(t tally, sign int) {
 	s.mu.counts[t.state] += sign
 	if t.known {
 		s.mu.knownFiles += sign
-		s.mu.knownBytes += int64(sign) * t.size
+		s.mu.knownBytes.add(int64(sign) * t.size)
 	}
 	if t.state == complete {
-		s.mu.completeBytes += int64(sign) * t.size
+		s.mu.completeBytes.add(int64(sign) * t.size)
 	}
 }
 

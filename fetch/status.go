@@ -64,7 +64,7 @@ func (f *File) countLocked() {
 
 // Totals are the figures of a whole Set.
 type Totals struct {
-	TotalBytes    int64 `json:"total_bytes"`    // sum of the sizes known
+	TotalBytes    int64 `json:"total_bytes"`    // sum of the sizes known; 2^63 - 1 if it is more
 	PresentBytes  int64 `json:"present_bytes"`  // of those, materialized blocks
 	OriginBytes   int64 `json:"origin_bytes"`   // body bytes received from origins since start
 	FilesTotal    int   `json:"files_total"`    // entries of the list
@@ -112,15 +112,17 @@ func (s *Set) Totals() Totals {
 	defer s.mu.Unlock()
 	count := &s.mu.counts
 	t := Totals{
-		TotalBytes: s.mu.knownBytes, PresentBytes: s.mu.completeBytes, OriginBytes: s.client.Received(),
+		TotalBytes: s.mu.knownBytes.value(), OriginBytes: s.client.Received(),
 		FilesTotal: s.totalLocked(), FilesKnown: s.mu.knownFiles, FilesComplete: count[complete],
 		FilesFailed:  count[failed] + count[needsURL] + count[mismatch],
 		FilesNeedURL: count[needsURL], FilesMismatch: count[mismatch],
 		Paused: s.paused.Load(),
 	}
+	present := s.mu.completeBytes
 	for _, blob := range s.mu.partial {
-		t.PresentBytes += blob.Present()
+		present.add(blob.Present())
 	}
+	t.PresentBytes = present.value()
 	return t
 }
 

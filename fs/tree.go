@@ -197,8 +197,9 @@ func (d *dir) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	const bsize = 4096
 	t := d.fs.set.Totals()
 	out.Bsize, out.Frsize, out.NameLen = bsize, bsize, nameMax
-	out.Blocks = uint64(t.TotalBytes+bsize-1) / bsize
-	out.Bfree = out.Blocks - min(out.Blocks, uint64(t.PresentBytes+bsize-1)/bsize)
+	blocks := func(bytes int64) uint64 { return (uint64(bytes) + bsize - 1) / bsize } // 2^63 fits
+	out.Blocks = blocks(t.TotalBytes)
+	out.Bfree = out.Blocks - min(out.Blocks, blocks(t.PresentBytes))
 	out.Bavail = out.Bfree
 	out.Files = uint64(t.FilesTotal)
 	out.Ffree = uint64(t.FilesTotal - t.FilesComplete)

@@ -68,6 +68,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -124,7 +125,7 @@ type List struct {
 type Counts struct {
 	Mirrors int   // entries with more than one URL
 	Sizes   int   // entries with a size
-	Bytes   int64 // sum of those
+	Bytes   int64 // sum of those; 2^63 - 1 if it is more
 	Digests int   // entries with a digest, of the whole or of pieces
 }
 
@@ -140,7 +141,7 @@ func (l *List) Count() (c Counts) {
 		}
 		if d.Size >= 0 {
 			c.Sizes++
-			c.Bytes += d.Size
+			c.Bytes += min(d.Size, math.MaxInt64-c.Bytes)
 		}
 		if !d.Digest.IsZero() || d.Pieces != nil {
 			c.Digests++

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -236,5 +237,15 @@ func TestReadError(t *testing.T) {
 	}
 	if got, want := err.Error(), "list: read line 4: disk on fire"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestSizesThatAddUpToMoreThanInt64(t *testing.T) {
+	var list strings.Builder
+	for i := range 4 {
+		fmt.Fprintf(&list, "{\"name\":\"f%d\",\"url\":\"http://h/f%d\",\"size\":4611686018427387904}\n", i, i)
+	}
+	if c := parse(t, list.String()).Count(); c.Sizes != 4 || c.Bytes != math.MaxInt64 {
+		t.Errorf("%+v", c)
 	}
 }

@@ -100,7 +100,7 @@ func drawBar(part, whole int64, width int) string {
 	inner := width - 2
 	full := 0
 	if whole > 0 {
-		full = int(min(part, whole) * int64(inner) / whole)
+		full = share(part, whole, inner)
 	}
 	return "[" + strings.Repeat("=", full) + strings.Repeat(" ", inner-full) + "]"
 }

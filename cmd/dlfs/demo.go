@@ -98,7 +98,7 @@ func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, 
 func (c *demoCmd) flags() workFlags {
 	return workFlags{
 		fetchFlags:    fetchFlags{Jobs: 8, Split: 4, MaxPerHost: 8, MinFree: 64},
-		requestFlags:  requestFlags{NoNetrc: true, ConnectFor: 20 * time.Second, IdleFor: 30 * time.Second, Tries: 10, RetryWait: time.Second},
+		requestFlags:  requestFlags{NoNetrc: true, ConnectFor: 20 * time.Second, IdleFor: 30 * time.Second, Tries: 10, RetryWait: time.Second, MaxWait: 10 * time.Minute},
 		progressFlags: c.progressFlags, logFlags: c.logFlags,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,9 +158,22 @@ func (m *meter) frame(set *fetch.Set) frame {
 		f.rate = max(0, float64(f.OriginBytes-first.bytes)/dt)
 	}
 	if left := f.TotalBytes - f.PresentBytes; f.rate > 0 && left > 0 {
-		f.eta = time.Duration(float64(left) / f.rate * float64(time.Second)).Round(time.Second)
+		f.eta = timeLeft(left, f.rate)
 	}
 	return f
+}
+
+// etaMost is from when on an estimate tells nobody anything. A Duration can be
+// some three times as long.
+const etaMost = 100 * 365 * 24 * time.Hour
+
+// timeLeft estimates how long bytes take at a rate; 0 if that cannot be told.
+func timeLeft(bytes int64, rate float64) time.Duration {
+	seconds := float64(bytes) / rate
+	if seconds > etaMost.Seconds() {
+		return 0
+	}
+	return time.Duration(seconds * float64(time.Second)).Round(time.Second)
 }
 
 // jsonFrame is a line of --progress=json.
@@ -223,7 +237,21 @@ func percent(part, whole int64) string {
 	case whole == 0:
 		return "100%"
 	}
-	return fmt.Sprintf("%d%%", part*100/whole)
+	return fmt.Sprintf("%d%%", share(part, whole, 100))
+}
+
+// share returns which part of n part is of whole, which is above 0. Both may be
+// near 2^63.
+func share(part, whole int64, n int) int {
+	switch {
+	case part <= 0:
+		return 0
+	case part >= whole:
+		return n
+	}
+	hi, lo := bits.Mul64(uint64(part), uint64(n))
+	quo, _ := bits.Div64(hi, lo, uint64(whole)) // hi is below whole, as part is
+	return int(quo)
 }
 
 func bytesText(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"sync"
@@ -49,10 +51,10 @@ func (w *work) dryRun(ctx context.Context, out io.Writer, entries []listfile.Ent
 		s, there := known[e.Name]
 		switch {
 		case there && s.Size >= 0:
-			t.bytes += s.Size
-			t.present += s.Present
+			t.bytes = addBytes(t.bytes, s.Size)
+			t.present = addBytes(t.present, s.Present)
 		case e.Details != nil && e.Details.Size >= 0:
-			t.bytes += e.Details.Size
+			t.bytes = addBytes(t.bytes, e.Details.Size)
 		default:
 			ask = append(ask, e)
 		}
@@ -104,7 +106,7 @@ func (w *work) askSizes(ctx context.Context, entries []*listfile.Entry, t *estim
 			case size < 0:
 				t.unknown++
 			default:
-				t.bytes += size
+				t.bytes = addBytes(t.bytes, size)
 			}
 			return nil
 		})
@@ -132,7 +134,7 @@ func freeIn(dir string) (int64, bool) {
 		var st unix.Statfs_t
 		err := unix.Statfs(abs, &st)
 		if err == nil {
-			return int64(st.Bavail) * st.Bsize, true
+			return timesBytes(st.Bavail, st.Bsize), true
 		}
 		if !errors.Is(err, os.ErrNotExist) || abs == "/" {
 			return 0, false
@@ -141,16 +143,28 @@ func freeIn(dir string) (int64, bool) {
 	}
 }
 
+// addBytes adds what is not negative; the sum is at most 2^63 - 1.
+func addBytes(a, b int64) int64 { return a + min(max(b, 0), math.MaxInt64-a) }
+
+// timesBytes is n times size; at most 2^63 - 1.
+func timesBytes(n uint64, size int64) int64 {
+	if hi, lo := bits.Mul64(n, uint64(size)); hi == 0 && lo <= math.MaxInt64 {
+		return int64(lo)
+	}
+	return math.MaxInt64
+}
+
 func (t *estimate) print(w io.Writer) {
 	printFailures(w, "no size", t.failures, func(fetch.EntryStatus) bool { return true })
 	fmt.Fprintf(w, "%d files, %s", t.files, bytesText(t.bytes))
 	if t.unknown > 0 {
 		fmt.Fprintf(w, " and %d of unknown size", t.unknown)
 	}
-	fmt.Fprintf(w, "\n%s to fetch", bytesText(t.bytes-t.present))
+	missing := max(0, t.bytes-t.present)
+	fmt.Fprintf(w, "\n%s to fetch", bytesText(missing))
 	if t.freeKnown {
-		fmt.Fprintf(w, ", %s free in %s", bytesText(t.free), t.dir)
-		if t.free < t.bytes-t.present {
+		fmt.Fprintf(w, ", %s free in %s", bytesText(t.free), printable(t.dir))
+		if t.free < missing {
 			fmt.Fprint(w, ", which is too little")
 		}
 	}
