@@ -17,7 +17,7 @@ func TestSumsBeyondInt64(t *testing.T) {
 	}{
 		{0, -1, "?"}, {0, 0, "100%"}, {1, 3, "33%"}, {29, 100, "29%"}, {999, 1000, "99%"}, {7, 7, "100%"}, {9, 7, "100%"},
 		{math.MaxInt64, math.MaxInt64, "100%"}, {math.MaxInt64 - 1, math.MaxInt64, "99%"},
-		{math.MaxInt64 / 2, math.MaxInt64, "50%"}, {-5, 10, "0%"}, {math.MinInt64, math.MaxInt64, "0%"},
+		{math.MaxInt64 / 2, math.MaxInt64, "49%"}, {math.MaxInt64/2 + 1, math.MaxInt64, "50%"}, {-5, 10, "0%"}, {math.MinInt64, math.MaxInt64, "0%"},
 	} {
 		if got := percent(c.part, c.whole); got != c.want {
 			t.Errorf("%d of %d is %s, want %s", c.part, c.whole, got, c.want)
