@@ -3,7 +3,6 @@ package listfile
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 )
@@ -16,6 +15,7 @@ type draft struct {
 	line    int
 	dialect Dialect
 	id      string // makes the URL with the base URL, if there is no other
+	apart   bool   // its URLs are parted from all else, so that a space is a part of them
 	isURL   bool   // what has no scheme is meant to be a URL
 }
 
@@ -100,7 +100,7 @@ func (p *parser) checkURLs(d *draft) (urls []string, first *url.URL, err error) 
 		return nil, nil, errNoURL
 	}
 	if len(d.urls) == 1 { // the common case, without a copy
-		u, text, err := p.checkURL(d.urls[0], d.isURL)
+		u, text, err := p.checkURL(d.urls[0], d)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -109,7 +109,7 @@ func (p *parser) checkURLs(d *draft) (urls []string, first *url.URL, err error) 
 	}
 	seen := make(map[string]bool, len(d.urls))
 	for _, text := range d.urls {
-		u, text, err := p.checkURL(text, d.isURL)
+		u, text, err := p.checkURL(text, d)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -124,11 +124,14 @@ func (p *parser) checkURLs(d *draft) (urls []string, first *url.URL, err error) 
 }
 
 // checkURL checks a URL and makes it absolute.
-func (p *parser) checkURL(text string, isURL bool) (*url.URL, string, error) {
+func (p *parser) checkURL(text string, d *draft) (*url.URL, string, error) {
+	if d.apart {
+		text = strings.ReplaceAll(text, " ", "%20")
+	}
 	if urlStart(text) != 0 {
 		var err error
 		switch {
-		case (isURL || p.baseScheme != "") && p.base == nil && isHostPath(text):
+		case (d.isURL || p.baseScheme != "") && p.base == nil && isHostPath(text):
 			if p.baseScheme == "" {
 				p.list.NoScheme++
 			}
@@ -174,7 +177,7 @@ func (p *parser) add(e Entry, d Dialect, guessed bool) {
 	}
 	repeated, err := p.index.add(e, len(p.list.Entries))
 	if same, ok := errors.AsType[*sameName](err); ok && guessed && p.opts.NameFrom == Basename {
-		err = fmt.Errorf("%w; --name-from=path names files after the whole path of their URLs", same.short())
+		err = same.guessed(e.URL, p.list.Entries)
 	}
 	p.full = errors.Is(err, errFull)
 	if err != nil {

@@ -82,10 +82,22 @@ func (s *opening) first() int {
 	return s.lines[0].number
 }
 
-// isUTF16 reports whether the list begins with a UTF-16 byte order mark. Such a
+// isUTF16 reports whether the list begins with a UTF-16 byte order mark, or with
+// letters in little-endian UTF-16. Such a
 // list would otherwise be one problem a line, none of them the cause.
 func isUTF16(start []byte) bool {
-	return bytes.HasPrefix(start, []byte{0xff, 0xfe}) || bytes.HasPrefix(start, []byte{0xfe, 0xff})
+	if bytes.HasPrefix(start, []byte{0xff, 0xfe}) || bytes.HasPrefix(start, []byte{0xfe, 0xff}) {
+		return true
+	}
+	if len(start) < 8 {
+		return false
+	}
+	for i := range 4 { // letters without the mark
+		if start[2*i+1] != 0 || start[2*i] < '\t' || start[2*i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func isMetalink(start []byte) bool {
@@ -330,6 +342,10 @@ func (p *parser) eachLine(in io.Reader, f func(text string, line int)) error {
 		}
 		if content := bytes.Trim(lines.text, blanks); len(content) > 0 && content[0] != '#' {
 			f(string(lines.text), lines.number) // the one copy that the entry's strings share
+		}
+		if p.inVain() {
+			p.stop(lines.number, errInVain)
+			return nil
 		}
 	}
 	return lines.err

@@ -85,6 +85,7 @@ type faults struct {
 	told  Errors
 	kinds map[string]*SyntaxError // by kind: the problems beyond those told, or nil for none yet
 	count map[string]int          // by kind
+	total int
 }
 
 // add records a problem of a line.
@@ -96,6 +97,7 @@ func (p *faults) add(line int, err error, cost Cost) {
 	if _, known := p.count[kind]; !known && len(p.count) >= maxKinds {
 		kind = "another"
 	}
+	p.total++
 	p.count[kind]++
 	if p.count[kind] <= maxOfKind {
 		p.told = append(p.told, &SyntaxError{File: p.file, Line: line, Msg: err.Error(), Cost: cost, Count: 1})

@@ -78,6 +78,7 @@ func TestListsWithoutEnd(t *testing.T) {
 		"an XML attribute":         {long("<metalink><file name='", "x", "", 64<<20), "list:1: tag or text is longer than 1048576 bytes"},
 		"XML text":                 {long("<metalink><file><url>", "x", "", 64<<20), "list:1: tag or text is longer than 1048576 bytes"},
 		"wrong lines":              {long("http://h/a\n", "x\n", "", 1<<18), "list:524289: and 524283 more problems of this kind up to here, the first: no URL on this line"},
+		"objects without a URL":    {long("[", "{\"a\":\"b\"},\n", "", 1<<18), "list:1000: and 995 more problems of this kind"},
 		"a text without a URL":     {long("", "x\n", "", 1<<18), "list:1: none of the first 200 lines has a URL"},
 		"one line again and again": {long("", "a http://h/a\n", "", 1<<18), ""},
 	} {

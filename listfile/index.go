@@ -48,6 +48,16 @@ func (e *sameName) short() error {
 	return fmt.Errorf("name %s already stands on line %d with another URL", quote(e.name), e.line)
 }
 
+// guessed is the error where the name was only guessed from the URL.
+func (e *sameName) guessed(url string, entries []Entry) error {
+	i, _ := slices.BinarySearchFunc(entries, e.line, func(e Entry, line int) int { return e.Line - line })
+	before, _, _ := strings.Cut(url, "?")
+	if i < len(entries) && strings.HasPrefix(entries[i].URL+"?", before+"?") { // their paths are the same
+		return fmt.Errorf("%w; --name-from=content-disposition asks the origins for the names of files", e.short())
+	}
+	return fmt.Errorf("%w; --name-from=path names files after the whole path of their URLs", e.short())
+}
+
 func (e *sameName) Error() string {
 	return e.short().Error() + "; rename one of them or remove it"
 }

@@ -74,7 +74,7 @@ func (p *parser) json(in *bufio.Reader, start []byte) error {
 		return l.in.failed
 	case errors.Is(err, errObject), errors.Is(err, io.ErrUnexpectedEOF):
 		p.stop(l.line(), fmt.Errorf("%w; the JSON is not complete", err))
-	case errors.Is(err, errShape):
+	case errors.Is(err, errShape), errors.Is(err, errInVain):
 		p.stop(l.line(), err)
 	default:
 		p.stop(l.line(), fmt.Errorf("JSON is wrong: %s", printable(err.Error())))
@@ -130,7 +130,7 @@ func (l *jsonList) value(t json.Token, at place) error {
 	case string:
 		if l.depth > 1 {
 			l.p.reached = l.line()
-			l.p.accept(&draft{urls: []string{t}, details: Details{Size: -1}, line: l.p.reached, dialect: JSON})
+			l.p.accept(&draft{urls: []string{t}, details: Details{Size: -1}, line: l.p.reached, dialect: JSON, apart: true})
 			return nil
 		}
 	}
@@ -142,6 +142,9 @@ func (l *jsonList) array(at place) error {
 		t, err := l.token()
 		if err == nil {
 			err = l.value(t, place{group: at.group})
+		}
+		if err == nil && l.p.inVain() {
+			err = errInVain
 		}
 		if err != nil {
 			return err

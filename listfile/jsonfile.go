@@ -86,7 +86,7 @@ func (p *parser) hasURL(o *object) bool {
 // file takes an object that is a file. It reports whether it is one, or something that
 // is known to be none.
 func (p *parser) file(o *object) (bool, error) {
-	d := &jsonDraft{p: p, draft: draft{details: Details{Size: -1}, line: o.line, dialect: JSON}, found: map[column]jsonField{}}
+	d := &jsonDraft{p: p, draft: draft{details: Details{Size: -1}, line: o.line, dialect: JSON, apart: true}, found: map[column]jsonField{}}
 	for _, key := range o.keys {
 		if err := d.key(key, o.values[key]); err != nil {
 			return true, err
@@ -317,7 +317,7 @@ func (d *jsonDraft) split(urls, paths []string) (drafts []draft, _ error) {
 		urls = paths
 	}
 	for _, u := range urls {
-		one := draft{urls: []string{u}, details: Details{Size: -1}, line: d.line, dialect: JSON}
+		one := draft{urls: []string{u}, details: Details{Size: -1}, line: d.line, dialect: JSON, apart: true}
 		if urlStart(u) != 0 && d.p.base != nil {
 			one.name = u
 		}
@@ -338,7 +338,7 @@ func (p *parser) namesOfURLs(o *object) bool {
 		urls = append(urls, url)
 	}
 	for i, key := range o.keys {
-		p.accept(&draft{name: key, urls: urls[i : i+1 : i+1], details: Details{Size: -1}, line: o.line, dialect: JSON})
+		p.accept(&draft{name: key, urls: urls[i : i+1 : i+1], details: Details{Size: -1}, line: o.line, dialect: JSON, apart: true})
 	}
 	return len(urls) > 0
 }

@@ -130,9 +130,13 @@ func TestCleanLines(t *testing.T) {
 		{about: "a comment after the URL", text: "http://h/a # the first\n", want: "list:1: white space inside the URL"},
 		{about: "a no-break space", text: "http://h/a\u00a0\n", want: "list:1: white space inside the URL"},
 		{about: "a no-break space before", text: "\u00a0http://h/a\n", want: "list:1: "},
-		{about: "a zero-width space", text: "http://h/a\u200b\n", want: "list:1: URL holds U+200B"},
+		{about: "a zero-width space", text: "http://h/a\u200b\n", want: "list:1: URL holds a character that is not seen"},
 		{about: "a zero-width space in a name", text: "a\u200b.bin\thttp://h/a\n", want: "list:1: name \"a\\u200b.bin\" holds U+200B"},
 		{about: "a byte order mark inside", text: "http://h/a\n\ufeffhttp://h/b\n", want: "list:2: "},
+		{about: "a space in a quoted URL", text: "\"http://h/a b\"\n", want: "a b http://h/a%20b\n"},
+		{about: "half a quote", text: "http://h/a\"\n", want: "list:1: URL ends in \"\\\"\""},
+		{about: "an arrow", text: "→ http://h/a\n>> http://h/b\n", want: "a http://h/a\nb http://h/b\n"},
+		{about: "a number after a TAB", text: "http://h/a\t0.5\n", want: "\"0.5\" after the URL is no name"},
 		{about: "a link of Markdown", text: "[a](http://h/a.bin)\n", want: "list:1: "},
 	} {
 		k.check(t)
@@ -142,7 +146,7 @@ func TestCleanLines(t *testing.T) {
 // TestTables: tables as people and programs write them.
 func TestTables(t *testing.T) {
 	for _, k := range []kind{
-		{about: "words of people", text: "Image ID,Original URL,Original Size,Original MD5\n1,http://h/a.jpg,5," + md5A + "\n", want: "a.jpg http://h/a.jpg\n"},
+		{about: "words of people", text: "Image ID,Original URL,Original Size,Original MD5\n1,http://h/a.jpg,5," + md5A + "\n", want: "a.jpg http://h/a.jpg size 5 md5 0cc1\n"},
 		{about: "semicolons", text: "File Name;Download URL;File Size\na;http://h/1;5\n", want: "a http://h/1 size 5\n"},
 		{about: "Markdown", text: "| name | url |\n|---|:--|\n| a | http://h/1 |\n", want: "a http://h/1\n"},
 		{about: "bars", text: "name | url | sha256\na | http://h/1 | " + shaA + "\n", want: "a http://h/1 sha256 ca97\n"},
@@ -152,6 +156,9 @@ func TestTables(t *testing.T) {
 		{about: "old Macs", text: "name,url\ra,http://h/1\rb,http://h/2\r", want: "a http://h/1\nb http://h/2\n"},
 		{about: "R with names of rows", text: "\"name\"\t\"url\"\n\"1\"\t\"a\"\t\"http://h/1\"\n\"2\"\t\"b\"\t\"http://h/2\"\n", want: "a http://h/1\nb http://h/2\n"},
 		{about: "pandas with an index", text: ",name,url,size,md5\n0,a,http://h/1,100.0,\n1,,http://h/b,1e3,NaN\n", want: "a http://h/1 size 100\nb http://h/b size 1000\n"},
+		{about: "a space in a URL", text: "name,url\na,http://h/a b\n", want: "a http://h/a%20b\n"},
+		{about: "a row that is no heading", text: "a.bin\tNone\nb.bin\thttp://h/b\n", want: "list:1: no URL"},
+		{about: "a wrong quote", text: "name,url\na\"b,http://h/1\nc,http://h/2\n", want: "list:2: bare"},
 		{about: "no values", text: "name,url,size,sha256,checksum\nNA,http://h/a,NA,null,-\n", want: "a http://h/a\n"},
 		{about: "a checksum that tells its algorithm", text: "url,checksum\nhttp://h/a,sha1:" + sha1A + "\nhttp://h/b," + md5A + "\nhttp://h/c,crc32:00000000\n", want: "a http://h/a sha1 86f7\nb http://h/b md5 0cc1\nc http://h/c\n"},
 		{about: "the best of several URLs", text: "url,download_url,name\nhttp://h/page,http://h/a.bin,a\n", want: "a http://h/a.bin\n"},

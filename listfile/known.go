@@ -2,6 +2,7 @@ package listfile
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -22,13 +23,10 @@ var strangers = []struct{ begin, what string }{
 	{"<head", "this is an HTML page, not a list; look at it in a browser, it may ask for a login; else save its links as text, one URL a line"},
 	{"#extm3u", "this is a playlist (M3U), not a list of files; copy the URLs of the files into a text file, one a line"},
 	{"[playlist]", "this is a playlist (PLS), not a list of files; copy the URLs of the files into a text file, one a line"},
+	{"[desktop entry]", "this is a shortcut to one URL (.desktop), not a list; write its URL into a text file"},
+	{"lzip", "the list is packed with lzip; unpack it"},
+	{"\x04\x22\x4d\x18", "the list is packed with lz4; unpack it"},
 	{"[internetshortcut]", "this is a shortcut to one URL (.url), not a list; write its URL into a text file"},
-	{"d8:announce", "this is a torrent, not a list; give it to a BitTorrent client, or take a Metalink or a list of URLs"},
-	{"d7:comment", "this is a torrent, not a list; give it to a BitTorrent client, or take a Metalink or a list of URLs"},
-	{"d10:created", "this is a torrent, not a list; give it to a BitTorrent client, or take a Metalink or a list of URLs"},
-	{"d13:announce", "this is a torrent, not a list; give it to a BitTorrent client, or take a Metalink or a list of URLs"},
-	{"d4:info", "this is a torrent, not a list; give it to a BitTorrent client, or take a Metalink or a list of URLs"},
-	{"d13:creation", "this is a torrent, not a list; give it to a BitTorrent client, or take a Metalink or a list of URLs"},
 }
 
 // elements are XML documents that are known by an element near their start.
@@ -44,17 +42,23 @@ var elements = []struct{ element, what string }{
 	{"<multistatus", "this is the listing of a WebDAV directory, not a list; write the URL of each file on a line"},
 	{"<d:multistatus", "this is the listing of a WebDAV directory, not a list; write the URL of each file on a line"},
 	{"<catalog", "this is a THREDDS catalog, not a list; write the URL of each file on a line"},
+	{"<plist", "this is a shortcut to one URL (.webloc), not a list; write its URL into a text file"},
+	{"<mpd", "this is a playlist (DASH), not a list of files; take a program for videos"},
+	{"<asx", "this is a playlist (ASX), not a list of files; copy the URLs of the files into a text file, one a line"},
 	{"<?xml", "this is an XML document that is no Metalink, so no list; write NAME<TAB>URL lines"},
 }
 
 // notAList tells what a file is that is no list, and what to do; "" if it may be a
 // list.
 func notAList(start []byte) string {
-	lower := bytes.ToLower(bytes.TrimLeft(start[:min(len(start), 4096)], " \t\r\n"))
+	lower := lowerASCII(bytes.TrimLeft(start[:min(len(start), 4096)], " \t\r\n"))
 	for _, s := range strangers {
 		if bytes.HasPrefix(lower, []byte(s.begin)) {
 			return s.what
 		}
+	}
+	if torrent.Match(lower) && (bytes.Contains(start, []byte("8:announce")) || bytes.Contains(start, []byte("4:info"))) {
+		return "this is a torrent, not a list; give it to a BitTorrent client, or take a Metalink or a list of URLs"
 	}
 	if bytes.HasPrefix(lower, []byte("<")) && !isMetalink(start) {
 		for _, e := range elements {
@@ -70,6 +74,20 @@ func notAList(start []byte) string {
 		return "this is binary data, not a list; a list is text; to fetch one file, write its URL into a list: echo URL | dlfs fetch - DIR"
 	}
 	return ""
+}
+
+// torrent is how the dictionary of a torrent begins.
+var torrent = regexp.MustCompile(`^d[0-9]{1,2}:[a-z]`)
+
+// lowerASCII returns a copy whose capital letters are small. Other bytes stay.
+func lowerASCII(text []byte) []byte {
+	lower := bytes.Clone(text)
+	for i, b := range lower {
+		if 'A' <= b && b <= 'Z' {
+			lower[i] = b + 'a' - 'A'
+		}
+	}
+	return lower
 }
 
 // isBinary reports whether a file is no text: of its first bytes many are control

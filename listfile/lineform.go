@@ -39,7 +39,7 @@ func (p *parser) line(text string, number int) {
 		p.fail(number, err)
 		return
 	}
-	d := &draft{name: f.name, urls: []string{f.url}, details: Details{Size: -1}, line: number, dialect: f.dialect}
+	d := &draft{name: f.name, urls: []string{f.url}, details: Details{Size: -1}, line: number, dialect: f.dialect, apart: f.quoted}
 	d.fragment(f.url)
 	p.accept(d)
 }
@@ -58,9 +58,6 @@ func checkEdges(f fields) error {
 		if strings.ContainsRune(f.name, c) && checkName(f.name) == nil {
 			return fmt.Errorf("name %s holds %U, a space that is not seen as one; remove it", quote(f.name), c)
 		}
-		if c != '\u00a0' && strings.ContainsRune(f.url, c) {
-			return fmt.Errorf("URL holds %U, which is not seen; remove it", c)
-		}
 	}
 	return checkEnd(f)
 }
@@ -76,10 +73,13 @@ func checkEnd(f fields) error {
 			return errors.New("two URLs on this line; write one a line, or say --format=urls if it is one URL")
 		}
 	}
+	if f.dialect == Pget && !f.quoted && f.apart && !isFileName(f.name) {
+		return fmt.Errorf("%s after the URL is no name of a file; say with --columns=url=1 that it means nothing", quote(f.name))
+	}
 	if command, _, _ := strings.Cut(f.name, " "); f.dialect == Colon && slices.Contains(commands, command) {
 		return fmt.Errorf("the line is a command of %s; write its URL alone", command)
 	}
-	if !f.quoted && f.url != "" && strings.ContainsRune(",;", rune(f.url[len(f.url)-1])) {
+	if !f.quoted && f.url != "" && strings.ContainsRune(",;\">", rune(f.url[len(f.url)-1])) {
 		return fmt.Errorf("URL ends in %q; remove it, or say --format=urls if it belongs to the URL", f.url[len(f.url)-1:])
 	}
 	return nil

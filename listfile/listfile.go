@@ -268,5 +268,13 @@ func (p *parser) fail(line int, err error) {
 	p.faults.add(line, err, OneLine)
 }
 
+// mostInVain is how many problems a list may have before its first entry.
+const mostInVain = 1000
+
+var errInVain = fmt.Errorf("%d lines and no entry among them; this is no list, or not in the form it seems to have", mostInVain)
+
+// inVain reports whether reading on is of no use.
+func (p *parser) inVain() bool { return p.total >= mostInVain && len(p.list.Entries) == 0 }
+
 // stop records a problem after which the list is not read on.
 func (p *parser) stop(line int, err error) { p.faults.add(line, err, Rest) }

@@ -59,13 +59,18 @@ func (t token) role() byte {
 		return 'u'
 	case isHex(t.text) || strings.Contains(t.text, ":") && isDigest(t.text):
 		return 'h'
-	case t.text != "" && strings.Trim(t.text, "0123456789") == "" || t.text == "-":
+	case isNumber(t.text) || t.text == "-":
 		return 's'
 	}
 	if _, known := algorithm(t.text); known {
 		return 'a'
 	}
 	return 'n'
+}
+
+// isNumber reports whether a text is a number as sizes are written.
+func isNumber(text string) bool {
+	return text != "" && strings.Trim(text, "0123456789") == "" && (text[0] != '0' || len(text) == 1)
 }
 
 // shapeOf is the roles of fields.

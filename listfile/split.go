@@ -3,6 +3,7 @@ package listfile
 import (
 	"errors"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -57,6 +58,11 @@ func splitBefore(before string, f fields) (fields, error) {
 		}
 		return splitAfter(f.url), nil
 	}
+	if name != "" && strings.IndexFunc(name, isLetterOrDigit) < 0 { // the marker of an item
+		f.name = ""
+		f.dialect = URLs
+		return f, nil
+	}
 	if strings.HasSuffix(name, " @") { // a package and where it is, in Python
 		return fields{url: f.url, dialect: URLs, quoted: f.quoted}, nil
 	}
@@ -66,6 +72,8 @@ func splitBefore(before string, f fields) (fields, error) {
 	}
 	return f, nil
 }
+
+func isLetterOrDigit(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // withoutSign returns a name without the sign that parts it from the URL.
 func withoutSign(name string) string {

@@ -111,7 +111,7 @@ func (p *parser) tableOf(first sampleLine, below []sampleLine, comma rune, comme
 	case err != nil:
 		return nil, nil
 	case l.plainURL && (!comment || fit(headings, rows)):
-	case l.has(urlColumn) && fit(headings, rows) && areWords(headings):
+	case l.has(urlColumn) && fit(headings, rows) && areWords(headings) && !isRow(headings, rows):
 	case !l.has(urlColumn) && known >= 2 && (l.has(nameColumn) || l.has(idColumn)) && fit(headings, rows) && areWords(headings):
 		if err := p.needBase(headings); err != nil {
 			return nil, err
@@ -167,6 +167,17 @@ func fit(headings []string, rows [][]string) bool {
 		}
 	}
 	return len(rows) > 0
+}
+
+// isRow reports whether what may be headings is a row as those below: a field has the
+// extension of the field below it, or says that there is no value.
+func isRow(headings []string, rows [][]string) bool {
+	for i, h := range headings {
+		if h != "" && isMissing(h) || len(rows) > 0 && extension(h) != "" && extension(h) == extension(rows[0][i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // areWords reports whether the headings are words, and each another one.
@@ -260,8 +271,13 @@ func (p *parser) rows(in *bufio.Reader, t *table) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.As(err, &wrong):
-			p.stop(t.heading+wrong.Line, fmt.Errorf("%w; put quotes around the field, and write a quote inside it twice", wrong.Err))
-			return nil // what follows is anybody's guess
+			err := fmt.Errorf("%w; put quotes around the field, and write a quote inside it twice", wrong.Err)
+			if wrong.StartLine == wrong.Line {
+				p.fail(t.heading+wrong.Line, err)
+				continue
+			}
+			p.stop(t.heading+wrong.Line, err)
+			return nil // where the quotes belong in what follows cannot be told
 		case errors.Is(err, errRecord):
 			p.stop(p.reached+1, err)
 			return nil
@@ -271,6 +287,10 @@ func (p *parser) rows(in *bufio.Reader, t *table) error {
 		p.reached, _ = r.FieldPos(0)
 		p.reached += t.heading
 		p.row(t, record)
+		if p.inVain() {
+			p.stop(p.reached, errInVain)
+			return nil
+		}
 	}
 }
 
@@ -327,7 +347,7 @@ func (p *parser) draftsOf(t *table, record []string) ([]draft, error) {
 	drafts := make([]draft, n)
 	for k := range drafts {
 		d := &drafts[k]
-		*d = draft{details: Details{Size: -1}, line: p.reached, dialect: t.dialect, isURL: t.plainURL}
+		*d = draft{details: Details{Size: -1}, line: p.reached, dialect: t.dialect, isURL: t.plainURL, apart: true}
 		for i, field := range fields {
 			if w := t.words[i]; field != "" && w.column != otherColumn {
 				if err := d.part(w, field, k, n); err != nil {

@@ -13,6 +13,7 @@ var (
 	errURLEncoding = errors.New("URL is not valid UTF-8; percent-encode it")
 	errURLSpace    = errors.New("white space inside the URL; write it as %20, and put nothing after the URL")
 	errURLControl  = errors.New("control character inside the URL; remove it")
+	errURLUnseen   = errors.New("URL holds a character that is not seen, as a zero-width space; remove it, or percent-encode it")
 	errURLScheme   = errors.New("URL has no scheme; write http://HOST/PATH or https://HOST/PATH, or give --base-url")
 	errURLHost     = errors.New("URL has no host; write http://HOST/PATH or https://HOST/PATH")
 	errURLEscape   = errors.New("URL has a wrong percent-escape; write % itself as %25")
@@ -33,6 +34,8 @@ func checkURL(raw string) (*url.URL, error) {
 			return nil, errURLSpace
 		case strings.ContainsFunc(raw, unicode.IsControl):
 			return nil, errURLControl
+		case strings.ContainsFunc(raw, isUnseen):
+			return nil, errURLUnseen
 		}
 	}
 	scheme, _, found := strings.Cut(raw, "://")
@@ -54,6 +57,9 @@ func checkURL(raw string) (*url.URL, error) {
 	}
 	return u, nil
 }
+
+// isUnseen reports whether a character is not seen: it only formats others.
+func isUnseen(r rune) bool { return unicode.Is(unicode.Cf, r) }
 
 // isPlainASCII reports whether a text is of ASCII characters that are seen.
 func isPlainASCII(text string) bool {

@@ -32,16 +32,16 @@ type word struct {
 var headings = map[column][][]string{
 	urlColumn: {
 		{"downloadurl", "downloadlink", "browserdownloadurl", "contenturl", "presignedurl", "signedurl", "directurl", "directlink"},
-		{"fileurl", "filelink", "fileuri", "imageurl", "imgurl", "videourl", "audiourl", "mediaurl", "pdfurl", "originalurl", "cdnlink", "cdnurl", "dataurl", "asseturl", "sourceurl", "objecturl", "contenturi", "httpsurl", "httpurl", "s3url", "s3link", "gcsurl", "s3httpsurl", "rawurl", "resourceurl", "downloaduri"},
+		{"fileurl", "filelink", "fileuri", "imageurl", "imgurl", "videourl", "imagelink", "videolink", "photourl", "photoimageurl", "cocourl", "documenturl", "attachmenturl", "publicurl", "bloburl", "audiourl", "mediaurl", "pdfurl", "originalurl", "cdnlink", "cdnurl", "dataurl", "asseturl", "sourceurl", "objecturl", "contenturi", "httpsurl", "httpurl", "s3url", "s3link", "gcsurl", "s3httpsurl", "rawurl", "resourceurl", "downloaduri"},
 		{"url", "urls", "uri", "link", "links", "href", "download"},
-		{"accessurl", "accessuri", "weburl", "address", "location"},
+		{"accessurl", "flickrurl", "accessuri", "weburl", "address", "location"},
 	},
 	nameColumn: {
-		{"filename", "file", "outputname", "outputfile", "outfile", "localpath", "destination", "dest", "saveas"},
+		{"filename", "file", "outputname", "outputfile", "outfile", "localpath", "destination", "dest", "saveas", "fname", "originalfilename", "originalname", "localfile", "localfilename", "targetpath", "outputpath"},
 		{"name", "filepath", "path", "rfilename", "key", "objectname", "objectkey", "imagename", "imgname", "label"},
 	},
 	sizeColumn: {
-		{"filesize", "sizebytes", "sizeinbytes", "filesizebytes", "filesizeinbytes", "contentsize", "contentlength", "bytesize", "numbytes"},
+		{"filesize", "sizebytes", "sizeinbytes", "filesizebytes", "filesizeinbytes", "contentsize", "contentlength", "bytesize", "numbytes", "lengthbytes", "sizeinbyte", "originalsize"},
 		{"size", "bytes", "length"},
 	},
 	digestColumn: {
@@ -67,7 +67,7 @@ func makeWords() map[string]word {
 		}
 	}
 	for a := digest.MD5; a <= digest.SHA512; a++ {
-		for _, form := range []string{"*", "*sum", "*hash", "*checksum", "*digest", "*hex", "*value", "file*", "computed*", "content*", "checksum*", "hash*"} {
+		for _, form := range []string{"*", "*sum", "*hash", "*checksum", "*digest", "*hex", "*value", "file*", "file*sum", "file*hash", "original*", "computed*", "content*", "checksum*", "hash*"} {
 			m[strings.ReplaceAll(form, "*", a.String())] = word{column: digestColumn, algorithm: a}
 		}
 	}
