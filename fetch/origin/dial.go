@@ -47,6 +47,7 @@ type hostAddrs struct {
 	addrs []netip.Addr // the last good answer; not empty, never written to
 	until time.Time    // it is used without another lookup
 	last  netip.Addr   // answered last; zero if none has
+	first netip.Addr   // answered first; zero if none has
 }
 
 // newHostDialer returns one that asks the system's resolver and gives up on a
@@ -78,6 +79,9 @@ func (d *hostDialer) DialContext(ctx context.Context, network, addr string) (net
 		return d.connect(ctx, network, addr)
 	}
 	addrs, err := d.addrs(ctx, host)
+	if err == nil {
+		addrs, err = d.allowed(host, addrs)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +147,25 @@ func (d *hostDialer) known(host string) (addrs []netip.Addr, fresh bool) {
 	return addrs, time.Now().Before(h.until)
 }
 
+// allowed returns the addresses that may be connected to: a host that was at a public
+// address first leads to no other, whatever its name service says later. Such an
+// answer may be an attack on this network (DNS rebinding).
+func (d *hostDialer) allowed(host string, addrs []netip.Addr) ([]netip.Addr, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	h := d.hosts[host]
+	if !h.first.IsValid() || !isPublic(h.first) {
+		return addrs, nil
+	}
+	inside := addrs[0]
+	addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return !isPublic(a) })
+	if len(addrs) == 0 {
+		h.until = time.Now().Add(lookupRetry) // the next answer may be a better one
+		return nil, refuse("host %q was at a public address and is at %s now, which is none, refused; if it is meant, start dlfs again", host, inside)
+	}
+	return addrs, nil
+}
+
 // refresh looks a host up and remembers the answer. If it fails, what was known
 // stays, and is good until it is time to try again.
 func (d *hostDialer) refresh(ctx context.Context, host string) error {
@@ -183,6 +206,9 @@ func (d *hostDialer) learn(host string, at netip.Addr, err error) {
 	defer d.mu.Unlock()
 	h := d.hosts[host] // known, since nothing is ever forgotten
 	h.last = at
+	if !h.first.IsValid() {
+		h.first = at
+	}
 	if err != nil {
 		h.until = time.Time{}
 	}

@@ -451,3 +451,25 @@ func TestDialLocalhost(t *testing.T) {
 	}
 	conn.Close()
 }
+
+// TestHostThatMovesIntoThisNetwork: a host that was at a public address is not
+// followed to another kind of address; one that never was at a public one may move.
+func TestHostThatMovesIntoThisNetwork(t *testing.T) {
+	dialBubble(t, func(t *testing.T, r *dialRig) {
+		r.names["h"], r.names["inside"] = addrs("198.51.100.1"), addrs("10.0.0.1")
+		r.wantTried("h", "198.51.100.1")
+		r.wantTried("inside", "10.0.0.1")
+		pass(2 * addrsFresh)
+		for _, at := range []string{"10.0.0.1", "127.0.0.1", "169.254.169.254", "fe80::1", "::ffff:192.168.0.1"} {
+			r.names["h"], r.names["inside"] = addrs(at), addrs(at)
+			tried, err := r.dialTo("h")
+			if KindOf(err) != Permanent || len(tried) > 0 || !strings.Contains(fmt.Sprint(err), "is at "+addrs(at)[0].Unmap().String()+" now") {
+				t.Errorf("at %s: tried %q, %v", at, tried, err)
+			}
+			r.wantTried("inside", addrs(at)[0].Unmap().String())
+			pass(2 * addrsFresh)
+		}
+		r.names["h"] = addrs("10.0.0.1", "203.0.113.7")
+		r.wantTried("h", "203.0.113.7")
+	})
+}
