@@ -65,6 +65,7 @@ type File struct {
 		mismatches int         // how often the bytes had another digest
 		headLies   bool        // a GET disagreed with a HEAD: HEAD is not asked again
 		changes    int
+		cutAt      int64 // one more than where a body of unknown length ended with its TLS connection; 0 for nowhere
 		restarts   int   // of a body of unknown length
 		counted    tally // as which the set counts it
 	}

@@ -75,7 +75,7 @@ func (f *File) grow(m *mirror, from *contact) {
 		said := from.body.Digest()
 		from.close()
 		if err == nil {
-			err = f.doubt(g, m)
+			err = f.doubt(g, m, from.body.Cut())
 		}
 		done()
 		f.grown(m, g, said, err)
@@ -131,11 +131,20 @@ func (f *File) follow(g *growth, body *origin.Body) error {
 }
 
 // doubt asks HEAD whether a body that ended without a word of its length ended
-// where the file does: one that was cut by a proxy may look just as well.
-func (f *File) doubt(g *growth, m *mirror) error {
+// where the file does: one that was cut by a proxy may look just as well. If HEAD
+// does not tell, and a TLS connection was cut, the body is read once more: it is
+// believed when it ends at the same byte again.
+func (f *File) doubt(g *growth, m *mirror, cut bool) error {
 	n, ok := m.res.Length(f.set.ctx)
-	if have := g.stream.Present(); ok && n != have {
+	have := g.stream.Present()
+	if ok && n != have {
 		return &origin.Error{Kind: origin.Restart, URL: m.res.URL(), Err: fmt.Errorf("body ended after %d bytes, and HEAD says that the file has %d", have, n)}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if again := f.mu.cutAt == have+1; !ok && cut && !again {
+		f.mu.cutAt = have + 1
+		return &origin.Error{Kind: origin.Restart, URL: m.res.URL(), Err: fmt.Errorf("TLS connection was cut after %d bytes, without a close_notify, so there may be more", have)}
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type Body struct {
 	came    int64    // bytes of it that were read
 	curEnd  int64    // where it ends
 	endless bool     // it does not say where it ends
+	cut     bool     // it ended with a TLS connection that was closed without a word
 	gen     int      // of the target it came from
 	short   int      // answers in a row that were much shorter than asked
 	ranged  bool     // an answer has been about a range
@@ -116,6 +117,10 @@ func (b *Body) Read(p []byte) (n int, err error) {
 	}
 	return n, err
 }
+
+// Cut reports whether a body of unknown length, which has been read to its end, ended
+// because a TLS connection was closed without a close_notify: it may not be all.
+func (b *Body) Cut() bool { return b.cut }
 
 // Crowded reports whether somebody waits for a place at the host the body comes
 // from, because that takes only so many requests at once. Whoever reads it

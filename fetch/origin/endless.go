@@ -42,6 +42,7 @@ func (b *Body) atEnd(n int, err error) (int, error) {
 		}
 		b.off += int64(n)
 		b.end = b.off
+		b.cut = b.cur.cut()
 		b.Close()
 		return n, io.EOF
 	case b.off+int64(n) < b.version.Size:

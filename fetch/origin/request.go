@@ -48,7 +48,7 @@ func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges s
 		return nil, err
 	}
 	watchedCtx, w := r.c.watch(ctx, ticket)
-	client, req := r.clientFor(r.request(watchedCtx, method, u, ranges), u)
+	client, req := r.clientFor(r.request(w.seeWire(watchedCtx), method, u, ranges), u)
 	resp, err := client.Transport.RoundTrip(req) // http.Client would refuse what a Location may have
 	w.rest()
 	if err != nil {

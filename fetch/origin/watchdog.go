@@ -37,8 +37,9 @@ type watched struct {
 	timeout  time.Duration
 	received *atomic.Int64
 	limit    *Limit
-	ticket   *ticket // of the gate, until the request is over
-	ended    bool    // the body was read to its end
+	ticket   *ticket              // of the gate, until the request is over
+	ended    bool                 // the body was read to its end
+	wire     atomic.Pointer[wire] // below the TLS connection; nil if there is none
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 }

@@ -1,0 +1,61 @@
+package origin
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http/httptrace"
+	"sync/atomic"
+)
+
+// The end of a TLS stream is said by a close_notify alert (RFC 8446 section 6.1). A
+// connection that is closed without one may have been cut by anyone on the way, and
+// then a body without a length looks complete. Package crypto/tls takes such a close
+// for an end if it falls between two records, so it is looked for below it.
+
+// wire is a connection that notes that the other side has closed it.
+type wire struct {
+	net.Conn
+	closed atomic.Bool
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if errors.Is(err, io.EOF) {
+		w.closed.Store(true)
+	}
+	return n, err
+}
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// wired has connections note that they were closed.
+func wired(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &wire{Conn: conn}, nil
+	}
+}
+
+// seeWire returns a context for the request of w, which learns the connection that
+// the request is sent over, if that is a TLS connection.
+func (w *watched) seeWire(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		if secure, ok := info.Conn.(*tls.Conn); ok {
+			below, _ := secure.NetConn().(*wire)
+			w.wire.Store(below)
+		}
+	}})
+}
+
+// cut reports whether the connection was closed without a close_notify before the
+// body, which was read to its end, came to it.
+func (w *watched) cut() bool {
+	below := w.wire.Load()
+	return below != nil && below.closed.Load()
+}
