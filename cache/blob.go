@@ -105,6 +105,27 @@ func (b *Blob) Missing(off, n int64) (int64, int64) {
 	return b.geo.extent(first, b.bits.next(first+1, end, true))
 }
 
+// PresentFrom returns the first present block at or after off, else the first one
+// of the blob, as an extent; n is 0 if no block is present. It takes no lock.
+func (b *Blob) PresentFrom(off int64) (at, n int64) {
+	blocks := b.geo.blocks()
+	from := min(max(off, 0)/BlockSize, max(blocks-1, 0))
+	if blocks == 0 {
+		return 0, 0
+	}
+	if b.bits == nil {
+		return b.geo.extent(from, from+1)
+	}
+	i := b.bits.next(from, blocks, true)
+	if i == blocks {
+		i = b.bits.next(0, blocks, true)
+	}
+	if i == blocks {
+		return 0, 0
+	}
+	return b.geo.extent(i, i+1)
+}
+
 // Acquire keeps the blob's file open until the matching Release, so that
 // ReadAt and File cost no open. A blob that was given up and that nobody holds is
 // fs.ErrClosed: its file is gone, or another blob's.

@@ -85,6 +85,7 @@ func (f *File) makeMirrorsLocked(old []*mirror) (list []*mirror) {
 			Sibling:      func() (string, string, http.Header) { return f.sibling(url) },
 			SizeSuffices: f.set.opts.TrustSize || !listed(f.mu.entry).IsZero(),
 		}
+		opts.Known = f.known
 		if f.mu.blob != nil {
 			told := f.mu.blob.Note().URL
 			opts.Pinned = told == m.hash || told == 0

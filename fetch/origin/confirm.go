@@ -10,7 +10,7 @@ import (
 // confirm asks anew, twice at most, before it is believed that the file has
 // changed: err, by a response that told the version seen. What it returns is
 //
-//   - nil if only validators differ that this URL gives at random;
+//   - nil if only the entity tag differs, and compare finds the same content;
 //   - a transient error if the answer was an oddity, as of a proxy, or nothing
 //     can be learnt now;
 //   - else err, with what the origin has now.
@@ -27,6 +27,9 @@ func (r *Resource) confirm(ctx context.Context, p *pin, seen Version, err error)
 	if p.isNow(seen) {
 		return err
 	}
+	if r.onlyTagDiffers(p, seen) {
+		return r.compare(ctx, p, seen, err)
+	}
 	var now Version
 	for range 2 {
 		v, failed := r.look(ctx, p)
@@ -34,10 +37,6 @@ func (r *Resource) confirm(ctx context.Context, p *pin, seen Version, err error)
 			return failed
 		}
 		now = v
-		if r.wavers(p, seen, v) {
-			r.distrust()
-			return nil
-		}
 		if again := r.check(p, v); again == nil {
 			return &Error{Err: fmt.Errorf("%w, but then again it had not", because(err))}
 		} else if KindOf(again) != Changed {
@@ -86,25 +85,17 @@ func because(err error) error {
 	return err
 }
 
-// wavers reports whether the entity tag alone differs from answer to answer, or
-// came back: then it is no validator. Size and date, or the size if that
-// suffices, must agree.
-func (r *Resource) wavers(p *pin, seen, v Version) bool {
-	p.mu.Lock()
-	own := p.mu.own
-	p.mu.Unlock()
-	alike := func(w Version) bool {
-		return w.Size == own.Size && (r.opts.SizeSuffices || own.LastModified != "" && w.LastModified == own.LastModified)
-	}
-	return alike(seen) && alike(v) && own.ETag != "" && seen.ETag != own.ETag && v.ETag != seen.ETag
-}
-
 // distrust has validators ignored that this URL gives at random.
 func (r *Resource) distrust() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.mu.unstable {
-		r.mu.unstable = true
-		r.c.log.Warn("entity tag differs from answer to answer and is ignored", "url", r.URL())
+	r.mu.unstable = true
+	r.mu.Unlock()
+	r.sayUnstable()
+}
+
+// sayUnstable says once that tags differ.
+func (r *Resource) sayUnstable() {
+	if !r.saidUnstable.Swap(true) {
+		r.c.log.Warn("entity tag differs from answer to answer while the content is the same, and is ignored", "url", r.URL())
 	}
 }

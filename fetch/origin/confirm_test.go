@@ -2,6 +2,7 @@ package origin
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -103,6 +104,7 @@ func TestChangeThatCannotBeConfirmed(t *testing.T) {
 func TestUnstableEntityTag(t *testing.T) {
 	for _, tags := range [][]string{{"a", "b"}, {"a", "b", "b"}, {"a", "b", "c"}, nil} {
 		bubble(t, func(t *testing.T, x *fixture) {
+			x.opts.Known = pieceOf(content)
 			short := origintest.ShortRange(2000)
 			rotate := origintest.RotateETag(tags...)
 			x.Inject(short, rotate)
@@ -129,7 +131,7 @@ func TestUnstableEntityTag(t *testing.T) {
 func TestUnstableEntityTagAlone(t *testing.T) {
 	for _, suffices := range []bool{false, true} {
 		bubble(t, func(t *testing.T, x *fixture) {
-			x.opts.SizeSuffices = suffices
+			x.opts.SizeSuffices, x.opts.Known = suffices, pieceOf(content)
 			x.Put("/a.tar", origintest.File{Content: content, ModTime: time.Unix(0, 0)})
 			want := x.pin()
 			rotate := origintest.RotateETag()
@@ -164,5 +166,120 @@ func TestConfirmGoesRoundTheTarget(t *testing.T) {
 		wantKind(t, err, Changed)
 		x.wantAsked(map[string]int{"/start": 3, "/a.tar": 5})
 		wantHit(t, to)
+	})
+}
+
+// pieceOf returns pieces of c, as a caller does that has some of it.
+func pieceOf(c origintest.Content) func(Version) (int64, []byte) {
+	return func(Version) (int64, []byte) {
+		p := make([]byte, 1000)
+		off := rand.Int64N(c.Size - 1000)
+		c.ReadAt(p, off) // never fails
+		return off, p
+	}
+}
+
+// turns has the answers to GET come of the two in turns. Both have the same size and
+// date.
+func (x *fixture) turns(a, b origintest.File) {
+	each := func(f origintest.File, turn int) *origintest.Fault {
+		n := 0
+		return origintest.Swap(f).Times(1 << 30).When(func(*http.Request) bool { n++; return n%2 == turn })
+	}
+	x.Inject(each(a, 1), each(b, 0))
+}
+
+// Two builds behind one name, of the same size and date: no answer of the other is
+// ever read.
+func TestTwoBuildsAreNotMixed(t *testing.T) {
+	date := time.Unix(1e9, 0)
+	one := origintest.File{Content: content, ETag: "a", ModTime: date}
+	two := origintest.File{Content: otherVersion.Content, ETag: "b", ModTime: date}
+	for _, suffices := range []bool{false, true} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.opts.SizeSuffices, x.opts.Known = suffices, pieceOf(content)
+			x.c.opts.Tries = 3
+			x.Put("/a.tar", one)
+			want := x.pin()
+			x.turns(one, two)
+			for off := int64(0); off < 100_000; off += 10_000 {
+				_, p, err := x.get(want, off, 10_000)
+				if err != nil {
+					wantKind(t, err, Transient)
+				} else if err := content.Check(p, off); err != nil {
+					t.Error(err)
+				}
+			}
+			x.Clear()
+			x.Put("/a.tar", two)
+			_, _, err := x.get(want, 0, 1000)
+			wantKind(t, err, Changed)
+		})
+	}
+}
+
+// A tag means nothing only where content has agreed; replicas with the same content
+// and tags of their own are one.
+func TestReplicasWithTagsOfTheirOwn(t *testing.T) {
+	date := time.Unix(1e9, 0)
+	one := origintest.File{Content: content, ETag: "a", ModTime: date}
+	two := origintest.File{Content: content, ETag: "b", ModTime: date}
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.opts.Known = pieceOf(content)
+		x.Put("/a.tar", one)
+		want := x.pin()
+		x.turns(one, two)
+		for off := int64(0); off < 100_000; off += 10_000 {
+			_, p, err := x.get(want, off, 10_000)
+			x.wantBytes2(p, off, 10_000, err)
+		}
+		x.Clear()
+		three := origintest.File{Content: otherVersion.Content, ETag: "c", ModTime: date}
+		x.Put("/a.tar", three)
+		_, _, err := x.get(want, 0, 1000)
+		wantKind(t, err, Changed)
+	})
+}
+
+func (x *fixture) wantBytes2(p []byte, off, n int64, err error) {
+	x.t.Helper()
+	if err != nil || int64(len(p)) != n {
+		x.t.Fatalf("%d bytes, %v", len(p), err)
+	}
+	if err := content.Check(p, off); err != nil {
+		x.t.Error(err)
+	}
+}
+
+// While there is nothing to compare by, an answer with another tag is not read
+// beside one with the first.
+func TestNothingToCompareBy(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.c.opts.Tries = 2
+		date := time.Unix(1e9, 0)
+		x.opts.Known = func(Version) (int64, []byte) { return 0, nil }
+		x.Put("/a.tar", origintest.File{Content: content, ETag: "a", ModTime: date})
+		want := x.pin()
+		_, p, err := x.get(want, 0, 1000)
+		x.wantBytes(p, 1000, err)
+		x.Put("/a.tar", origintest.File{Content: content, ETag: "b", ModTime: date})
+		_, _, err = x.get(want, 1000, 1000)
+		wantKind(t, err, Transient)
+	})
+}
+
+// Of a version that HEAD alone told no byte was read: the tag of GET takes its place.
+func TestTagOfHeadIsAnother(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		date := time.Unix(1e9, 0)
+		x.opts.Known = func(Version) (int64, []byte) { return 0, nil }
+		x.Put("/a.tar", origintest.File{Content: content, ETag: "a", ModTime: date})
+		v, _, err := x.probe(true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Put("/a.tar", origintest.File{Content: content, ETag: "b", ModTime: date})
+		_, p, err := x.get(&v, 0, 1000)
+		x.wantBytes(p, 1000, err)
 	})
 }

@@ -22,11 +22,12 @@ type Resource struct {
 	list *url.URL // parsed from raw; nil if err is set
 	err  error    // why nothing can be asked of raw
 
-	fruitless  atomic.Int32  // re-resolves in a row without a byte of progress
-	pageMeant  atomic.Bool   // the file is a web page, whatever its name says
-	ranged     atomic.Bool   // the URL has given a range
-	public     atomic.Bool   // the URL's host was seen at a public address
-	confirming chan struct{} // holds a token while somebody confirms a change
+	fruitless    atomic.Int32 // re-resolves in a row without a byte of progress
+	pageMeant    atomic.Bool  // the file is a web page, whatever its name says
+	ranged       atomic.Bool  // the URL has given a range
+	public       atomic.Bool  // the URL's host was seen at a public address
+	saidUnstable atomic.Bool
+	confirming   chan struct{} // holds a token while somebody confirms a change
 
 	mu struct {
 		lockorder.Mutex[lockorder.Resource]
@@ -63,6 +64,12 @@ type ResourceOptions struct {
 
 	// Refused is why nothing is to be asked of the URL; nil if it may be.
 	Refused error
+
+	// Known returns some bytes of a version that were received before, another
+	// piece each time, and where they are; none if there are none yet. They are
+	// compared with what the URL gives when an entity tag alone differs. If nil,
+	// another tag is another version. It may be called from several goroutines.
+	Known func(Version) (off int64, piece []byte)
 
 	// SizeSuffices has a version of the same size taken for the same where
 	// validators do not tell: a digest will, or the user says so.

@@ -96,9 +96,11 @@ type pin struct {
 
 	mu struct {
 		lockorder.Mutex[lockorder.Pin]
-		own    Version // as this URL tells it, once it is proven
-		proven bool    // that this URL serves it
-		binary bool    // it has come as something else than a web page
+		own    Version         // as this URL tells it, once it is proven
+		proven bool            // that this URL serves it
+		taken  bool            // an answer that agreed with it was read, or may have been
+		tags   map[string]bool // other entity tags with which its content came
+		binary bool            // it has come as something else than a web page
 		now    *Version
 		digest digest.Digest
 	}
@@ -166,16 +168,22 @@ func (r *Resource) check(p *pin, v Version) error {
 	strip := r.strip()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.mu.tags[v.ETag] {
+		v.ETag = p.mu.own.ETag
+	}
 	if !p.mu.proven {
 		err := p.want.prove(strip(v), r.opts.SizeSuffices)
+		if was := strip(p.want).ETag; err == nil && r.opts.Known != nil && was != "" && v.ETag != "" && v.ETag != was && strip(v).ETag != "" {
+			err = changed("entity tag", was, v.ETag, v) // the same date is not enough
+		}
 		if err == nil {
-			p.mu.own, p.mu.proven = Version{p.want.Size, v.ETag, v.LastModified}, true
+			p.mu.own, p.mu.proven, p.mu.taken = Version{p.want.Size, v.ETag, v.LastModified}, true, true
 		}
 		return err
 	}
 	err := strip(p.mu.own).check(strip(v))
 	if err == nil {
-		p.mu.own = p.mu.own.merge(v)
+		p.mu.own, p.mu.taken = p.mu.own.merge(v), true
 	}
 	return err
 }
