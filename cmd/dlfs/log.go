@@ -114,8 +114,16 @@ func adoptStandardLog(to *slog.Logger) {
 // standardLog takes what the standard library prints. Each Write is a message.
 type standardLog struct{ log *slog.Logger }
 
+// unsolicited begins what net/http prints of a server that sends bytes after its
+// answer, with those bytes. It closes the connection, and nothing is lost.
+const unsolicited = "Unsolicited response received on idle HTTP channel"
+
 // Write logs p as a warning.
 func (w standardLog) Write(p []byte) (int, error) {
+	if strings.HasPrefix(string(p), unsolicited) {
+		w.log.Info("origin sent bytes after its answer; the connection is closed")
+		return len(p), nil
+	}
 	w.log.Warn(strings.TrimSpace(string(p)))
 	return len(p), nil
 }

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"log"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,5 +111,39 @@ func TestStandardLoggerGoesThroughOurs(t *testing.T) {
 	}
 	if got := logged(&b); len(got) != 1 || got[0] != "warn  Unsolicited response: \uFFFD[31mred\uFFFDline two" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestBytesAfterAnAnswerAreNotLogged: what a server sends after its answer is told
+// when asked for, in words of this program.
+func TestBytesAfterAnAnswerAreNotLogged(t *testing.T) {
+	defer log.SetOutput(log.Writer())
+	defer log.SetFlags(log.Flags())
+	for level, want := range map[slog.Level]int{slog.LevelWarn: 0, slog.LevelInfo: 1} {
+		var b strings.Builder
+		adoptStandardLog(newLogger(&b, level))
+		closed := make(chan struct{})
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\nSECRET")
+			io.Copy(io.Discard, conn) // until the client closes it
+			conn.Close()
+			close(closed)
+		}))
+		resp, err := s.Client().Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		<-closed // by the client, which has printed before
+		log.SetOutput(io.Discard)
+		s.Close()
+		if got := logged(&b); len(got) != want || strings.Contains(b.String(), "SECRET") {
+			t.Errorf("at %v: %q", level, got)
+		}
 	}
 }
