@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 )
 
 const (
@@ -56,6 +57,9 @@ func (b *Body) connect() error {
 func (b *Body) take(x *exchange, off, end int64) (answer, error) {
 	if err := b.r.decode(x, b.whole); err != nil {
 		return answer{}, err
+	}
+	if x.resp.StatusCode == http.StatusBadRequest && x.url.Scheme == "http" && wantsHTTPS.Match(x.body.peek(1024)) {
+		return answer{}, speaksHTTPS(x.url.Host)
 	}
 	a, err := examine(x.resp, off, end, b.version.Size)
 	if err = b.judge(x, a, err); err != nil {

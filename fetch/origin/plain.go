@@ -11,7 +11,7 @@ import (
 // is bad, that the file is not there, that it may not be had. So before a file is
 // given up for such an answer, it is asked for once without a range.
 
-// plain is what was learnt of hosts by asking without a range. The zero value
+// plain is what was learnt of hosts by asking otherwise. The zero value
 // knows nothing. It is safe for concurrent use.
 type plain struct {
 	mu    lockorder.Mutex[lockorder.Leaf]
@@ -23,6 +23,7 @@ type plainHost struct {
 	ranges bool // it has sent a range
 	only   bool // it refused ranges, and sent the same file without one
 	inVain int  // how often it refused both
+	sloppy bool // its headers are mended before they are read
 }
 
 // maxInVain is how often a host that refuses ranges is asked without one, if that

@@ -83,7 +83,7 @@ func (r *Resource) Length(ctx context.Context) (n int64, ok bool) {
 // tellsLength reports whether the answer to a HEAD says how long the file is.
 func (r *Resource) tellsLength(resp *http.Response) bool {
 	return resp.StatusCode == http.StatusOK && resp.ContentLength > 0 &&
-		resp.Header.Get("Content-Encoding") == "" && !r.isPage(resp)
+		resp.Header.Get("Content-Encoding") == "" && len(resp.TransferEncoding) == 0 && !r.isPage(resp)
 }
 
 // Filename asks what the origin calls the file (Content-Disposition, RFC 6266);

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 )
 
 // describe makes of any error one that callers may see: ctx's cause if ctx has
@@ -33,6 +34,7 @@ func explain(host string, err error) *Error {
 		in     *url.Error
 		dns    *net.DNSError
 		verify *tls.CertificateVerificationError
+		record tls.RecordHeaderError
 	)
 	if errors.As(err, &in) {
 		err = in.Err // net/http and net/url print the URL
@@ -47,10 +49,27 @@ func explain(host string, err error) *Error {
 		return &Error{Err: &reason{"host " + dns.Name + " is not known", err}, retries: fewRetries}
 	case errors.As(err, &dns):
 		return &Error{Err: &reason{"host " + dns.Name + " cannot be looked up: " + dns.Err, err}}
+	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
+		return &Error{Kind: Permanent, Err: &reason{"host " + host + " speaks HTTP where HTTPS was asked for; list its URL with http://", err}}
+	case strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`): // an alert of TLS
+		return speaksHTTPS(host)
+	case errors.As(err, &record):
+		return &Error{Err: &reason{"host " + host + " does not speak TLS on that port", err}, retries: 1, lasting: Permanent}
+	case isMalformed(err), strings.Contains(err.Error(), "malformed HTTP"):
+		return &Error{Err: &reason{"answer of " + host + " is not HTTP: " + lastPart(err), err}, retries: 1, lasting: Permanent}
 	case errors.Is(err, io.EOF): // which must never look like the end of a body
 		return &Error{Err: &reason{"connection was closed without an answer", io.ErrUnexpectedEOF}}
 	}
 	return &Error{Err: err}
+}
+
+// lastPart is what an error of net/http says of an answer, cut short.
+func lastPart(err error) string {
+	text := err.Error()
+	if _, after, ok := strings.Cut(text, "connection broken: "); ok {
+		text = after
+	}
+	return fmt.Sprintf("%.100s", text)
 }
 
 var errBadLocation = errors.New("redirect to a URL that does not parse")

@@ -88,7 +88,7 @@ func (x *exchange) next(downgrade bool) (*url.URL, error) {
 	return u, nil
 }
 
-func refuse(format string, args ...any) error {
+func refuse(format string, args ...any) *Error {
 	return &Error{Kind: Permanent, Err: fmt.Errorf(format, args...)}
 }
 

@@ -49,7 +49,7 @@ func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges s
 	}
 	watchedCtx, w := r.c.watch(ctx, ticket)
 	client, req := r.clientFor(r.request(w.seeWire(watchedCtx), method, u, ranges), u)
-	resp, err := client.Transport.RoundTrip(req) // http.Client would refuse what a Location may have
+	resp, err := r.c.exchange(client.Transport.(*http.Transport), req)
 	w.rest()
 	if err != nil {
 		if cause := context.Cause(watchedCtx); cause != nil { // asked before end is one
@@ -70,6 +70,36 @@ func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges s
 		ticket.good()
 	}
 	return x, nil
+}
+
+// exchange sends a request and returns the response. What net/http does not
+// understand, or a handshake that fails, is looked at more closely.
+func (c *Client) exchange(t *http.Transport, req *http.Request) (*http.Response, error) {
+	host := req.URL.Host
+	mends := !c.isProxied(req) // a proxy's answers are not this code's to mend
+	if mends && c.isSloppy(host) {
+		return lenient(t).RoundTrip(req)
+	}
+	resp, err := t.RoundTrip(req) // http.Client would refuse what a Location may have
+	switch {
+	case err == nil || !mends:
+	case isMalformed(err):
+		if resp, again := lenient(t).RoundTrip(req); again == nil {
+			c.noteSloppy(host)
+			return resp, nil
+		}
+	case isHandshake(err):
+		return nil, handshakeError(req.URL, err, offer(req.Context(), t, req.URL))
+	}
+	return resp, err
+}
+
+// isSloppy reports whether a host is known to answer what net/http refuses.
+func (c *Client) isSloppy(host string) bool { return c.plain.get(host).sloppy }
+
+func (c *Client) noteSloppy(host string) {
+	c.plain.note(host, func(h *plainHost) { h.sloppy = true })
+	c.log.Info("host sends headers that are not well formed; they are mended", "host", host)
 }
 
 // isBusy reports whether a status says that the host has too much to do.

@@ -113,7 +113,7 @@ func TestSecretsOverTCP(t *testing.T) {
 	}{
 		"refused":            {closed, Transient},
 		"unknown authority":  {secure, Permanent},
-		"TLS to plain HTTP":  {strings.Replace(plain.base, "http:", "https:", 1), Transient},
+		"TLS to plain HTTP":  {strings.Replace(plain.base, "http:", "https:", 1), Permanent},
 		"plain HTTP to TLS":  {strings.Replace(secure, "https:", "http:", 1), Permanent}, // 400
 		"redirect to closed": {plain.base + "/closed", Transient},
 	}

@@ -1,0 +1,162 @@
+package origin
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// net/http refuses answers that curl and browsers take: a header line without a
+// colon, a name that is no token, "Transfer-Encoding: identity", "Content-Length: 5,
+// 5". Where it has refused one, the request is made again over a connection of its
+// own, on which the header is mended before net/http sees it.
+
+// isMalformed reports whether net/http refused an answer for how its header is
+// written. Of these errors it exports nothing but the text.
+func isMalformed(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "malformed MIME header") || strings.Contains(text, "unsupported transfer encoding") ||
+		strings.Contains(text, "bad Content-Length")
+}
+
+// lenient returns a transport for one request, like t, that mends headers.
+func lenient(t *http.Transport) *http.Transport {
+	mending := t.Clone()
+	mending.DisableKeepAlives = true // one answer a connection: its header is at the start
+	mending.Protocols = new(http.Protocols)
+	mending.Protocols.SetHTTP1(true)
+	dial := t.DialContext
+	mending.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return mend(conn), nil
+	}
+	mending.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		config := t.TLSClientConfig.Clone()
+		if config == nil {
+			config = &tls.Config{}
+		}
+		if config.ServerName == "" {
+			config.ServerName, _, _ = net.SplitHostPort(addr) // of a dial it always parses
+		}
+		config.NextProtos = nil
+		secure := tls.Client(conn, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		return mend(secure), nil
+	}
+	return mending
+}
+
+// mendedConn is a connection whose first answer has its header mended.
+type mendedConn struct {
+	net.Conn
+	from *bufio.Reader
+	head []byte // mended, to be read
+	done bool   // the header was read
+}
+
+func mend(conn net.Conn) net.Conn { return &mendedConn{Conn: conn, from: bufio.NewReader(conn)} }
+
+func (c *mendedConn) Read(p []byte) (int, error) {
+	for len(c.head) == 0 && !c.done {
+		if err := c.readHead(); err != nil {
+			return 0, err
+		}
+	}
+	if len(c.head) > 0 {
+		n := copy(p, c.head)
+		c.head = c.head[n:]
+		return n, nil
+	}
+	return c.from.Read(p)
+}
+
+// readHead reads a header to its end, and mends it. After one of status 1xx
+// another follows (RFC 9110 section 15.2).
+func (c *mendedConn) readHead() error {
+	var lines []string
+	for size := 0; ; {
+		line, err := c.from.ReadString('\n')
+		size += len(line)
+		switch {
+		case err == io.EOF:
+			return io.ErrUnexpectedEOF
+		case err != nil:
+			return err
+		case size > maxHeaderBytes:
+			return fmt.Errorf("header of the answer has more than %d bytes", maxHeaderBytes)
+		}
+		if line = strings.TrimRight(line, "\r\n"); line == "" {
+			break
+		}
+		lines = append(lines, line)
+	}
+	_, status, _ := strings.Cut(strings.Join(lines[:min(1, len(lines))], ""), " ")
+	c.done = !strings.HasPrefix(strings.TrimSpace(status), "1")
+	c.head = mendHead(lines)
+	return nil
+}
+
+// mendHead returns the header with those fields alone that can be read, each in
+// the form that net/http takes.
+func mendHead(lines []string) []byte {
+	var b bytes.Buffer
+	for i, line := range lines {
+		if i > 0 {
+			name, value, _ := strings.Cut(line, ":")
+			line = name + ":" + mendValue(name, strings.TrimSpace(value))
+			if !isFieldName(name) || strings.HasSuffix(line, ":") || hasControl(value) {
+				continue
+			}
+		}
+		b.WriteString(line + "\r\n")
+	}
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// mendValue returns the value of a field; "" if it says nothing.
+func mendValue(name, value string) string {
+	switch {
+	case strings.EqualFold(name, "Transfer-Encoding") && strings.EqualFold(value, "identity"):
+		return ""
+	case strings.EqualFold(name, "Content-Length"):
+		first, rest, several := strings.Cut(value, ",")
+		if first = strings.TrimSpace(first); !several {
+			return first
+		}
+		for other := range strings.SplitSeq(rest, ",") {
+			if strings.TrimSpace(other) != first {
+				return value // which nobody can make sense of
+			}
+		}
+		return first
+	}
+	return value
+}
+
+// isFieldName reports whether s is a token (RFC 9110 section 5.6.2).
+func isFieldName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}
+
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
