@@ -22,6 +22,9 @@ type fetchCmd struct {
 
 // Run materializes the list and says how it went.
 func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
+	if err := checkSink("--save-failed", c.SaveFailed, c.inputs(c.List)...); err != nil {
+		return err
+	}
 	w, err := c.begin(std, c.List)
 	if err != nil {
 		return err

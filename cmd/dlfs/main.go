@@ -81,7 +81,9 @@ func run(ctx context.Context, args []string, std stdio) int {
 	adoptStandardLog(newLogger(std.err, slog.LevelWarn))
 	ctx, stop := withSignals(ctx)
 	defer stop()
-	err := dispatch(ctx, args, std)
+	out := &answers{w: std.out}
+	std.out = out
+	err := out.judge(dispatch(ctx, args, std))
 	var e *exitError
 	switch {
 	case err == nil:

@@ -35,6 +35,9 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	if err := c.validate(); err != nil {
 		return err
 	}
+	if err := checkSink("--save-failed", c.SaveFailed, c.inputs(c.List)...); err != nil {
+		return err
+	}
 	if c.Daemon && !c.DryRun && !isDaemon() {
 		c.warn(std.err)
 		return c.daemonize(std)

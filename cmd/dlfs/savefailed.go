@@ -1,12 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 
 	"dlfs/fetch"
 	"dlfs/listfile"
@@ -46,25 +43,19 @@ func unfinishedOf(set *fetch.Set) (u unfinished) {
 }
 
 // save writes the entries to path, as a list that can be run as it is, and says
-// so to notes. If there is none, there is no such file afterwards.
+// so to notes. If there is none, a file that is there is left empty, and no other
+// is made.
 func (u unfinished) save(path string, notes io.Writer) error {
 	if len(u.entries) == 0 && len(u.bad) == 0 {
-		done := "removed"
-		if err := os.Remove(path); errors.Is(err, fs.ErrNotExist) {
-			done = "not written"
-		} else if err != nil {
-			return fmt.Errorf("--save-failed: %w", err)
-		}
-		fmt.Fprintf(notes, "dlfs: every file is complete; %s is %s\n", path, done)
-		return nil
+		return emptySink(path, notes)
 	}
-	err := writeFile(path, func(f *os.File) error {
+	err := writeSink(path, func(w io.Writer) error {
 		for _, bad := range u.bad {
-			if _, err := fmt.Fprintf(f, "# left out: %s\n", printable(bad.Error())); err != nil {
+			if _, err := fmt.Fprintf(w, "# left out: %s\n", printable(bad.Error())); err != nil {
 				return err
 			}
 		}
-		return listfile.Write(f, u.entries, func(name string) string { return u.why[name] })
+		return listfile.Write(w, u.entries, func(name string) string { return u.why[name] })
 	})
 	if err != nil {
 		return fmt.Errorf("--save-failed: %w", err)
@@ -77,19 +68,15 @@ func (u unfinished) save(path string, notes io.Writer) error {
 	return nil
 }
 
-// writeFile has write fill a file that only its user may read, and which is
-// there whole or not at all.
-func writeFile(path string, write func(f *os.File) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // 0600
-	if err != nil {
-		return err
+// emptySink leaves an earlier list of failed entries empty.
+func emptySink(path string, notes io.Writer) error {
+	done := "not written"
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !isDescriptor(path) {
+		if err := writeSink(path, func(io.Writer) error { return nil }); err != nil {
+			return fmt.Errorf("--save-failed: %w", err)
+		}
+		done = "empty now"
 	}
-	err = errors.Join(write(f), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
+	fmt.Fprintf(notes, "dlfs: every file is complete; %s is %s\n", path, done)
 	return nil
 }

@@ -46,8 +46,16 @@ func (f *workFlags) begin(std stdio, list string) (*work, error) {
 	if err := f.validate(); err != nil {
 		return nil, err
 	}
+	if err := checkSink("--log-file", f.LogFile, f.inputs(list)...); err != nil {
+		return nil, err
+	}
 	f.warn(std.err)
 	return f.work(std, list)
+}
+
+// inputs are the files that the command reads.
+func (f *workFlags) inputs(list string) []string {
+	return []string{list, f.Checksums, f.NetrcPath, f.Cookies, f.CACert, f.Cert, f.Key}
 }
 
 // work returns the work on a list, to be ended by end.
