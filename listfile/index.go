@@ -9,14 +9,16 @@ import (
 )
 
 // index knows every entry of a list so far, to tell whether one more fits. It
-// lives as long as Parse does. Its keys are substrings of the entries. Of URLs it
-// keeps hashes, for they are only counted.
+// lives as long as Parse does. The keys of dirs are substrings of the entries. Of
+// names and URLs it keeps hashes: a name is compared with that of the entry, and URLs
+// are only counted.
 //
-// INVARIANT: no key of files is a key of dirs, and with a directory all those
+// INVARIANT: no name of files is a key of dirs, and with a directory all those
 // above it are in dirs.
 type index struct {
 	list  *List
-	files map[string]int32 // by name: the index of the entry in the list
+	files map[uint64]int32 // by the hash of a name: the index of the entry in the list
+	alike map[string]int32 // by name: the same, of names whose hash another name has
 	dirs  map[string]int   // by name: the line of the first entry below it
 	urls  []uint64         // hashes of the URLs of all entries
 	seed  maphash.Seed     // of the hashes
@@ -71,7 +73,8 @@ func (x *index) sharedURLs() int {
 func newIndex(list *List) *index {
 	return &index{
 		list:  list,
-		files: make(map[string]int32),
+		files: make(map[uint64]int32),
+		alike: make(map[string]int32),
 		dirs:  make(map[string]int),
 		seed:  maphash.MakeSeed(),
 		most:  maxKnown,
@@ -82,8 +85,7 @@ func newIndex(list *List) *index {
 // one, which it reports. The error says which earlier line it contradicts, and then the index is as it
 // was.
 func (x *index) add(e Entry, i int) (repeated bool, err error) {
-	if at, ok := x.files[e.Name]; ok {
-		earlier := &x.list.Entries[at]
+	if earlier := x.find(e.Name); earlier != nil {
 		if same(earlier, &e) {
 			return true, nil
 		}
@@ -96,24 +98,45 @@ func (x *index) add(e Entry, i int) (repeated bool, err error) {
 	if err := x.checkDirs(e.Name); err != nil {
 		return false, err
 	}
-	if len(x.files)+len(x.dirs) >= x.most {
+	if len(x.files)+len(x.alike)+len(x.dirs) >= x.most {
 		return false, errFull
 	}
 	for dir := parent(e.Name); dir != "" && x.dirs[dir] == 0; dir = parent(dir) {
 		x.dirs[dir] = e.Line
 	}
 	x.urls = append(x.urls, maphash.String(x.seed, e.URL))
-	x.files[e.Name] = int32(i)
+	if hash := maphash.String(x.seed, e.Name); x.taken(hash) {
+		x.alike[e.Name] = int32(i)
+	} else {
+		x.files[hash] = int32(i)
+	}
 	return false, nil
+}
+
+func (x *index) taken(hash uint64) bool {
+	_, taken := x.files[hash]
+	return taken
+}
+
+// find returns the entry of that name, nil if there is none.
+func (x *index) find(name string) *Entry {
+	i, ok := x.files[maphash.String(x.seed, name)]
+	if ok && x.list.Entries[i].Name == name {
+		return &x.list.Entries[i]
+	}
+	if i, ok = x.alike[name]; ok {
+		return &x.list.Entries[i]
+	}
+	return nil
 }
 
 // checkDirs returns an error if a directory that name lies in is a file. By the
 // invariant nothing above a known directory is one, so it stops there.
 func (x *index) checkDirs(name string) error {
 	for dir := parent(name); dir != "" && x.dirs[dir] == 0; dir = parent(dir) {
-		if k, ok := x.files[dir]; ok {
+		if file := x.find(dir); file != nil {
 			return fmt.Errorf("name %s lies in %s, which is a file on line %d; rename one of them",
-				quote(name), quote(dir), x.list.Entries[k].Line)
+				quote(name), quote(dir), file.Line)
 		}
 	}
 	return nil
