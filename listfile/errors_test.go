@@ -43,7 +43,7 @@ func TestProblems(t *testing.T) {
 		{"a\tb http://h/x", "1: text between the TAB and the URL; write NAME<TAB>URL and nothing else"},
 		{"a.tar,http://h/x", `1: name and URL are not apart; put a TAB, " : " or a space between them`},
 		{"1http://h/x", `1: name and URL are not apart; put a TAB, " : " or a space between them`},
-		{"\x1f\x8c\x08\x00", "1: this is binary data, not a list; a list is text; to fetch one file, write its URL into a list: echo URL | dlfs fetch - DIR"},
+		{"\x1f\x8c\x08\x00", "1: this is binary data, not a list; a list is text"},
 		{"\xff\xfea\x00\n\x00b\x00", "1: the list is UTF-16; save it as UTF-8"},
 		{"\xfe\xff\x00a\x00\n\x00b", "1: the list is UTF-16; save it as UTF-8"},
 

@@ -71,7 +71,7 @@ func notAList(start []byte) string {
 		return "this is a script, not a list; write its URLs into a text file, one a line"
 	}
 	if isBinary(start) {
-		return "this is binary data, not a list; a list is text; to fetch one file, write its URL into a list: echo URL | dlfs fetch - DIR"
+		return "this is binary data, not a list; a list is text"
 	}
 	return ""
 }

@@ -274,7 +274,9 @@ const mostInVain = 1000
 var errInVain = fmt.Errorf("%d lines and no entry among them; this is no list, or not in the form it seems to have", mostInVain)
 
 // inVain reports whether reading on is of no use.
-func (p *parser) inVain() bool { return p.total >= mostInVain && len(p.list.Entries) == 0 }
+func (p *parser) inVain() bool {
+	return max(p.total, p.list.Ignored) >= mostInVain && len(p.list.Entries) == 0 && p.list.LeftOut == 0
+}
 
 // stop records a problem after which the list is not read on.
 func (p *parser) stop(line int, err error) { p.faults.add(line, err, Rest) }

@@ -9,7 +9,7 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/therootcompany/xz"
 )
 
 // maxUnpacked is how long a packed list may be when unpacked. Its lines (maxLine) and
@@ -33,7 +33,7 @@ var packings = []struct {
 	}},
 	{"BZh", func(in io.Reader) (io.Reader, func(), error) { return bzip2.NewReader(in), func() {}, nil }},
 	{"\xfd7zXZ\x00", func(in io.Reader) (io.Reader, func(), error) {
-		r, err := xz.ReaderConfig{DictCap: maxWindow}.NewReader(in)
+		r, err := xz.NewReader(in, maxWindow)
 		return r, func() {}, err
 	}},
 	{"\x28\xb5\x2f\xfd", func(in io.Reader) (io.Reader, func(), error) {
