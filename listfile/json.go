@@ -303,10 +303,10 @@ func errNoURLIn(o *object) error {
 	return fmt.Errorf("no URL in this object, whose keys are %s; say with --columns=url=KEY which has it, or give --base-url for URLs made of the names", columnList(o.keys))
 }
 
-// holdsFiles reports whether a value is an array or an object, and there is a URL in
-// it, unless URLs are made of names.
+// holdsFiles reports whether a value is an array or an object, and there is a URL or
+// the key of one in it, unless URLs are made of names.
 func holdsFiles(raw json.RawMessage, anyURL bool) bool {
-	return len(raw) > 0 && (raw[0] == '[' || raw[0] == '{') && (anyURL || bytes.Contains(raw, []byte("://")) || bytes.Contains(raw, []byte(`:\/\/`)))
+	return len(raw) > 0 && (raw[0] == '[' || raw[0] == '{') && (anyURL || bytes.Contains(raw, []byte("://")) || bytes.Contains(raw, []byte(`"url"`)) || bytes.Contains(raw, []byte(`:\/\/`)))
 }
 
 func isArrayOfObjects(raw json.RawMessage) bool {

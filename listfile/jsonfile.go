@@ -37,8 +37,9 @@ type jsonDraft struct {
 	draft
 	p       *parser
 	found   map[column]jsonField
-	path    jsonField // of the key path
-	more    []string  // URLs of urls and mirrors
+	values  []jsonField // sizes and digests, in the order of their keys
+	path    jsonField   // of the key path
+	more    []string    // URLs of urls and mirrors
 	dir     string
 	unknown int    // keys that mean nothing here
 	schema  string // of the object, as schema.org has them
@@ -180,10 +181,9 @@ func (d *jsonDraft) word(w word, key string, raw json.RawMessage) error {
 	if isMissing(f.value) && w.column != nameColumn || f.value == "" {
 		return nil
 	}
-	if w.column == digestColumn {
-		if err := d.field(w, f.value); err != nil {
-			return err
-		}
+	if w.column == digestColumn || w.column == sizeColumn {
+		d.values = append(d.values, f)
+		return nil
 	}
 	if w.column == nameColumn && plain(key) == "path" {
 		d.path = f
@@ -223,11 +223,6 @@ func (d *jsonDraft) drafts(key string) ([]draft, error) {
 	if d.blob && d.p.chosen == nil && strings.Contains(url.value, "/git/blobs/") {
 		url = jsonField{}
 	}
-	if size := d.found[sizeColumn]; size.value != "" {
-		if err := d.field(size.word, size.value); err != nil {
-			return nil, err
-		}
-	}
 	// A path may be a URL. Beside a path, what is called name may be a mere label.
 	switch noURL := url.value == "" && len(d.more) == 0; {
 	case noURL && urlStart(name.value) == 0:
@@ -240,7 +235,17 @@ func (d *jsonDraft) drafts(key string) ([]draft, error) {
 	case d.path.value != "" && (baseOf(d.path.value) == name.value || path.Ext(name.value) == ""):
 		name = d.path
 	}
-	d.found[urlColumn] = url
+	d.found[urlColumn], d.isURL = url, url.word.column == urlColumn
+	d.values = slices.DeleteFunc(d.values, func(f jsonField) bool { return f.word.group != "" && f.word.group != url.word.group })
+	slices.SortStableFunc(d.values, func(a, b jsonField) int { return b.word.rank - a.word.rank }) // of sizes the last one counts
+	if parts := splitURLs(url.value); len(parts) > 1 {
+		return d.each(len(parts), url)
+	}
+	for _, f := range d.values {
+		if err := d.field(f.word, f.value); err != nil {
+			return nil, err
+		}
+	}
 	d.name = d.nameOf(name, key)
 	if url.value != "" {
 		d.urls = append(d.urls, url.value)
@@ -259,13 +264,29 @@ func (d *jsonDraft) drafts(key string) ([]draft, error) {
 	return []draft{d.draft}, nil
 }
 
+// each makes a draft of each of n values that the fields of the file have.
+func (d *jsonDraft) each(n int, url jsonField) ([]draft, error) {
+	d.tell(url, jsonField{})
+	drafts := make([]draft, n)
+	for k := range drafts {
+		one := draft{details: Details{Size: -1}, line: d.line, dialect: JSON, apart: true, isURL: true}
+		for _, f := range append([]jsonField{url}, d.values...) {
+			if err := one.part(f.word, f.value, k, n); err != nil {
+				return nil, err
+			}
+		}
+		drafts[k] = one
+	}
+	return drafts, nil
+}
+
 // tell has the list say which keys were taken, as far as the first file has them.
 func (d *jsonDraft) tell(url, name jsonField) {
 	if d.p.list.Columns != "" {
 		return
 	}
 	l := &layout{}
-	for _, f := range []jsonField{url, name, d.found[sizeColumn], d.found[digestColumn]} {
+	for _, f := range append([]jsonField{url, name}, d.values...) {
 		if f.key != "" && (f.word.column != nameColumn || f.value == d.name || d.dir != "" || f.key == url.key) {
 			w := f.word
 			if f.key == url.key {

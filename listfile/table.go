@@ -212,12 +212,25 @@ func (p *parser) chosenTable(s *opening) (*table, error) {
 			wrong = err
 			continue
 		}
+		if p.base == nil && !l.urlsIn(s.lines[0], comma) {
+			continue
+		}
 		return &table{layout: l, dialect: dialectOf(comma), comma: comma}, nil
 	}
 	if wrong == nil {
 		wrong = errors.New("there is no table of columns; --columns needs fields parted by TAB, comma, semicolon, | or spaces")
 	}
 	return nil, wrong
+}
+
+// urlsIn reports whether the columns of URLs have one in a line.
+func (l *layout) urlsIn(line sampleLine, comma rune) bool {
+	for i, field := range rowOf(line.text, comma) {
+		if text := strings.Trim(field, blanks); l.words[i].column == urlColumn && urlStart(text) != 0 && !isHostPath(text) {
+			return false
+		}
+	}
+	return true
 }
 
 // urlInTwo reports whether the delimiter would cut URLs in two: the lines have not
