@@ -214,6 +214,11 @@ func (fl *flight) put(p []byte, eof bool) (used int, done bool, err error) {
 	if fl.pos+int64(len(p)) == fl.blob.Version().Size {
 		used = len(p)
 	}
+	if fl.whole && fl.contradicted(p[:used]) {
+		e := origin.Contradicted(origin.Version(fl.blob.Version()))
+		e.URL = fl.mirror.res.URL()
+		return 0, false, e
+	}
 	if used > 0 {
 		err := fl.blob.Put(fl.pos, p[:used])
 		if errors.Is(err, cache.ErrNoSpace) && fl.shelve(p[:used]) {

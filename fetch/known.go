@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"math/rand/v2"
 
 	"dlfs/cache"
@@ -33,4 +34,26 @@ func (f *File) known(v origin.Version) (off int64, piece []byte) {
 		return 0, nil // a sync that failed has taken it back
 	}
 	return off, piece
+}
+
+// contradicted reports whether p, which starts at pos, differs from what is on
+// disk already. A whole stream begins with that, and where nothing else tells
+// versions apart the bytes do.
+func (fl *flight) contradicted(p []byte) bool {
+	end := fl.pos + int64(len(p))
+	for off := fl.pos; off < end; {
+		missing, n := fl.blob.Missing(off, end-off)
+		if n == 0 {
+			missing = end
+		}
+		if missing = max(missing, off); missing > off {
+			have := make([]byte, missing-off)
+			// What cannot be read was taken back by a sync that failed.
+			if _, err := fl.blob.ReadAt(have, off); err == nil && !bytes.Equal(have, p[off-fl.pos:missing-fl.pos]) {
+				return true
+			}
+		}
+		off = missing + n
+	}
+	return false
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 
 	"dlfs/fetch/digest"
@@ -31,7 +32,10 @@ type Body struct {
 	gen     int      // of the target it came from
 	short   int      // answers in a row that were much shorter than asked
 	ranged  bool     // an answer has been about a range
-	refused bool     // ranges were, and it was asked for without one
+
+	sum     maphash.Hash // of the bytes handed out, if whole: an answer that repeats them is compared
+	summed  int64        // how many those are
+	refused bool         // ranges were, and it was asked for without one
 }
 
 func (b *Body) begin(want *Version) (*Body, error) {
@@ -151,6 +155,10 @@ func (b *Body) readOnce(p []byte) (int, error) {
 		}
 	}
 	if n > 0 {
+		if b.whole {
+			b.sum.Write(p[:n]) // never fails (package maphash)
+			b.summed += int64(n)
+		}
 		b.off += int64(n)
 		b.came += int64(n)
 		b.r.progress(b.gen)

@@ -3,6 +3,7 @@ package origin
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"net/http"
 )
@@ -152,17 +153,43 @@ func (b *Body) start(x *exchange, a answer, asked int64) error {
 		x.body.drain()
 		return nil
 	}
-	skip := b.off - a.off
-	if skip <= 0 {
-		return nil
+	if b.off > a.off {
+		return b.skip(b.off - a.off)
 	}
-	n, err := io.CopyN(io.Discard, x.body, skip)
+	return nil
+}
+
+// skip reads the n bytes that an answer repeats, and compares them with those
+// that came before.
+func (b *Body) skip(n int64) error {
+	var again maphash.Hash
+	again.SetSeed(b.sum.Seed())
+	read, err := io.CopyN(&again, b.cur, n)
+	if err == nil && n == b.summed && again.Sum64() != b.sum.Sum64() {
+		b.Close()
+		return b.r.describe(b.ctx, "", b.contradicted())
+	}
 	if err == nil {
 		return nil
 	}
 	b.Close()
 	if b.endless && errors.Is(err, io.EOF) {
-		return b.broke(b.endedEarly(n))
+		return b.broke(b.endedEarly(read))
 	}
-	return b.broke(fmt.Errorf("while skipping %d: %w", n, err))
+	return b.broke(fmt.Errorf("while skipping %d: %w", read, err))
+}
+
+// contradicted is the error of an answer that repeats other bytes than came before:
+// it is of another version, whatever it says of that.
+func (b *Body) contradicted() error {
+	if b.version.Size == UnknownSize {
+		return errRestart()
+	}
+	return Contradicted(b.version)
+}
+
+// Contradicted is the error of an answer that seemed to be of version v and has
+// other bytes than came of it before.
+func Contradicted(v Version) *Error {
+	return &Error{Kind: Changed, Now: v, Err: errors.New("file changed on the origin: bytes that came before are others now")}
 }
