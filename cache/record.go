@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"time"
 )
 
@@ -16,16 +17,33 @@ type Version struct {
 	LastModified string // Last-Modified header as sent; "" if none
 }
 
-// ModTime is the Last-Modified time, zero if there is none or it does not
-// parse (RFC 9110 section 5.6.7).
+// ModTime is the Last-Modified time, zero if there is none, it does not parse as
+// one of the three forms of RFC 9110 section 5.6.7, or filesystems cannot keep it.
 func (v Version) ModTime() time.Time {
-	for _, layout := range []string{imfFixdate, time.RFC1123} {
-		if t, err := time.Parse(layout, v.LastModified); err == nil {
-			return t
+	for _, layout := range []string{imfFixdate, time.RFC1123, rfc850, time.ANSIC} {
+		t, err := time.Parse(layout, v.LastModified)
+		if err != nil {
+			continue
 		}
+		if layout == rfc850 && time.Until(t) > 50*365*24*time.Hour {
+			t = t.AddDate(-100, 0, 0) // of two digits of a year, the one in the past is meant
+		}
+		if t.Before(firstModTime) || t.After(lastModTime) {
+			break
+		}
+		return t
 	}
 	return time.Time{}
 }
+
+// rfc850 is an obsolete form of dates of HTTP that recipients must take.
+const rfc850 = "Monday, 02-Jan-06 15:04:05 GMT"
+
+// ext4 with small inodes keeps a time as 32 bits of seconds.
+var (
+	firstModTime = time.Unix(math.MinInt32, 0)
+	lastModTime  = time.Unix(math.MaxInt32, 0)
+)
 
 // imfFixdate is how HTTP writes a date (RFC 9110 section 5.6.7). It needs no look
 // for a time zone, which costs a listing of many files dear.
