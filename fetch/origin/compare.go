@@ -2,6 +2,7 @@ package origin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,9 @@ func (r *Resource) onlyTagDiffers(p *pin, seen Version) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	own := p.mu.own
-	return r.opts.Known != nil && seen.Size == own.Size && own.ETag != "" && seen.ETag != "" && seen.ETag != own.ETag &&
-		(r.opts.SizeSuffices || own.LastModified != "" && seen.LastModified == own.LastModified)
+	differs := seen.ETag != "" && seen.ETag != own.ETag && (own.ETag != "" || isWeak(seen.ETag))
+	return r.opts.Known != nil && seen.Size == own.Size && differs &&
+		(r.opts.SizeSuffices || seen.LastModified == own.LastModified && (own.LastModified != "" || isWeak(seen.ETag)))
 }
 
 // compare decides by content whether an answer with another entity tag, seen, is
@@ -82,7 +84,7 @@ func (r *Resource) compare(ctx context.Context, p *pin, seen Version, err error)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.mu.now = &now
-		return &Error{Kind: Changed, Now: now, Err: because(err)}
+		return &Error{Kind: Changed, Now: now.strong(), Err: because(err)}
 	case agreed < looksAnyTag:
 		return &Error{Err: fmt.Errorf("%w, but then again it had not", because(err))}
 	}
@@ -119,7 +121,7 @@ func (r *Resource) again(ctx context.Context, p *pin, off int64, piece []byte) (
 	if err != nil {
 		return v, false, unsettled(err)
 	}
-	return a.version, bytes.Equal(got, piece), nil
+	return a.seen(), bytes.Equal(got, piece), nil
 }
 
 // tag is the entity tag by which this URL tells the pinned version.
@@ -149,4 +151,5 @@ func (p *pin) believe(tag string) {
 		p.mu.tags = map[string]bool{}
 	}
 	p.mu.tags[tag] = true
+	p.mu.own.ETag = cmp.Or(p.mu.own.ETag, tag)
 }

@@ -72,6 +72,7 @@ func (b *Body) take(x *exchange, off, end int64) (answer, error) {
 	}
 	if b.pin == nil {
 		b.version, b.pin = a.version, b.r.pinTold(a.version)
+		b.pin.retell(a.seen()) // with its weak tag
 		if a.whole {
 			b.whole, b.end = true, a.end
 		}
@@ -99,14 +100,14 @@ func (b *Body) judge(x *exchange, a answer, err error) error {
 	case b.version.Size == UnknownSize:
 		err = b.resumes(a.version)
 	default:
-		err = b.r.check(b.pin, a.version)
+		err = b.r.check(b.pin, a.seen())
 	}
 	if page && (err != nil && b.r.extension() != "" || b.pin != nil && b.pin.unlikely()) {
 		return b.page()
 	}
 	if KindOf(err) == Changed {
 		x.body.ticket.leave() // asking anew must not wait for a place this one has
-		err = b.r.confirm(b.ctx, b.pin, a.version, err)
+		err = b.r.confirm(b.ctx, b.pin, a.seen(), err)
 	}
 	return err
 }
@@ -129,7 +130,7 @@ func (b *Body) page() error {
 func (p *pin) unlikely() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.mu.own.ETag+p.mu.own.LastModified == "" && p.mu.binary
+	return p.mu.own.strong().ETag+p.mu.own.LastModified == "" && p.mu.binary
 }
 
 // start has an answer read. What it repeats is skipped.

@@ -15,6 +15,7 @@ const maxOffset = 1 << 62
 // version follow.
 type answer struct {
 	version  Version
+	weak     string // weak entity tag; "" if there is none
 	off, end int64
 	whole    bool // a 200 without a range: the origin may not do ranges
 }
@@ -27,7 +28,7 @@ func examine(resp *http.Response, off, end, size int64) (a answer, err error) {
 	if isEncoded(resp) {
 		return a, encodedError(resp)
 	}
-	a.version = validators(h)
+	a.version, a.weak = validators(h), weakTag(h)
 	switch code := resp.StatusCode; {
 	case code == http.StatusOK && h.Get("Content-Range") == "":
 		a.version.Size, a.end, a.whole = resp.ContentLength, resp.ContentLength, true

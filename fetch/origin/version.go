@@ -32,6 +32,32 @@ func validators(h http.Header) Version {
 	return v
 }
 
+// weakTag returns the weak entity tag of a header, "" if there is none. It is no
+// proof of identity, but another one is a reason to doubt.
+func weakTag(h http.Header) string {
+	if tag := h.Get("ETag"); isWeak(tag) {
+		return tag
+	}
+	return ""
+}
+
+func isWeak(tag string) bool { return strings.HasPrefix(tag, "W/") }
+
+// seen is the version of an answer with its weak entity tag, if it has one.
+func (a answer) seen() Version {
+	v := a.version
+	v.ETag = cmp.Or(v.ETag, a.weak)
+	return v
+}
+
+// strong returns v without a weak entity tag.
+func (v Version) strong() Version {
+	if isWeak(v.ETag) {
+		v.ETag = ""
+	}
+	return v
+}
+
 var errNoValidator = errors.New("answer has no validator to tell its version by")
 
 // check compares a later version, as told by the same URL. A strong entity tag
@@ -87,7 +113,7 @@ func changed(what string, was, is any, now Version) error {
 // merge returns v with the validators it lacks taken from a later answer that
 // passed check. Those it has stay, lest the pin drift from answer to answer.
 func (v Version) merge(now Version) Version {
-	return Version{v.Size, cmp.Or(v.ETag, now.ETag), cmp.Or(v.LastModified, now.LastModified)}
+	return Version{v.Size, cmp.Or(v.strong().ETag, now.strong().ETag, v.ETag, now.ETag), cmp.Or(v.LastModified, now.LastModified)}
 }
 
 // pin is a version that callers want, and how this URL tells it.
@@ -172,16 +198,26 @@ func (r *Resource) check(p *pin, v Version) error {
 		v.ETag = p.mu.own.ETag
 	}
 	if !p.mu.proven {
+		tag := v.ETag
+		v = v.strong() // a weak tag of another URL tells nothing
 		err := p.want.prove(strip(v), r.opts.SizeSuffices)
 		if was := strip(p.want).ETag; err == nil && r.opts.Known != nil && was != "" && v.ETag != "" && v.ETag != was && strip(v).ETag != "" {
 			err = changed("entity tag", was, v.ETag, v) // the same date is not enough
 		}
 		if err == nil {
-			p.mu.own, p.mu.proven, p.mu.taken = Version{p.want.Size, v.ETag, v.LastModified}, true, true
+			p.mu.own, p.mu.proven, p.mu.taken = Version{p.want.Size, tag, v.LastModified}, true, true
 		}
 		return err
 	}
-	err := strip(p.mu.own).check(strip(v))
+	own, now := strip(p.mu.own), strip(v)
+	err := own.strong().check(now.strong())
+	if err == nil && r.opts.Known != nil && isWeak(now.ETag) && now.ETag != own.ETag {
+		// The date may be the same for two builds. A tag that was lost with an
+		// earlier process is another one, too.
+		if isWeak(own.ETag) || own.ETag == "" && !p.mu.taken {
+			err = changed("weak entity tag", own.ETag, now.ETag, v.strong())
+		}
+	}
 	if err == nil {
 		p.mu.own, p.mu.taken = p.mu.own.merge(v), true
 	}
