@@ -277,6 +277,9 @@ func (x *index) close() error {
 	x.writer.Lock()
 	defer x.writer.Unlock()
 	err := x.room()
+	if isRemoved(x.dir) {
+		err = errors.New("it was removed") // badger would wait for it to come back
+	}
 	untidy := err != nil || x.failed != nil
 	switch {
 	case err != nil:

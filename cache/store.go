@@ -105,6 +105,7 @@ type Store struct {
 	// The syncer
 	wake     chan struct{} // a round is due early
 	calls    chan func()   // to be run between rounds; somebody waits
+	removed  chan struct{} // closed by the syncer, see Removed
 	stop     chan struct{}
 	stopped  chan struct{}
 	dead     []record        // of generations whose bits the next round deletes; the syncer's
@@ -165,7 +166,7 @@ func newStore(dir string, opts Options) (*Store, error) {
 	}
 	s := &Store{opts: opts, log: opts.Log, path: abs,
 		wake: make(chan struct{}, 1), calls: make(chan func()),
-		stop: make(chan struct{}), stopped: make(chan struct{}), named: map[string]bool{}}
+		removed: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}), named: map[string]bool{}}
 	s.mu.touched, s.mu.records = map[*Blob]struct{}{}, map[string]*Blob{}
 	return s, nil
 }
@@ -216,6 +217,10 @@ func (s *Store) Path() string { return s.path }
 func (s *Store) StatePath() string { return fmt.Sprintf("/proc/self/fd/%d", s.stateDir.Fd()) }
 
 func (s *Store) readOnly() bool { return s.snapshot != "" }
+
+// OpenFile opens a file of the output directory for reading, also while something
+// is mounted over the directory. No symbolic link leads outside.
+func (s *Store) OpenFile(name string) (*os.File, error) { return s.root.Open(name) }
 
 // put has the next round record b under its name, as b is then.
 func (s *Store) put(b *Blob) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -46,6 +47,7 @@ func (s *Store) run() {
 		select {
 		case <-tick.C:
 			s.watchRoom()
+			s.watchState()
 			s.round()
 			s.index.tellTables()
 		case <-s.wake:
@@ -58,6 +60,33 @@ func (s *Store) run() {
 		}
 	}
 }
+
+// watchState closes removed once a directory of the state has been removed. What is
+// there already can be read on; nothing more can be kept.
+func (s *Store) watchState() {
+	select {
+	case <-s.removed:
+		return
+	default:
+	}
+	for _, dir := range []*os.File{s.stateDir, s.blobsDir, s.index.dir} {
+		if isRemoved(dir) {
+			close(s.removed)
+			return
+		}
+	}
+}
+
+// isRemoved reports whether an open directory has no name any more. Then it has no
+// link either, also on btrfs, where a directory has one at most.
+func isRemoved(dir *os.File) bool {
+	var st unix.Stat_t
+	return unix.Fstat(int(dir.Fd()), &st) == nil && st.Nlink == 0
+}
+
+// Removed is closed when somebody has removed the state, DIR/.dlfs, or a part of it,
+// within Options.SyncEvery. Then nothing more can be made durable or published.
+func (s *Store) Removed() <-chan struct{} { return s.removed }
 
 // round does one sync. Its error says that something it took is not durable;
 // that was given back, to be missing or to be taken again.

@@ -58,6 +58,8 @@ func clearDead(point string, within time.Duration) (cleared bool, err error) {
 
 // mountInfo is a line of /proc/self/mountinfo.
 type mountInfo struct {
+	id       string // number of the mount
+	parent   string // number of the mount that this one is mounted on
 	point    string
 	kind     string // filesystem type
 	device   string // "major:minor"
@@ -108,7 +110,7 @@ func mountsOf(mountinfo io.Reader, are func(mountInfo) bool) (all []mountInfo, e
 		if !ok || len(fields) < 5 {
 			continue
 		}
-		m := mountInfo{point: unescape(fields[4]), device: fields[2]}
+		m := mountInfo{id: fields[0], parent: fields[1], point: unescape(fields[4]), device: fields[2]}
 		fields = strings.Split(tail, " ") // type, source, options
 		m.kind = fields[0]
 		for option := range strings.SplitSeq(fields[len(fields)-1], ",") {

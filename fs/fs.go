@@ -84,7 +84,15 @@ type Options struct {
 type Mount struct {
 	fs     *fileSystem
 	server *fuse.Server
-	point  string
+	point  string // where it was mounted
+	id     string // number of the mount, "" if there is no /proc
+	device string // "major:minor" of the filesystem, "" if there is no /proc
+
+	ended       chan struct{} // closed when the kernel has closed the connection
+	gone        chan struct{} // closed when the mount is not in the tree any more, or ended
+	watching    sync.WaitGroup
+	unwatch     chan struct{} // closed when gone is to be waited for no longer
+	unwatchOnce sync.Once
 }
 
 // fileSystem is what all nodes share.
@@ -186,7 +194,10 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 	// nothing here may ask the mount anything.
 	f.device = device()
 	go server.Serve() // ends with the mount
-	m := &Mount{fs: f, server: server, point: point}
+	m := &Mount{fs: f, server: server, point: point,
+		ended: make(chan struct{}), gone: make(chan struct{}), unwatch: make(chan struct{})}
+	m.identify()
+	m.watch()
 	if root {
 		m.raiseReadAhead()
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,86 +16,33 @@ import (
 // fsType is how mounts of this package show in /proc/self/mountinfo.
 const fsType = "fuse.dlfs"
 
-// Wait blocks until the mount is gone.
-func (m *Mount) Wait() { m.server.Wait() }
-
 // Point is the mountpoint, absolute.
 func (m *Mount) Point() string { return m.point }
 
-// detachedFor is how long a detached mount goes on serving those who hold it.
-const detachedFor = time.Second
+// Detach takes the topmost mount at point out of the tree, whoever uses it. It
+// must be one of this package.
+func Detach(point string) error { return unmount(point, unix.MNT_DETACH, "-u", "-z") }
 
-// Close unmounts. If somebody uses the mount, it is detached instead: it
-// disappears from the tree, whoever has files open may read on for a second,
-// and then everything they ask fails; busy says who they are, as far as that
-// can be seen. The set should be closed before: nothing waits for a network then.
-func (m *Mount) Close() (busy []string, err error) {
-	m.fs.stopNotifying()
-	defer m.fs.notifying.Wait()
-	if err := Unmount(m.point); err == nil {
-		m.server.Wait()
-		return nil, nil
+// Unmount unmounts the topmost mount at point if nobody uses it. It must be one of
+// this package.
+func Unmount(point string) error { return unmount(point, 0, "-u") }
+
+// unmount takes away what is mounted at point: by itself as root, else by
+// fusermount3 with args.
+func unmount(point string, flags int, args ...string) error {
+	if on, err := mountsAt(point); err == nil && (len(on) == 0 || on[len(on)-1].kind != fsType) {
+		return fmt.Errorf("unmount %s: %w", point, errNotOurs)
 	}
-	busy = holders(m.point)
-	if len(busy) == 0 { // nobody to be seen, so perhaps only for a moment
-		if err := m.server.Unmount(); err == nil {
-			return nil, nil
-		}
-		busy = holders(m.point)
+	if os.Geteuid() != 0 {
+		return fusermount(point, args...)
 	}
-	if err := Detach(m.point); err != nil {
-		return busy, err
+	if err := unix.Unmount(point, flags|unix.UMOUNT_NOFOLLOW); err != nil {
+		return fmt.Errorf("unmount %s: %w", point, err)
 	}
-	gone := make(chan struct{})
-	go func() { // ends with the connection, at the latest when the process does
-		m.server.Wait()
-		close(gone)
-	}()
-	t := time.NewTimer(detachedFor)
-	defer t.Stop()
-	select {
-	case <-gone:
-	case <-t.C:
-	}
-	return busy, nil
+	return nil
 }
 
-// raiseReadAhead lets the kernel read ahead as much as one READ may ask for; it
-// caps what INIT asks at its own default, 128 KiB. Only root may, and nothing
-// depends on it. A stat of the mountpoint would ask this process itself.
-func (m *Mount) raiseReadAhead() {
-	on, err := mountsAt(m.point)
-	if err != nil || len(on) == 0 {
-		return
-	}
-	knob := fmt.Sprintf("/sys/class/bdi/%s/read_ahead_kb", on[len(on)-1].device)
-	if err := os.WriteFile(knob, []byte(strconv.Itoa(m.fs.opts.MaxRead>>10)), 0); err != nil {
-		m.fs.log.Debug("kernel read-ahead stays at its default", "err", err)
-	}
-}
-
-// Detach takes a mount out of the tree, whoever uses it.
-func Detach(point string) error {
-	if os.Geteuid() == 0 {
-		if err := unix.Unmount(point, unix.MNT_DETACH); err != nil {
-			return fmt.Errorf("unmount %s: %w", point, err)
-		}
-		return nil
-	}
-	return fusermount(point, "-u", "-z")
-}
-
-// Unmount unmounts point if nobody uses it, for a process other than the one
-// that serves it.
-func Unmount(point string) error {
-	if os.Geteuid() == 0 {
-		if err := unix.Unmount(point, 0); err != nil {
-			return fmt.Errorf("unmount %s: %w", point, err)
-		}
-		return nil
-	}
-	return fusermount(point, "-u")
-}
+var errNotOurs = errors.New("what is mounted there is not of dlfs")
 
 func fusermount(point string, args ...string) error {
 	bin, err := fusermountPath()

@@ -113,7 +113,7 @@ func FuzzMountsOf(f *testing.F) {
 		escaped := strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`, "#", `\043`).Replace(point) // show_mountinfo, Linux 6.18
 		line := fmt.Sprintf("99 22 0:%d / %s rw,nosuid,nodev,relatime shared:7 - fuse.dlfs dlfs rw,user_id=%d,group_id=%[1]d,default_permissions\n",
 			id, escaped, id/2)
-		want := mountInfo{point: point, kind: fsType, device: fmt.Sprint("0:", id), uid: int(id / 2), gid: int(id)}
+		want := mountInfo{id: "99", parent: "22", point: point, kind: fsType, device: fmt.Sprint("0:", id), uid: int(id / 2), gid: int(id)}
 		all, err := mountsOf(strings.NewReader(strings.TrimSuffix(others, "\n")+"\n"+line), func(m mountInfo) bool { return m.point == point })
 		if err != nil || len(all) == 0 || all[len(all)-1] != want {
 			t.Fatalf("found %+v, %v, want %+v", all, err, want)
@@ -200,8 +200,16 @@ func TestMountsAtAPathWithSpaces(t *testing.T) {
 	if cleared, err := ClearDead(point); cleared || err != nil {
 		t.Errorf("ClearDead = %v, %v", cleared, err)
 	}
-	must(t, Unmount(point))
-	must(t, Detach(point))
+	for _, err := range []error{Unmount(point), Detach(point)} { // nothing but what is of this package
+		if !errors.Is(err, errNotOurs) || !strings.Contains(err.Error(), point) {
+			t.Errorf("got %v, want %v", err, errNotOurs)
+		}
+	}
+	if types, err := kinds(point); err != nil || len(types) != 2 {
+		t.Errorf("%q, %v", types, err)
+	}
+	must(t, unix.Unmount(point, 0))
+	must(t, unix.Unmount(point, 0))
 	if err := Detach(point); err == nil || !strings.Contains(err.Error(), point) {
 		t.Errorf("Detach of nothing: %v", err)
 	}

@@ -97,7 +97,7 @@ func TestImpostorsOnTheControlSocket(t *testing.T) {
 			for _, args := range [][]string{{"status", dir}, {"status", "--json", dir}, {"reload", dir}, {"limit", dir}, {"pause", dir}} {
 				var out, errs strings.Builder
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				code := run(ctx, args, stdio{nil, &out, &errs})
+				code := run(ctx, args, stdio{out: &out, err: &errs})
 				late := ctx.Err()
 				cancel()
 				if late != nil {
@@ -150,7 +150,7 @@ func TestStatusOfAnyContent(t *testing.T) {
 		}
 		dir := impostor(t, func(w *bufio.Writer) { w.Write(text) })
 		var out, errs strings.Builder
-		if code := run(t.Context(), []string{"status", "--json", dir}, stdio{nil, &out, &errs}); code != 0 {
+		if code := run(t.Context(), []string{"status", "--json", dir}, stdio{out: &out, err: &errs}); code != 0 {
 			t.Fatalf("exit code %d: %s", code, errs.String())
 		}
 		want, err := json.MarshalIndent(whole, "", "  ")
@@ -161,7 +161,7 @@ func TestStatusOfAnyContent(t *testing.T) {
 			t.Errorf("JSON\n%s\nwant\n%s", out.String(), want)
 		}
 		out.Reset()
-		if code := run(t.Context(), []string{"status", dir}, stdio{nil, &out, &errs}); code != 0 || strings.ContainsAny(out.String(), "\x1b\u009b\u202e\x07") {
+		if code := run(t.Context(), []string{"status", dir}, stdio{out: &out, err: &errs}); code != 0 || strings.ContainsAny(out.String(), "\x1b\u009b\u202e\x07") {
 			t.Errorf("exit code %d, printed %q", code, out.String())
 		}
 		whole.Entries = whole.Entries[:cap(whole.Entries)]
@@ -196,7 +196,7 @@ func TestForeignSocketIsNotAsked(t *testing.T) {
 		got <- b
 	}()
 	var stdout, errs strings.Builder
-	code := run(t.Context(), []string{"status", dir}, stdio{nil, &stdout, &errs})
+	code := run(t.Context(), []string{"status", dir}, stdio{out: &stdout, err: &errs})
 	if code != exitFailed || !strings.Contains(errs.String(), "another user answers on the control socket there") {
 		t.Errorf("exit code %d: %s", code, errs.String())
 	}

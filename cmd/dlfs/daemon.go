@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,7 @@ func isDaemon() bool {
 
 // daemonStreams returns the streams of a daemon, whose log standard output and
 // standard error are.
-func daemonStreams() (stdio, error) {
+func daemonStreams(std stdio) (stdio, error) {
 	fd, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return stdio{}, fmt.Errorf("log of the daemon: %w", err)
@@ -44,7 +45,7 @@ func daemonStreams() (stdio, error) {
 	}
 	l := newLogFile(dir, name, os.NewFile(uintptr(fd), "log"), io.Discard)
 	l.follow = []int{1, 2} // where the runtime says why it dies
-	return stdio{os.Stdin, l, l}.plain(), nil
+	return stdio{in: os.Stdin, out: l, err: l, signals: std.signals}.plain(), nil
 }
 
 // tellParent tells a waiting parent how the start went, and returns err, quiet
@@ -68,8 +69,9 @@ func tellParent(err error) error {
 	return &exitError{exitFailed, nil}
 }
 
-// daemonize starts the daemon and waits until it is live or has failed.
-func (c *mountCmd) daemonize(std stdio) error {
+// daemonize starts the daemon and waits until it is live or has failed. If ctx ends
+// first, the daemon is told to stop.
+func (c *mountCmd) daemonize(ctx context.Context, std stdio) error {
 	log, err := c.daemonLog(std.err)
 	if err != nil {
 		return err
@@ -101,7 +103,10 @@ func (c *mountCmd) daemonize(std stdio) error {
 		return err
 	}
 	w.Close()
-	said, err := io.ReadAll(r)
+	said, err := abandonable(ctx, func() ([]byte, error) { return io.ReadAll(r) })
+	if ctx.Err() != nil {
+		return errors.Join(err, cmd.Process.Signal(syscall.SIGTERM))
+	}
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) (err error) {
 func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, files []demoFile) error {
 	m := mountCmd{List: path, Mountpoint: dir, Prefetch: string(fetch.All), UntilComplete: true, ReadTimeout: time.Minute}
 	m.workFlags = c.flags()
-	w, err := m.begin(std, path)
+	w, err := m.begin(ctx, std, path)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"dlfs/cache"
@@ -23,6 +24,7 @@ type engine struct {
 	display *display
 	memory  memory
 	log     *slog.Logger
+	ends    bool // the run ends when everything is complete, or cannot become so
 
 	reloading lockorder.Mutex[lockorder.Engine] // held while a list takes the place of another
 	lister    *lister                           // of the list as it is now; guarded by reloading
@@ -34,12 +36,17 @@ type engine struct {
 
 // open opens dir for the entries. owner is shown to whoever finds it in use. If
 // another list was the directory's before, the difference is told.
-func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner string, opts fetch.Options) (_ *engine, err error) {
+func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner string, opts fetch.Options) (*engine, error) {
+	// A long list may take seconds; to end in the middle is as good as a kill.
+	return abandonable(ctx, func() (*engine, error) { return w.openNow(ctx, entries, dir, owner, opts) })
+}
+
+func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner string, opts fetch.Options) (_ *engine, err error) {
 	if err := checkPlace(dir); err != nil {
 		return nil, err
 	}
 	f := w.flags
-	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, lister: w.lister, bad: w.bad, memory: w.memory}
+	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, ends: !opts.Keep, lister: w.lister, bad: w.bad, memory: w.memory}
 	files := shareFiles()
 	e.store, err = cache.Open(dir, cache.Options{Log: e.log, Owner: owner, MinFree: f.MinFree << 20, MaxUnsynced: files.unsynced})
 	if err != nil {
@@ -71,7 +78,32 @@ func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner st
 
 // run runs the set until nothing is left to do, not even of a list that came
 // when it was about to end. Afterwards none is let in.
+//
+// If the state is removed meanwhile and the run is one that ends, it ends with
+// errStateRemoved.
 func (e *engine) run(ctx context.Context) error {
+	if e.ends {
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+		go func() { // ends with run
+			select {
+			case <-e.store.Removed():
+				cancel(fmt.Errorf("%s/.dlfs: %w", e.store.Path(), errStateRemoved))
+			case <-ctx.Done():
+			}
+		}()
+	}
+	err := e.runLists(ctx)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, errStateRemoved) {
+		return cause
+	}
+	return err
+}
+
+var errStateRemoved = errors.New("the state was removed while it was in use; run the same command again")
+
+func (e *engine) runLists(ctx context.Context) error {
 	for {
 		e.reloading.Lock()
 		before := e.reloads
@@ -93,11 +125,31 @@ func (e *engine) over(err error, reloads int) bool {
 
 // close ends flights, makes everything durable and lets the directory go.
 func (e *engine) close() error {
+	e.reloading.Lock()
+	e.ending = true
+	e.reloading.Unlock()
 	if e.control != nil {
 		e.control.close()
 	}
 	e.set.Close()
-	return e.store.Close()
+	err := e.store.Close()
+	select {
+	case <-e.store.Removed():
+		e.log.Debug("a state that was removed is closed", "err", err) // the outcome tells
+		return nil
+	default:
+		return err
+	}
+}
+
+// cover has lists under point, where this process has mounted, read from the output
+// directory from here on.
+func (e *engine) cover(point string) {
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
+	l := *e.lister
+	l.covered = &covered{point, e.store}
+	e.lister = &l
 }
 
 // onReload has tell called after every reload.

@@ -25,7 +25,7 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 	if err := checkSink("--save-failed", c.SaveFailed, c.inputs(c.List)...); err != nil {
 		return err
 	}
-	w, err := c.begin(std, c.List)
+	w, err := c.begin(ctx, std, c.List)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,35 @@ type lister struct {
 	quiet  bool      // what is right is not told
 	where  string    // an absolute path, an http or https URL, or "-" for stdin
 	name   string    // what to call it where everybody may read that
+
+	covered *covered // what the mount of this process covers; nil if there is none
+}
+
+// covered is the directory that a mount of this process shows the files of. A list
+// under the mountpoint is read from that directory: a process that waits for its
+// own mount cannot end.
+type covered struct {
+	point string // the mountpoint
+	store *cache.Store
+}
+
+// name returns the name that a path has in the directory, "" if the path is not
+// under the mountpoint.
+func (c *covered) name(where string) string {
+	if c == nil {
+		return ""
+	}
+	if !within(where, c.point) {
+		dir, err := filepath.EvalSymlinks(filepath.Dir(where))
+		if err != nil {
+			return ""
+		}
+		where = filepath.Join(dir, filepath.Base(where))
+	}
+	if !within(where, c.point) {
+		return ""
+	}
+	return strings.TrimPrefix(where, strings.TrimSuffix(c.point, "/")+"/")
 }
 
 // newLister returns the lister of a list as the user named it.
@@ -96,18 +126,28 @@ func (l *lister) read(ctx context.Context) (*listfile.List, error) {
 
 // readAsWritten reads the list without asking anybody else.
 func (l *lister) readAsWritten(ctx context.Context) (*listfile.List, error) {
-	switch {
-	case l.where == "-":
-		return l.parse(l.stdin)
-	case isURL(l.where):
-		return l.get(ctx)
+	return abandonable(ctx, func() (*listfile.List, error) {
+		switch {
+		case l.where == "-":
+			return l.parse(l.stdin)
+		case isURL(l.where):
+			return l.get(ctx)
+		}
+		f, err := l.open()
+		if err != nil {
+			return nil, usageError("list: open %s: %w", l.name, cmp.Or(errors.Unwrap(err), err))
+		}
+		defer f.Close()
+		return l.parse(f)
+	})
+}
+
+// open opens a list that is a file.
+func (l *lister) open() (*os.File, error) {
+	if name := l.covered.name(l.where); name != "" {
+		return l.covered.store.OpenFile(name)
 	}
-	f, err := os.Open(l.where)
-	if err != nil {
-		return nil, usageError("list: open %s: %w", l.name, errors.Unwrap(err))
-	}
-	defer f.Close()
-	return l.parse(f)
+	return os.Open(l.where)
 }
 
 // get reads a list that is a URL.

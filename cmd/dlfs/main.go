@@ -9,8 +9,8 @@
 //   - an error that ends the program is one line, "dlfs: what failed, on what,
 //     and what to do", without a capital or a full stop.
 //
-// SIGINT and SIGTERM stop it cleanly; see withSignals. While it fetches, SIGHUP
-// has it read its list again, and SIGUSR1 tell its status; see engine.listen.
+// SIGINT and SIGTERM stop it cleanly. While it fetches, SIGHUP has it read its list
+// again, and SIGUSR1 tell its status; see signals.
 package main
 
 import (
@@ -20,14 +20,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
-	"golang.org/x/sys/unix"
 )
 
 // The exit codes. Where a peer has a code for a thing, it is aria2's.
@@ -66,21 +64,24 @@ type cli struct {
 	Version kong.VersionFlag `env:"-" help:"Tell which dlfs this is."`
 }
 
-// stdio is the process's standard streams, as run was given them.
+// stdio is the process's standard streams, as run was given them, and its signals.
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer
+	signals  *signals
 }
 
-func main() { os.Exit(run(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})) }
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+}
 
 // run is the program. It returns the exit code. The first interrupt ends ctx,
 // the second one the process.
 func run(ctx context.Context, args []string, std stdio) int {
 	std = std.plain()
 	adoptStandardLog(newLogger(std.err, slog.LevelWarn))
-	ctx, stop := withSignals(ctx)
-	defer stop()
+	ctx, std.signals = catchSignals(ctx)
+	defer std.signals.stop()
 	out := &answers{w: std.out}
 	std.out = out
 	err := out.judge(dispatch(ctx, args, std))
@@ -93,6 +94,8 @@ func run(ctx context.Context, args []string, std stdio) int {
 			report(std.err, e.err)
 		}
 		return e.code
+	case errors.Is(err, syscall.EPIPE) && !errors.Is(err, errInterrupted):
+		return exitOK // the reader of an answer has left, and wants no more
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		report(std.err, fmt.Errorf("%w; make room and run the same command again", err))
 		return exitDiskFull
@@ -144,32 +147,3 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 func withoutInput(args []string) []string {
 	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == "-i" || arg == "--input-file" })
 }
-
-// withSignals returns a context that ends with the first SIGINT or SIGTERM. The
-// second ends the process at once: what was fetched and synced is safe.
-func withSignals(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	done := make(chan struct{})
-	go func() { // owned by run, which ends it with stop
-		select {
-		case s := <-signals:
-			cancel(fmt.Errorf("%w by %s", errInterrupted, unix.SignalName(s.(syscall.Signal))))
-		case <-done:
-			return
-		}
-		select {
-		case <-signals:
-			os.Exit(exitInterrupted)
-		case <-done:
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		close(done)
-		cancel(nil)
-	}
-}
-
-var errInterrupted = errors.New("interrupted")

@@ -40,15 +40,15 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	}
 	if c.Daemon && !c.DryRun && !isDaemon() {
 		c.warn(std.err)
-		return c.daemonize(std)
+		return c.daemonize(ctx, std)
 	}
 	if isDaemon() {
 		var err error
-		if std, err = daemonStreams(); err != nil {
+		if std, err = daemonStreams(std); err != nil {
 			return tellParent(err)
 		}
 	}
-	w, err := c.begin(std, c.List)
+	w, err := c.begin(ctx, std, c.List)
 	if err != nil {
 		return tellParent(err)
 	}
@@ -60,7 +60,7 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	if c.DryRun {
 		return w.dryRun(ctx, std.out, list.Entries, cmp.Or(c.Dir, c.Mountpoint))
 	}
-	if err := c.prepare(); err != nil {
+	if _, err := abandonable(ctx, func() (any, error) { return nil, c.prepare() }); err != nil {
 		return tellParent(err)
 	}
 	return c.serve(ctx, w, list.Entries, std, func() { tellParent(nil) })
@@ -122,6 +122,8 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	if err != nil {
 		return tellParent(errors.Join(err, e.close()))
 	}
+	e.ends = c.UntilComplete
+	e.cover(m.Point())
 	e.onReload(m.Refresh)
 	quiet := e.listen(ctx)
 	fmt.Fprintf(std.err, "dlfs: %d files at %s; stop with Ctrl-C or \"dlfs umount %s\"\n", len(e.set.Files()), m.Point(), m.Point())
@@ -136,7 +138,7 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 		m.Wait()
 		close(unmounted)
 	}()
-	stopped, runErr := c.untilEnd(ctx, e, ran, unmounted)
+	stopped, runErr := c.untilEnd(ctx, e, m, ran, unmounted)
 	stop()
 	if stopped != nil {
 		runErr = nil
@@ -144,17 +146,17 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	}
 	quiet()
 	e.display.close()
-	return c.end(e, m, unmounted, runErr, stopped)
+	return c.end(e, m, runErr, stopped)
 }
 
 // end takes the mount away, saves what it was asked to, and closes the engine.
-func (c *mountCmd) end(e *engine, m *fs.Mount, unmounted <-chan struct{}, runErr, stopped error) error {
+func (c *mountCmd) end(e *engine, m *fs.Mount, runErr, stopped error) error {
 	var left unfinished
 	if c.SaveFailed != "" {
 		left = e.unfinished()
 	}
 	e.set.Close()
-	if err := c.unmount(m, unmounted, e.log); err != nil {
+	if err := c.unmount(m, e.log); err != nil {
 		return errors.Join(err, e.close())
 	}
 	var saveErr error
@@ -169,7 +171,7 @@ func (c *mountCmd) end(e *engine, m *fs.Mount, unmounted <-chan struct{}, runErr
 
 // untilEnd waits for a reason to end: stopped says which. If Run ended first,
 // stopped is nil, and the other error Run's.
-func (c *mountCmd) untilEnd(ctx context.Context, e *engine, ran <-chan error, unmounted <-chan struct{}) (stopped, runErr error) {
+func (c *mountCmd) untilEnd(ctx context.Context, e *engine, m *fs.Mount, ran <-chan error, unmounted <-chan struct{}) (stopped, runErr error) {
 	var complete <-chan struct{}
 	if c.UntilComplete {
 		complete = e.set.Done()
@@ -178,7 +180,7 @@ func (c *mountCmd) untilEnd(ctx context.Context, e *engine, ran <-chan error, un
 	case <-ctx.Done():
 		return context.Cause(ctx), nil
 	case <-unmounted:
-		return errors.New("unmounted"), nil
+		return errors.New(m.WhyGone()), nil
 	case <-e.control.stopAsked:
 		return errors.New("stopped by \"dlfs umount\""), nil
 	case <-complete:
@@ -189,15 +191,10 @@ func (c *mountCmd) untilEnd(ctx context.Context, e *engine, ran <-chan error, un
 }
 
 // unmount ends the mount, and says who held it if somebody did.
-func (c *mountCmd) unmount(m *fs.Mount, unmounted <-chan struct{}, log *slog.Logger) error {
-	select {
-	case <-unmounted:
-		return nil
-	default:
-	}
+func (c *mountCmd) unmount(m *fs.Mount, log *slog.Logger) error {
 	busy, err := m.Close()
 	if len(busy) > 0 {
-		log.Warn("mount was busy and has been detached", "mountpoint", m.Point(), "held_by", strings.Join(busy, ", "))
+		log.Warn("mount was busy and has been taken away", "mountpoint", m.Point(), "held_by", strings.Join(busy, ", "))
 	}
 	return err
 }

@@ -74,7 +74,7 @@ func appendEscape(out []byte, r rune, raw []byte) []byte {
 }
 
 // plain returns the streams with standard output and error escaped.
-func (s stdio) plain() stdio { return stdio{s.in, plainWriter{s.out}, plainWriter{s.err}} }
+func (s stdio) plain() stdio { return stdio{s.in, plainWriter{s.out}, plainWriter{s.err}, s.signals} }
 
 // raw returns the stream that takes escape sequences, too.
 func raw(w io.Writer) io.Writer {

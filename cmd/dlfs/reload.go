@@ -85,7 +85,8 @@ func (e *engine) reload(ctx context.Context, where string, body io.Reader) (diff
 func (l *lister) reread(ctx context.Context, where string, body io.Reader) (list *listfile.List, err error) {
 	switch {
 	case where == "-":
-		if list, err = l.parseBounded(body); err == nil && l.flags.asks() {
+		list, err = abandonable(ctx, func() (*listfile.List, error) { return l.parseBounded(body) })
+		if err == nil && l.flags.asks() {
 			err = l.askNames(ctx, list)
 		}
 	case l.where == "-":

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -9,54 +10,141 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 )
+
+var errInterrupted = errors.New("interrupted")
+
+// signals are those that the process gets, from its start to its end. Each is
+// caught all the time, so none can end the process halfway:
+//
+//   - the first SIGINT or SIGTERM ends the context of the command; the second ends
+//     the process at once: what was fetched and synced is safe;
+//   - SIGHUP ends the context, too, if it comes because the terminal is gone.
+//     Otherwise it asks for the list to be read again;
+//   - SIGUSR1 asks for the status;
+//   - SIGPIPE is an error of the write that caused it (EPIPE), and nothing else.
+type signals struct {
+	caught   chan os.Signal
+	asked    chan os.Signal // SIGHUP and SIGUSR1, for engine.listen
+	terminal bool           // there was a controlling terminal at the start
+	cancel   context.CancelCauseFunc
+	done     chan struct{}
+	ended    sync.WaitGroup
+}
+
+// catchSignals returns a context that ends as signals says, and the signals. The
+// caller calls stop when the process is about to end.
+func catchSignals(ctx context.Context) (context.Context, *signals) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	s := &signals{caught: make(chan os.Signal, 8), asked: make(chan os.Signal, 4),
+		terminal: hasTerminal(), cancel: cancel, done: make(chan struct{})}
+	signal.Notify(s.caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGPIPE)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(s.caught, syscall.SIGHUP)
+	}
+	s.ended.Go(s.run) // owned by run, which ends it with stop
+	return ctx, s
+}
+
+func (s *signals) run() {
+	for interrupts := 0; ; {
+		select {
+		case <-s.done:
+			return
+		case got := <-s.caught:
+			switch got {
+			case syscall.SIGINT, syscall.SIGTERM:
+				if interrupts++; interrupts > 1 {
+					os.Exit(exitInterrupted)
+				}
+				s.interrupt(got)
+			case syscall.SIGPIPE:
+			default:
+				if got == syscall.SIGHUP && s.terminal && !hasTerminal() {
+					s.interrupt(got)
+					continue
+				}
+				select {
+				case s.asked <- got:
+				default: // as many are waiting already
+				}
+			}
+		}
+	}
+}
+
+func (s *signals) interrupt(by os.Signal) {
+	s.cancel(fmt.Errorf("%w by %s", errInterrupted, unix.SignalName(by.(syscall.Signal))))
+}
+
+func (s *signals) stop() {
+	signal.Stop(s.caught)
+	close(s.done)
+	s.ended.Wait()
+	s.cancel(nil)
+}
+
+// hasTerminal reports whether the process has a controlling terminal. One that was
+// closed is none any more.
+func hasTerminal() bool {
+	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	unix.Close(fd)
+	return true
+}
 
 // listen has SIGHUP reload the list, and SIGUSR1 tell the status on standard
 // error, until the returned function is called.
 func (e *engine) listen(ctx context.Context) (stop func()) {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGUSR1)
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
-		signal.Notify(signals, syscall.SIGHUP)
-	}
-	tty := e.display.onTerminal()
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	done.Go(func() { // owned by the engine's command; stop waits
 		for {
 			select {
-			case s := <-signals:
-				e.heed(ctx, s, tty)
+			case s := <-e.display.std.signals.asked:
+				e.heed(ctx, s)
 			case <-ctx.Done():
 				return
 			}
 		}
 	})
 	return func() {
-		signal.Stop(signals)
 		cancel()
 		done.Wait()
 	}
 }
 
-// heed does what a signal asks. tty says that there was a terminal: a SIGHUP
-// that comes because it is gone is the end.
-func (e *engine) heed(ctx context.Context, s os.Signal, tty bool) {
-	switch {
-	case s == syscall.SIGUSR1:
+// heed does what a signal asks.
+func (e *engine) heed(ctx context.Context, s os.Signal) {
+	if s == syscall.SIGUSR1 {
 		fmt.Fprintf(e.display.notes(), "dlfs: %s\n", e.brief().line())
-	case tty && !e.display.onTerminal():
-		unix.Kill(unix.Getpid(), unix.SIGTERM) // to this process, which cannot fail
-	default:
-		if _, err := e.reload(ctx, "", nil); err != nil {
-			report(e.display.notes(), err)
-		}
+		return
+	}
+	if _, err := e.reload(ctx, "", nil); err != nil && ctx.Err() == nil {
+		report(e.display.notes(), err)
 	}
 }
 
-// onTerminal reports whether standard error is a terminal that is still there.
-func (d *display) onTerminal() bool {
-	f := fileOf(d.std.err)
-	return f != nil && term.IsTerminal(int(f.Fd()))
+// abandonable runs f, and returns what f returns, or why ctx has ended. Then f goes
+// on by itself, at the latest until the process ends: the system has no way to end
+// an open or a read that waits for another program or for a disk.
+func abandonable[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	ended := make(chan result, 1)
+	go func() { // not waited for if ctx ends first
+		value, err := f()
+		ended <- result{value, err}
+	}()
+	select {
+	case r := <-ended:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, &exitError{exitInterrupted, context.Cause(ctx)}
+	}
 }

@@ -113,16 +113,14 @@ func (a *answers) Write(p []byte) (int, error) {
 }
 
 // judge returns how the program ends: with err, and where standard output could not
-// be written, not well. That a reader of standard output has left is not told.
+// be written, not well. A reader of standard output that has left wants no more, which
+// is no failure.
 func (a *answers) judge(err error) error {
 	failed := a.failed.Load()
-	if failed == nil {
+	if failed == nil || errors.Is(*failed, unix.EPIPE) {
 		return err
 	}
 	told := fmt.Errorf("standard output cannot be written: %w", unwrapPath(*failed))
-	if errors.Is(*failed, unix.EPIPE) {
-		told = nil
-	}
 	if e := new(exitError); errors.As(err, &e) && !errors.Is(err, *failed) {
 		return alsoTell(err, told)
 	}

@@ -42,7 +42,7 @@ func (w *work) readList(ctx context.Context) (*listfile.List, error) {
 }
 
 // begin makes ready to fetch the list, as far as the command line alone tells.
-func (f *workFlags) begin(std stdio, list string) (*work, error) {
+func (f *workFlags) begin(ctx context.Context, std stdio, list string) (*work, error) {
 	if err := f.validate(); err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (f *workFlags) begin(std stdio, list string) (*work, error) {
 		return nil, err
 	}
 	f.warn(std.err)
-	return f.work(std, list)
+	return abandonable(ctx, func() (*work, error) { return f.work(std, list) }) // a file that a flag names may be a FIFO
 }
 
 // inputs are the files that the command reads.
