@@ -136,10 +136,24 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 	case err != nil:
 		return &exitError{exitUsage, fmt.Errorf("%w; \"dlfs --help\" tells more", err)}
 	}
+	if err := refuseEmpty(kctx); err != nil {
+		return err
+	}
 	if err := checkLimits(); err != nil {
 		return err
 	}
 	return kctx.Run()
+}
+
+// refuseEmpty returns an error if a list, directory or mountpoint is given as "",
+// which would be the working directory.
+func refuseEmpty(kctx *kong.Context) error {
+	for _, p := range kctx.Path {
+		if p.Positional != nil && p.Positional.Target.IsZero() {
+			return usageError("%s is given as an empty argument; the variable that it comes from may not be set", p.Positional.Summary())
+		}
+	}
+	return nil
 }
 
 // withoutInput drops the -i that aria2 and wget want before a list. Here a list
