@@ -30,7 +30,7 @@ type host struct {
 
 	mu      lockorder.Mutex[lockorder.Leaf]
 	bulk    int           // prefetch flights that may still start; below 0 when resting ones go on
-	resting int           // prefetch flights that wait before another attempt
+	resting int           // prefetch flights that wait before another attempt, see rest
 	ahead   int           // read-ahead flights that may still start
 	waiting int           // reader flights under way
 	pace    pace          // of prefetch beside readers
@@ -89,37 +89,32 @@ func (h *host) put(c class) {
 	}
 }
 
-// rest notes that a prefetch flight begins to wait before another attempt, or ends
-// its wait. Meanwhile its place is free for another one.
-func (h *host) rest(resting bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if resting {
-		h.bulk++
-		h.resting++
-	} else {
-		h.bulk--
-		h.resting--
+// rest returns what a prefetch flight of the host calls when it begins to wait before
+// another attempt, and again when that ends. Meanwhile its place is free for another
+// one; and so is its job, if the host answers: then it may answer for another file.
+func (s *Set) rest(h *host) func(refused bool) (end func()) {
+	return func(refused bool) func() {
+		n := 0
+		if refused || h.answers.Load() {
+			n = 1
+		}
+		h.resume(-1, n)
+		s.poke()
+		return func() { h.resume(1, -n) }
 	}
 }
 
-// resting returns what a prefetch flight of a host calls when it begins and ends to
-// rest.
-func (s *Set) resting(h *host) func(resting bool) {
-	return func(resting bool) {
-		h.rest(resting)
-		if resting {
-			s.poke()
-		}
-	}
+// resume counts places that are taken again, and resting jobs.
+func (h *host) resume(places, resting int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.bulk -= places
+	h.resting += resting
 }
 
 // rests is how many prefetch flights wait before another attempt while the host may
-// answer others: none, if it has not answered any yet.
+// answer others.
 func (h *host) rests() int {
-	if !h.answers.Load() {
-		return 0
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.resting

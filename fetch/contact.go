@@ -194,7 +194,7 @@ func (f *File) firstContact(m *mirror) {
 		return
 	}
 	asked := time.Now()
-	ctx, cancel := context.WithCancel(origin.WithRest(f.set.ctx, f.set.resting(m.host)))
+	ctx, cancel := context.WithCancel(origin.WithRest(f.set.ctx, f.set.rest(m.host)))
 	first := int64(maxExtent)
 	if f.set.oneRequest() {
 		first = math.MaxInt64

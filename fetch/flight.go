@@ -103,7 +103,7 @@ func (f *File) enlistLocked(blob *cache.Blob, m *mirror, c class, off, end int64
 	} else {
 		fl.ctx, fl.cancel = context.WithCancel(f.set.ctx)
 		if c == bulk {
-			fl.ctx = origin.WithRest(fl.ctx, f.set.resting(m.host))
+			fl.ctx = origin.WithRest(fl.ctx, f.set.rest(m.host))
 		}
 	}
 	m.flights++

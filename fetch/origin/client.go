@@ -174,11 +174,12 @@ func isUrgent(ctx context.Context) bool { return ctx.Value(urgentKey{}) != nil }
 // restKey marks the context of requests whose waits are told.
 type restKey struct{}
 
-// WithRest returns a context whose requests call rest(true) when they begin to wait
-// before another attempt, and rest(false) when that wait ends: what they hold may
-// serve others meanwhile. rest is called from the goroutine of the request.
-func WithRest(ctx context.Context, rest func(resting bool)) context.Context {
-	return context.WithValue(ctx, restKey{}, rest)
+// WithRest returns a context whose requests call begin when they begin to wait before
+// another attempt, and what it returns when that wait ends: what they hold may serve
+// others meanwhile. refused says that the host answered, with 429 or 503. Both are
+// called from the goroutine of the request.
+func WithRest(ctx context.Context, begin func(refused bool) (end func())) context.Context {
+	return context.WithValue(ctx, restKey{}, begin)
 }
 
 // Host returns the host and port of a URL, "" if it does not parse.

@@ -40,7 +40,7 @@ func (c *Client) retry(ctx context.Context, what string, f func() error) error {
 		}
 		d = max(d, min(e.After, cmp.Or(c.opts.MaxWait, maxHostPause)))
 		c.log.Info("request failed; trying again", "what", what, "in", d.Round(time.Millisecond), "err", err)
-		if err := restFor(ctx, d); err != nil {
+		if err := restFor(ctx, d, isBusy(e.Status)); err != nil {
 			return err
 		}
 	}
@@ -54,14 +54,13 @@ const filesWait = time.Second
 func (c *Client) awaitFiles(ctx context.Context, what string, err error) error {
 	c.log.Warn("too many files are open; waiting", "what", what, "err", err)
 	c.Close()
-	return restFor(ctx, filesWait)
+	return restFor(ctx, filesWait, false)
 }
 
 // restFor is sleep, told to whom WithRest says.
-func restFor(ctx context.Context, d time.Duration) error {
-	if rest, ok := ctx.Value(restKey{}).(func(bool)); ok {
-		rest(true)
-		defer rest(false)
+func restFor(ctx context.Context, d time.Duration, refused bool) error {
+	if begin, ok := ctx.Value(restKey{}).(func(bool) func()); ok {
+		defer begin(refused)()
 	}
 	return sleep(ctx, d)
 }
