@@ -26,15 +26,18 @@ const (
 	looksAnyTag = 4
 )
 
-var errNothingToCompare = errors.New("entity tag differs, and nothing of the file is there yet to compare by")
+var errNothingToCompare = errors.New("entity tag or date differs, and nothing of the file is there yet to compare by")
 
 // onlyTagDiffers reports whether seen differs from what this URL told before in
-// the entity tag alone, so that it can be compared. Size and date, or the size if
-// that suffices, agree.
+// the entity tag alone, or in the date alone, so that it can be compared. Size and
+// date, or the size if that suffices, agree.
 func (r *Resource) onlyTagDiffers(p *pin, seen Version) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	own := p.mu.own
+	if own.ETag == "" && seen.ETag == "" {
+		return r.opts.Known != nil && seen.Size == own.Size && own.LastModified != "" && seen.LastModified != ""
+	}
 	differs := seen.ETag != "" && seen.ETag != own.ETag && (own.ETag != "" || isWeak(seen.ETag))
 	return r.opts.Known != nil && seen.Size == own.Size && differs &&
 		(r.opts.SizeSuffices || seen.LastModified == own.LastModified && (own.LastModified != "" || isWeak(seen.ETag)))
@@ -45,6 +48,9 @@ func (r *Resource) onlyTagDiffers(p *pin, seen Version) bool {
 // the content differs and no answer has the pinned tag any more; a transient error
 // if the origin has both, or nothing can be learnt now.
 func (r *Resource) compare(ctx context.Context, p *pin, seen Version, err error) error {
+	if seen.ETag == "" {
+		return r.compareDated(ctx, p, seen, err)
+	}
 	agreed, tags, differs, back := 0, map[string]int{}, false, false
 	var now Version
 	for range maxLooks {
@@ -55,7 +61,7 @@ func (r *Resource) compare(ctx context.Context, p *pin, seen Version, err error)
 			}
 			return &Error{Err: errNothingToCompare}
 		}
-		v, same, failed := r.again(ctx, p, off, piece)
+		v, same, _, failed := r.again(ctx, p, off, piece)
 		switch {
 		case failed != nil:
 			return failed
@@ -92,9 +98,9 @@ func (r *Resource) compare(ctx context.Context, p *pin, seen Version, err error)
 	return nil
 }
 
-// again asks for a piece once more. It returns the version of the answer, and
-// whether its bytes are the same.
-func (r *Resource) again(ctx context.Context, p *pin, off int64, piece []byte) (v Version, same bool, err error) {
+// again asks for a piece once more. It returns the version of the answer, whether
+// its bytes are the same, and its header.
+func (r *Resource) again(ctx context.Context, p *pin, off int64, piece []byte) (v Version, same bool, h http.Header, err error) {
 	end := off + int64(len(piece))
 	ranges := rangeHeader(off, end)
 	if r.isPlain() {
@@ -102,26 +108,26 @@ func (r *Resource) again(ctx context.Context, p *pin, off int64, piece []byte) (
 	}
 	x, err := r.walk(ctx, http.MethodGet, r.list, ranges)
 	if err != nil {
-		return v, false, unsettled(err)
+		return v, false, nil, unsettled(err)
 	}
 	defer x.body.drain()
 	a, err := examine(x.resp, off, end, p.want.Size)
 	switch {
 	case KindOf(err) == Changed:
-		return a.version, false, nil
+		return a.version, false, x.resp.Header, nil
 	case err != nil:
-		return v, false, unsettled(err)
+		return v, false, nil, unsettled(err)
 	case r.isPage(x.resp):
-		return v, false, unsettled(errPage)
+		return v, false, nil, unsettled(errPage)
 	}
 	got := make([]byte, len(piece))
 	if _, err = io.CopyN(io.Discard, x.body, off-a.off); err == nil {
 		_, err = io.ReadFull(x.body, got)
 	}
 	if err != nil {
-		return v, false, unsettled(err)
+		return v, false, nil, unsettled(err)
 	}
-	return a.seen(), bytes.Equal(got, piece), nil
+	return a.seen(), bytes.Equal(got, piece), x.resp.Header, nil
 }
 
 // tag is the entity tag by which this URL tells the pinned version.

@@ -10,7 +10,7 @@ import (
 // confirm asks anew, twice at most, before it is believed that the file has
 // changed: err, by a response that told the version seen. What it returns is
 //
-//   - nil if only the entity tag differs, and compare finds the same content;
+//   - nil if only the entity tag or the date differs, and compare finds the same content;
 //   - a transient error if the answer was an oddity, as of a proxy, or nothing
 //     can be learnt now;
 //   - else err, with what the origin has now.
@@ -83,6 +83,16 @@ func because(err error) error {
 		return e.Err
 	}
 	return err
+}
+
+// distrustDate is distrust for a date.
+func (r *Resource) distrustDate() {
+	r.mu.Lock()
+	r.mu.undated = true
+	r.mu.Unlock()
+	if !r.saidUnstable.Swap(true) {
+		r.c.log.Warn("last modified differs from answer to answer while the content is the same, and is ignored", "url", r.URL())
+	}
 }
 
 // distrust has validators ignored that this URL gives at random.

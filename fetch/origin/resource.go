@@ -34,6 +34,7 @@ type Resource struct {
 		where
 		pin      *pin  // the last one asked for
 		told     bool  // the next pin to be asked for was told by this very URL
+		undated  bool  // its dates say nothing
 		unstable bool  // its validators come and go: see strip
 		longest  int64 // no longer range is asked for; 0: no limit is known
 	}

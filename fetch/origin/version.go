@@ -194,8 +194,11 @@ func (r *Resource) check(p *pin, v Version) error {
 	strip := r.strip()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mu.tags[v.ETag] {
+	switch {
+	case p.mu.tags[v.ETag]:
 		v.ETag = p.mu.own.ETag
+	case v.ETag == "" && p.mu.tags[v.LastModified]: // which has not the form of a tag
+		v.LastModified = p.mu.own.LastModified
 	}
 	if !p.mu.proven {
 		tag := v.ETag
@@ -229,12 +232,12 @@ func (r *Resource) check(p *pin, v Version) error {
 func (r *Resource) strip() func(Version) Version {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	unstable, dateToo := r.mu.unstable, r.opts.SizeSuffices
+	unstable, undated := r.mu.unstable, r.mu.undated || r.mu.unstable && r.opts.SizeSuffices
 	return func(v Version) Version {
 		if unstable {
 			v.ETag = ""
 		}
-		if unstable && dateToo {
+		if undated {
 			v.LastModified = ""
 		}
 		return v

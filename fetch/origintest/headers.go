@@ -41,6 +41,13 @@ func RotateLastModified(dates ...time.Time) *Fault {
 	}, "RotateLastModified(%v)", dates)
 }
 
+// LastModifiedNow dates each answer by when it is sent, plus ahead.
+func LastModifiedNow(ahead time.Duration) *Fault {
+	return newFault(stageHeader, (*plan).shows, func(p *plan) {
+		p.set("Last-Modified", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+	}, "LastModifiedNow(%v)", ahead)
+}
+
 // WeakETag makes a strong entity tag weak.
 func WeakETag() *Fault {
 	return newFault(stageHeader, func(p *plan) bool {
