@@ -13,7 +13,7 @@
 // into it in any order and are readable at once; one syncer goroutine makes
 // them durable about once a second, bytes first and bits after, so that after a
 // crash a bit that is on always has its bytes. A complete blob is published:
-// renamed into place. A new version is a new blob with a new random generation,
+// renamed into place, or exchanged with the wrong file that it replaces. A new version is a new blob with a new random generation,
 // so an old bitmap can never describe new bytes; so is what Redo makes of a blob
 // with bad ones, since bits of one generation only ever turn on. A file of
 // unknown size is a Stream until it has ended, and then a blob.
