@@ -187,7 +187,7 @@ func TestStalledReadGivesUp(t *testing.T) {
 	x.stop()
 	n := 0
 	for _, line := range x.seen {
-		if strings.Contains(line, "read [") && strings.Contains(line, "read-timeout") {
+		if strings.Contains(line, "read of file failed") && strings.Contains(line, "read-timeout") {
 			n++
 		}
 	}
