@@ -38,6 +38,9 @@ func NetrcPath() string {
 	return filepath.Join(home, ".netrc")
 }
 
+// netrcMost bounds a netrc file, in bytes: one that is a device may have no end.
+const netrcMost = 1 << 20
+
 // LoadNetrc reads a netrc file. One that others can read is used, with a
 // Warning. The error names the file, and the line if that does not parse, but
 // nothing of what it says; it is an fs.ErrNotExist if there is no such file.
@@ -51,9 +54,12 @@ func LoadNetrc(path string) (*Netrc, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(f)
+	text, err := io.ReadAll(io.LimitReader(f, netrcMost+1))
 	if err != nil {
 		return nil, err
+	}
+	if len(text) > netrcMost {
+		return nil, fmt.Errorf("%s is longer than any netrc file, %d bytes", path, netrcMost)
 	}
 	n, err := parseNetrc(string(text))
 	if err != nil {

@@ -127,3 +127,9 @@ func FuzzNetrc(f *testing.F) {
 		}
 	})
 }
+
+func TestNetrcWithoutEnd(t *testing.T) {
+	if _, err := LoadNetrc("/dev/zero"); err == nil || !strings.Contains(err.Error(), "is longer than any netrc file") {
+		t.Errorf("%v", err)
+	}
+}
