@@ -150,7 +150,7 @@ func (b *Blob) Acquire() error {
 // open opens the blob's file where it now stands.
 func (b *Blob) open() (*os.File, error) {
 	if b.mu.published {
-		return b.store.root.Open(b.name)
+		return b.store.openFinished(b.name)
 	}
 	if b.store.readOnly() {
 		return b.store.openBlob(b.gen, os.O_RDONLY)

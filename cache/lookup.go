@@ -160,11 +160,17 @@ func (s *Store) adopt(b *Blob) error {
 
 // forceFile forces a file of the output directory to disk, and its name.
 func (s *Store) forceFile(name string) error {
-	for d := name; ; {
+	f, err := s.openFinished(name)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	for d := path.Dir(name); ; d = path.Dir(d) {
 		if err := s.syncDir(d); err != nil || d == "." {
 			return err
 		}
-		d = path.Dir(d)
 	}
 }
 

@@ -288,7 +288,7 @@ func (s *Store) adoptable(name string, version Version) (fs.FileInfo, error) {
 // hasHole reports whether the file was never wholly written. A filesystem that
 // knows of no holes reports none.
 func (s *Store) hasHole(name string, size int64) (bool, error) {
-	f, err := s.root.Open(name)
+	f, err := s.openFinished(name)
 	if err != nil {
 		return false, err
 	}

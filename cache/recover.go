@@ -37,7 +37,7 @@ type opener struct {
 func openIndex(o opener, room, roomy func() error) (*index, error) {
 	_, err := o.state.Lstat("db/MANIFEST")
 	isNew := errors.Is(err, fs.ErrNotExist)
-	if err := o.state.Mkdir("db", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := o.ownDatabase(); err != nil {
 		return nil, err
 	}
 	if err := o.markOpening(); err != nil {
@@ -74,6 +74,23 @@ func openIndex(o opener, room, roomy func() error) (*index, error) {
 		}
 	}
 	return x, nil
+}
+
+// ownDatabase makes the directory of the database, and refuses one that another
+// user owns or may write to. In the state directory, only this user can replace it
+// later. What is no directory is damage, which open finds.
+func (o opener) ownDatabase() error {
+	if err := o.state.Mkdir("db", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if info, err := o.state.Lstat("db"); err != nil || !info.IsDir() {
+		return err
+	}
+	root, dir, err := openSubdir(o.state, "db")
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Close(), root.Close())
 }
 
 // open opens the database. A damaged one is set aside, and a new one is opened with
@@ -237,6 +254,7 @@ var (
 	logName   = regexp.MustCompile(`^[0-9]{5}\.mem$|^[0-9]{6}\.vlog$`)
 	tableName = regexp.MustCompile(`^[0-9]{6,}\.sst$`)
 	fixedName = regexp.MustCompile(`^(MANIFEST|KEYREGISTRY|DISCARD|LOCK)$`)
+	newName   = regexp.MustCompile(`^(MANIFEST-REWRITE|REWRITE-KEYREGISTRY)$`) // renamed to one of those
 )
 
 func isLog(name string) bool { return logName.MatchString(name) }
@@ -248,7 +266,9 @@ func isLog(name string) bool { return logName.MatchString(name) }
 func checkEntry(e fs.DirEntry) error {
 	name := e.Name()
 	switch {
-	case isLog(name), fixedName.MatchString(name):
+	case e.Type()&fs.ModeSymlink != 0:
+		return fmt.Errorf(".dlfs/db/%s is a symbolic link, which dlfs does not make; move it away", name)
+	case isLog(name), fixedName.MatchString(name), newName.MatchString(name):
 		if !e.Type().IsRegular() {
 			return fmt.Errorf("%w: .dlfs/db/%s is no regular file", errDamaged, name)
 		}

@@ -40,9 +40,22 @@ func makeDir(dir string) error {
 	return nil
 }
 
-// subdir makes and opens a directory that only the owner may enter. A symbolic
-// link in its place is refused, and so is another user's directory, in which
-// that user could change what is kept. Root may use it.
+// OpenState opens DIR/.dlfs, and makes it if need be. It fails where Open would
+// refuse it. The caller closes it.
+func OpenState(dir string) (*os.File, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	state, file, err := subdir(root, ".dlfs")
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	return file, state.Close()
+}
+
+// subdir makes and opens a directory of the state, see openSubdir.
 func subdir(parent *os.Root, name string) (*os.Root, *os.File, error) {
 	if err := parent.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, nil, err
@@ -50,21 +63,62 @@ func subdir(parent *os.Root, name string) (*os.Root, *os.File, error) {
 	return openSubdir(parent, name)
 }
 
-// openSubdir is subdir of a directory that is there.
+// openSubdir opens a directory of the state that is there. What is opened is
+// checked, not its name: the directory must belong to this user, root not excepted,
+// and nobody else may write to it. Otherwise another user could put symbolic links
+// there, and badger, which opens its files by path, would follow them. A symbolic
+// link in place of the directory is refused.
 func openSubdir(parent *os.Root, name string) (*os.Root, *os.File, error) {
-	if info, err := parent.Lstat(name); err != nil {
+	info, err := parent.Lstat(name)
+	if err != nil {
 		return nil, nil, err
-	} else if !info.IsDir() {
+	}
+	if !info.IsDir() {
 		return nil, nil, fmt.Errorf("%s is not a directory; move it away", name)
-	} else if owner, me := info.Sys().(*syscall.Stat_t).Uid, os.Geteuid(); me != 0 && int(owner) != me {
-		return nil, nil, fmt.Errorf("%s belongs to user %d and this is user %d; run as that user, or move it away", name, owner, me)
 	}
 	root, err := parent.OpenRoot(name)
+	if owner := info.Sys().(*syscall.Stat_t).Uid; errors.Is(err, fs.ErrPermission) && int(owner) != os.Geteuid() {
+		return nil, nil, foreign(name, owner)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	dir, err := root.Open(".")
-	return root, dir, err
+	if err != nil {
+		return nil, nil, errors.Join(err, root.Close())
+	}
+	if err := ownDir(dir, name); err != nil {
+		return nil, nil, errors.Join(err, dir.Close(), root.Close())
+	}
+	return root, dir, nil
+}
+
+// ownDir refuses an open directory that another user owns or may write to. On FAT
+// and exFAT, owner and mode are those of the mount; they have no links.
+func ownDir(dir *os.File, name string) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return fmt.Errorf("stat %s: %w", name, err)
+	}
+	me := os.Geteuid()
+	if int(st.Uid) == me && st.Mode&0o022 == 0 {
+		return nil
+	}
+	var disk unix.Statfs_t
+	if err := unix.Fstatfs(int(dir.Fd()), &disk); err != nil {
+		return fmt.Errorf("statfs %s: %w", name, err)
+	}
+	if disk.Type == unix.MSDOS_SUPER_MAGIC || disk.Type == unix.EXFAT_SUPER_MAGIC {
+		return nil
+	}
+	if int(st.Uid) != me {
+		return foreign(name, st.Uid)
+	}
+	return fmt.Errorf("%s may be written to by other users (mode %04o); look into it and chmod it to 0700, or move it away", name, st.Mode&0o777)
+}
+
+func foreign(name string, owner uint32) error {
+	return fmt.Errorf("%s belongs to user %d and this is user %d; run as that user, or look into it and chown it, or move it away", name, owner, os.Geteuid())
 }
 
 // closeToOthers mends the mode of the state directory, which keeps other users
@@ -89,7 +143,7 @@ func (s *Store) closeToOthers() error {
 // takeLock makes this process the only one with the store. The lock goes with
 // the process, whatever way it ends.
 func (s *Store) takeLock() (err error) {
-	if s.lock, err = s.state.OpenFile("lock", os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	if s.lock, err = s.state.OpenFile("lock", os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK, 0o600); err != nil {
 		return err
 	}
 	if err := unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {

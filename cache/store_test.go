@@ -94,9 +94,9 @@ func TestStateIsPrivate(t *testing.T) {
 	}
 }
 
-// TestStateIsClosedToOthers: a mode that lets others in is mended, once.
+// TestStateIsClosedToOthers: a mode that lets others read is mended, once.
 func TestStateIsClosedToOthers(t *testing.T) {
-	for _, mode := range []fs.FileMode{0o755, 0o777, 0o500, 0o711} {
+	for _, mode := range []fs.FileMode{0o755, 0o500, 0o711} {
 		dir := closedStore(t)
 		check(t, os.Chmod(filepath.Join(dir, ".dlfs"), mode))
 		var log logLines
@@ -126,7 +126,8 @@ func TestStateKeepsItsMode(t *testing.T) {
 	log.want(t, 1, "its mode cannot be changed")
 }
 
-// TestStateOfAnotherUser is refused, except to root.
+// TestStateOfAnotherUser is refused, to root as well: that user could have root
+// write to any file, through links that badger follows.
 func TestStateOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make a directory another user's")
@@ -142,9 +143,15 @@ func TestStateOfAnotherUser(t *testing.T) {
 	if said := openAs("12345"); !strings.Contains(said, ".dlfs belongs to user 0 and this is user 12345; run as") {
 		t.Errorf("root's state, opened by another: %q", said)
 	}
-	check(t, os.Chown(filepath.Join(dir, ".dlfs"), 12345, -1))
+	for _, name := range []string{".dlfs", ".dlfs/blobs", ".dlfs/db"} {
+		check(t, os.Chown(filepath.Join(dir, name), 12345, -1))
+		if said := openAs("0"); !strings.Contains(said, filepath.Base(name)+" belongs to user 12345 and this is user 0; run as") {
+			t.Errorf("another's %s, opened by root: %q", name, said)
+		}
+		check(t, os.Chown(filepath.Join(dir, name), 0, -1))
+	}
 	if said := openAs("0"); said != "" {
-		t.Errorf("another's state, opened by root: %q", said)
+		t.Errorf("root's own state: %q", said)
 	}
 }
 

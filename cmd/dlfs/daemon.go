@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"dlfs/cache"
 )
 
 // A daemon is this program started again, detached, with a pipe on descriptor
@@ -140,34 +142,27 @@ func (c *mountCmd) daemonLog(notes io.Writer) (*logFile, error) {
 // stateLog opens DIR/.dlfs/log. No symbolic link is followed: where others may
 // write to DIR, it could lead to any file of this user.
 func stateLog(dir string) (*logFile, error) {
-	root, err := os.OpenRoot(dir)
+	at, err := cache.OpenState(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
-	if err := root.Mkdir(".dlfs", 0o700); err != nil && !os.IsExist(err) {
-		return nil, err
-	}
-	if info, err := root.Lstat(".dlfs"); err != nil {
-		return nil, err
-	} else if !info.IsDir() {
-		return nil, fmt.Errorf("open %s: .dlfs is not a directory; move it away", dir)
-	}
-	state, err := root.OpenRoot(".dlfs")
+	path := filepath.Join(dir, ".dlfs", "log")
+	fd, err := unix.Openat(int(at.Fd()), "log", unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|logFileFlags, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(notALog(path, err), at.Close())
 	}
-	defer state.Close()
-	if info, err := state.Lstat("log"); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file; move it away", filepath.Join(dir, ".dlfs", "log"))
-	}
-	f, err := state.OpenFile("log", os.O_CREATE|syscall.O_NOFOLLOW|logFileFlags, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	at, err := state.Open(".")
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+	f := os.NewFile(uintptr(fd), path)
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(notALog(path, err), f.Close(), at.Close())
 	}
 	return newLogFile(at, "log", f, io.Discard), nil
+}
+
+// notALog says why a log is not opened. For a symbolic link and for a pipe that no
+// process reads, the system has an error of its own.
+func notALog(path string, err error) error {
+	if err == nil || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.EISDIR) {
+		return fmt.Errorf("%s is not a regular file; move it away", path)
+	}
+	return &os.PathError{Op: "open", Path: path, Err: err}
 }
