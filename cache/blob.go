@@ -20,6 +20,10 @@ var (
 	// ErrNoSpace is returned by Put when the disk is full or below the store's
 	// floor. It wraps syscall.ENOSPC.
 	ErrNoSpace = fmt.Errorf("disk of the output directory is full: %w", syscall.ENOSPC)
+
+	// ErrNoInodes is the ErrNoSpace of a filesystem that has room for bytes and
+	// none for files.
+	ErrNoInodes = fmt.Errorf("no inodes are left on the disk of the output directory: %w", noInodes{})
 )
 
 // Blob is the local, perhaps partial copy of one version of one origin file.
@@ -276,3 +280,10 @@ func (s *Store) openBlob(gen uint64, flag int) (*os.File, error) {
 		}
 	}
 }
+
+// noInodes is an ErrNoSpace whose text does not speak of space.
+type noInodes struct{}
+
+func (noInodes) Error() string        { return "it can have no more files" }
+func (noInodes) Is(target error) bool { return target == ErrNoSpace }
+func (noInodes) Unwrap() error        { return syscall.ENOSPC }

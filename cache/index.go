@@ -14,6 +14,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+	"golang.org/x/sys/unix"
 
 	"dlfs/cache/lockorder"
 )
@@ -270,13 +271,16 @@ func (x *index) walk(prefix, first []byte, f func(item *badger.Item) (more bool,
 	})
 }
 
-// close ends badger. It dies of a full disk, so there it is left as a kill would
-// leave it, and so it is after a while where it cannot write. Everything
+// close ends badger. It dies of a full disk, and waits for ever where it can make no
+// file, so there it is left as a kill would leave it, and so it is after a while where it cannot write. Everything
 // acknowledged is on disk already.
 func (x *index) close() error {
 	x.writer.Lock()
 	defer x.writer.Unlock()
 	err := x.room()
+	if err == nil {
+		err = x.mayMakeFiles()
+	}
 	if isRemoved(x.dir) {
 		err = errors.New("it was removed") // badger would wait for it to come back
 	}
@@ -296,6 +300,18 @@ func (x *index) close() error {
 		err = errors.Join(err, x.counted.Close())
 	}
 	return errors.Join(err, x.files.Close(), x.dir.Close())
+}
+
+// mayMakeFiles reports ErrNoInodes unless badger can make the files of its end.
+func (x *index) mayMakeFiles() error {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(x.dir.Fd()), &st); err != nil {
+		return fmt.Errorf("statfs of the state database: %w", err)
+	}
+	if _, inodes := spaceOf(&st); inodes < fewInodes {
+		return ErrNoInodes
+	}
+	return nil
 }
 
 // closeDB waits for badger's Close, which is called once and goes on beyond a

@@ -262,6 +262,12 @@ func (s *Store) adoptable(name string, version Version) (fs.FileInfo, error) {
 	if errors.Is(err, syscall.ENOTDIR) {
 		return nil, &InTheWayError{name, "cannot be made: a file stands where its directory belongs"}
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if away := s.reaches(name); away != nil {
+			return nil, away
+		}
+		return nil, err
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -35,11 +35,11 @@ func (b *Blob) put(off int64, p []byte) error {
 	if b.Complete() { // else a Redo may have been waited for
 		return nil
 	}
+	if err := b.store.room(int64(len(p))); err != nil {
+		return err // before a file is made
+	}
 	f, err := b.writable()
 	if err != nil {
-		return err
-	}
-	if err := b.store.room(int64(len(p))); err != nil {
 		return err
 	}
 	var n int64

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -46,13 +47,15 @@ func fileLimit() int64 {
 // floor.
 func (s *Store) room(n int64) error {
 	if s.tight.Load() {
-		return ErrNoSpace
+		return s.full()
 	}
-	free, err := s.Free()
-	if err != nil {
+	free, inodes, err := s.space()
+	switch {
+	case err != nil:
 		return err
-	}
-	if free-n < s.opts.MinFree {
+	case inodes < inodeFloor:
+		return ErrNoInodes
+	case free-n < s.opts.MinFree:
 		return ErrNoSpace
 	}
 	return nil
@@ -60,14 +63,67 @@ func (s *Store) room(n int64) error {
 
 func (s *Store) blockRoom() error { return s.room(0) }
 
+// inodeFloor is how many inodes must be free for a block to be stored. The index
+// makes a few files before it removes others.
+const inodeFloor = 8
+
 // Free returns the bytes an ordinary user can still write to the disk of the
-// output directory.
+// output directory, math.MaxInt64 where that is not known.
 func (s *Store) Free() (int64, error) {
+	free, _, err := s.space()
+	return free, err
+}
+
+// space returns the bytes and inodes that are free.
+func (s *Store) space() (bytes, inodes int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(s.stateDir.Fd()), &st); err != nil {
-		return 0, fmt.Errorf("statfs %s: %w", s.path, err)
+		return 0, 0, fmt.Errorf("statfs %s: %w", s.path, err)
 	}
-	return int64(st.Bavail) * st.Bsize, nil
+	bytes, inodes = spaceOf(&st)
+	return bytes, inodes, nil
+}
+
+// spaceOf returns what is free. Of what a filesystem does not count, there is
+// plenty: some FUSE and network filesystems report no blocks, and btrfs and FAT no
+// inodes.
+func spaceOf(st *unix.Statfs_t) (bytes, inodes int64) {
+	bytes, inodes = math.MaxInt64, math.MaxInt64
+	if st.Blocks > 0 && st.Bsize > 0 {
+		bytes = int64(min(st.Bavail, uint64(math.MaxInt64/st.Bsize))) * st.Bsize
+	}
+	if st.Files > 0 {
+		inodes = int64(min(st.Ffree, math.MaxInt64))
+	}
+	return bytes, inodes
+}
+
+// fewInodes is how many free inodes count as none when a file could not be made: a
+// file that was given up since may have given its own back.
+const fewInodes = 4
+
+// full is what a full disk lacks: ErrNoInodes, or ErrNoSpace.
+func (s *Store) full() error {
+	if _, inodes, err := s.space(); err == nil && inodes < inodeFloor {
+		return ErrNoInodes
+	}
+	return ErrNoSpace
+}
+
+// Full says why HasRoom reports that there is none: ErrNoInodes, or ErrNoSpace.
+func (s *Store) Full() error { return s.full() }
+
+// blameInodes adds to an error of opening a store that no inodes are left, where
+// that is so. badger does not tell in its errors what the system said.
+func blameInodes(err error, dir string) error {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil {
+		return err
+	}
+	if _, inodes := spaceOf(&st); inodes < fewInodes && strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
+		return fmt.Errorf("%w: %w", ErrNoInodes, err)
+	}
+	return err
 }
 
 // HasRoom reports whether a block could be stored. On a disk that was full it
@@ -85,7 +141,7 @@ func (s *Store) noSpace(err error) error {
 	if !errors.Is(err, ErrNoSpace) {
 		s.squeeze()
 	}
-	return ErrNoSpace
+	return s.full()
 }
 
 // isFull reports whether an error says that the disk is full or the quota used.

@@ -134,7 +134,7 @@ func Open(dir string, opts Options) (*Store, error) {
 			s.index.close()
 		}
 		s.closeFiles()
-		return nil, fmt.Errorf("open %s: %w", dir, err)
+		return nil, fmt.Errorf("open %s: %w", dir, blameInodes(err, s.path))
 	}
 	go s.run() // owned by the Store; Close waits for it
 	return s, nil

@@ -112,7 +112,7 @@ func (p *prefetcher) diskFull() time.Duration {
 		wait = retryFull
 	}
 	if wait > 0 && !p.full {
-		p.set.log.Warn("disk is full: prefetch pauses until there is room", "dir", p.set.store.Path())
+		p.set.log.Warn("disk is full: prefetch pauses until there is room", "dir", p.set.store.Path(), "err", p.set.store.Full())
 	}
 	if wait == 0 && p.full {
 		p.set.log.Info("there is room on the disk again", "dir", p.set.store.Path())
@@ -290,7 +290,7 @@ func (p *prefetcher) settled(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	if !s.opts.Keep && p.diskFull() > 0 {
-		return true, cache.ErrNoSpace
+		return true, s.store.Full()
 	}
 	if !s.opts.Keep && len(p.later) > 0 { // of files that there were no descriptors for
 		return false, nil

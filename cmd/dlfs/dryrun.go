@@ -134,7 +134,7 @@ func freeIn(dir string) (int64, bool) {
 		var st unix.Statfs_t
 		err := unix.Statfs(abs, &st)
 		if err == nil {
-			return timesBytes(st.Bavail, st.Bsize), true
+			return timesBytes(st.Bavail, st.Bsize), st.Blocks > 0 // some FUSE report nothing
 		}
 		if !errors.Is(err, os.ErrNotExist) || abs == "/" {
 			return 0, false

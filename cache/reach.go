@@ -1,0 +1,55 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+)
+
+// place tells which files can be renamed to one another: those of one filesystem
+// that are under one mount (rename(2), EXDEV).
+type place struct {
+	major, minor uint32
+	mount        uint64 // 0 where the kernel does not tell, before 5.8
+}
+
+func placeOf(f *os.File) (place, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st); err != nil {
+		return place{}, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
+	}
+	p := place{major: st.Dev_major, minor: st.Dev_minor}
+	if st.Mask&unix.STATX_MNT_ID != 0 {
+		p.mount = st.Mnt_id
+	}
+	return p, nil
+}
+
+// reaches reports why a finished file cannot be moved to name, nil if it can: name
+// is to be in a directory where something is mounted. Without this, that would be
+// seen when the file is complete, since the file cannot be moved then.
+func (s *Store) reaches(name string) error {
+	for d := path.Dir(name); d != "."; d = path.Dir(d) {
+		dir, err := s.root.Open(d)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it will be made in the one above
+		}
+		if err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+		there, err := placeOf(dir)
+		here, err2 := placeOf(s.stateDir)
+		if err := errors.Join(err, err2, dir.Close()); err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+		if there != here {
+			return fmt.Errorf("%q cannot be put there, since %s is mounted apart from the rest of the output directory; unmount it, or fetch to it alone: %w", name, d, unix.EXDEV)
+		}
+		return nil
+	}
+	return nil
+}
