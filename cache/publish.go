@@ -280,6 +280,11 @@ func (s *Store) adoptable(name string, version Version) (fs.FileInfo, error) {
 	if info.Size() != version.Size {
 		return nil, &InTheWayError{name, fmt.Sprintf("has %d bytes where the origin has %d", info.Size(), version.Size)}
 	}
+	if called, err := s.spelled(name); err != nil {
+		return nil, err
+	} else if !called {
+		return nil, &InTheWayError{name, "has another spelling of that name, and the disk takes both for one"}
+	}
 	if _, err := s.root.Lstat(name + ".aria2"); err == nil {
 		return nil, &InTheWayError{name, "is an unfinished file of aria2"}
 	}

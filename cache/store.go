@@ -99,6 +99,8 @@ type Store struct {
 	index    *index
 	snapshot string // directory of the copy of the index that a read-only store reads; "" if it is not read-only
 
+	folds bool // the disk takes names that differ in case for one
+
 	tight   atomic.Bool                        // the ballast is given up: no block is stored
 	ballast lockorder.Mutex[lockorder.Ballast] // held over making it and giving it up
 
@@ -189,6 +191,7 @@ func (s *Store) open() (err error) {
 	if err := s.takeLock(); err != nil {
 		return err
 	}
+	s.folds = foldsCase(s.state)
 	if s.blobs, s.blobsDir, err = subdir(s.state, "blobs"); err != nil {
 		return err
 	}

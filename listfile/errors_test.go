@@ -96,6 +96,8 @@ func TestProblems(t *testing.T) {
 		{"a\xff\thttp://h/x", `1: name "a\xff" is not valid UTF-8; write it in UTF-8`},
 		{"http://h/%ff", `1: name "\xff" is not valid UTF-8; write it in UTF-8`},
 		{".dlfs\thttp://h/x", `1: name ".dlfs" lies in .dlfs, where dlfs keeps its own state; use another name`},
+		{".DLFS\thttp://h/x", `1: name ".DLFS" lies in .dlfs, where dlfs keeps its own state; use another name`},
+		{".Dlfs. ./x\thttp://h/x", `1: name ".Dlfs. ./x" lies in .dlfs, where dlfs keeps its own state; use another name`},
 		{".dlfs/a\thttp://h/x", `1: name ".dlfs/a" lies in .dlfs, where dlfs keeps its own state; use another name`},
 
 		// What a terminal would obey is escaped, what people write is not.

@@ -58,11 +58,17 @@ func checkComponents(name string) error {
 				quote(name), len(component), maxComponent)}
 		}
 	}
-	if first, _, _ := strings.Cut(name, "/"); first == reservedDir {
+	if first, _, _ := strings.Cut(name, "/"); isReserved(first) {
 		return fmt.Errorf("name %s lies in %s, where dlfs keeps its own state; use another name",
 			quote(name), reservedDir)
 	}
 	return nil
+}
+
+// isReserved reports whether a component is the directory of the state on some disk:
+// FAT and others ignore case and take dots and spaces at the end away.
+func isReserved(component string) bool {
+	return component[0] == '.' && fold(strings.TrimRight(component, ". ")) == reservedDir
 }
 
 // findControl returns the first control character of s: C0, DEL or C1.

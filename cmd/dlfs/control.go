@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The control socket, DIR/.dlfs/control.sock, speaks HTTP:
@@ -48,14 +50,21 @@ func serveControl(e *engine) (*control, error) {
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}
+	c := &control{engine: e, stopAsked: make(chan struct{}), stopped: make(chan struct{})}
 	l, err := net.Listen("unix", path)
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EOPNOTSUPP) {
+		e.log.Warn("there is no control socket, since the filesystem of the output directory has none; end dlfs by a signal, or by umount(8)",
+			"dir", e.store.Path(), "err", err)
+		c.server = &http.Server{}
+		close(c.stopped)
+		return c, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	c := &control{engine: e, stopAsked: make(chan struct{}), stopped: make(chan struct{})}
 	c.server = &http.Server{Handler: c.mux(), ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelWarn)}
 	go func() { // owned by control; close waits

@@ -1,0 +1,42 @@
+package cache
+
+import (
+	"os"
+	"path"
+	"slices"
+)
+
+// foldsCase reports whether the disk of a state directory, which has a file "lock",
+// takes names that differ in case for one, as FAT and exFAT do, and ext4 in a
+// directory with the flag F, which is inherited.
+func foldsCase(state *os.Root) bool {
+	lower, err := state.Lstat("lock")
+	if err != nil {
+		return false
+	}
+	upper, err := state.Lstat("LOCK")
+	return err == nil && os.SameFile(lower, upper)
+}
+
+// spelled reports whether what stands under name has just that name. Where the disk
+// ignores case, it may be the file of another entry.
+func (s *Store) spelled(name string) (bool, error) {
+	if !s.folds {
+		return true, nil
+	}
+	for at := name; at != "."; at = path.Dir(at) {
+		dir, err := s.root.Open(path.Dir(at))
+		if err != nil {
+			return false, err
+		}
+		names, err := dir.Readdirnames(-1)
+		dir.Close()
+		if err != nil {
+			return false, err
+		}
+		if !slices.Contains(names, path.Base(at)) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
