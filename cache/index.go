@@ -272,8 +272,8 @@ func (x *index) walk(prefix, first []byte, f func(item *badger.Item) (more bool,
 }
 
 // close ends badger. It dies of a full disk, and waits for ever where it can make no
-// file, so there it is left as a kill would leave it, and so it is after a while where it cannot write. Everything
-// acknowledged is on disk already.
+// file, so there it is left as a kill would leave it, and so it is after a while
+// where it cannot write. Everything acknowledged is on disk already.
 func (x *index) close() error {
 	x.writer.Lock()
 	defer x.writer.Unlock()

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,30 +41,5 @@ func TestMountInTheOutputDirectory(t *testing.T) {
 		b := create(t, s, name, blobSize)
 		putAll(t, b)
 		check(t, publish(t, b))
-	}
-}
-
-// TestDatesBeyondNanoseconds: a date that no 64 bits of nanoseconds hold is as near
-// as the filesystem has it, and the file is known again.
-func TestDatesBeyondNanoseconds(t *testing.T) {
-	for _, date := range []string{"Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:01 GMT", "Sat, 01 Jan 2300 00:00:00 GMT", "Thu, 01 Jan 1600 00:00:00 GMT"} {
-		var log logLines
-		s := open(t, t.TempDir(), Options{Log: log.logger()})
-		b, err := s.Create("a", Version{Size: blobSize, LastModified: date})
-		check(t, err)
-		acquire(t, b)
-		putAll(t, b)
-		check(t, publish(t, b))
-		info, err := os.Stat(filepath.Join(s.Path(), "a"))
-		check(t, err)
-		want, has := b.version.ModTime(), info.ModTime()
-		if epoch := time.Unix(0, 0); want.Before(epoch) && has.After(epoch) || want.After(epoch) && has.Year() < 2037 {
-			t.Errorf("%s became %v", date, has)
-		}
-		s = reopen(t, s)
-		if b := lookup(t, s, "a"); !b.Published() || !b.Complete() {
-			t.Errorf("%s: the file is not known again", date)
-		}
-		log.wantNone(t)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -209,12 +208,8 @@ func (b *Blob) force(full bool) error {
 		return unix.Fdatasync(int(f.Fd()))
 	}
 	if t := b.version.ModTime(); !t.IsZero() {
-		// Futimes would go by way of nanoseconds, which end in 2262.
-		ts := unix.Timespec{Sec: t.Unix()}
-		err := unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), []unix.Timespec{ts, ts}, 0)
-		if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EOVERFLOW) {
-			b.store.log.Debug("file does not get the time of its origin: its filesystem cannot keep it", "name", b.name, "time", t, "err", err)
-		} else if err != nil {
+		tv := unix.NsecToTimeval(t.UnixNano())
+		if err := unix.Futimes(int(f.Fd()), []unix.Timeval{tv, tv}); err != nil {
 			return fmt.Errorf("set modification time: %w", err)
 		}
 	}
