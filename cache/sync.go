@@ -69,12 +69,15 @@ func (s *Store) watchState() {
 		return
 	default:
 	}
-	for _, dir := range []*os.File{s.stateDir, s.blobsDir, s.index.dir} {
-		if isRemoved(dir) {
-			close(s.removed)
-			return
-		}
+	if s.IsRemoved() {
+		close(s.removed)
 	}
+}
+
+// IsRemoved reports whether somebody has removed the state, DIR/.dlfs, or a part of
+// it. Then nothing more can be made durable or published.
+func (s *Store) IsRemoved() bool {
+	return isRemoved(s.stateDir) || isRemoved(s.blobsDir) || isRemoved(s.index.dir)
 }
 
 // isRemoved reports whether an open directory has no name any more. Then it has no
@@ -84,8 +87,7 @@ func isRemoved(dir *os.File) bool {
 	return unix.Fstat(int(dir.Fd()), &st) == nil && st.Nlink == 0
 }
 
-// Removed is closed when somebody has removed the state, DIR/.dlfs, or a part of it,
-// within Options.SyncEvery. Then nothing more can be made durable or published.
+// Removed is closed within Options.SyncEvery after IsRemoved has become true.
 func (s *Store) Removed() <-chan struct{} { return s.removed }
 
 // round does one sync. Its error says that something it took is not durable;

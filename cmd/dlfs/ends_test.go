@@ -279,26 +279,26 @@ func TestBrokenPipe(t *testing.T) {
 
 // TestOneInterruptEnds: whatever a start waits for, one SIGINT ends it.
 func TestOneInterruptEnds(t *testing.T) {
-	dir := t.TempDir()
-	list, _ := stalled(t, dir)
-	fifo := filepath.Join(dir, "fifo")
-	if err := unix.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out := filepath.Join(dir, "out")
 	for name, args := range map[string][]string{
-		"list":                 {"fetch", fifo, out},
-		"list of a check":      {"check", fifo},
-		"list of a mount":      {"mount", fifo, out},
-		"list of a daemon":     {"mount", "--daemon", fifo, out},
-		"standard input":       {"fetch", "-", out},
-		"checksums":            {"fetch", list, out, "--checksums", fifo},
-		"checksums of a check": {"check", list, "--checksums", fifo},
-		"cookies":              {"fetch", list, out, "--load-cookies", fifo},
-		"netrc":                {"fetch", list, out, "--netrc-path", fifo},
+		"list":                 {"fetch", "fifo", "out"},
+		"list of a check":      {"check", "fifo"},
+		"list of a mount":      {"mount", "fifo", "out"},
+		"list of a daemon":     {"mount", "--daemon", "fifo", "out"},
+		"standard input":       {"fetch", "-", "out"},
+		"checksums":            {"fetch", "list.txt", "out", "--checksums", "fifo"},
+		"checksums of a check": {"check", "list.txt", "--checksums", "fifo"},
+		"cookies":              {"fetch", "list.txt", "out", "--load-cookies", "fifo"},
+		"netrc":                {"fetch", "list.txt", "out", "--netrc-path", "fifo"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			stalled(t, dir)
+			fifo := filepath.Join(dir, "fifo")
+			if err := unix.Mkfifo(fifo, 0o600); err != nil {
+				t.Fatal(err)
+			}
 			cmd := dlfs(t, args...)
+			cmd.Dir = dir
 			in, err := cmd.StdinPipe()
 			if err != nil {
 				t.Fatal(err)

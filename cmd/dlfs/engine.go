@@ -89,16 +89,20 @@ func (e *engine) run(ctx context.Context) error {
 		go func() { // ends with run
 			select {
 			case <-e.store.Removed():
-				cancel(fmt.Errorf("%s/.dlfs: %w", e.store.Path(), errStateRemoved))
+				cancel(e.stateRemoved())
 			case <-ctx.Done():
 			}
 		}()
 	}
 	err := e.runLists(ctx)
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, errStateRemoved) {
-		return cause
+	if e.ends && err != nil && e.store.IsRemoved() {
+		return e.stateRemoved()
 	}
 	return err
+}
+
+func (e *engine) stateRemoved() error {
+	return fmt.Errorf("%s/.dlfs: %w", e.store.Path(), errStateRemoved)
 }
 
 var errStateRemoved = errors.New("the state was removed while it was in use; run the same command again")
@@ -132,14 +136,13 @@ func (e *engine) close() error {
 		e.control.close()
 	}
 	e.set.Close()
+	removed := e.store.IsRemoved()
 	err := e.store.Close()
-	select {
-	case <-e.store.Removed():
+	if removed {
 		e.log.Debug("a state that was removed is closed", "err", err) // the outcome tells
 		return nil
-	default:
-		return err
 	}
+	return err
 }
 
 // cover has lists under point, where this process has mounted, read from the output

@@ -33,14 +33,14 @@ func TestRates(t *testing.T) {
 // message holds what may be a secret.
 func TestWrongRequestFlags(t *testing.T) {
 	good := func() requestFlags {
-		return requestFlags{NoNetrc: true, ConnectFor: 1, IdleFor: 1, RetryWait: 1, Tries: 1}
+		return requestFlags{NoNetrc: true, ConnectFor: 1, IdleFor: 1, RetryWait: 1, MaxWait: 1, Tries: 1}
 	}
 	tests := []struct {
 		set  func(f *requestFlags)
 		want string
 	}{
 		{func(f *requestFlags) { f.Tries = -1 }, "--tries must be at least 1, or 0 for ever"},
-		{func(f *requestFlags) { f.IdleFor = 0 }, "--connect-timeout, --timeout and --retry-wait must be above 0"},
+		{func(f *requestFlags) { f.IdleFor = 0 }, "--connect-timeout, --timeout, --max-wait and --retry-wait must be above 0"},
 		{func(f *requestFlags) { f.NetrcPath = "x" }, "--no-netrc and --netrc-path contradict one another"},
 		{func(f *requestFlags) { f.Key = "k" }, "--key is of no use without --cert"},
 		{func(f *requestFlags) { f.Header = []string{"A: 1", "SECRET"} }, `the value of --header number 2 is not of the form "NAME: VALUE"`},
