@@ -154,7 +154,8 @@ func (f *File) askVersion(m *mirror, urgent bool) (*cache.Blob, int64, error) {
 // bytes have, if any.
 func (f *File) create(m *mirror, v origin.Version, said digest.Digest) (*cache.Blob, error) {
 	if size := listedSize(f.Entry()); size >= 0 && size != v.Size {
-		return nil, fmt.Errorf("the list says %d bytes and the origin has %d; correct the list", size, v.Size)
+		err := fmt.Errorf("the list says %d bytes and the origin has %d; correct the list", size, v.Size)
+		return nil, &origin.Error{Kind: origin.Permanent, Err: err} // another mirror may have the file
 	}
 	blob, err := f.set.store.Create(f.name, cache.Version(v))
 	if err != nil {
@@ -216,6 +217,12 @@ func (f *File) firstContact(m *mirror) {
 		return
 	}
 	blob, err := f.create(m, body.Version(), body.Digest())
+	if originError(err) != nil {
+		from.close()
+		m.host.put(bulk)
+		f.firstFailed(m, err)
+		return
+	}
 	if err != nil || blob.Complete() || !f.set.begin() {
 		from.close()
 		m.host.put(bulk)

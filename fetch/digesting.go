@@ -249,6 +249,10 @@ func (f *File) mismatched(d *digesting) {
 		return
 	}
 	f.set.log.Warn("file has the wrong digest; fetching again what is wrong", "name", f.name, "want", d.verdict(), "bad_pieces", len(d.bad))
+	if f.fromAnotherMirror(d) {
+		f.set.opened(f) // back to prefetch, which was through with it
+		return
+	}
 	blob, err := f.redo(f.set.ctx, d)
 	f.mu.Lock()
 	switch {
@@ -261,6 +265,18 @@ func (f *File) mismatched(d *digesting) {
 	}
 	f.mu.Unlock()
 	f.set.opened(f) // back to prefetch, which was through with it
+}
+
+// fromAnotherMirror forgets the version whose bytes are wrong, if another mirror
+// may have another: the right one need not have the size of the wrong one.
+func (f *File) fromAnotherMirror(d *digesting) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mu.blob != d.blob || len(f.mirrorsLocked()) < 2 || len(d.bad) > 0 || d.blob.Replaces() {
+		return false
+	}
+	f.forgetVersionLocked(d.blob)
+	return true
 }
 
 // verdict says what the digest should have been, and of how much.

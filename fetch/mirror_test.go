@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -136,4 +137,34 @@ func TestFailureIsForgottenByLaterFlightsAlone(t *testing.T) {
 			t.Error("not forgotten for a flight from after")
 		}
 	})
+}
+
+// A mirror that has another file than the list describes is the wrong one, though
+// it comes first.
+func TestStaleMirrorIsNotBelieved(t *testing.T) {
+	for name, describe := range map[string]func(*listfile.Entry, origintest.Content){
+		"size":   func(e *listfile.Entry, c origintest.Content) { e.Details.Size = c.Size },
+		"digest": func(e *listfile.Entry, c origintest.Content) { e.Details.Digest = sha256Of(c) },
+	} {
+		for _, urgent := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, urgent), func(t *testing.T) {
+				bubble(t, func(t *testing.T, x *fixture) {
+					x.add("a", 3<<20)
+					right := x.contents["a"]
+					x.Put("/stale", origintest.File{Content: origintest.Content{Seed: 99, Size: 1000}, ETag: "old"})
+					e := &x.entries[0]
+					e.Details = &listfile.Details{Mirrors: []string{e.URL}, Size: -1}
+					e.URL = "http://origin/stale"
+					describe(e, right)
+					x.start()
+					if urgent {
+						x.File("a").Probe(t.Context()) // what it says of the version is not believed for long
+					}
+					check(t, x.Run(t.Context()))
+					x.wantState("a", "complete", "")
+					x.publishedIsOneOf("a", right)
+				})
+			})
+		}
+	}
 }

@@ -111,6 +111,13 @@ func (f *File) changedLocked(blob *cache.Blob, err error) error {
 		}
 		f.set.log.Warn("file changed on its origin; starting it again", "name", f.name, "err", err)
 	}
+	f.forgetVersionLocked(blob)
+	return ErrStale
+}
+
+// forgetVersionLocked gives up the version that is pinned, and what there is of
+// it. The next contact pins another.
+func (f *File) forgetVersionLocked(blob *cache.Blob) {
 	blob.Abandon()
 	f.mu.blob, f.mu.proven, f.mu.digesting = nil, false, nil
 	f.mu.mirrors = nil // what they pinned was of the old version
@@ -120,7 +127,6 @@ func (f *File) changedLocked(blob *cache.Blob, err error) error {
 		fl.cancel() // its seats look again, and find the blob stale
 	}
 	f.countLocked()
-	return ErrStale
 }
 
 // finishIfComplete has a complete blob published, once its digest is right.
