@@ -150,12 +150,22 @@ func (f *File) askVersion(m *mirror, urgent bool) (*cache.Blob, int64, error) {
 	return blob, v.Size, err
 }
 
+// listedOtherwise is the error of a file of n bytes that has another size in the
+// list. Another mirror may have the right one.
+func (f *File) listedOtherwise(n int64) error {
+	size := listedSize(f.Entry())
+	if size < 0 || size == n {
+		return nil
+	}
+	err := fmt.Errorf("the list says %d bytes and the origin has %d; correct the list", size, n)
+	return &origin.Error{Kind: origin.Permanent, Err: err}
+}
+
 // create makes the blob of a version that m told, with the digest it said the
 // bytes have, if any.
 func (f *File) create(m *mirror, v origin.Version, said digest.Digest) (*cache.Blob, error) {
-	if size := listedSize(f.Entry()); size >= 0 && size != v.Size {
-		err := fmt.Errorf("the list says %d bytes and the origin has %d; correct the list", size, v.Size)
-		return nil, &origin.Error{Kind: origin.Permanent, Err: err} // another mirror may have the file
+	if err := f.listedOtherwise(v.Size); err != nil {
+		return nil, err
 	}
 	blob, err := f.set.store.Create(f.name, cache.Version(v))
 	if err != nil {

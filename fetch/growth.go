@@ -77,6 +77,9 @@ func (f *File) grow(m *mirror, from *contact) {
 		if err == nil {
 			err = f.doubt(g, m, from.body.Cut())
 		}
+		if err == nil {
+			err = f.listedOtherwise(g.stream.Present())
+		}
 		done()
 		f.grown(m, g, said, err)
 	}()

@@ -3,7 +3,6 @@ package fetch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -146,8 +145,8 @@ func TestStaleMirrorIsNotBelieved(t *testing.T) {
 		"size":   func(e *listfile.Entry, c origintest.Content) { e.Details.Size = c.Size },
 		"digest": func(e *listfile.Entry, c origintest.Content) { e.Details.Digest = sha256Of(c) },
 	} {
-		for _, urgent := range []bool{false, true} {
-			t.Run(fmt.Sprint(name, urgent), func(t *testing.T) {
+		for _, how := range []string{"prefetch", "probe", "unknown length"} {
+			t.Run(name+" "+how, func(t *testing.T) {
 				bubble(t, func(t *testing.T, x *fixture) {
 					x.add("a", 3<<20)
 					right := x.contents["a"]
@@ -157,7 +156,10 @@ func TestStaleMirrorIsNotBelieved(t *testing.T) {
 					e.URL = "http://origin/stale"
 					describe(e, right)
 					x.start()
-					if urgent {
+					if how == "unknown length" {
+						x.Inject(origintest.NoRanges(), origintest.Chunked(), origintest.RefuseHead(405))
+					}
+					if how == "probe" {
 						x.File("a").Probe(t.Context()) // what it says of the version is not believed for long
 					}
 					check(t, x.Run(t.Context()))

@@ -88,6 +88,9 @@ func statusError(resp *http.Response) *Error {
 		e.After = after(resp)
 	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusGone:
 		e.Kind = NeedsURL
+		if code == http.StatusUnauthorized {
+			e.Err = fmt.Errorf("origin answers %s%s", statusText(code), asksFor(resp))
+		}
 	case code == http.StatusRequestTimeout || code == http.StatusTooEarly || code == http.StatusTooManyRequests,
 		code >= 500 && code != http.StatusNotImplemented && code != http.StatusHTTPVersionNotSupported:
 		e.After = after(resp)

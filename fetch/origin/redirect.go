@@ -21,6 +21,9 @@ func (r *Resource) walk(ctx context.Context, method string, from *url.URL, range
 	seen[r.sameRequest(ctx, method, from)] = true
 	for u, hops := from, 1; ; hops++ {
 		x, err := r.send(ctx, method, u, ranges)
+		if err == nil {
+			x, err = r.answerChallenge(ctx, x, method, ranges)
+		}
 		if err != nil {
 			return nil, err
 		}

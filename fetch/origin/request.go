@@ -39,6 +39,11 @@ func (r *Resource) request(ctx context.Context, method string, u *url.URL, range
 // send makes one request and returns when the header of its response is there.
 // The error is described.
 func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges string) (*exchange, error) {
+	return r.sendAs(ctx, method, u, ranges, "")
+}
+
+// sendAs is send with another Authorization, if that is not empty.
+func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges, authorization string) (*exchange, error) {
 	ticket, err := r.c.gate.enter(ctx, u.Host, r, isUrgent(ctx))
 	if err != nil {
 		return nil, err
@@ -49,6 +54,9 @@ func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges s
 	}
 	watchedCtx, w := r.c.watch(ctx, ticket)
 	client, req := r.clientFor(r.request(w.seeWire(watchedCtx), method, u, ranges), u)
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
 	resp, err := r.c.exchange(client.Transport.(*http.Transport), req)
 	w.rest()
 	if err != nil {
