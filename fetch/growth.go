@@ -203,9 +203,11 @@ func (f *File) grown(m *mirror, g *growth, said digest.Digest, err error) {
 	case errors.Is(err, cache.ErrNoSpace): // which is no failure of the file
 	default:
 		if originError(err) != nil {
-			if _, hope := f.dropLocked(m, err); hope != nil {
-				err = hope
+			others, hope := f.dropLocked(m, err)
+			if others {
+				break // the next one has its turn
 			}
+			err = hope
 		}
 		f.failLocked(err)
 	}
