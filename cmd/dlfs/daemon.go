@@ -17,8 +17,8 @@ import (
 )
 
 // A daemon is this program started again, detached, with a pipe on descriptor
-// 3. It writes "live" there once the mount is; or else what went wrong, and
-// exits with the code that says so. Descriptor 4 is the directory of its log, and
+// 3. It writes "live" there once the mount is, and then what is worth a note; or
+// else what went wrong, and exits with the code that says so. Descriptor 4 is the directory of its log, and
 // the value of daemonEnv the log's name there, "" if it cannot be replaced.
 const (
 	daemonEnv = "DLFS_IS_DAEMON"
@@ -50,19 +50,26 @@ func daemonStreams(std stdio) (stdio, error) {
 	return stdio{in: os.Stdin, out: l, err: l, signals: std.signals}.plain(), nil
 }
 
-// tellParent tells a waiting parent how the start went, and returns err, quiet
+// tellLive tells a waiting parent that the mount is live, with lines to be noted.
+func tellLive(notes string) {
+	if !isDaemon() {
+		return
+	}
+	os.Unsetenv(daemonEnv)
+	pipe := os.NewFile(daemonFD, "parent")
+	defer pipe.Close()
+	io.WriteString(pipe, liveWord+notes) // a parent that is gone needs no word
+}
+
+// tellParent tells a waiting parent why the start failed, and returns err, quiet
 // if somebody was told.
 func tellParent(err error) error {
-	if !isDaemon() {
+	if err == nil || !isDaemon() {
 		return err
 	}
 	os.Unsetenv(daemonEnv)
 	pipe := os.NewFile(daemonFD, "parent")
 	defer pipe.Close()
-	if err == nil {
-		_, err := io.WriteString(pipe, liveWord)
-		return err
-	}
 	fmt.Fprint(pipe, err)
 	var e *exitError
 	if errors.As(err, &e) {
@@ -112,9 +119,10 @@ func (c *mountCmd) daemonize(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	if bytes.Equal(said, []byte(liveWord)) {
+	if notes, live := bytes.CutPrefix(said, []byte(liveWord)); live {
 		fmt.Fprintf(std.err, "dlfs: mounted at %s by process %d; it logs to %s\n", printable(c.Mountpoint), cmd.Process.Pid, printable(log.file.Name()))
-		return nil
+		_, err := std.err.Write(notes)
+		return err
 	}
 	err = cmd.Wait()
 	code := exitFailed

@@ -80,7 +80,7 @@ func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, 
 	fmt.Fprintf(std.out, "\n$ dlfs mount list.txt %s\n", dir)
 	if err = m.prepare(); err == nil {
 		var peeked error
-		err = m.serve(ctx, w, list.Entries, std, func() {
+		err = m.serve(ctx, w, list.Entries, std, func(string) {
 			peeked = peek(ctx, std, dir, files[len(files)-1])
 		})
 		if err = errors.Join(err, peeked); err == nil {

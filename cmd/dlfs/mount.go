@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -63,7 +64,7 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	if _, err := abandonable(ctx, func() (any, error) { return nil, c.prepare() }); err != nil {
 		return tellParent(err)
 	}
-	return c.serve(ctx, w, list.Entries, std, func() { tellParent(nil) })
+	return c.serve(ctx, w, list.Entries, std, tellLive)
 }
 
 // prepare makes way for the mount and decides where the files are kept.
@@ -109,11 +110,17 @@ func within(path, dir string) bool { return strings.HasPrefix(path, strings.Trim
 
 // serve mounts, calls live, and returns when the mount has ended, whoever ended
 // it: a signal, "dlfs umount", umount(8), or completeness.
-func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry, std stdio, live func()) error {
+func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry, std stdio, live func(notes string)) error {
 	e, err := w.open(ctx, entries, c.Dir, fmt.Sprintf("dlfs mount %s on %s", w.lister.name, c.Mountpoint),
 		fetch.Options{Prefetch: fetch.Mode(c.Prefetch), Keep: true})
 	if err != nil {
 		return tellParent(err)
+	}
+	var notes strings.Builder
+	if c.Dir == c.Mountpoint {
+		if err := tellHidden(&notes, c.Dir, e.set); err != nil {
+			e.log.Warn("directory cannot be looked through for files that the mount hides", "dir", c.Dir, "err", err)
+		}
 	}
 	m, err := fs.New(e.set, c.Mountpoint, fs.Options{
 		Log: e.log, ReadTimeout: c.ReadTimeout, AllowOther: c.AllowOther,
@@ -126,8 +133,9 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	e.cover(m.Point())
 	e.onReload(m.Refresh)
 	quiet := e.listen(ctx)
+	io.WriteString(std.err, notes.String()) // as every line to a user
 	fmt.Fprintf(std.err, "dlfs: %d files at %s; stop with Ctrl-C or \"dlfs umount %s\"\n", len(e.set.Files()), m.Point(), m.Point())
-	live()
+	live(notes.String())
 	e.display.show(e.set)
 
 	runCtx, stop := context.WithCancel(ctx)
