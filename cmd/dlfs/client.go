@@ -53,11 +53,22 @@ func (f *requestFlags) credentials(log *slog.Logger) (c origin.Credentials, err 
 		return c, usageError("--load-cookies: %w", err)
 	}
 	defer file.Close()
-	if c.Jar, err = origin.LoadCookies(file); err != nil {
+	var odd []error
+	if c.Jar, odd, err = origin.LoadCookies(file); err != nil {
 		return c, usageError("--load-cookies: %s: %w", f.Cookies, err)
+	}
+	for i, err := range odd {
+		if i == oddLinesShown {
+			log.Warn("more lines of the cookie file are left out", "file", f.Cookies, "lines", len(odd)-i)
+			break
+		}
+		log.Warn("line of the cookie file is left out", "file", f.Cookies, "err", err)
 	}
 	return c, nil
 }
+
+// oddLinesShown is how many lines of a cookie file that are no cookie are named.
+const oddLinesShown = 5
 
 // netrc reads the netrc file: that of --netrc-path, else of $NETRC, else the one
 // in the home directory. The latter two need not be there. The last one was not

@@ -18,9 +18,11 @@ func NewJar() http.CookieJar { return newJar() }
 
 // LoadCookies reads a cookies.txt, as browsers' extensions, curl and wget write
 // it: a line each, of seven fields with tabs between. Cookies that have expired
-// are left out. An error names the line, and nothing of what it says.
-func LoadCookies(r io.Reader) (http.CookieJar, error) {
-	jar := newJar()
+// are left out, and so are lines that are no cookie, whose errors are odd. A file
+// with no cookie but such lines is an error. An error names the line, and nothing
+// of what it says.
+func LoadCookies(r io.Reader) (_ http.CookieJar, odd []error, err error) {
+	jar, taken := newJar(), 0
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	nr := 1
@@ -31,14 +33,19 @@ func LoadCookies(r io.Reader) (http.CookieJar, error) {
 		}
 		u, cookie, err := parseCookie(line)
 		if err != nil {
-			return nil, fmt.Errorf("cookies: line %d: %w", nr, err)
+			odd = append(odd, fmt.Errorf("cookies: line %d: %w", nr, err))
+			continue
 		}
 		jar.addUsers(u, cookie)
+		taken++
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("cookies: line %d: %w", nr, err)
+		return nil, nil, fmt.Errorf("cookies: line %d: %w", nr, err)
 	}
-	return jar, nil
+	if taken == 0 && len(odd) > 0 {
+		return nil, nil, odd[0]
+	}
+	return jar, odd, nil
 }
 
 // parseCookie returns a cookie and the URL of who might have set it.

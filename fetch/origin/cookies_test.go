@@ -46,7 +46,7 @@ func TestCookiesGoWhereTheFileSays(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			jar, err := LoadCookies(strings.NewReader("# Netscape HTTP Cookie File\n\n" + tt.line + "\n"))
+			jar, _, err := LoadCookies(strings.NewReader("# Netscape HTTP Cookie File\n\n" + tt.line + "\n"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +67,7 @@ func TestCookiesGoWhereTheFileSays(t *testing.T) {
 
 func TestCookieValuesAreSentAsTheyAre(t *testing.T) {
 	for _, value := range []string{"", `"quoted"`, `{"json": [1, 2]}`, "a=b==", "späte"} {
-		jar, err := LoadCookies(strings.NewReader("h.example\tFALSE\t/\tFALSE\t0\ta\t" + value))
+		jar, _, err := LoadCookies(strings.NewReader("h.example\tFALSE\t/\tFALSE\t0\ta\t" + value))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,9 +77,21 @@ func TestCookieValuesAreSentAsTheyAre(t *testing.T) {
 	}
 }
 
+// One odd line costs that line.
+func TestOddLineOfACookieFile(t *testing.T) {
+	good := "h.example\tFALSE\t/\tFALSE\t0\ta\t1\n"
+	jar, odd, err := LoadCookies(strings.NewReader("# x\nh.example FALSE / FALSE 0 b secret\n" + good))
+	if err != nil || len(odd) != 1 || !strings.HasPrefix(odd[0].Error(), "cookies: line 2: ") || strings.Contains(odd[0].Error(), "secret") {
+		t.Fatalf("%v, %v", odd, err)
+	}
+	if got := sent(t, &Credentials{Jar: jar}, "http://h.example/"); got != "a=1" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestCookiesExpireWhileTheJobRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // where it is 2000
-		jar, err := LoadCookies(strings.NewReader("h.example\tFALSE\t/\tFALSE\t946688400\ta\t1"))
+		jar, _, err := LoadCookies(strings.NewReader("h.example\tFALSE\t/\tFALSE\t946688400\ta\t1"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,12 +120,12 @@ func TestCookieErrorsNameTheLineAndNoValue(t *testing.T) {
 		"h\tTRUE\t/\tTRUE\t0\t\tsecret":       "sixth field, the name, is empty",
 		"h\tTRUE\t/\tTRUE\t0\ta\tsecret; x=y": "sixth and seventh field, name and value, have characters no cookie may have",
 	} {
-		_, err := LoadCookies(strings.NewReader("# x\n\n" + line + "\n"))
+		_, _, err := LoadCookies(strings.NewReader("# x\n\n" + line + "\n"))
 		if err == nil || err.Error() != "cookies: line 3: "+want {
 			t.Errorf("%q: got %v", line, err)
 		}
 	}
-	if _, err := LoadCookies(strings.NewReader("# x\n" + strings.Repeat("secret", 1<<18))); err == nil ||
+	if _, _, err := LoadCookies(strings.NewReader("# x\n" + strings.Repeat("secret", 1<<18))); err == nil ||
 		!strings.HasPrefix(err.Error(), "cookies: line 2: ") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("line without end: got %v", err)
 	}
@@ -122,7 +134,7 @@ func TestCookieErrorsNameTheLineAndNoValue(t *testing.T) {
 // TestCookiesAreBounded: an origin that sets a cookie of another name in each answer
 // fills neither the memory nor the header, and does not push out the user's cookies.
 func TestCookiesAreBounded(t *testing.T) {
-	set, err := LoadCookies(strings.NewReader("h.example\tFALSE\t/\tFALSE\t0\tusers\t1"))
+	set, _, err := LoadCookies(strings.NewReader("h.example\tFALSE\t/\tFALSE\t0\tusers\t1"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Credentials are what requests carry besides what they ask for. The zero value
@@ -145,7 +146,16 @@ func (c *Credentials) cookies(u *url.URL) string {
 
 // note keeps the cookies of a response, for the hops and requests to come.
 func (c *Credentials) note(resp *http.Response) {
-	if cookies := resp.Cookies(); c.Jar != nil && len(cookies) > 0 {
+	if c.Jar == nil {
+		return
+	}
+	var cookies []*http.Cookie
+	for _, field := range resp.Header.Values("Set-Cookie") {
+		if cookie := parseSetCookie(field, time.Now()); cookie != nil {
+			cookies = append(cookies, cookie)
+		}
+	}
+	if len(cookies) > 0 {
 		c.Jar.SetCookies(resp.Request.URL, cookies)
 	}
 }

@@ -107,11 +107,11 @@ func FuzzCookies(f *testing.F) {
 	f.Add("[::1]:80\tTRUE\t/\tFALSE\t1e300\ta\t{\"b\": 1}\n.uk\tTRUE\t/\tFALSE\tNaN\ta\t1", "h.uk")
 	f.Fuzz(func(t *testing.T, text, host string) {
 		const secret = "CANARY7f3a"
-		if _, err := LoadCookies(strings.NewReader(strings.ReplaceAll(text, "\t", "\t"+secret))); err != nil &&
+		if _, _, err := LoadCookies(strings.NewReader(strings.ReplaceAll(text, "\t", "\t"+secret))); err != nil &&
 			(strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "\n")) {
 			t.Errorf("quotes the file: %q", err)
 		}
-		jar, err := LoadCookies(strings.NewReader(text))
+		jar, _, err := LoadCookies(strings.NewReader(text))
 		u, wrong := url.Parse("https://" + host + "/")
 		if err != nil || wrong != nil || u.Hostname() != host || !isASCII(host) {
 			return
