@@ -130,7 +130,7 @@ func (o opener) open() (db database, aside string, err error) {
 var formatErrors = []string{
 	"manifest has", "manifest version", "MANIFEST invalid", "MANIFEST file has invalid", "external magic number",
 	"buffer length", "file does not exist for table",
-	"checksum", "corrupt", "Invalid datakey id", "Encryption key mismatch",
+	"checksum", "corrupt", "sanity text", "Invalid datakey id", "Encryption key mismatch",
 	"Log truncate required", "proto:",
 }
 
