@@ -45,7 +45,7 @@ func checkURL(raw string) (*url.URL, error) {
 	if !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
 		return nil, fmt.Errorf("scheme %s is not supported; use http or https", quote(scheme))
 	}
-	u, err := url.Parse(raw)
+	u, err := url.Parse(escapePercent(raw))
 	if err != nil {
 		if _, ok := errors.AsType[url.EscapeError](err); ok {
 			return nil, errURLEscape
@@ -69,6 +69,33 @@ func isPlainASCII(text string) bool {
 		}
 	}
 	return true
+}
+
+// escapePercent escapes each percent sign after the host that escapes nothing, as
+// browsers do: a file may be called "100%.bin".
+func escapePercent(raw string) string {
+	if !strings.Contains(raw, "%") {
+		return raw
+	}
+	_, rest, _ := strings.Cut(raw, "://")
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		return raw
+	}
+	start := len(raw) - len(rest) + end
+	var b strings.Builder
+	b.WriteString(raw[:start])
+	for i := start; i < len(raw); i++ {
+		b.WriteByte(raw[i])
+		if raw[i] == '%' && !(i+2 < len(raw) && isHexDigit(raw[i+1]) && isHexDigit(raw[i+2])) {
+			b.WriteString("25")
+		}
+	}
+	return b.String()
+}
+
+func isHexDigit(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
 // nameOf returns the name of an entry that has none.
