@@ -105,7 +105,7 @@ func (f *File) changedLocked(blob *cache.Blob, err error) error {
 		return err
 	default:
 		if f.mu.changes++; f.mu.changes > maxChanges {
-			err = fmt.Errorf("origin shows another version again and again: %w", err)
+			err = fmt.Errorf("origin shows another version again and again: %w; if it is one file, --trust-size ignores what else differs while the content is the same", err)
 			f.failLocked(err)
 			return err
 		}

@@ -103,7 +103,7 @@ func (v Version) prove(now Version, sizeSuffices bool) error {
 	case v.LastModified != "" && now.LastModified != "":
 		return changed("last modified", v.LastModified, now.LastModified, now)
 	}
-	return &Error{Kind: Unproven, Err: errors.New("same size, but nothing proves that it is the same version")}
+	return &Error{Kind: Unproven, Err: errors.New("same size, but nothing proves that it is the same version; --trust-size lets the size suffice")}
 }
 
 func changed(what string, was, is any, now Version) error {
