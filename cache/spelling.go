@@ -18,6 +18,10 @@ func foldsCase(state *os.Root) bool {
 	return err == nil && os.SameFile(lower, upper)
 }
 
+// FoldsNames reports whether the disk of the output directory takes names that
+// differ in case for one. ext4 then takes other forms of accents for one, too.
+func (s *Store) FoldsNames() bool { return s.folds }
+
 // spelled reports whether what stands under name has just that name. Where the disk
 // ignores case, it may be the file of another entry.
 func (s *Store) spelled(name string) (bool, error) {

@@ -52,6 +52,9 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	if err != nil {
 		return nil, err
 	}
+	if err := clashOnDisk(entries, e.store.FoldsNames()); err != nil {
+		return nil, errors.Join(err, e.store.Close())
+	}
 	diff, err := fetch.Compare(e.store, entries)
 	if err != nil {
 		return nil, errors.Join(err, e.store.Close())

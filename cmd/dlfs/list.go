@@ -221,6 +221,21 @@ func (l *lister) warnOfClash(a, b string, n int) {
 		strconv.Quote(a), strconv.Quote(b), more)
 }
 
+// clashOnDisk refuses a list of which two names are one file on a disk that folds
+// names: the second would take the place of the first.
+func clashOnDisk(entries []listfile.Entry, folds bool) error {
+	if !folds {
+		return nil
+	}
+	list := listfile.List{Entries: entries}
+	a, b, n := list.CaseClash()
+	if n == 0 {
+		return nil
+	}
+	return usageError("names %s and %s of the list are one file on the disk of the output directory, which ignores case; rename one, or give another directory",
+		strconv.Quote(a), strconv.Quote(b))
+}
+
 // needEntries is what mount and fetch make of a list without any.
 func needEntries(list *listfile.List, name string) error {
 	if len(list.Entries) == 0 {

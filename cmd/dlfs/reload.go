@@ -67,6 +67,9 @@ func (e *engine) reload(ctx context.Context, where string, body io.Reader) (diff
 	if e.ending {
 		return diff, errEnding
 	}
+	if err := clashOnDisk(list.Entries, e.store.FoldsNames()); err != nil {
+		return diff, alsoTell(err, errKept)
+	}
 	if err := from.remember(e.store); err != nil {
 		return diff, err
 	}
@@ -80,6 +83,8 @@ func (e *engine) reload(ctx context.Context, where string, body io.Reader) (diff
 	printDifference(e.display.notes(), "dlfs: ", diff)
 	return diff, nil
 }
+
+var errKept = errors.New("the list stays as it was")
 
 // reread reads the list of a reload.
 func (l *lister) reread(ctx context.Context, where string, body io.Reader) (list *listfile.List, err error) {
@@ -98,7 +103,7 @@ func (l *lister) reread(ctx context.Context, where string, body io.Reader) (list
 		err = needEntries(list, l.name)
 	}
 	if err != nil {
-		return nil, alsoTell(err, errors.New("the list stays as it was"))
+		return nil, alsoTell(err, errKept)
 	}
 	return list, nil
 }
