@@ -85,13 +85,25 @@ const MaxSize = 16 << 40
 // complete and published. If something else stands there, the error is an
 // *InTheWayError.
 func (s *Store) Create(name string, v Version) (*Blob, error) {
+	return s.create(name, v, s.adoptable)
+}
+
+// CreateProven is Create for a caller that has a digest of the whole version, and
+// compares with it before it relies on what was adopted. So a file of the right size
+// is adopted also if it looks unfinished: a backup restores zeros as holes.
+func (s *Store) CreateProven(name string, v Version) (*Blob, error) {
+	return s.create(name, v, s.fits)
+}
+
+// create is Create. adoptable judges what stands under the name.
+func (s *Store) create(name string, v Version, adoptable func(string, Version) (fs.FileInfo, error)) (*Blob, error) {
 	if v.Size < 0 || v.Size > MaxSize {
 		return nil, fmt.Errorf("%q is said to have %d bytes, more than any file may have here", name, v.Size)
 	}
 	if limit := fileLimit(); v.Size > limit {
 		return nil, fmt.Errorf("%q has %d bytes, and a file may have %d here (ulimit -f); raise the limit", name, v.Size, limit)
 	}
-	_, err := s.adoptable(name, v)
+	_, err := adoptable(name, v)
 	if !errors.Is(err, fs.ErrNotExist) {
 		// A repair may have found another version: the file that it was to replace
 		// is neither adopted nor in the way.

@@ -258,6 +258,23 @@ func (b *Blob) record() record {
 // regular file of the right size, whole. os.ErrNotExist means the place is
 // free; an *InTheWayError that something else has it.
 func (s *Store) adoptable(name string, version Version) (fs.FileInfo, error) {
+	info, err := s.fits(name, version)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.root.Lstat(name + ".aria2"); err == nil {
+		return nil, &InTheWayError{name, "is an unfinished file of aria2"}
+	}
+	if hole, err := s.hasHole(name, info.Size()); err != nil {
+		return nil, err
+	} else if hole {
+		return nil, &InTheWayError{name, "has holes, so it was never finished"}
+	}
+	return info, nil
+}
+
+// fits is adoptable without the signs that a file is not whole.
+func (s *Store) fits(name string, version Version) (fs.FileInfo, error) {
 	info, err := s.root.Lstat(name)
 	if errors.Is(err, syscall.ENOTDIR) {
 		return nil, &InTheWayError{name, "cannot be made: a file stands where its directory belongs"}
@@ -284,14 +301,6 @@ func (s *Store) adoptable(name string, version Version) (fs.FileInfo, error) {
 		return nil, err
 	} else if !called {
 		return nil, &InTheWayError{name, "has another spelling of that name, and the disk takes both for one"}
-	}
-	if _, err := s.root.Lstat(name + ".aria2"); err == nil {
-		return nil, &InTheWayError{name, "is an unfinished file of aria2"}
-	}
-	if hole, err := s.hasHole(name, info.Size()); err != nil {
-		return nil, err
-	} else if hole {
-		return nil, &InTheWayError{name, "has holes, so it was never finished"}
 	}
 	return info, nil
 }

@@ -162,6 +162,10 @@ func TestCreateDoesNotAdopt(t *testing.T) {
 			if !errors.As(err, &inTheWay) || !strings.Contains(err.Error(), why) {
 				t.Errorf("create: %v", err)
 			}
+			b, err := s.CreateProven("x", version(blobSize))
+			if looksUnfinished := why == "has holes" || why == "unfinished file of aria2"; looksUnfinished != (err == nil && b.Published()) {
+				t.Errorf("create for a caller that has a digest: %v", err)
+			}
 		})
 	}
 	s := open(t, t.TempDir(), Options{})

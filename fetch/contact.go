@@ -167,7 +167,11 @@ func (f *File) create(m *mirror, v origin.Version, said digest.Digest) (*cache.B
 	if err := f.listedOtherwise(v.Size); err != nil {
 		return nil, err
 	}
-	blob, err := f.set.store.Create(f.name, cache.Version(v))
+	create := f.set.store.Create
+	if known := !said.IsZero() || !listed(f.Entry()).IsZero(); known && !f.set.opts.Keep { // in a mount it could be read before it is compared
+		create = f.set.store.CreateProven
+	}
+	blob, err := create(f.name, cache.Version(v))
 	if err != nil {
 		return nil, err
 	}
