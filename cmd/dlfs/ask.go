@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -70,12 +71,15 @@ func dialControl(ctx context.Context, state *os.File) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	owner, _ := info.Sys().(*syscall.Stat_t) // which it is on Linux
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", state.Fd(), socketName))
+	if errors.Is(err, fs.ErrNotExist) {
+		c, err = dialElsewhere(ctx, state, int(owner.Uid))
+	}
 	if err != nil {
 		return nil, err
 	}
-	owner, _ := info.Sys().(*syscall.Stat_t) // which it is on Linux
 	if err := checkPeer(c, int(owner.Uid)); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}

@@ -42,6 +42,7 @@ type control struct {
 	stopAsked chan struct{} // closed by POST /stop
 	stopOnce  sync.Once
 	stopped   chan struct{}
+	elsewhere string // path of the socket, if the state directory cannot have it
 }
 
 // serveControl listens, in place of whoever did before the lock was ours.
@@ -53,11 +54,15 @@ func serveControl(e *engine) (*control, error) {
 	c := &control{engine: e, stopAsked: make(chan struct{}), stopped: make(chan struct{})}
 	l, err := net.Listen("unix", path)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EOPNOTSUPP) {
-		e.log.Warn("there is no control socket, since the filesystem of the output directory has none; end dlfs by a signal, or by umount(8)",
-			"dir", e.store.Path(), "err", err)
-		c.server = &http.Server{}
-		close(c.stopped)
-		return c, nil
+		l, err = c.listenElsewhere(path)
+		if err != nil {
+			e.log.Warn("there is no control socket, since the filesystem of the output directory has none; end dlfs by a signal, or by umount(8)",
+				"dir", e.store.Path(), "err", err)
+			c.server = &http.Server{}
+			close(c.stopped)
+			return c, nil
+		}
+		path = c.elsewhere
 	}
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
@@ -72,6 +77,18 @@ func serveControl(e *engine) (*control, error) {
 		c.server.Serve(ownListener{l, e.log}) // returns http.ErrServerClosed
 	}()
 	return c, nil
+}
+
+// listenElsewhere listens outside of the state directory, which cannot have the
+// socket at path.
+func (c *control) listenElsewhere(path string) (l net.Listener, err error) {
+	state, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer state.Close()
+	l, c.elsewhere, err = listenElsewhere(state)
+	return l, err
 }
 
 // mux knows what is asked on the socket.
@@ -90,6 +107,9 @@ func (c *control) mux() *http.ServeMux {
 
 // path is the socket's path for other processes, valid under a mount over DIR.
 func (c *control) path() string {
+	if c.elsewhere != "" {
+		return c.elsewhere
+	}
 	return fmt.Sprintf("/proc/%d/fd/%s/%s", os.Getpid(), filepath.Base(c.engine.store.StatePath()), socketName)
 }
 
