@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -130,4 +131,22 @@ func lists(noProxy string, u *url.URL) bool {
 		}
 	}
 	return false
+}
+
+// refusedByProxy returns an error that names the proxy if it does not connect to the
+// origin (RFC 9110 section 9.3.6). A proxy that cannot reach the origin at the moment
+// answers 5xx, and may be asked again.
+func refusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	code := resp.StatusCode
+	if code/100 == 2 {
+		return nil
+	}
+	e := &Error{Err: fmt.Errorf("proxy %s answers %s", proxy.Host, resp.Status)}
+	if code/100 == 4 && code != http.StatusRequestTimeout && code != http.StatusTooManyRequests {
+		e.Kind = Permanent
+	}
+	if code == http.StatusProxyAuthRequired {
+		e.Err = fmt.Errorf("%w; give the login with --proxy http://USER:PASSWORD@HOST:PORT", e.Err)
+	}
+	return e
 }

@@ -1,7 +1,12 @@
 package origin
 
 import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -76,5 +81,45 @@ func TestWrongProxyIsAnError(t *testing.T) {
 				t.Errorf("%s=%s: got error %v", variable, value, err)
 			}
 		}
+	}
+}
+
+// TestProxyThatDoesNotConnect: what a proxy answers to CONNECT is told as the proxy's
+// word, and a refusal is for good.
+func TestProxyThatDoesNotConnect(t *testing.T) {
+	for status, want := range map[string]struct {
+		kind Kind
+		says string
+	}{
+		"403 Forbidden":                     {Permanent, "answers 403 Forbidden"},
+		"407 Proxy Authentication Required": {Permanent, "give the login with --proxy http://USER:PASSWORD@HOST:PORT"},
+		"502 Bad Gateway":                   {Transient, "answers 502 Bad Gateway"},
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan struct{})
+		go func() { // joined below
+			defer close(served)
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				http.ReadRequest(bufio.NewReader(c)) // whatever it is
+				io.WriteString(c, "HTTP/1.1 "+status+"\r\nContent-Length: 0\r\n\r\n")
+				c.Close()
+			}
+		}()
+		client := New(Options{Tries: 1, Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: l.Addr().String()})})
+		_, _, err = client.Resource("https://data.example/f", ResourceOptions{}).Probe(t.Context(), false)
+		var e *Error
+		if !errors.As(err, &e) || e.Kind != want.kind || !strings.Contains(err.Error(), "proxy "+l.Addr().String()) || !strings.Contains(err.Error(), want.says) {
+			t.Errorf("%s: %v", status, err)
+		}
+		client.Close()
+		l.Close()
+		<-served
 	}
 }

@@ -57,6 +57,7 @@ func newTransport(o transportOptions) *http.Transport {
 	protocols.SetHTTP2(o.HTTP2)
 	return &http.Transport{
 		Proxy:                  o.Proxy,
+		OnProxyConnectResponse: refusedByProxy,
 		DialContext:            wired(o.DialContext),
 		TLSClientConfig:        o.TLS.Clone(), // nil stays nil
 		Protocols:              &protocols,
