@@ -9,20 +9,22 @@ import (
 )
 
 // index knows every entry of a list so far, to tell whether one more fits. It
-// lives as long as Parse does. The keys of dirs are substrings of the entries. Of
-// names and URLs it keeps hashes: a name is compared with that of the entry, and URLs
-// are only counted.
+// lives as long as Parse does. Of names, directories and URLs it keeps hashes: a name
+// is compared with that of the entry, and URLs are only counted. Of directories, two
+// of 20 million have the same hash in one list of 100,000; then a name of the list may
+// be refused.
 //
-// INVARIANT: no name of files is a key of dirs, and with a directory all those
-// above it are in dirs.
+// INVARIANT: no name of files is in dirs, and with a directory all those above it are
+// in dirs.
 type index struct {
 	list  *List
-	files map[uint64]int32 // by the hash of a name: the index of the entry in the list
-	alike map[string]int32 // by name: the same, of names whose hash another name has
-	dirs  map[string]int   // by name: the line of the first entry below it
-	urls  []uint64         // hashes of the URLs of all entries
-	seed  maphash.Seed     // of the hashes
-	most  int              // of files and dirs together
+	files map[uint64]int32    // by the hash of a name: the index of the entry in the list
+	alike map[string]int32    // by name: the same, of names whose hash another name has
+	dirs  map[uint64]struct{} // hashes of the directories that entries lie in
+	told  int                 // clashes whose line was looked for
+	urls  []uint64            // hashes of the URLs of all entries
+	seed  maphash.Seed        // of the hashes
+	most  int                 // of files and dirs together
 }
 
 // maxKnown bounds the entries of a list and the directories they lie in, which
@@ -75,7 +77,7 @@ func newIndex(list *List) *index {
 		list:  list,
 		files: make(map[uint64]int32),
 		alike: make(map[string]int32),
-		dirs:  make(map[string]int),
+		dirs:  make(map[uint64]struct{}),
 		seed:  maphash.MakeSeed(),
 		most:  maxKnown,
 	}
@@ -91,18 +93,19 @@ func (x *index) add(e Entry, i int) (repeated bool, err error) {
 		}
 		return false, &sameName{e.Name, earlier.Line}
 	}
-	if line, ok := x.dirs[e.Name]; ok {
-		return false, fmt.Errorf("name %s is a file here and a directory on line %d; rename one of them",
-			quote(e.Name), line)
+	if _, ok := x.dirs[maphash.String(x.seed, e.Name)]; ok {
+		return false, fmt.Errorf("name %s is a file here and a directory on %s; rename one of them",
+			quote(e.Name), x.lineBelow(e.Name))
 	}
-	if err := x.checkDirs(e.Name); err != nil {
+	dirs, err := x.newDirs(e.Name)
+	if err != nil {
 		return false, err
 	}
 	if len(x.files)+len(x.alike)+len(x.dirs) >= x.most {
 		return false, errFull
 	}
-	for dir := parent(e.Name); dir != "" && x.dirs[dir] == 0; dir = parent(dir) {
-		x.dirs[dir] = e.Line
+	for _, hash := range dirs {
+		x.dirs[hash] = struct{}{}
 	}
 	x.urls = append(x.urls, maphash.String(x.seed, e.URL))
 	if hash := maphash.String(x.seed, e.Name); x.taken(hash) {
@@ -120,26 +123,67 @@ func (x *index) taken(hash uint64) bool {
 
 // find returns the entry of that name, nil if there is none.
 func (x *index) find(name string) *Entry {
-	i, ok := x.files[maphash.String(x.seed, name)]
+	return x.fileAt(name, maphash.String(x.seed, name))
+}
+
+// fileAt is find of a name whose hash is known.
+func (x *index) fileAt(name string, hash uint64) *Entry {
+	i, ok := x.files[hash]
 	if ok && x.list.Entries[i].Name == name {
 		return &x.list.Entries[i]
 	}
-	if i, ok = x.alike[name]; ok {
-		return &x.list.Entries[i]
+	if len(x.alike) > 0 { // hardly ever
+		if i, ok = x.alike[name]; ok {
+			return &x.list.Entries[i]
+		}
 	}
 	return nil
 }
 
-// checkDirs returns an error if a directory that name lies in is a file. By the
-// invariant nothing above a known directory is one, so it stops there.
-func (x *index) checkDirs(name string) error {
-	for dir := parent(name); dir != "" && x.dirs[dir] == 0; dir = parent(dir) {
-		if file := x.find(dir); file != nil {
-			return fmt.Errorf("name %s lies in %s, which is a file on line %d; rename one of them",
-				quote(name), quote(dir), file.Line)
+// newDirs returns the hashes of the directories that name lies in and that are not
+// known yet, or an error if one of them is a file. By the invariant nothing above a
+// known directory is one. It hashes the name once, however deep it lies.
+func (x *index) newDirs(name string) (hashes []uint64, err error) {
+	dir := parent(name)
+	if dir == "" {
+		return nil, nil
+	}
+	if _, known := x.dirs[maphash.String(x.seed, dir)]; known {
+		return nil, nil
+	}
+	var h maphash.Hash
+	h.SetSeed(x.seed)
+	for at := 0; at < len(dir); {
+		end := at + 1 + strings.IndexByte(name[at+1:], '/')
+		h.WriteString(name[at:end])
+		at = end
+		hash := h.Sum64()
+		if _, known := x.dirs[hash]; known {
+			continue
+		}
+		if file := x.fileAt(name[:end], hash); file != nil {
+			return nil, fmt.Errorf("name %s lies in %s, which is a file on line %d; rename one of them",
+				quote(name), quote(name[:end]), file.Line)
+		}
+		hashes = append(hashes, hash)
+	}
+	return hashes, nil
+}
+
+// mostLines is for how many clashes the other line is looked for, which takes a walk
+// through all entries.
+const mostLines = 20
+
+// lineBelow says which line has the first entry that lies in a directory.
+func (x *index) lineBelow(dir string) string {
+	if x.told++; x.told <= mostLines {
+		for i := range x.list.Entries {
+			if e := &x.list.Entries[i]; len(e.Name) > len(dir) && e.Name[len(dir)] == '/' && strings.HasPrefix(e.Name, dir) {
+				return fmt.Sprintf("line %d", e.Line)
+			}
 		}
 	}
-	return nil
+	return "an earlier line"
 }
 
 // parent returns the directory that a name lies in, "" for the top.
