@@ -105,8 +105,9 @@ func isShape(fields []token) bool {
 	if !quotedShapes[shape] {
 		return false
 	}
+	clear := shape[0] != 'u' || standsAlone(fields[0].text) // else the rest may be of the URL
 	for i, f := range fields {
-		if f.quoted && (shape[i] == 'u' || shape == "nu") || len(shape) == 3 && shape[i] == 'n' && looksLikeName(f.text) {
+		if f.quoted && (shape[i] == 'u' || shape == "nu") || clear && len(shape) == 3 && shape[i] == 'n' && looksLikeName(f.text) {
 			return true
 		}
 	}

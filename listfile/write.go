@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 )
 
 // Write writes a list that Parse reads back as the same entries, to be edited and
@@ -56,8 +57,11 @@ func isMixed(line string) bool {
 func writeLine(b *bufio.Writer, e *Entry, why string) error {
 	if why != "" {
 		why = strings.Map(func(r rune) rune {
-			if r < ' ' {
+			switch {
+			case r < ' ':
 				return ' '
+			case r == utf8.RuneError: // many of them would make the list look binary
+				return '?'
 			}
 			return r
 		}, why)

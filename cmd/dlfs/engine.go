@@ -98,7 +98,7 @@ func (e *engine) run(ctx context.Context) error {
 		}()
 	}
 	err := e.runLists(ctx)
-	if e.ends && err != nil && e.store.IsRemoved() {
+	if e.ends && e.store.IsRemoved() { // which has failed files, perhaps all
 		return e.stateRemoved()
 	}
 	return err
