@@ -103,7 +103,7 @@ func isBinary(start []byte) bool {
 	odd := 0
 	for text := start; len(text) > 0; {
 		r, size := utf8.DecodeRune(text)
-		if r == utf8.RuneError || r < ' ' && !strings.ContainsRune("\t\r\n\f\x1b", r) {
+		if r == utf8.RuneError && size == 1 || r < ' ' && !strings.ContainsRune("\t\r\n\f\x1b", r) {
 			odd++
 		}
 		text = text[size:]

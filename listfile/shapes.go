@@ -179,7 +179,7 @@ func extension(text string) string {
 // baseOf is the last part of a URL's path, or of a name.
 func baseOf(text string) string {
 	if urlStart(text) == 0 {
-		u, err := url.Parse(text)
+		u, err := url.Parse(escapePercent(text))
 		if err != nil {
 			return ""
 		}
