@@ -1,0 +1,194 @@
+package listfile
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"dlfs/fetch/digest"
+)
+
+// The values of a file that are objects and arrays.
+
+// nested returns what takes an object inside the object of a file that says something
+// of the file, by its key as plain returns it; nil if it says nothing.
+func (d *jsonDraft) nested(key string) func(raw json.RawMessage) error {
+	switch key {
+	case "datafile", "attributes", "properties": // of Dataverse, of JSON:API, of GeoJSON
+		return d.merge
+	case "lfs":
+		return d.lfs
+	case "links", "link":
+		return d.links
+	case "checksum", "checksums", "hash", "hashes", "digest", "digests":
+		return d.sums
+	}
+	return nil
+}
+
+// merge takes the keys of an object inside the object of the file.
+func (d *jsonDraft) merge(raw json.RawMessage) error {
+	var values map[string]json.RawMessage
+	if json.Unmarshal(raw, &values) != nil {
+		return nil // something else of that name
+	}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if plain(key) == "id" {
+			d.draft.id = textOf(values[key])
+			continue
+		}
+		if err := d.key(key, values[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lfs takes what Git LFS says of a file.
+func (d *jsonDraft) lfs(raw json.RawMessage) error {
+	var said struct {
+		OID  string `json:"oid"`
+		Size *int64 `json:"size"`
+	}
+	if json.Unmarshal(raw, &said) != nil {
+		return nil // something else of that name
+	}
+	if said.Size != nil && *said.Size >= 0 {
+		d.details.Size = *said.Size
+	}
+	if said.OID == "" {
+		return nil
+	}
+	return d.addDigest(parseDigest(digest.SHA256, strings.TrimPrefix(said.OID, "sha256:")))
+}
+
+// links takes the link to the bytes of a file.
+func (d *jsonDraft) links(raw json.RawMessage) error {
+	var said map[string]json.RawMessage
+	if json.Unmarshal(raw, &said) != nil {
+		return nil // links to something else
+	}
+	for _, key := range []string{"download", "content", "self"} {
+		var url string
+		if json.Unmarshal(said[key], &url) == nil && url != "" {
+			return d.keep(jsonField{word: word{column: urlColumn, rank: 2}, key: "links." + key, value: url})
+		}
+		var link struct {
+			Href string `json:"href"`
+		}
+		if json.Unmarshal(said[key], &link) == nil && link.Href != "" {
+			return d.keep(jsonField{word: word{column: urlColumn, rank: 2}, key: "links." + key, value: link.Href})
+		}
+	}
+	return nil
+}
+
+// sums takes checksums: {ALGORITHM: DIGEST}, {"type": ALGORITHM, "value": DIGEST}, or an
+// array of the latter.
+func (d *jsonDraft) sums(raw json.RawMessage) error {
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) == nil {
+		for _, one := range list {
+			if err := d.sums(one); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var said map[string]string
+	if json.Unmarshal(raw, &said) != nil {
+		return nil // something else of that name
+	}
+	kind, value := "", ""
+	for key, text := range said {
+		switch plain(key) {
+		case "type", "algorithm", "name":
+			kind = text
+		case "value", "checksum", "digest", "hash":
+			value = text
+		default:
+			if a, known := algorithm(key); known {
+				if err := d.addDigest(parseDigest(a, text)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if a, known := algorithm(kind); known {
+		return d.addDigest(parseDigest(a, value))
+	}
+	return nil
+}
+
+func wrongType(key, want string) error {
+	return fmt.Errorf("value of %s is not %s", quote(key), want)
+}
+
+func (d *jsonDraft) modTime(key string, raw json.RawMessage) error {
+	text := textOf(raw)
+	if isMissing(text) {
+		return nil
+	}
+	t, err := parseTime(text)
+	if err != nil {
+		return errors.New(wrongType(key, "a time as in \"2006-01-02T15:04:05Z\", or seconds since 1970").Error())
+	}
+	d.details.ModTime = t
+	return nil
+}
+
+func (d *draft) headers(key string, raw json.RawMessage) error {
+	var fields map[string]jsonTexts
+	if json.Unmarshal(raw, &fields) != nil {
+		return wrongType(key, "an object of texts")
+	}
+	for name, values := range fields {
+		for _, value := range values {
+			if err := d.setHeader(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// jsonTexts is a text or an array of them.
+type jsonTexts []string
+
+func (t *jsonTexts) UnmarshalJSON(raw []byte) error {
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		*t = jsonTexts{one}
+		return nil
+	}
+	return json.Unmarshal(raw, (*[]string)(t))
+}
+
+// jsonPieces is how Write says piece digests.
+type jsonPieces struct {
+	Length int64    `json:"length"`
+	Sums   []string `json:"sums"`
+}
+
+func (d *draft) pieces(raw json.RawMessage) error {
+	var said jsonPieces
+	if json.Unmarshal(raw, &said) != nil {
+		return wrongType("pieces", "an object of length and sums")
+	}
+	pieces := &digest.Pieces{Length: said.Length}
+	for _, text := range said.Sums {
+		sum, err := digest.Parse(text)
+		if err != nil {
+			return err
+		}
+		pieces.Sums = append(pieces.Sums, sum)
+	}
+	if pieces.Length <= 0 || len(pieces.Sums) == 0 {
+		return wrongType("pieces", "a length above 0 and its sums")
+	}
+	d.details.Pieces = pieces
+	return nil
+}
