@@ -20,7 +20,7 @@ func TestStateThatOthersMayWrite(t *testing.T) {
 			check(t, os.Chmod(filepath.Join(dir, name), mode))
 			_, err := Open(dir, Options{})
 			asked := err
-			if name != ".dlfs/db" { // of which a question copies the regular files
+			if name != ".dlfs/db" { // a question copies its regular files only
 				_, asked = OpenReadOnly(dir, Options{})
 			}
 			for _, err := range []error{err, asked} {

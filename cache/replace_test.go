@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// replacing returns a store with a published file of which block 1 is bad, and
+// replacing returns a store with a published file whose block 1 is bad, and
 // the blob that is to replace it, without that block.
 func replacing(t *testing.T) (*Store, *Blob) {
 	t.Helper()

@@ -189,7 +189,7 @@ func (s *Status) set(fields map[string]json.RawMessage) error {
 	return nil
 }
 
-// difference reads a fetch.Difference, of which it keeps what is printed.
+// difference reads a fetch.Difference, and keeps only what is printed.
 func (a *answer) difference() (kinds []kindOfChange, err error) {
 	kinds = kindsOf(fetch.Difference{})
 	known := false

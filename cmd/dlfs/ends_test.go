@@ -55,7 +55,7 @@ func mountsOfTest(t *testing.T, point string) []string {
 }
 
 // TestEndWithASecondView: the filesystem of a mount lives on in a bind mount, or in
-// the mount namespace of another process. dlfs ends all the same, and says who still
+// the mount namespace of another process. dlfs ends nevertheless, and says who still
 // sees it.
 func TestEndWithASecondView(t *testing.T) {
 	needRoot(t)

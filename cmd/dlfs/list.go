@@ -181,7 +181,7 @@ func (l *lister) parse(r io.Reader) (*listfile.List, error) {
 	return list, nil
 }
 
-// orFile adds to the error of a list that is a URL, and of which nothing was
+// orFile adds to the error of a list that is a URL, and that has no line that is
 // understood, what to do if the file itself is wanted.
 func (l *lister) orFile(list *listfile.List, err error) error {
 	bad, ok := errors.AsType[listfile.Errors](err)

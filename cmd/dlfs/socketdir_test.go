@@ -10,7 +10,7 @@ import (
 )
 
 // TestSocketElsewhere: a control socket that the state directory cannot have is in
-// the runtime directory, and whoever has the output directory finds it there, unless
+// the runtime directory, and a process that has the output directory finds it there, unless
 // others may write to the runtime directory.
 func TestSocketElsewhere(t *testing.T) {
 	runtimeDir, err := os.MkdirTemp("", "dlfs") // t.TempDir may be too long for a socket
