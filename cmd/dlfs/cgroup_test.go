@@ -49,7 +49,11 @@ func smallGroup(t *testing.T, limit int64) (procs string) {
 // fails.
 func TestReadersInLittleMemory(t *testing.T) {
 	need(t, canMount())
-	procs := smallGroup(t, 100<<20)
+	limit := int64(100 << 20)
+	if raceDetector {
+		limit *= 8
+	}
+	procs := smallGroup(t, limit)
 	const files, size, readers = 8, 48 << 20, 64
 	o := origintest.New()
 	base := o.Serve(t)
