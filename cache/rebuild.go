@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/badger/v4/y"
 )
@@ -88,11 +87,11 @@ func (x *index) rebuild(state *os.Root, aside string) error {
 		if err != nil {
 			return
 		}
-		there, err := x.has(key)
+		known, err := x.get(key)
 		if err != nil {
 			b.err = err
 		}
-		if !there {
+		if known == nil {
 			b.set(key, content)
 			values++
 		}
@@ -110,21 +109,6 @@ const (
 	metaDeleted = 1 << 0
 	metaPointer = 1 << 1
 )
-
-// has reports whether the index has a value of key that can be trusted.
-func (x *index) has(key []byte) (there bool, err error) {
-	err = x.view(func(txn *badger.Txn) error {
-		item, err := txn.Get(key)
-		if err != nil {
-			return err
-		}
-		return x.content(item, func([]byte) { there = true })
-	})
-	if errors.Is(err, badger.ErrKeyNotFound) || errors.Is(err, errDamaged) {
-		return there, nil
-	}
-	return there, err
-}
 
 // salvage calls f with all entries that can be read in the tables of a database. A
 // table that is damaged is read as far as that goes.

@@ -19,7 +19,7 @@ const fsType = "fuse.dlfs"
 // Point is the mountpoint, absolute.
 func (m *Mount) Point() string { return m.point }
 
-// Detach takes the topmost mount at point out of the tree, whoever uses it. It
+// Detach takes the topmost mount at point out of the tree, also if it is in use. It
 // must be one of this package.
 func Detach(point string) error { return unmount(point, unix.MNT_DETACH, "-u", "-z") }
 

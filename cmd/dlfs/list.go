@@ -221,7 +221,7 @@ func (l *lister) warnOfClash(a, b string, n int) {
 		strconv.Quote(a), strconv.Quote(b), more)
 }
 
-// clashOnDisk refuses a list of which two names are one file on a disk that folds
+// clashOnDisk refuses a list that has two names for one file on a disk that folds
 // names: the second would take the place of the first.
 func clashOnDisk(entries []listfile.Entry, folds bool) error {
 	if !folds {

@@ -23,7 +23,7 @@ func printable(s string) string {
 // plainWriter is the last that standard output and standard error have before
 // them: it escapes what a terminal would obey, so that nothing from lists, origins
 // and other processes gets there by a way that somebody forgot. Line feeds and
-// tabs stay. The escapes are those of JSON (RFC 8259 section 7), of which JSON
+// tabs stay. The escapes are those of JSON (RFC 8259 section 7), so JSON
 // stays the JSON it was. Each Write is of whole characters. It is safe for
 // concurrent use if w is.
 type plainWriter struct{ w io.Writer }

@@ -91,8 +91,8 @@ type ticket struct {
 }
 
 // enter waits until a request may be sent to host, the one that is actually
-// asked, for object, which may be nil. Whoever is urgent goes first, else whoever came first; one that is not
-// urgent is passed only so often. The error is ctx's cause.
+// asked, for object, which may be nil. Urgent requests go first, then those that came
+// first; a request that is not urgent is passed only so often. The error is ctx's cause.
 func (g *gate) enter(ctx context.Context, host string, object *Resource, urgent bool) (*ticket, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

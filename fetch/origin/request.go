@@ -27,7 +27,7 @@ func (r *Resource) request(ctx context.Context, method string, u *url.URL, range
 	req := (&http.Request{Method: method, URL: u, Host: u.Host, Header: http.Header{}}).WithContext(ctx)
 	r.c.opts.Credentials.dress(req, r.list, r.opts.Header)
 	asked := *u
-	asked.User = nil // of which net/http would make a login, even of "http://@host/"
+	asked.User = nil // net/http would make it a login, even of "http://@host/"
 	req.URL = &asked
 	req.Header.Set("Accept-Encoding", "identity")
 	if ranges != "" {
