@@ -32,7 +32,7 @@ type host struct {
 	bulk    int           // prefetch flights that may still start; below 0 when resting ones go on
 	resting int           // prefetch flights that wait before another attempt, see rest
 	ahead   int           // read-ahead flights that may still start
-	waiting int           // reader flights under way
+	waiting int           // reader flights under way, and readers who wait for other flights
 	pace    pace          // of prefetch beside readers
 	ttfb    time.Duration // typical time to the first byte
 	rate    float64       // bytes a second of a flight, typically; 0 while none has ended
@@ -123,14 +123,19 @@ func (h *host) rests() int {
 // takeReader waits for a reader's place, and has prefetch give way until putReader
 // and for a while after.
 func (h *host) takeReader(ctx context.Context) error {
-	h.mu.Lock()
-	h.waiting++
-	h.mu.Unlock()
+	h.readerWaits()
 	if err := h.readers.Acquire(ctx, 1); err != nil {
 		h.readerGone()
 		return err
 	}
 	return nil
+}
+
+// readerWaits counts a reader who waits for the host, until readerGone.
+func (h *host) readerWaits() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiting++
 }
 
 func (h *host) putReader() {

@@ -56,7 +56,7 @@ func (f *File) sit(blob *cache.Blob, off, n int64) (seats []*seat, err error) {
 			fl = f.launchLocked(blob, f.hopefulLocked(), demand, mo, f.freeUntilLocked(mo, mo+mn))
 		}
 		s := &seat{flight: fl, want: min(mo+mn, fl.end), ready: make(chan struct{})}
-		fl.seats[s] = struct{}{}
+		fl.seatLocked(s)
 		seats = append(seats, s)
 		off = s.want
 	}
@@ -85,7 +85,7 @@ func (f *File) stand(seats []*seat, interrupted bool) {
 	defer f.mu.Unlock()
 	for _, s := range seats {
 		if _, taken := s.flight.seats[s]; taken {
-			delete(s.flight.seats, s)
+			s.flight.unseatLocked(s)
 			if interrupted {
 				s.flight.lingerLocked()
 			} else {

@@ -276,9 +276,27 @@ func (f *File) forgottenLocked(fl *flight) {
 	}
 }
 
+// seatLocked has a reader wait for the flight. A reader's own flight has told the host
+// already that a reader waits; another flight tells it here, so that prefetch gives way
+// also before the first byte comes.
+func (fl *flight) seatLocked(s *seat) {
+	fl.seats[s] = struct{}{}
+	if fl.class != demand {
+		fl.mirror.host.readerWaits()
+	}
+}
+
+// unseatLocked is called when the reader of a seat no longer waits.
+func (fl *flight) unseatLocked(s *seat) {
+	delete(fl.seats, s)
+	if fl.class != demand {
+		fl.mirror.host.readerGone()
+	}
+}
+
 // wakeLocked frees a seat.
 func (fl *flight) wakeLocked(s *seat, err error) {
-	delete(fl.seats, s)
+	fl.unseatLocked(s)
 	s.err = err
 	close(s.ready)
 }
