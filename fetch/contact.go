@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"dlfs/cache"
-	"dlfs/fetch/digest"
 	"dlfs/fetch/origin"
+	"dlfs/listfile/digest"
 )
 
 // First contact pins a file's version. There are two ways to it: a probe, which

@@ -7,8 +7,8 @@ import (
 	"hash"
 
 	"dlfs/cache"
-	"dlfs/fetch/digest"
 	"dlfs/listfile"
+	"dlfs/listfile/digest"
 )
 
 // ErrMismatch is wrapped by the error of a file whose bytes, fetched once more,

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"dlfs/cache"
-	"dlfs/fetch/digest"
 	"dlfs/fetch/origintest"
 	"dlfs/listfile"
+	"dlfs/listfile/digest"
 )
 
 // detail returns the details of the last entry, made if need be.

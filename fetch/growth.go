@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"dlfs/cache"
-	"dlfs/fetch/digest"
 	"dlfs/fetch/origin"
+	"dlfs/listfile/digest"
 )
 
 // maxRestarts is how often in one run a body of unknown length may break off

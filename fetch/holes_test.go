@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // TestFileWithHolesIsAdoptedByItsDigest: a backup restores zeros as holes, and so an

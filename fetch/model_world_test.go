@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dlfs/cache"
-	"dlfs/fetch/digest"
 	"dlfs/fetch/origintest"
 	"dlfs/listfile"
+	"dlfs/listfile/digest"
 )
 
 // world is what TestModel's engine is in: two origins that show the same files,

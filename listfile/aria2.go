@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // aria2 reads an input file of aria2c: a line of URLs of one file, TAB-separated,

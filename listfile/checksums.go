@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"strings"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // ParseChecksums reads a checksum file, in any mix of the forms of sha256sum and

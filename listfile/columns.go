@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // chosen is a column as Options.Columns choose it.

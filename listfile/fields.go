@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // bagit takes a line of a fetch.txt: URL LENGTH FILENAME, where LENGTH may be

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // sample parses a list of testdata.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // notFiles are the types of objects that hold no bytes of their own.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // The values of a file that are objects and arrays.

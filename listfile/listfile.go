@@ -74,7 +74,7 @@ import (
 	"slices"
 	"time"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // Entry is one file of a list. Its strings are cut from one copy of its line.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // maxFileElement bounds one file of a Metalink, in bytes: a hash for each MiB of

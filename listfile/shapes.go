@@ -7,7 +7,7 @@ import (
 	"path"
 	"strings"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // token is a field of a line whose fields are parted by TABs or by spaces.

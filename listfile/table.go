@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // delimiters may part the fields of a table.

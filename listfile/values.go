@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // isMissing reports whether a field says that there is no value, in the words of

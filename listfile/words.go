@@ -4,7 +4,7 @@ import (
 	"strings"
 	"unicode"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // column is what a column of a table means, or a key of an object.

@@ -7,7 +7,7 @@ import (
 	"hash/maphash"
 	"io"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // Body is the bytes [off +n) of one version of a file, streamed. It resumes by

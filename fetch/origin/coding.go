@@ -18,7 +18,7 @@ import (
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // Encoded says what to do with an answer that has a content coding although none

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"dlfs/fetch/digest"
 	"dlfs/fetch/origintest"
+	"dlfs/listfile/digest"
 )
 
 // What goes where, over three hops from http://user:pw@list.

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 const maxRedirects = 10

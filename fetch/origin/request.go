@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"time"
 
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // exchange is a response, with its body under the watchdog. Whoever has it ends

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"dlfs/cache/lockorder"
-	"dlfs/fetch/digest"
+	"dlfs/listfile/digest"
 )
 
 // Version identifies one version of an origin file. Its fields are those of
