@@ -7,8 +7,8 @@
 // goal without a measure whether our median does. Within a row the contestants run
 // in turns, each round in another order, so that a machine that slows down slows
 // all of them; rows follow one another. What is happening, and each figure of each
-// round, goes to standard error, and with -json to a file; -put README.md puts the
-// table there.
+// round, goes to standard error, and with -json to a file; -put
+// cmd/dlfs-bench/README.md puts the table there.
 //
 // What is measured runs in a process of its own: dlfs and its peers, who reads
 // from a mount, and the origins. Wall time is from the start of a program to its

@@ -60,6 +60,7 @@ type cli struct {
 	Verify verifyCmd `cmd:"" help:"Compare the files of a directory with their digests, and repair them with --repair."`
 	Check  checkCmd  `cmd:"" help:"Check a list without fetching anything."`
 	Demo   demoCmd   `cmd:"" help:"See it work, without a network, in a temporary directory."`
+	Help   helpCmd   `cmd:"" help:"Show a page of the reference, or list them."`
 
 	Version kong.VersionFlag `env:"-" help:"Tell which dlfs this is."`
 }

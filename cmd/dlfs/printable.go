@@ -86,6 +86,9 @@ func raw(w io.Writer) io.Writer {
 
 // fileOf returns the file that a stream is, nil if it is none.
 func fileOf(w io.Writer) *os.File {
+	if a, ok := w.(*answers); ok {
+		w = a.w
+	}
 	f, _ := raw(w).(*os.File)
 	return f
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -67,9 +69,9 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestReadmeKeys holds the README's tables to what is printed.
+// TestReadmeKeys holds the tables of the page "output" to what is printed.
 func TestReadmeKeys(t *testing.T) {
-	doc := readme(t)
+	doc := documents(t)["doc/output.md"]
 	for _, v := range []any{Status{Entries: []fetch.EntryStatus{{}}}, jsonFrame{}, fetch.EntryStatus{}} {
 		b, err := json.Marshal(v)
 		if err != nil {
@@ -81,8 +83,27 @@ func TestReadmeKeys(t *testing.T) {
 		}
 		for key := range keys {
 			if !strings.Contains(doc, "`"+key+"`") {
-				t.Errorf("README does not explain the key %s", key)
+				t.Errorf("doc/output.md does not explain the key %s", key)
 			}
 		}
+	}
+}
+
+// TestReadmeExitCodes holds the table of exit codes to the codes.
+func TestReadmeExitCodes(t *testing.T) {
+	doc := documents(t)["doc/output.md"]
+	_, table, _ := strings.Cut(doc, "| code | meaning |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var told []int
+	for row := range strings.Lines(table) {
+		n, err := strconv.Atoi(strings.TrimSpace(strings.Split(row, "|")[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		told = append(told, n)
+	}
+	want := []int{exitOK, exitFailed, exitUsage, exitInterrupted, exitDiskFull, exitNeedsURL, exitMismatch}
+	if !slices.Equal(told, want) {
+		t.Errorf("doc/output.md tells the codes %v; they are %v", told, want)
 	}
 }
