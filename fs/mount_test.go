@@ -3,15 +3,20 @@ package fs
 import (
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"dlfs/cache"
+	"dlfs/fetch"
+	"dlfs/fetch/origin"
 	"dlfs/fetch/origintest"
 )
 
@@ -240,5 +245,90 @@ func TestStatfsProgress(t *testing.T) {
 	}
 	if st := ask(); st.Blocks != 20*bs/4096 || st.Blocks-st.Bfree < 4*bs/4096 || st.Ffree != 1 {
 		t.Errorf("one complete: %+v", st)
+	}
+}
+
+// setOf returns a Set nobody runs, over a store of its own.
+func setOf(t *testing.T, names ...string) *fetch.Set {
+	t.Helper()
+	store, err := cache.Open(t.TempDir(), cache.Options{})
+	must(t, err)
+	client := origin.New(origin.Options{})
+	set := fetch.New(t.Context(), store, client, entriesOf(names...), fetch.Options{})
+	t.Cleanup(func() {
+		set.Close()
+		client.Close()
+		must(t, store.Close())
+	})
+	return set
+}
+
+func TestPreflightTable(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	must(t, os.WriteFile(file, nil, 0o644))
+	if err := preflight(file, false); err == nil || err.Error() != "mountpoint "+file+" is not a directory" {
+		t.Errorf("of a file: %v", err)
+	}
+	none := filepath.Join(dir, "none")
+	if err := preflight(none, false); !errors.Is(err, iofs.ErrNotExist) || !strings.HasPrefix(err.Error(), "mountpoint "+none+": ") {
+		t.Errorf("of nothing: %v", err)
+	}
+	needFUSE(t)
+	if err := preflight(dir, false); err != nil {
+		t.Errorf("of a directory: %v", err)
+	}
+}
+
+func TestNewRefusesAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o644))
+	if m, err := New(setOf(t), file, Options{}); err == nil || m != nil || !strings.Contains(err.Error(), "is not a directory") {
+		t.Errorf("%v, %v", m, err)
+	}
+}
+
+func TestMountErrorTable(t *testing.T) {
+	for _, err := range []error{
+		fmt.Errorf("mount: %w", unix.EPERM),
+		fmt.Errorf("mount: %w", unix.ENOSPC),
+		errors.New("fusermount exited with code 256"),
+	} {
+		got := mountError(err)
+		if u := (*UnavailableError)(nil); !errors.As(got, &u) || errors.Is(got, err) || strings.Contains(got.Error(), "\n") {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+	if err := errors.New("other"); mountError(err) != err {
+		t.Error("another error was changed")
+	}
+}
+
+func TestChangedFileIsAnotherInode(t *testing.T) {
+	x := newRig(t)
+	x.add("a", 8*bs)
+	x.start()
+	old := x.open("a")
+	must(t, unix.Fadvise(int(old.Fd()), 0, 0, unix.FADV_RANDOM))
+	x.read(old, "a", 0, 100)
+	before := statx(t, x.path("a"))
+
+	c := origintest.Content{Seed: 77, Size: 9*bs + 5}
+	x.Put("/a", origintest.File{Content: c})
+	if _, err := old.ReadAt(make([]byte, 10), 5*bs); !errors.Is(err, syscall.ESTALE) {
+		t.Errorf("read of what changed: %v", err)
+	}
+	f := x.open("a")
+	must(t, pread(f, c, 0, 10*bs))
+	after := statx(t, x.path("a"))
+	if after.Ino == before.Ino || int64(after.Size) != c.Size {
+		t.Errorf("%d bytes, inode %d, before %d", after.Size, after.Ino, before.Ino)
+	}
+	x.read(old, "a", 0, 100) // what was there stays
+	if _, err := old.ReadAt(make([]byte, 10), 5*bs); !errors.Is(err, syscall.ESTALE) {
+		t.Errorf("later read of what changed: %v", err)
+	}
+	if p, err := os.ReadFile(x.path("a")); err != nil || c.Check(p, 0) != nil || int64(len(p)) != c.Size {
+		t.Errorf("%d bytes, %v", len(p), err)
 	}
 }

@@ -202,3 +202,34 @@ func liveHeap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+func TestSplitTable(t *testing.T) {
+	for _, tt := range [][3]string{{"a", "", "a"}, {"a/b", "a", "b"}, {"a/b/c", "a/b", "c"}, {"", "", ""}} {
+		if dir, base := split(tt[0]); dir != tt[1] || base != tt[2] {
+			t.Errorf("split(%q) = %q, %q", tt[0], dir, base)
+		}
+	}
+}
+
+func TestInoTable(t *testing.T) {
+	seen := map[uint64]string{}
+	for i := range 1000 {
+		for version := range uint64(20) {
+			path := fmt.Sprintf("dir/%d", i)
+			n, key := ino(path, version), fmt.Sprint(path, " ", version)
+			if n < 2 {
+				t.Fatalf("ino(%s) = %d", key, n)
+			}
+			if n != ino(path, version) {
+				t.Fatalf("ino(%s) changes", key)
+			}
+			if old, ok := seen[n]; ok {
+				t.Fatalf("ino of %s and %s are both %d", old, key, n)
+			}
+			seen[n] = key
+		}
+	}
+	if ino("a", 0) == ino("a/", 0) {
+		t.Error("a directory and a file share a number")
+	}
+}

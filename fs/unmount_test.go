@@ -59,48 +59,6 @@ func TestCloseWithAStalledOriginEnds(t *testing.T) {
 	}
 }
 
-func TestClearDead(t *testing.T) {
-	x := newRig(t)
-	x.add("a", 8*bs)
-	point := x.config.Point
-	want := func(wantCleared bool, wantErr error) {
-		t.Helper()
-		cleared, err := ClearDead(point)
-		if cleared != wantCleared || !errors.Is(err, wantErr) {
-			t.Errorf("ClearDead = %v, %v; want %v, %v", cleared, err, wantCleared, wantErr)
-		}
-		if err != nil && err.Error() != point+` is mounted by a running dlfs already; stop it with "dlfs umount `+point+`"` {
-			t.Errorf("text: %v", err)
-		}
-	}
-	mounted := func(want bool) {
-		t.Helper()
-		if ours, err := Mounted(point); ours != want || err != nil {
-			t.Errorf("Mounted = %v, %v; want %v", ours, err, want)
-		}
-	}
-	want(false, nil)
-	mounted(false)
-	x.start()
-	want(false, ErrMounted)
-	mounted(true)
-	names(t, point) // alive still
-	x.kill()
-	mounted(true)
-	want(true, nil)
-	mounted(false)
-	want(false, nil)
-
-	x.start() // the same place, again
-	x.read(x.open("a"), "a", 0, 8*bs)
-	x.kill()
-	x.start() // over the dead one: New alone does not clear
-	if types, err := kinds(point); err != nil || !slices.Equal(types, []string{fsType, fsType}) {
-		t.Errorf("mounts: %q, %v", types, err)
-	}
-	want(false, ErrMounted)
-}
-
 func TestUnmountFromOutside(t *testing.T) {
 	x := newRig(t)
 	x.add("a", 10)
