@@ -22,7 +22,7 @@ func BenchmarkReadWarm(b *testing.B) {
 				b.ReportAllocs()
 				off := int64(0)
 				for b.Loop() {
-					if _, err := h.ReadAtContext(b.Context(), p, off); err != nil {
+					if _, err := h.ReadAt(b.Context(), p, off); err != nil {
 						b.Fatal(err)
 					}
 					off = (off + n) % (4 << 20)
@@ -43,7 +43,7 @@ func BenchmarkReadMissing(b *testing.B) {
 	b.SetBytes(bs)
 	off := int64(0)
 	for b.Loop() {
-		if _, err := h.ReadAtContext(b.Context(), p, off); err != nil {
+		if _, err := h.ReadAt(b.Context(), p, off); err != nil {
 			b.Fatal(err)
 		}
 		off += 2 * slack

@@ -27,10 +27,10 @@ func TestChangedFileIsNeverMixed(t *testing.T) {
 
 			p := make([]byte, 100)
 			for range 3 {
-				_, err := h.ReadAt(p, 1<<20)
+				_, err := h.ReadAt(t.Context(), p, 1<<20)
 				wantError(t, err, ErrStale)
 			}
-			n, err := h.ReadAt(p, 2<<20) // present: goes on
+			n, err := h.ReadAt(t.Context(), p, 2<<20) // present: goes on
 			check(t, err)
 			check(t, was.Check(p[:n], 2<<20))
 
@@ -45,7 +45,7 @@ func TestChangedFileIsNeverMixed(t *testing.T) {
 			if n := x.File("a").Status().Changes; n != 1 {
 				t.Errorf("found changed %d times", n)
 			}
-			_, err = h.ReadAt(p, 3<<20)
+			_, err = h.ReadAt(t.Context(), p, 3<<20)
 			wantError(t, err, ErrStale)
 		})
 	}
@@ -141,7 +141,7 @@ func TestReaderOfAnOriginThatAlternates(t *testing.T) {
 		x.start()
 		for range 20 {
 			h := x.open("a")
-			if _, err := h.ReadAt(make([]byte, 100), 1<<20); err == nil {
+			if _, err := h.ReadAt(t.Context(), make([]byte, 100), 1<<20); err == nil {
 				t.Error("a version that is no more was read")
 			}
 			h.Close()

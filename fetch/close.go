@@ -37,8 +37,8 @@ func (s *Set) Close() {
 
 // windUp ends the flight after the block it is in, at once if it is in none.
 func (fl *flight) windUp() {
-	fl.file.mu.Lock()
-	defer fl.file.mu.Unlock()
+	fl.fill.file.mu.Lock()
+	defer fl.fill.file.mu.Unlock()
 	fl.windUpLocked()
 }
 
@@ -53,8 +53,8 @@ func (fl *flight) windUpLocked() {
 // giveUp is windUp for a flight nobody waits for. One that can only be had whole
 // goes on.
 func (fl *flight) giveUp() {
-	fl.file.mu.Lock()
-	defer fl.file.mu.Unlock()
+	fl.fill.file.mu.Lock()
+	defer fl.fill.file.mu.Unlock()
 	if len(fl.seats) == 0 && !fl.whole {
 		fl.windUpLocked()
 	}

@@ -65,18 +65,22 @@ func (f *File) contactedLocked() {
 	f.mu.probing = nil
 }
 
+// found is the version that a first contact told.
+type found struct {
+	blob   *cache.Blob // nil if the origin does not say how long the file is
+	proven bool        // a GET told it
+}
+
 // contacted ends first contact.
-func (f *File) contacted(blob *cache.Blob, err error) {
-	f.mu.Lock()
-	if err == nil {
-		f.setBlobLocked(blob)
-	} else {
-		f.failLocked(err)
-	}
-	f.contactedLocked()
-	f.mu.Unlock()
-	f.finishIfComplete(blob)
-	f.set.poke()
+func (f *File) contacted(v found, err error) {
+	f.change(func() {
+		if err == nil {
+			f.pinLocked(v.blob).proven = v.proven
+		} else {
+			f.failLocked(err)
+		}
+		f.contactedLocked()
+	})
 }
 
 // eachMirror tries ask of one mirror after the other, until it goes well or
@@ -84,7 +88,7 @@ func (f *File) contacted(blob *cache.Blob, err error) {
 func (f *File) eachMirror(ask func(*mirror) error) error {
 	for {
 		f.mu.Lock()
-		m := f.hopefulLocked()
+		m := f.mirrorsLocked().hopeful()
 		f.mu.Unlock()
 		err := ask(m)
 		if err == nil || originError(err) == nil || f.set.ctx.Err() != nil {
@@ -102,27 +106,26 @@ func (f *File) eachMirror(ask func(*mirror) error) error {
 // probe asks for the version with the least traffic. When nobody waits for it,
 // it takes no reader's place.
 func (f *File) probe(urgent bool) {
-	var blob *cache.Blob
-	var size int64
+	var v found
 	var from *mirror
 	err := f.eachMirror(func(m *mirror) (err error) {
 		from = m
-		blob, size, err = f.askVersion(m, urgent)
+		v, err = f.askVersion(m, urgent)
 		return err
 	})
-	if err == nil && size == origin.UnknownSize {
+	if err == nil && v.blob == nil {
 		f.grow(from, nil)
 		return
 	}
-	f.contacted(blob, err)
+	f.contacted(v, err)
 }
 
-func (f *File) askVersion(m *mirror, urgent bool) (*cache.Blob, int64, error) {
+func (f *File) askVersion(m *mirror, urgent bool) (found, error) {
 	ctx := f.set.ctx
 	if urgent {
 		ctx = origin.Urgent(ctx)
 		if err := m.host.takeReader(f.set.ctx); err != nil {
-			return nil, 0, err
+			return found{}, err
 		}
 		defer m.host.putReader()
 	}
@@ -131,15 +134,17 @@ func (f *File) askVersion(m *mirror, urgent bool) (*cache.Blob, int64, error) {
 	f.mu.Unlock()
 	v, head, err := m.res.Probe(ctx, useHead)
 	if err != nil || v.Size == origin.UnknownSize {
-		return nil, v.Size, err
+		return found{}, err
 	}
 	var said digest.Digest
 	if head != nil { // which may be all of the file, so that no other GET tells
 		said = m.res.Said(v)
 	}
 	blob, err := f.create(m, v, said)
-	if err == nil && head != nil {
-		f.proved()
+	if err != nil {
+		return found{}, err
+	}
+	if head != nil {
 		err := keepHead(blob, head)
 		if errors.Is(err, cache.ErrNoSpace) {
 			f.set.noteFull()
@@ -147,7 +152,7 @@ func (f *File) askVersion(m *mirror, urgent bool) (*cache.Blob, int64, error) {
 			f.set.log.Warn("first block is not kept", "name", f.name, "err", err)
 		}
 	}
-	return blob, v.Size, err
+	return found{blob: blob, proven: head != nil}, nil
 }
 
 // listedOtherwise is the error of a file of n bytes that has another size in the
@@ -179,12 +184,6 @@ func (f *File) create(m *mirror, v origin.Version, said digest.Digest) (*cache.B
 	note.URL, note.Digest = m.hash, said.String()
 	blob.SetNote(note)
 	return blob, nil
-}
-
-func (f *File) proved() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.mu.proven = true
 }
 
 // keepHead stores the first bytes a probe brought, as far as they are blocks.
@@ -240,34 +239,33 @@ func (f *File) firstContact(m *mirror) {
 	if err != nil || blob.Complete() || !f.set.begin() {
 		from.close()
 		m.host.put(bulk)
-		f.contacted(blob, err)
+		f.contacted(found{blob: blob}, err)
 		return
 	}
-	f.mu.Lock()
-	f.mu.noRanges = !body.Ranged()
-	f.setBlobLocked(blob)
-	f.contactedLocked()
-	fl := f.enlistLocked(blob, m, bulk, 0, body.End(), from)
-	fl.holds++
-	f.mu.Unlock()
-	f.set.poke()
+	var fl *flight
+	f.change(func() {
+		fi := f.pinLocked(blob)
+		fi.noRanges = !body.Ranged()
+		f.contactedLocked()
+		fl = fi.enlistLocked(m, bulk, 0, body.End(), from)
+		fl.holds++
+	})
 	fl.run()
 }
 
 // firstFailed ends first contact with one mirror: the next one has its turn when
 // prefetch looks again.
 func (f *File) firstFailed(m *mirror, err error) {
-	f.mu.Lock()
-	others := false
-	if originError(err) != nil && f.set.ctx.Err() == nil {
-		others, err = f.dropLocked(m, err)
-	}
-	if !others {
-		f.failLocked(err)
-	}
-	f.contactedLocked()
-	f.mu.Unlock()
-	f.set.poke()
+	f.change(func() {
+		others := false
+		if originError(err) != nil && f.set.ctx.Err() == nil {
+			others, err = f.dropLocked(m, err)
+		}
+		if !others {
+			f.failLocked(err)
+		}
+		f.contactedLocked()
+	})
 }
 
 // contact is the response of a first contact, to be streamed on.

@@ -27,6 +27,7 @@ type digesting struct {
 	// Guarded by file.mu.
 	running bool // the goroutine of digestFront owns what follows
 	right   bool // all bytes have the digest they must have
+	halted  bool // they have not, or cannot be read; not computed on until the file is forgiven
 
 	off   int64 // bytes before it are in the sums
 	whole hash.Hash
@@ -45,13 +46,13 @@ func listed(e *listfile.Entry) digest.Digest {
 	return e.Details.Digest
 }
 
-// wantedLocked is the digest the file's bytes must have, the zero Digest if
+// wantedLocked is the digest the version's bytes must have, the zero Digest if
 // none is known: the list's, else what the origin said.
-func (f *File) wantedLocked(blob *cache.Blob) digest.Digest {
-	if d := listed(f.mu.entry); !d.IsZero() {
+func (fi *fill) wantedLocked() digest.Digest {
+	if d := listed(fi.file.mu.entry); !d.IsZero() {
 		return d
 	}
-	d, err := digest.Parse(blob.Note().Digest)
+	d, err := digest.Parse(fi.blob.Note().Digest)
 	if err != nil {
 		return digest.Digest{}
 	}
@@ -62,34 +63,34 @@ func (f *File) wantedLocked(blob *cache.Blob) digest.Digest {
 func (f *File) Digest() digest.Digest {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.mu.blob == nil {
-		return listed(f.mu.entry)
+	if fi := f.fillLocked(); fi != nil {
+		return fi.wantedLocked()
 	}
-	return f.wantedLocked(f.mu.blob)
+	return listed(f.mu.entry)
 }
 
-// digestingLocked returns what is to be computed of a blob, nil if nothing is
+// digestingLocked returns what is to be computed of a version, nil if nothing is
 // known of its digest or it has been found right before.
-func (f *File) digestingLocked(blob *cache.Blob) *digesting {
-	d := f.digestingAnewLocked(blob)
+func (fi *fill) digestingLocked() *digesting {
+	d := fi.digestingAnewLocked()
 	if d == nil {
 		return nil
 	}
-	note := blob.Note()
-	if known := note.Verified && (d.want.IsZero() || note.Digest == d.want.String()); known && blob.Published() {
+	note := fi.blob.Note()
+	if known := note.Verified && (d.want.IsZero() || note.Digest == d.want.String()); known && fi.blob.Published() {
 		return nil
 	}
 	return d
 }
 
-// digestingAnewLocked is digestingLocked for one who trusts nothing found before.
-func (f *File) digestingAnewLocked(blob *cache.Blob) *digesting {
-	d := &digesting{blob: blob, want: f.wantedLocked(blob)}
-	if e := f.mu.entry.Details; e != nil && e.Pieces != nil {
-		if e.Pieces.Fits(blob.Version().Size) {
+// digestingAnewLocked is digestingLocked for a caller who trusts nothing found before.
+func (fi *fill) digestingAnewLocked() *digesting {
+	d := &digesting{blob: fi.blob, want: fi.wantedLocked()}
+	if e := fi.file.mu.entry.Details; e != nil && e.Pieces != nil {
+		if e.Pieces.Fits(fi.blob.Version().Size) {
 			d.pieces = e.Pieces
 		} else {
-			f.set.log.Warn("piece digests of the list do not fit the file's size, and are not used", "name", f.name)
+			fi.file.set.log.Warn("piece digests of the list do not fit the file's size, and are not used", "name", fi.file.name)
 		}
 	}
 	if d.want.IsZero() && d.pieces == nil {
@@ -101,34 +102,34 @@ func (f *File) digestingAnewLocked(blob *cache.Blob) *digesting {
 	return d
 }
 
-// saidLocked takes note of a digest an origin said the bytes of blob have. The
+// saidLocked takes note of a digest an origin said the version's bytes have. The
 // list's own has precedence, and so has what was said first.
-func (f *File) saidLocked(blob *cache.Blob, said digest.Digest) {
-	note := blob.Note()
-	if said.IsZero() || note.Digest != "" || f.mu.blob != blob || !listed(f.mu.entry).IsZero() {
+func (fi *fill) saidLocked(said digest.Digest) {
+	note := fi.blob.Note()
+	if said.IsZero() || note.Digest != "" || !fi.currentLocked() || !listed(fi.file.mu.entry).IsZero() {
 		return
 	}
 	note.Digest = said.String()
-	blob.SetNote(note)
-	f.mu.digesting = f.digestingLocked(blob)
+	fi.blob.SetNote(note)
+	fi.digest = fi.digestingLocked()
 }
 
 // digestLocked has the digest follow the front, if that is worth it by now.
-func (f *File) digestLocked() {
-	d := f.mu.digesting
-	if d == nil || d.running || d.right {
+func (fi *fill) digestLocked() {
+	d, s := fi.digest, fi.file.set
+	if d == nil || d.running || d.right || d.halted {
 		return
 	}
-	if front := d.front(); front-d.off < digestStep && front < d.blob.Version().Size || !f.set.begin() {
+	if front := d.front(); front-d.off < digestStep && front < d.blob.Version().Size || !s.begin() {
 		return
 	}
 	d.running = true
-	f.set.digesting.Add(1)
+	s.digesting.Add(1)
 	go func() { // owned by the Set; Close waits
-		defer f.set.flights.Done()
-		f.digestFront(d)
-		f.set.digesting.Add(-1)
-		f.set.poke()
+		defer s.flights.Done()
+		fi.digestFront(d)
+		s.digesting.Add(-1)
+		s.poke()
 	}()
 }
 
@@ -143,38 +144,34 @@ func (d *digesting) front() int64 {
 
 // digestFront takes what is there at the front into the sums, and judges when
 // that is all. As many of them run at once as there are processors.
-func (f *File) digestFront(d *digesting) {
-	err := f.set.digests.Acquire(f.set.ctx, 1)
+func (fi *fill) digestFront(d *digesting) {
+	f, s := fi.file, fi.file.set
+	err := s.digests.Acquire(s.ctx, 1)
 	if err == nil {
-		err = d.follow(&f.set.buffers, f.set.ctx.Err)
-		f.set.digests.Release(1)
+		err = d.follow(&s.buffers, s.ctx.Err)
+		s.digests.Release(1)
 	}
-	f.mu.Lock()
-	d.running = false
-	size := d.blob.Version().Size
-	switch {
-	case f.mu.digesting != d || f.set.ctx.Err() != nil:
-		f.mu.Unlock() // another version, or the end: nobody asks
-		return
-	case err != nil:
-		f.failLocked(fmt.Errorf("cannot be read back for its digest: %w", err))
-		f.mu.Unlock()
-		f.set.log.Error("digest cannot be computed", "name", f.name, "err", err)
-		return
-	case d.off < size:
-		f.digestLocked() // it may have moved on meanwhile
-		f.mu.Unlock()
-		return
+	wrong := false
+	f.change(func() {
+		d.running = false
+		switch {
+		case !fi.currentLocked() || fi.digest != d || s.ctx.Err() != nil:
+			// another version, another digest, or the end: the outcome is not needed
+		case err != nil:
+			d.halted = true
+			f.failLocked(fmt.Errorf("cannot be read back for its digest: %w", err))
+			s.log.Error("digest cannot be computed", "name", f.name, "err", err)
+		case d.off < d.blob.Version().Size:
+			fi.digestLocked() // the front may have moved on meanwhile
+		case d.judge():
+			fi.rightLocked(d)
+		default:
+			d.halted, wrong = true, true
+		}
+	})
+	if wrong {
+		fi.mismatched(d)
 	}
-	if !d.judge() {
-		f.mu.Unlock()
-		f.mismatched(d)
-		return
-	}
-	f.rightLocked(d)
-	f.mu.Unlock()
-	f.finishIfComplete(d.blob)
-	f.set.poke()
 }
 
 // follow reads from off to the front, until ended says so.
@@ -230,53 +227,55 @@ func (d *digesting) sumPiece(p []byte, size int64) int64 {
 
 // mismatched deals with bytes that have another digest than they must: what is
 // known to be wrong is fetched once more, from another mirror if there is one.
-func (f *File) mismatched(d *digesting) {
-	f.mu.Lock()
-	published := d.blob.Published()
-	f.mu.mismatches++
-	again := f.mu.mismatches <= max(1, len(f.mirrorsLocked()))
-	f.mu.Unlock()
-	if published {
-		f.distrust(d)
+func (fi *fill) mismatched(d *digesting) {
+	f, log := fi.file, fi.file.set.log
+	if fi.blob.Published() {
+		fi.distrust(d)
 		return
 	}
+	f.mu.Lock()
+	ms := f.mirrorsLocked()
+	ms.mismatches++
+	again := ms.mismatches <= max(1, len(ms.list))
+	f.mu.Unlock()
 	if !again {
-		f.mu.Lock()
-		f.failLocked(fmt.Errorf("%w: %s", ErrMismatch, d.verdict()))
-		f.mu.Unlock()
-		f.set.log.Error("file has the wrong digest, again; it is not published", "name", f.name, "want", d.verdict())
-		f.set.poke()
+		f.change(func() { f.failLocked(fmt.Errorf("%w: %s", ErrMismatch, d.verdict())) })
+		log.Error("file has the wrong digest, again; it is not published", "name", f.name, "want", d.verdict())
 		return
 	}
-	f.set.log.Warn("file has the wrong digest; fetching again what is wrong", "name", f.name, "want", d.verdict(), "bad_pieces", len(d.bad))
-	if f.fromAnotherMirror(d) {
-		f.set.opened(f) // back to prefetch, which was through with it
-		return
+	log.Warn("file has the wrong digest; fetching again what is wrong", "name", f.name, "want", d.verdict(), "bad_pieces", len(d.bad))
+	if !fi.leaveToMirror(d) {
+		fi.fetchAgain(d)
 	}
-	blob, err := f.redo(f.set.ctx, d)
-	f.mu.Lock()
-	switch {
-	case err == nil && f.mu.blob == d.blob: // another digest may be wanted by now, but d.blob is given up
-		f.setBlobLocked(blob)
-	case err == nil:
-		blob.Abandon()
-	case f.mu.digesting == d:
-		f.failLocked(err)
-	}
-	f.mu.Unlock()
-	f.set.opened(f) // back to prefetch, which was through with it
+	f.set.requeue(f) // prefetch was through with it
 }
 
-// fromAnotherMirror forgets the version whose bytes are wrong, if another mirror
-// may have another: the right one need not have the size of the wrong one.
-func (f *File) fromAnotherMirror(d *digesting) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.mu.blob != d.blob || len(f.mirrorsLocked()) < 2 || len(d.bad) > 0 || d.blob.Replaces() {
-		return false
-	}
-	f.forgetVersionLocked(d.blob)
-	return true
+// fetchAgain has what is wrong be missing, so that it is fetched once more.
+func (fi *fill) fetchAgain(d *digesting) {
+	f := fi.file
+	blob, err := redo(f.set.ctx, d)
+	f.change(func() {
+		switch {
+		case err == nil && fi.currentLocked(): // another digest may be wanted by now, but d.blob is given up
+			f.pinLocked(blob)
+		case err == nil:
+			blob.Abandon()
+		case fi.digest == d:
+			f.failLocked(err)
+		}
+	})
+}
+
+// leaveToMirror gives up the version whose bytes are wrong, if another mirror may have
+// another: the right one need not have the size of the wrong one.
+func (fi *fill) leaveToMirror(d *digesting) (left bool) {
+	f := fi.file
+	f.change(func() {
+		if left = fi.currentLocked() && len(f.mirrorsLocked().list) > 1 && len(d.bad) == 0 && !fi.blob.Replaces(); left {
+			fi.giveUpLocked()
+		}
+	})
+	return left
 }
 
 // verdict says what the digest should have been, and of how much.
@@ -289,7 +288,7 @@ func (d *digesting) verdict() string {
 
 // redo returns a blob without the bytes that are wrong, as far as that is known.
 // A published file stays in the output directory until that blob is right.
-func (f *File) redo(ctx context.Context, d *digesting) (*cache.Blob, error) {
+func redo(ctx context.Context, d *digesting) (*cache.Blob, error) {
 	bad := d.bad
 	if len(bad) == 0 {
 		bad = []cache.Extent{{Off: 0, N: d.blob.Version().Size}}
@@ -324,12 +323,13 @@ func (f *File) revert(blob *cache.Blob, e *listfile.Entry) (*cache.Blob, error) 
 
 // distrust fails a file that stood in the output directory before its digest was
 // known: it may be the user's own, and is not touched.
-func (f *File) distrust(d *digesting) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.mu.digesting != d {
-		return
-	}
-	f.failLocked(fmt.Errorf("%w: the file in the output directory is %s; \"dlfs verify --repair\" replaces it, or move it away", ErrMismatch, d.verdict()))
-	f.set.log.Error("finished file has the wrong digest", "name", f.name, "want", d.want)
+func (fi *fill) distrust(d *digesting) {
+	f := fi.file
+	f.change(func() {
+		if !fi.currentLocked() || fi.digest != d {
+			return
+		}
+		f.failLocked(fmt.Errorf("%w: the file in the output directory is %s; \"dlfs verify --repair\" replaces it, or move it away", ErrMismatch, d.verdict()))
+		f.set.log.Error("finished file has the wrong digest", "name", f.name, "want", d.want)
+	})
 }

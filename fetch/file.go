@@ -30,11 +30,8 @@ const (
 	maxChanges = 3
 )
 
-// File is one entry being materialized. It is safe for concurrent use.
-//
-// INVARIANT: a block is missing, in flight or present. The File puts into its
-// Blob alone; a block leaves the flight table only after Put has returned or
-// when its flight is given up.
+// File is one entry of the list being materialized: a name, and the version of it that
+// is being filled. It is safe for concurrent use.
 //
 // INVARIANT: while failure is nil, a mirror may be asked.
 type File struct {
@@ -48,27 +45,34 @@ type File struct {
 
 	mu struct {
 		lockorder.Mutex[lockorder.File]
-		entry      *listfile.Entry // as the list has it now; never changed, only replaced
-		removed    bool            // the list has it no longer
-		mirrors    []*mirror       // nil until first asked for
-		blob       *cache.Blob     // nil until the version is known
-		growth     *growth         // instead of blob while nobody knows how long the file is
-		proven     bool            // a GET agreed with the version; a HEAD alone may lie
-		noRanges   bool            // the origin sends only whole files
-		single     bool            // the origin gives one stream of it at a time
-		probing    chan struct{}   // closed when the first contact under way ends; else nil
-		flights    []*flight
-		demanded   time.Time   // when a reader last had to ask for blocks; zero if none has
-		failure    *failure    // the last error, nil once something succeeded
-		publishing *cache.Blob // complete, and the store was asked to publish it
-		digesting  *digesting  // the digest of blob as far as it is computed; nil if none is known
-		mismatches int         // how often the bytes had another digest
-		headLies   bool        // a GET disagreed with a HEAD: HEAD is not asked again
-		changes    int
-		cutAt      int64 // one more than where a body of unknown length ended with its TLS connection; 0 for nowhere
-		restarts   int   // of a body of unknown length
-		counted    tally // as which the set counts it
+		entry    *listfile.Entry // as the list has it now; never changed, only replaced
+		removed  bool            // the list has it no longer
+		mirrors  mirrors
+		cur      localCopy     // nil until the version is known
+		probing  chan struct{} // closed when the first contact under way ends; else nil
+		failure  *failure      // the last error, nil once something succeeded
+		headLies bool          // a GET disagreed with a HEAD: HEAD is not asked again
+		changes  int           // how often the file was found changed, in this run
+		cutAt    int64         // one more than where a body of unknown length ended with its TLS connection; 0 for nowhere
+		restarts int           // of a body of unknown length
+		counted  tally         // as which the set counts it
 	}
+}
+
+// change is the way out of every event of a file: do changes the file under its lock, then
+// the set counts the file anew, a complete version goes on to its digest or is published,
+// and prefetch looks again. It blocks for the lock alone.
+func (f *File) change(do func()) {
+	f.mu.Lock()
+	do()
+	f.countLocked()
+	fi := f.fillLocked()
+	publish := fi != nil && fi.finishLocked()
+	f.mu.Unlock()
+	if publish {
+		fi.publish()
+	}
+	f.set.poke()
 }
 
 // errClosing answers whoever still wants something when the set is closing.
@@ -103,15 +107,22 @@ type Copy interface {
 	Published() bool        // complete, durable, and a file of the output directory
 }
 
+// localCopy is what there is of a file: a *fill, or, while nobody knows how long the file
+// is, a *growth.
+type localCopy interface {
+	copy() Copy
+	acquire() error // keeps the copy's file open, until release
+	release()
+	has(off, n int64) bool // can be read without waiting
+	readAt(ctx context.Context, p []byte, off int64) (int, error)
+}
+
 // copyLocked is what there is of the file, nil while nothing is known.
 func (f *File) copyLocked() Copy {
-	switch {
-	case f.mu.blob != nil:
-		return f.mu.blob
-	case f.mu.growth != nil:
-		return f.mu.growth.stream
+	if f.mu.cur == nil {
+		return nil
 	}
-	return nil
+	return f.mu.cur.copy()
 }
 
 // load is loadLocked for who looks up what the store has of many files. After an
@@ -146,19 +157,10 @@ func (f *File) loadFromLocked(lookup func() (*cache.Blob, error)) error {
 	}
 	f.loaded.Store(true)
 	if blob != nil {
-		f.mu.proven = blob.Present() > 0
-		f.setBlobLocked(blob)
+		f.pinLocked(blob).proven = blob.Present() > 0
+		f.countLocked()
 	}
 	return nil
-}
-
-// setBlobLocked pins a version.
-func (f *File) setBlobLocked(blob *cache.Blob) {
-	f.mu.blob = blob
-	f.mu.failure = nil
-	f.forgiveMirrorsLocked()
-	f.mu.digesting = f.digestingLocked(blob)
-	f.countLocked()
 }
 
 // Known is what there is of the file, nil while its version is not known, or the
@@ -181,7 +183,10 @@ func (f *File) Blob() *cache.Blob {
 	if err := f.loadLocked(); err != nil && err != errClosing {
 		f.set.log.Error("state of a file cannot be read", "name", f.name, "err", err)
 	}
-	return f.mu.blob
+	if fi := f.fillLocked(); fi != nil {
+		return fi.blob
+	}
+	return nil
 }
 
 // recentLocked returns an error that is fresh enough to be answered again.
@@ -204,28 +209,12 @@ func (f *File) failLocked(err error) {
 	if errors.Is(err, errClosing) || f.set.ctx.Err() != nil {
 		return
 	}
-	if blob := f.mu.blob; blob != nil && blob.Replaces() {
+	if fi := f.fillLocked(); fi != nil && fi.blob.Replaces() {
 		err = fmt.Errorf("%w; the file with the wrong digest stays in the output directory", err)
 	}
 	f.mu.failure = &failure{err: err, at: time.Now()}
 	f.countLocked()
 	if f.mu.counted.state == needsURL {
 		f.set.sayNeedsURL(f, err)
-	}
-}
-
-// readAt is the walk of every read: look, ensure, look again.
-func (f *File) readAt(ctx context.Context, blob *cache.Blob, p []byte, off int64) (int, error) {
-	for {
-		n, err := blob.ReadAt(p, off)
-		if errors.Is(err, cache.ErrMissing) {
-			n, err = f.readShelved(ctx, blob, p, off)
-		}
-		if !errors.Is(err, cache.ErrMissing) {
-			return n, err
-		}
-		if err := f.ensure(ctx, blob, off, int64(len(p))); err != nil {
-			return 0, err
-		}
 	}
 }

@@ -15,23 +15,36 @@ import (
 type class int
 
 const (
-	demand    class = iota // a reader waits for its blocks
-	readAhead              // a sequential reader will want them soon
-	bulk                   // nobody in particular: prefetch
+	demand class = iota // a reader waits for its blocks
+	ahead               // a sequential reader will want them soon
+	bulk                // nobody in particular: prefetch
 )
 
-// flight is one request in progress, bringing the blocks of [pos, end) of a
-// blob in order. It belongs to its File.
+// flight is one request in progress, bringing the blocks of [pos, end) of a fill in order.
 //
-// A flight lives while somebody wants it: a seat is a reader waiting for a
-// part of it, a hold is a read-ahead or the prefetcher. When the last one
-// leaves, it is cancelled (after an interrupt, not before it is a few seconds
-// old) and in the same critical section taken off the table, so a newcomer never
-// joins a dying flight: it launches a fresh one.
+// A flight lives while somebody wants it: a seat is a reader waiting for a part of it, a
+// hold is a read-ahead or the prefetcher. When the last one leaves, the flight is
+// cancelled (after an interrupt, not before it is a few seconds old) and in the same
+// critical section taken off the table, so a newcomer never joins a dying flight: it
+// launches a fresh one.
+//
+// The states of a flight, who causes each, and what the readers who wait for it get:
+//
+//	state      caused by                                   readers
+//	launched   launchLocked, or enlistLocked for a body    wait
+//	           that first contact opened
+//	receiving  open: the first byte has come               wait; each is woken when the
+//	                                                       flight has passed what it wants
+//	cut        cutLocked: a reader wants blocks sooner     those who want more than the
+//	           than the flight brings them, prefetch       cut leaves look again
+//	           divides it, or the set is closing
+//	left       leaveLocked: nobody wants it any more;      there are none
+//	           it is off the table before it has ended
+//	ended      run: all is put, or it failed, or its       look again, or the error that
+//	           version was given up                        settleLocked returns
 type flight struct {
 	// Constant data
-	file   *File
-	blob   *cache.Blob
+	fill   *fill
 	mirror *mirror
 	class  class
 	launch time.Time
@@ -83,19 +96,20 @@ func (p *bufferPool) put(buf []byte) { p.pool.Put(&buf) }
 // caller holds file.mu and adds a seat or a hold before it releases it; it has
 // called Set.begin and, except for a demand flight, taken a place for it in the
 // budget of m's host.
-func (f *File) launchLocked(blob *cache.Blob, m *mirror, c class, off, end int64) *flight {
-	fl := f.enlistLocked(blob, m, c, off, end, nil)
+func (fi *fill) launchLocked(m *mirror, c class, off, end int64) *flight {
+	fl := fi.enlistLocked(m, c, off, end, nil)
 	go fl.run() // owned by the Set; Close waits
 	return fl
 }
 
 // enlistLocked is launchLocked for a flight that the caller runs, with a new
 // request unless first contact has made it.
-func (f *File) enlistLocked(blob *cache.Blob, m *mirror, c class, off, end int64, from *contact) *flight {
-	fl := &flight{file: f, blob: blob, mirror: m, class: c, launch: time.Now(), start: off, pos: off, end: end, born: time.Now(),
+func (fi *fill) enlistLocked(m *mirror, c class, off, end int64, from *contact) *flight {
+	f, now := fi.file, time.Now()
+	fl := &flight{fill: fi, mirror: m, class: c, launch: now, start: off, pos: off, end: end, born: now,
 		seats: map[*seat]struct{}{}}
-	if f.mu.noRanges {
-		fl.whole, fl.start, fl.pos, fl.end = true, 0, 0, blob.Version().Size
+	if fi.noRanges {
+		fl.whole, fl.start, fl.pos, fl.end = true, 0, 0, fi.blob.Version().Size
 	}
 	fl.reach = fl.end
 	if from != nil {
@@ -107,7 +121,7 @@ func (f *File) enlistLocked(blob *cache.Blob, m *mirror, c class, off, end int64
 		}
 	}
 	m.flights++
-	f.mu.flights = append(f.mu.flights, fl)
+	fi.flights = append(fi.flights, fl)
 	f.countLocked()
 	f.set.started(fl)
 	return fl
@@ -117,9 +131,9 @@ func (f *File) enlistLocked(blob *cache.Blob, m *mirror, c class, off, end int64
 func (fl *flight) run() {
 	err := fl.fetch()
 	fl.mirror.host.put(fl.class)
-	fl.file.flightEnded(fl, err)
+	fl.fill.flightEnded(fl, err)
 	fl.cancel()
-	fl.file.set.flights.Done()
+	fl.fill.file.set.flights.Done()
 }
 
 // fetch streams the body into the blob, block by block.
@@ -131,17 +145,18 @@ func (fl *flight) fetch() error {
 		}
 		defer host.putReader()
 	}
-	if err := fl.blob.Acquire(); err != nil {
+	if err := fl.fill.acquire(); err != nil {
 		return err
 	}
-	defer fl.blob.Release()
+	defer fl.fill.release()
 	if err := fl.open(host); err != nil {
 		return err
 	}
 	defer fl.body.Close()
 
-	buf := fl.file.set.buffers.get()
-	defer fl.file.set.buffers.put(buf)
+	buffers := &fl.fill.file.set.buffers
+	buf := buffers.get()
+	defer buffers.put(buf)
 	have := 0
 	for {
 		left, wanted := fl.left()
@@ -182,24 +197,24 @@ func (fl *flight) open(host *host) (err error) {
 	if fl.class == demand {
 		ctx = origin.Urgent(ctx)
 	}
-	v := origin.Version(fl.blob.Version())
+	f, v := fl.fill.file, origin.Version(fl.fill.blob.Version())
 	if fl.whole {
 		fl.body, err = fl.mirror.res.GetWhole(ctx, &v)
 	} else {
-		fl.file.mu.Lock()
+		f.mu.Lock()
 		off, end := fl.pos, fl.end
 		fl.reach = end
-		fl.file.mu.Unlock()
+		f.mu.Unlock()
 		fl.body, err = fl.mirror.res.Get(ctx, &v, off, end-off)
 	}
 	if err != nil {
 		return err
 	}
 	host.firstByte(time.Since(asked))
-	fl.file.mu.Lock()
-	defer fl.file.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	fl.born = time.Now() // the rate of a flight is that of its body
-	fl.file.saidLocked(fl.blob, fl.body.Digest())
+	fl.fill.saidLocked(fl.body.Digest())
 	return nil
 }
 
@@ -207,20 +222,21 @@ func (fl *flight) open(host *host) (err error) {
 // returns how many bytes that was. It is done when the flight is at its end;
 // eof says that p is all there is.
 func (fl *flight) put(p []byte, eof bool) (used int, done bool, err error) {
+	blob := fl.fill.blob
 	if left, _ := fl.left(); int64(len(p)) > left {
 		p = p[:left] // cut meanwhile: the rest is another flight's
 	}
 	used = len(p) / cache.BlockSize * cache.BlockSize
-	if fl.pos+int64(len(p)) == fl.blob.Version().Size {
+	if fl.pos+int64(len(p)) == blob.Version().Size {
 		used = len(p)
 	}
 	if fl.whole && fl.contradicted(p[:used]) {
-		e := origin.Contradicted(origin.Version(fl.blob.Version()))
+		e := origin.Contradicted(origin.Version(blob.Version()))
 		e.URL = fl.mirror.res.URL()
 		return 0, false, e
 	}
 	if used > 0 {
-		err := fl.blob.Put(fl.pos, p[:used])
+		err := blob.Put(fl.pos, p[:used])
 		if errors.Is(err, cache.ErrNoSpace) && fl.shelve(p[:used]) {
 			err = nil
 		}
@@ -241,16 +257,16 @@ func (fl *flight) shelve(p []byte) bool {
 	if _, wanted := fl.left(); !wanted {
 		return false
 	}
-	fl.file.set.noteFull()
-	fl.file.set.shelf.put(fl.file, fl.blob, fl.pos, p)
+	fl.fill.file.set.noteFull()
+	fl.fill.file.set.shelf.put(fl.fill, fl.pos, p)
 	return true
 }
 
-// advance moves pos on by n bytes that were put, and wakes who waited for them.
+// advance moves pos on by n bytes that were put, and wakes the readers who waited for them.
 func (fl *flight) advance(n int64, part bool) (done bool) {
-	f := fl.file
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	fi := fl.fill
+	fi.file.mu.Lock()
+	defer fi.file.mu.Unlock()
 	fl.pos += n
 	fl.part = part
 	for s := range fl.seats {
@@ -260,19 +276,20 @@ func (fl *flight) advance(n int64, part bool) (done bool) {
 	}
 	if n > 0 {
 		fl.mirror.host.heard()
-		f.forgottenLocked(fl)
-		f.mu.proven = f.mu.proven || f.mu.blob == fl.blob
-		f.digestLocked()
+		fl.disproveLocked()
+		fi.proven = true
+		fi.digestLocked()
 	}
-	return fl.pos >= fl.end || fl.whole && fl.blob.Complete()
+	return fl.pos >= fl.end || fl.whole && fi.blob.Complete()
 }
 
-// forgottenLocked forgets what other flights met, now that one that was launched
-// since makes progress: one from before proves nothing.
-func (f *File) forgottenLocked(fl *flight) {
+// disproveLocked forgets what other flights met, now that one that was launched since
+// makes progress: one from before proves nothing.
+func (fl *flight) disproveLocked() {
+	f := fl.fill.file
 	if fail := f.mu.failure; fail != nil && fl.born.After(fail.at) {
 		f.mu.failure, fl.mirror.failure = nil, nil
-		f.set.opened(f) // back to prefetch, which has put it off
+		f.set.requeue(f) // which prefetch has put off
 	}
 }
 
@@ -326,8 +343,8 @@ func (fl *flight) lingerLocked() {
 		return
 	}
 	time.AfterFunc(left, func() {
-		fl.file.mu.Lock()
-		defer fl.file.mu.Unlock()
+		fl.fill.file.mu.Lock()
+		defer fl.fill.file.mu.Unlock()
 		fl.leaveLocked()
 	})
 }
@@ -337,15 +354,15 @@ func (fl *flight) leaveLocked() {
 	if len(fl.seats) > 0 || fl.holds > 0 || fl.whole {
 		return // a whole stream lost is lost from the start: let it run
 	}
-	fl.file.removeLocked(fl)
+	fl.fill.flights.remove(fl)
 	fl.cancel()
 }
 
 // left returns how many bytes are to come, at least one block, and whether a
 // reader waits for some of them.
 func (fl *flight) left() (n int64, wanted bool) {
-	fl.file.mu.Lock()
-	defer fl.file.mu.Unlock()
+	fl.fill.file.mu.Lock()
+	defer fl.fill.file.mu.Unlock()
 	return max(fl.end-fl.pos, 1), len(fl.seats) > 0
 }
 

@@ -16,13 +16,13 @@ const knownBytes = 16 << 10
 // none if there is none.
 func (f *File) known(v origin.Version) (off int64, piece []byte) {
 	f.mu.Lock()
-	blob := f.mu.blob
+	fi := f.fillLocked()
 	f.mu.Unlock()
-	if blob == nil || blob.Version() != cache.Version(v) || blob.Acquire() != nil {
+	if fi == nil || fi.blob.Version() != cache.Version(v) || fi.blob.Acquire() != nil {
 		return 0, nil
 	}
-	defer blob.Release()
-	off, n := blob.PresentFrom(rand.Int64N(max(v.Size, 1)))
+	defer fi.blob.Release()
+	off, n := fi.blob.PresentFrom(rand.Int64N(max(v.Size, 1)))
 	if n == 0 {
 		return 0, nil
 	}
@@ -30,7 +30,7 @@ func (f *File) known(v origin.Version) (off int64, piece []byte) {
 		off, n = off+rand.Int64N(n-knownBytes), knownBytes
 	}
 	piece = make([]byte, n)
-	if _, err := blob.ReadAt(piece, off); err != nil {
+	if _, err := fi.blob.ReadAt(piece, off); err != nil {
 		return 0, nil // a sync that failed has taken it back
 	}
 	return off, piece
@@ -40,16 +40,17 @@ func (f *File) known(v origin.Version) (off int64, piece []byte) {
 // disk already. A whole stream begins with that, and where nothing else tells
 // versions apart the bytes do.
 func (fl *flight) contradicted(p []byte) bool {
+	blob := fl.fill.blob
 	end := fl.pos + int64(len(p))
 	for off := fl.pos; off < end; {
-		missing, n := fl.blob.Missing(off, end-off)
+		missing, n := blob.Missing(off, end-off)
 		if n == 0 {
 			missing = end
 		}
 		if missing = max(missing, off); missing > off {
 			have := make([]byte, missing-off)
 			// What cannot be read was taken back by a sync that failed.
-			if _, err := fl.blob.ReadAt(have, off); err == nil && !bytes.Equal(have, p[off-fl.pos:missing-fl.pos]) {
+			if _, err := blob.ReadAt(have, off); err == nil && !bytes.Equal(have, p[off-fl.pos:missing-fl.pos]) {
 				return true
 			}
 		}

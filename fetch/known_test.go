@@ -41,7 +41,7 @@ func TestTwoBuildsBehindOneName(t *testing.T) {
 					continue // an error is an honest answer
 				}
 				p := make([]byte, 1000)
-				if _, err := h.ReadAt(p, off); err == nil {
+				if _, err := h.ReadAt(t.Context(), p, off); err == nil {
 					check(t, x.version(h.Copy()).Check(p, off))
 				}
 				h.Close()

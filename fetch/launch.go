@@ -29,26 +29,30 @@ const (
 func (p *prefetcher) launch(f *File, depth int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.mu.failure != nil || f.mu.probing != nil || f.mu.growth != nil || f.mu.removed || f.bulkLocked() > depth {
-		return
-	}
-	if f.mu.single && len(f.mu.flights) > 0 {
+	if f.mu.failure != nil || f.mu.probing != nil || f.mu.removed {
 		return
 	}
 	if f.loadLocked() != nil { // which refill will find, too
 		return
 	}
-	m := f.pickLocked(func(m *mirror) bool { return m.host.free(bulk) })
+	fi := f.fillLocked()
+	if fi == nil && f.mu.cur != nil { // one request brings all of it
+		return
+	}
+	if fi != nil && (fi.flights.bulk() > depth || fi.single && len(fi.flights) > 0) {
+		return
+	}
+	m := f.mirrorsLocked().pick(func(m *mirror) bool { return m.host.free(bulk) })
 	if m == nil || !m.host.try(bulk) {
 		return
 	}
-	if f.mu.blob == nil {
+	if fi == nil {
 		if f.contactLocked(func() { f.firstContact(m) }) != nil {
 			return // firstContact has the place
 		}
-	} else if off, n := f.nextRunLocked(); n > 0 && f.set.begin() {
-		n = min(n, p.extent(f.mu.blob), f.prudentLocked(m))
-		f.launchLocked(f.mu.blob, m, bulk, off, off+n).holds++
+	} else if off, n := fi.nextRun(); n > 0 && f.set.begin() {
+		n = min(n, p.extent(fi.blob), fi.prudent(m))
+		fi.launchLocked(m, bulk, off, off+n).holds++
 		return
 	}
 	m.host.put(bulk)
@@ -68,41 +72,31 @@ func (p *prefetcher) extent(blob *cache.Blob) int64 {
 // well: some URLs are good for one.
 func (s *Set) oneRequest() bool { return s.opts.Split == 1 && !s.opts.Keep }
 
-// prudentLocked is how long a flight from m may be in view of readers, who may be
-// there at any time in a mount: one who reads in the middle of it has it cut, and
-// what is on its way behind the cut is lost. Before any came, it may be as long as
-// what is there of the file; while some are there, as long as it must be for its
-// request not to cost much.
-func (f *File) prudentLocked(m *mirror) int64 {
-	if !f.set.opts.Keep {
+// prudent is how long a prefetch flight from m may be while readers are likely, as they
+// are at any time in a mount: a reader who reads in the middle of a flight has it cut,
+// and what is on its way behind the cut is lost. Before a reader came, it may be as long
+// as what is there of the file; while readers are about, as long as it must be for its
+// request not to cost much. The caller holds file.mu.
+func (fi *fill) prudent(m *mirror) int64 {
+	if !fi.file.set.opts.Keep {
 		return math.MaxInt64
 	}
 	n := max(m.host.worth(), minExtent)
-	if time.Since(f.mu.demanded) > readersStay {
-		n = max(n, f.mu.blob.Present()/cache.BlockSize*cache.BlockSize)
+	if time.Since(fi.demanded) > readersStay {
+		n = max(n, fi.blob.Present()/cache.BlockSize*cache.BlockSize)
 	}
 	return m.host.beside(n)
 }
 
-// nextRunLocked returns the first unassigned run from the last reader's
-// position on, or from the start.
-func (f *File) nextRunLocked() (off, n int64) {
-	size := f.mu.blob.Version().Size
-	from := min(f.lastRead.Load(), size) / cache.BlockSize * cache.BlockSize
-	if off, n = f.unassignedLocked(from, size); n > 0 {
+// nextRun returns the first unassigned run from the last reader's position on, or from
+// the start. The caller holds file.mu.
+func (fi *fill) nextRun() (off, n int64) {
+	size := fi.blob.Version().Size
+	from := min(fi.file.lastRead.Load(), size) / cache.BlockSize * cache.BlockSize
+	if off, n = fi.unassigned(from, size); n > 0 {
 		return off, n
 	}
-	return f.unassignedLocked(0, from)
-}
-
-// bulkLocked counts the prefetch flights of f.
-func (f *File) bulkLocked() (n int) {
-	for _, fl := range f.mu.flights {
-		if fl.class == bulk {
-			n++
-		}
-	}
-	return n
+	return fi.unassigned(0, from)
 }
 
 // steal gives a free place the far half of f's longest flight, when f has
@@ -110,14 +104,15 @@ func (f *File) bulkLocked() (n int) {
 func (p *prefetcher) steal(f *File) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.mu.noRanges || f.mu.single || f.mu.failure != nil || f.mu.removed || f.bulkLocked() >= p.set.opts.Split {
+	fi := f.fillLocked()
+	if fi == nil || fi.noRanges || fi.single || f.mu.failure != nil || f.mu.removed || fi.flights.bulk() >= p.set.opts.Split {
 		return
 	}
-	m := f.pickLocked(func(m *mirror) bool { return m.host.free(bulk) })
+	m := f.mirrorsLocked().pick(func(m *mirror) bool { return m.host.free(bulk) })
 	if m == nil {
 		return
 	}
-	fl, middle := f.longestLocked(m.host)
+	fl, middle := fi.flights.longest(m.host)
 	if fl == nil || !m.host.try(bulk) {
 		return
 	}
@@ -127,14 +122,14 @@ func (p *prefetcher) steal(f *File) {
 	}
 	end := fl.end
 	fl.cutLocked(middle)
-	f.launchLocked(fl.blob, m, bulk, middle, end).holds++
+	fi.launchLocked(m, bulk, middle, end).holds++
 }
 
-// longestLocked returns the prefetch flight with most left to do and where to
-// halve it; nil if none is worth it.
-func (f *File) longestLocked(host *host) (longest *flight, middle int64) {
+// longest returns the prefetch flight with most left to do and where to halve it; nil if
+// none is worth it.
+func (fs flights) longest(host *host) (longest *flight, middle int64) {
 	left := int64(2 * minExtent)
-	for _, fl := range f.mu.flights {
+	for _, fl := range fs {
 		eta, ok := fl.etaLocked(fl.end)
 		if fl.class == bulk && fl.end-fl.pos >= left && ok && eta > 4*host.requestCost() {
 			longest, left = fl, fl.end-fl.pos

@@ -163,9 +163,9 @@ func (x *fixture) version(blob Copy) origintest.Content {
 // tryRead reads [off +n) and returns what is wrong with what came. It may be
 // called from any goroutine.
 func (x *fixture) tryRead(ctx context.Context, h *Handle, off, n int64) error {
-	c := x.version(h.blob)
+	c := x.version(h.Copy())
 	p := make([]byte, n)
-	k, err := h.ReadAtContext(ctx, p, off)
+	k, err := h.ReadAt(ctx, p, off)
 	switch want := max(0, min(n, c.Size-off)); {
 	case err != nil && !errors.Is(err, io.EOF):
 		return err

@@ -19,13 +19,13 @@ import (
 // called from any goroutine.
 func (m *model) tryRead(ctx context.Context, h *Handle, off, n int64) error {
 	p := make([]byte, n)
-	k, err := h.ReadAtContext(ctx, p, off)
+	k, err := h.ReadAt(ctx, p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	c, ended := m.version(h.Copy()), err != nil
 	want := max(0, min(n, c.Size-off))
-	if h.growth != nil && !ended && k > 0 {
+	if h.fill == nil && !ended && k > 0 {
 		want = min(want, int64(k)) // what there is
 	}
 	if int64(k) != want || ended && off+int64(k) < c.Size || !ended && k == 0 {
@@ -167,13 +167,18 @@ func (m *model) checkStatus() {
 func (m *model) checkFlights() {
 	for _, f := range m.Files() {
 		f.mu.Lock()
-		for i, a := range f.mu.flights {
-			for _, b := range f.mu.flights[:i] {
+		fi := f.fillLocked()
+		if fi == nil {
+			f.mu.Unlock()
+			continue
+		}
+		for i, a := range fi.flights {
+			for _, b := range fi.flights[:i] {
 				if !a.whole && !b.whole && max(a.pos, b.pos) < min(a.end, b.end) {
 					m.t.Errorf("%s: [%d, %d) and [%d, %d) are both in flight", f.name, a.pos, a.end, b.pos, b.end)
 				}
 			}
-			if a.blob != f.mu.blob || a.holds < 0 {
+			if a.fill != fi || a.holds < 0 {
 				m.t.Errorf("%s: stray flight %+v", f.name, a)
 			}
 		}
@@ -198,8 +203,8 @@ func (m *model) checkWound() {
 	}
 	for _, f := range m.Files() {
 		f.mu.Lock()
-		if len(f.mu.flights) > 0 || f.mu.probing != nil || f.mu.growth != nil {
-			m.t.Errorf("%s: %d flights outlive the set", f.name, len(f.mu.flights))
+		if fi := f.fillLocked(); fi != nil && len(fi.flights) > 0 || f.mu.probing != nil || fi == nil && f.mu.cur != nil {
+			m.t.Errorf("%s: flights outlive the set", f.name)
 		}
 		f.mu.Unlock()
 	}

@@ -51,9 +51,9 @@ func TestOpenedFileIsFetchedFirst(t *testing.T) {
 		for x.File("0").Status().Present < 8<<20 {
 			advance(100 * time.Millisecond)
 		}
-		for !h.blob.Complete() {
+		for !h.fill.blob.Complete() {
 			advance(100 * time.Millisecond)
-			if b := x.File("1").Blob(); b != nil && b.Present() > bs && !h.blob.Complete() {
+			if b := x.File("1").Blob(); b != nil && b.Present() > bs && !h.fill.blob.Complete() {
 				t.Fatal("the next of the list came before the file that is open")
 			}
 		}

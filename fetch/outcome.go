@@ -20,53 +20,51 @@ const (
 )
 
 // flightEnded takes a flight off the table and settles what its end means.
-func (f *File) flightEnded(fl *flight, err error) {
-	f.mu.Lock()
-	f.removeLocked(fl)
-	fl.mirror.landedLocked(fl)
-	switch {
-	case err == nil:
-	case f.set.ctx.Err() != nil:
-		err = errClosing
-	case fl.ctx.Err() != nil:
-		err = nil // nobody wanted it any more; whoever joined since looks again
-	default:
-		err = f.settleLocked(fl, err)
-	}
-	for s := range fl.seats {
-		fl.wakeLocked(s, err)
-	}
-	f.countLocked()
-	f.mu.Unlock()
-	f.finishIfComplete(fl.blob)
+func (fi *fill) flightEnded(fl *flight, err error) {
+	f := fi.file
+	f.change(func() {
+		fi.flights.remove(fl)
+		fl.mirror.landed(fl)
+		switch {
+		case err == nil:
+		case f.set.ctx.Err() != nil:
+			err = errClosing
+		case fl.ctx.Err() != nil:
+			err = nil // no reader wanted it any more; one that joined since looks again
+		default:
+			err = fi.settleLocked(fl, err)
+		}
+		for s := range fl.seats {
+			fl.wakeLocked(s, err)
+		}
+	})
 	f.set.ended(fl)
-	f.set.poke()
 }
 
 // settleLocked decides what a flight's error means for the file. It returns the
 // error readers are to get, nil if they are to look again.
-func (f *File) settleLocked(fl *flight, err error) error {
-	kind := origin.KindOf(err)
+func (fi *fill) settleLocked(fl *flight, err error) error {
+	f, kind := fi.file, origin.KindOf(err)
 	switch {
-	case fl.blob.Complete():
-		return nil // others brought it all: whatever this one met is of no matter
-	case f.mu.blob != fl.blob:
+	case fi.blob.Complete():
+		return nil // others brought it all: what this flight met does not matter
+	case !fi.currentLocked():
 		return ErrStale
 	case errors.Is(err, cache.ErrNoSpace): // which is no failure of the file
 		f.set.noteFull()
-		return nil // who joined since looks again: readers are served through memory
+		return nil // a reader who joined since looks again: readers are served through memory
 	case originError(err) == nil:
 		f.failLocked(err)
 		return err
 	}
-	if kind == origin.NoRanges && !fl.whole && f.aloneLocked(fl.mirror) {
-		if !f.mu.noRanges { // else another flight found out first
-			f.mu.noRanges = true
+	if kind == origin.NoRanges && !fl.whole && f.mirrorsLocked().alone(fl.mirror) {
+		if !fi.noRanges { // else another flight found out first
+			fi.noRanges = true
 			f.set.log.Info("origin sends only whole files; reading from the start", "name", f.name)
 		}
 		return nil
 	}
-	if ofOne, readers := f.rejoinLocked(fl, err); ofOne {
+	if ofOne, readers := fi.rejoinLocked(fl, err); ofOne {
 		return readers
 	}
 	others, hope := f.dropLocked(fl.mirror, err)
@@ -74,28 +72,34 @@ func (f *File) settleLocked(fl *flight, err error) error {
 		return nil
 	}
 	if origin.KindOf(hope) == origin.Changed {
-		return f.changedLocked(fl.blob, hope)
+		return fi.changedLocked(hope)
 	}
-	if kind == origin.NeedsURL && fl.blob.Present() > 0 && f.set.opts.Split > 1 {
+	if kind == origin.NeedsURL && fi.blob.Present() > 0 && f.set.opts.Split > 1 {
 		hope = fmt.Errorf("%w; a URL that is good for one request needs --split=1", hope)
 	}
 	f.failLocked(hope)
 	return hope
 }
 
-// aloneLocked reports whether no other mirror is left.
-func (f *File) aloneLocked(m *mirror) bool {
-	return f.pickLocked(func(other *mirror) bool { return other != m }) == nil
+// dropLocked puts a mirror aside because of err. It reports whether others are left; if
+// not, the error is the file's.
+func (f *File) dropLocked(m *mirror, err error) (others bool, hope error) {
+	others, hope = f.mirrorsLocked().drop(m, err)
+	if others {
+		f.set.log.Info("mirror dropped", "name", f.name, "err", err)
+	}
+	return others, hope
 }
 
-// changedLocked gives a version up that the origin no longer has, if that is the
+// changedLocked gives up a version that the origin no longer has, if that is the
 // policy. The next contact pins the new one, in a new blob; handles of the old
 // one go on as far as its blocks are present. A version only a HEAD had told is
 // given up silently, since no byte of it was ever shown.
-func (f *File) changedLocked(blob *cache.Blob, err error) error {
+func (fi *fill) changedLocked(err error) error {
+	f := fi.file
 	policy := f.set.opts.OnChange
 	switch {
-	case !f.mu.proven && !f.mu.headLies:
+	case !fi.proven && !f.mu.headLies:
 		f.mu.headLies = true
 		f.set.log.Info("HEAD and GET disagree; asking again with GET", "name", f.name, "err", err)
 	case policy != Restart:
@@ -111,69 +115,6 @@ func (f *File) changedLocked(blob *cache.Blob, err error) error {
 		}
 		f.set.log.Warn("file changed on its origin; starting it again", "name", f.name, "err", err)
 	}
-	f.forgetVersionLocked(blob)
+	fi.giveUpLocked()
 	return ErrStale
-}
-
-// forgetVersionLocked gives up the version that is pinned, and what there is of
-// it. The next contact pins another.
-func (f *File) forgetVersionLocked(blob *cache.Blob) {
-	blob.Abandon()
-	f.mu.blob, f.mu.proven, f.mu.digesting = nil, false, nil
-	f.mu.mirrors = nil // what they pinned was of the old version
-	for len(f.mu.flights) > 0 {
-		fl := f.mu.flights[0]
-		f.removeLocked(fl)
-		fl.cancel() // its seats look again, and find the blob stale
-	}
-	f.countLocked()
-}
-
-// finishIfComplete has a complete blob published, once its digest is right.
-func (f *File) finishIfComplete(blob *cache.Blob) {
-	f.mu.Lock()
-	if blob == nil || blob != f.mu.blob || !blob.Complete() {
-		f.mu.Unlock()
-		return
-	}
-	if d := f.mu.digesting; d != nil && !d.right {
-		f.digestLocked()
-		f.mu.Unlock()
-		return
-	}
-	if blob.Published() || f.mu.publishing == blob {
-		f.mu.Unlock()
-		return
-	}
-	f.mu.publishing = blob
-	f.mu.Unlock()
-	f.set.publishing.Add(1)
-	blob.Publish(func(err error) { f.published(blob, err) })
-}
-
-// published takes note of how publishing ended.
-func (f *File) published(blob *cache.Blob, err error) {
-	f.mu.Lock()
-	if f.mu.publishing == blob {
-		f.mu.publishing = nil
-	}
-	if err != nil && f.mu.blob == blob {
-		f.mu.digesting = f.digestingLocked(blob) // blocks may have been taken back
-		if blob.Complete() {
-			f.failLocked(err)
-			if !errors.Is(err, cache.ErrNoSpace) { // which is said once for all
-				f.set.log.Error("file is complete but cannot be published", "name", f.name, "err", err)
-			}
-		}
-	}
-	f.countLocked()
-	f.mu.Unlock()
-	f.set.publishing.Add(-1)
-	if errors.Is(err, cache.ErrNoSpace) {
-		f.set.noteFull()
-	}
-	if err != nil {
-		f.set.opened(f) // back to prefetch, which was through with it
-	}
-	f.set.poke()
 }

@@ -40,7 +40,7 @@ func TestOnChangePolicies(t *testing.T) {
 				t.Errorf("%s dropped what was there", policy)
 			}
 			p := make([]byte, 100)
-			n, err := h.ReadAt(p, 100)
+			n, err := h.ReadAt(t.Context(), p, 100)
 			check(t, err)
 			check(t, was.Check(p[:n], 100))
 			if err := x.tryRead(t.Context(), h, 2<<20, 10); origin.KindOf(err) != origin.Changed {

@@ -245,8 +245,10 @@ func (f *File) over() bool {
 	defer f.mu.Unlock()
 	if err := f.loadLocked(); err != nil {
 		f.failLocked(err)
+		f.countLocked()
 	}
-	return f.mu.removed || f.mu.failure != nil || f.mu.blob != nil && f.mu.blob.Complete()
+	fi := f.fillLocked()
+	return f.mu.removed || f.mu.failure != nil || fi != nil && fi.blob.Complete()
 }
 
 // retryAt says when a failed file is worth another attempt. passes says that the
@@ -270,14 +272,14 @@ func (f *File) retryAt() (at time.Time, failed, passes bool) {
 }
 
 // forgive clears a failure, for another attempt.
-func (f *File) forgive() {
-	f.mu.Lock()
+func (f *File) forgive() { f.change(f.forgiveLocked) }
+
+func (f *File) forgiveLocked() {
 	f.mu.failure = nil
-	f.forgiveMirrorsLocked()
-	f.countLocked()
-	blob := f.mu.blob
-	f.mu.Unlock()
-	f.finishIfComplete(blob) // if that is what had failed
+	f.mu.mirrors.forgive()
+	if fi := f.fillLocked(); fi != nil && fi.digest != nil {
+		fi.digest.halted = false
+	}
 }
 
 // settled reports whether nothing is left to do. When all that is left is to

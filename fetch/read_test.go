@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -38,7 +39,7 @@ func TestReadNothing(t *testing.T) {
 		x.start()
 		h := x.open("a")
 		defer h.Close()
-		if n, err := h.ReadAt(nil, 50); n != 0 || err != nil {
+		if n, err := h.ReadAt(t.Context(), nil, 50); n != 0 || err != nil {
 			t.Errorf("got %d, %v", n, err)
 		}
 		x.wantGets("a", 0)
@@ -51,7 +52,7 @@ func TestHandleIsAReaderAt(t *testing.T) {
 		x.start()
 		h := x.open("a")
 		defer h.Close()
-		check(t, iotest.TestReader(io.NewSectionReader(h, 0, 3*bs+17), x.contents["a"].Bytes()))
+		check(t, iotest.TestReader(io.NewSectionReader(readerAt{t.Context(), h}, 0, 3*bs+17), x.contents["a"].Bytes()))
 	})
 }
 
@@ -88,7 +89,7 @@ func TestWarmReadDoesNotAllocate(t *testing.T) {
 			p := make([]byte, 4096)
 			x.read(h, 0, 4*bs)
 			read := func() {
-				if _, err := h.ReadAtContext(t.Context(), p, bs); err != nil {
+				if _, err := h.ReadAt(t.Context(), p, bs); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -120,3 +121,11 @@ func TestOpenOfManyFiles(t *testing.T) {
 		}
 	})
 }
+
+// readerAt is a handle as the standard library reads one.
+type readerAt struct {
+	ctx context.Context
+	h   *Handle
+}
+
+func (r readerAt) ReadAt(p []byte, off int64) (int, error) { return r.h.ReadAt(r.ctx, p, off) }

@@ -8,13 +8,13 @@ import "dlfs/fetch/origin"
 // request. That flight goes on over what the refused one was to bring, as far as
 // its request reaches, and until it has ended no other is launched. Readers of
 // the refused flight look again, or get what is returned for them.
-func (f *File) rejoinLocked(fl *flight, err error) (ofOne bool, readers error) {
+func (fi *fill) rejoinLocked(fl *flight, err error) (ofOne bool, readers error) {
 	if fl.body != nil || !isRefusal(err) {
 		return false, nil
 	}
 	var runs *flight
-	for _, other := range f.mu.flights {
-		if other.mirror != fl.mirror || other.blob != fl.blob || other.pos == other.start || other.pos >= other.end {
+	for _, other := range fi.flights {
+		if other.mirror != fl.mirror || other.pos == other.start || other.pos >= other.end {
 			continue
 		}
 		if runs == nil || other.end == fl.pos {
@@ -24,12 +24,12 @@ func (f *File) rejoinLocked(fl *flight, err error) (ofOne bool, readers error) {
 	if runs == nil {
 		return false, nil
 	}
-	if !f.mu.single {
-		f.mu.single = true
-		f.set.log.Info("origin gives one stream of a file at a time", "name", f.name, "err", err)
+	if !fi.single {
+		fi.single = true
+		fi.file.set.log.Info("origin gives one stream of a file at a time", "name", fi.file.name, "err", err)
 	}
 	if runs.end <= fl.pos && fl.pos < runs.reach {
-		runs.end = max(runs.end, min(f.freeUntilLocked(runs.end, fl.end), runs.reach))
+		runs.end = max(runs.end, min(fi.flights.freeUntil(runs.end, fl.end), runs.reach))
 	}
 	if runs.end <= fl.pos {
 		readers = err

@@ -171,26 +171,24 @@ func (s *Set) admit(e *listfile.Entry) *File {
 // replace has the file go on by another entry of its name. It reports whether
 // the URLs are other ones, and whether the size or digest is.
 func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
-	f.mu.Lock()
-	was := f.mu.entry
-	f.mu.entry = e
-	newURL = !slices.Equal(urlsOf(was), urlsOf(e))
-	changed = listed(was) != listed(e) || listedSize(was) != listedSize(e)
-	if keep := f.mu.mirrors; keep != nil {
-		if listed(was) != listed(e) || refusedOf(was) != nil || refusedOf(e) != nil || !maps.EqualFunc(headerOf(was), headerOf(e), slices.Equal) {
-			keep = nil // they were made with other ideas
+	f.change(func() {
+		was := f.mu.entry
+		f.mu.entry = e
+		newURL = !slices.Equal(urlsOf(was), urlsOf(e))
+		otherDigest := listed(was) != listed(e)
+		changed = otherDigest || listedSize(was) != listedSize(e)
+		if keep := f.mu.mirrors.list; keep != nil {
+			if otherDigest || refusedOf(was) != nil || refusedOf(e) != nil || !maps.EqualFunc(headerOf(was), headerOf(e), slices.Equal) {
+				keep = nil // they were made with other ideas
+			}
+			f.mu.mirrors.list = f.makeMirrorsLocked(keep)
 		}
-		f.mu.mirrors = f.makeMirrorsLocked(keep)
-		f.forgiveMirrorsLocked()
-	}
-	f.mu.failure, f.mu.changes, f.mu.restarts = nil, 0, 0
-	blob := f.mu.blob
-	if blob != nil && listed(was) != listed(e) {
-		f.mu.digesting, f.mu.mismatches = f.digestingLocked(blob), 0
-	}
-	f.countLocked()
-	f.mu.Unlock()
-	f.finishIfComplete(blob)
+		f.forgiveLocked()
+		f.mu.changes, f.mu.restarts = 0, 0
+		if fi := f.fillLocked(); fi != nil && otherDigest {
+			fi.digest, f.mu.mirrors.mismatches = fi.digestingLocked(), 0
+		}
+	})
 	return newURL, changed
 }
 
@@ -208,7 +206,11 @@ func (f *File) remove() {
 	defer f.mu.Unlock()
 	f.mu.removed = true
 	f.set.forget(f, f.mu.counted)
-	for _, fl := range f.mu.flights {
+	fi := f.fillLocked()
+	if fi == nil {
+		return
+	}
+	for _, fl := range fi.flights {
 		if fl.class == bulk && len(fl.seats) == 0 && !fl.whole {
 			fl.windUpLocked()
 		}
@@ -237,7 +239,8 @@ func (s *Set) load(ctx context.Context, l *list) error {
 			return ctx.Err()
 		}
 		names[i] = cache.Listed{Name: f.name, URL: urlHash(f.Entry().URL)}
-		f.finishIfComplete(f.Blob()) // complete, perhaps, before it could be published
+		f.Blob()            // loads it
+		f.change(func() {}) // complete, perhaps, before it could be published
 	}
 	err = s.store.SetList(names)
 	if errors.Is(err, cache.ErrNoSpace) { // it is for whoever asks when nothing runs

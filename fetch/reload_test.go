@@ -55,7 +55,7 @@ func TestExpiredURLsNeedAReloadThatKeepsEveryBlock(t *testing.T) {
 		if totals.FilesNeedURL != 5 || totals.FilesFailed != 5 || totals.PresentBytes == 0 {
 			t.Errorf("totals: %+v", totals)
 		}
-		missing, n := h.blob.Missing(0, 8<<20)
+		missing, n := h.fill.blob.Missing(0, 8<<20)
 		if n == 0 {
 			t.Fatal("nothing is missing")
 		}
@@ -108,7 +108,7 @@ func TestReloadAddsAndRemoves(t *testing.T) {
 		}
 
 		before := x.Counts().BodyBytes
-		present := h.blob.Present()
+		present := h.fill.blob.Present()
 		x.entries = all
 		if diff := x.Reload(slices.Clone(all)); !slices.Equal(diff.Added, []string{"b"}) {
 			t.Errorf("difference: %+v", diff)

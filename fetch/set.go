@@ -6,7 +6,7 @@
 // flight that will bring it soon or launches one. There are three ways to want
 // bytes, and they differ in nothing but priority:
 //
-//  1. a reader waits for an extent (Handle.ReadAtContext),
+//  1. a reader waits for an extent (Handle.ReadAt),
 //  2. a sequential reader will want the next extent soon (its read-ahead),
 //  3. nobody in particular wants the rest (prefetch, in Run).
 //
@@ -125,7 +125,7 @@ type Set struct {
 		running       map[*flight]struct{}
 		held          map[*File]int // by readers: handles that are open
 		growing       int           // files of unknown length being fetched
-		opened        []*File       // opened and not yet looked at by prefetch
+		opened        []*File       // requeued and not yet looked at by prefetch
 		full          time.Time     // when the disk was found full; zero while it has room
 		closing       bool
 	}
@@ -223,22 +223,23 @@ func (s *Set) grows(n int) {
 	s.poke()
 }
 
-// opened tells prefetch that somebody has opened f.
-func (s *Set) opened(f *File) {
+// requeue puts f to the front of what prefetch fetches: a reader has opened it, or it has
+// something to fetch again.
+func (s *Set) requeue(f *File) {
 	s.mu.Lock()
 	s.mu.opened = append(s.mu.opened, f)
 	s.mu.Unlock()
 	s.poke()
 }
 
-// count moves a file from one tally to another.
+// count moves a file from one tally to another. The caller holds f.mu.
 func (s *Set) count(f *File, was, is tally) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addLocked(was, -1)
 	s.addLocked(is, 1)
 	if is.known && is.state != complete {
-		s.mu.partial[f] = f.mu.blob
+		s.mu.partial[f] = f.fillLocked().blob
 	} else {
 		delete(s.mu.partial, f)
 	}

@@ -203,7 +203,7 @@ func slowPrefetch(x *fixture) (h *Handle, pos int64, stop func()) {
 	stop = x.background()
 	advance(2 * time.Second) // the flight needs time to show its rate
 	h = x.open("a")
-	pos, _ = h.blob.Missing(0, 16<<20)
+	pos, _ = h.fill.blob.Missing(0, 16<<20)
 	return h, pos, stop
 }
 

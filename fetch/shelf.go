@@ -32,15 +32,14 @@ type shelf struct {
 	}
 }
 
-// shelved names a block on the shelf. Its blob's file is f.
+// shelved names a block on the shelf.
 type shelved struct {
-	file *File
-	blob *cache.Blob
+	fill *fill
 	off  int64
 }
 
 // put keeps the blocks of p, which starts at off.
-func (s *shelf) put(f *File, blob *cache.Blob, off int64, p []byte) {
+func (s *shelf) put(fi *fill, off int64, p []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.content == nil {
@@ -48,7 +47,7 @@ func (s *shelf) put(f *File, blob *cache.Blob, off int64, p []byte) {
 	}
 	for len(p) > 0 {
 		n := min(len(p), cache.BlockSize)
-		key := shelved{f, blob, off}
+		key := shelved{fi, off}
 		if _, there := s.mu.content[key]; !there {
 			s.mu.order = append(s.mu.order, key)
 			s.mu.content[key] = slices.Clone(p[:n])
@@ -63,26 +62,26 @@ func (s *shelf) put(f *File, blob *cache.Blob, off int64, p []byte) {
 }
 
 // has reports whether the block at off, where it begins, is here.
-func (s *shelf) has(f *File, blob *cache.Blob, off int64) bool {
+func (s *shelf) has(fi *fill, off int64) bool {
 	if s.blocks.Load() == 0 {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, there := s.mu.content[shelved{f, blob, off}]
+	_, there := s.mu.content[shelved{fi, off}]
 	return there
 }
 
 // readAt reads at off as far as the shelf has it, at most to the end of the
 // block; 0 means not at all.
-func (s *shelf) readAt(f *File, blob *cache.Blob, p []byte, off int64) int {
+func (s *shelf) readAt(fi *fill, p []byte, off int64) int {
 	if s.blocks.Load() == 0 {
 		return 0
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	within := off % cache.BlockSize
-	block := s.mu.content[shelved{f, blob, off - within}]
+	block := s.mu.content[shelved{fi, off - within}]
 	if within >= int64(len(block)) {
 		return 0
 	}
@@ -98,14 +97,15 @@ func (s *shelf) empty() {
 	s.blocks.Store(0)
 	s.mu.Unlock()
 	for key, block := range content {
-		if key.blob.Acquire() != nil {
+		fi := key.fill
+		if fi.acquire() != nil {
 			continue // given up meanwhile
 		}
-		if err := key.blob.Put(key.off, block); err != nil {
-			key.file.set.log.Debug("a block kept in memory is not stored", "name", key.file.name, "err", err)
+		if err := fi.blob.Put(key.off, block); err != nil {
+			fi.file.set.log.Debug("a block kept in memory is not stored", "name", fi.file.name, "err", err)
 		}
-		key.blob.Release()
-		key.file.finishIfComplete(key.blob)
+		fi.release()
+		fi.file.change(func() {})
 	}
 }
 
@@ -136,16 +136,16 @@ func (s *Set) fullSince() time.Time {
 // is in use, so that the end of it does not push its beginning off.
 const shelvedRead = 1 << 20
 
-// readShelved is File.readAt with what the shelf has: ErrMissing if that is not
+// readShelved is fill.readAt with what the shelf has: ErrMissing if that is not
 // enough, at once if it is empty.
-func (f *File) readShelved(ctx context.Context, blob *cache.Blob, p []byte, off int64) (n int, err error) {
-	if f.set.shelf.blocks.Load() == 0 {
+func (fi *fill) readShelved(ctx context.Context, p []byte, off int64) (n int, err error) {
+	if fi.file.set.shelf.blocks.Load() == 0 {
 		return 0, cache.ErrMissing
 	}
 	if len(p) > shelvedRead {
 		for n < len(p) && err == nil {
 			var k int
-			k, err = f.readAt(ctx, blob, p[n:min(n+shelvedRead, len(p))], off+int64(n))
+			k, err = fi.readAt(ctx, p[n:min(n+shelvedRead, len(p))], off+int64(n))
 			n += k
 		}
 		return n, err
@@ -153,9 +153,9 @@ func (f *File) readShelved(ctx context.Context, blob *cache.Blob, p []byte, off 
 	for n < len(p) && err == nil {
 		at := off + int64(n)
 		piece := p[n:min(n+int(cache.BlockSize-at%cache.BlockSize), len(p))]
-		k := f.set.shelf.readAt(f, blob, piece, at)
+		k := fi.file.set.shelf.readAt(fi, piece, at)
 		if k == 0 {
-			k, err = blob.ReadAt(piece, at)
+			k, err = fi.blob.ReadAt(piece, at)
 		}
 		n += k
 	}
@@ -165,20 +165,20 @@ func (f *File) readShelved(ctx context.Context, blob *cache.Blob, p []byte, off 
 	return n, err
 }
 
-// lackingLocked returns the first run of [off, end) that is neither present nor
+// lacking returns the first run of [off, end) that is neither present nor
 // on the shelf; n is 0 if there is none.
-func (f *File) lackingLocked(blob *cache.Blob, off, end int64) (mo, mn int64) {
+func (fi *fill) lacking(off, end int64) (mo, mn int64) {
 	for off < end {
-		mo, mn = blob.Missing(off, end-off)
-		if mn == 0 || f.set.shelf.blocks.Load() == 0 {
+		mo, mn = fi.blob.Missing(off, end-off)
+		if mn == 0 || fi.file.set.shelf.blocks.Load() == 0 {
 			return mo, mn
 		}
 		until := mo + mn
-		for mo < until && f.set.shelf.has(f, blob, mo) {
+		for mo < until && fi.file.set.shelf.has(fi, mo) {
 			mo += cache.BlockSize
 		}
 		n := int64(0)
-		for mo+n < until && !f.set.shelf.has(f, blob, mo+n) {
+		for mo+n < until && !fi.file.set.shelf.has(fi, mo+n) {
 			n += cache.BlockSize
 		}
 		if n > 0 {

@@ -33,23 +33,23 @@ type tally struct {
 
 // tallyLocked describes the file as it is.
 func (f *File) tallyLocked() (t tally) {
-	blob := f.mu.blob
-	if blob != nil {
-		t.known, t.size = true, blob.Version().Size
+	fi := f.fillLocked()
+	if fi != nil {
+		t.known, t.size = true, fi.blob.Version().Size
 	}
 	switch fail := f.mu.failure; {
 	case fail != nil && errors.Is(fail.err, ErrMismatch):
 		t.state = mismatch
-	case blob != nil && blob.Published() && (f.mu.digesting == nil || f.mu.digesting.right):
+	case fi != nil && fi.blob.Published() && (fi.digest == nil || fi.digest.right):
 		t.state = complete
 	case fail != nil && origin.KindOf(fail.err) == origin.NeedsURL:
 		t.state = needsURL
 	case fail != nil:
 		t.state = failed
-	case len(f.mu.flights) > 0 || f.mu.growth != nil:
-		t.state = fetching
-	case blob != nil:
+	case fi != nil && len(fi.flights) == 0:
 		t.state = waiting
+	case f.mu.cur != nil:
+		t.state = fetching
 	}
 	return t
 }
@@ -94,10 +94,10 @@ func (f *File) Status() EntryStatus {
 	t := f.tallyLocked()
 	e := EntryStatus{Name: f.name, Size: -1, State: t.state.String(), Changes: f.mu.changes}
 	if t.known {
-		e.Size, e.Present = t.size, f.mu.blob.Present()
+		e.Size = t.size
 	}
-	if f.mu.growth != nil {
-		e.Present = f.mu.growth.stream.Present()
+	if c := f.copyLocked(); c != nil {
+		e.Present = c.Present()
 	}
 	if f.mu.failure != nil {
 		e.Error = f.mu.failure.err.Error()
@@ -141,9 +141,9 @@ func (s *Set) Active(n int) []EntryStatus {
 	var files []*File
 	seen := map[*File]bool{}
 	for fl := range s.mu.running {
-		if !seen[fl.file] {
-			seen[fl.file] = true
-			files = append(files, fl.file)
+		if !seen[fl.fill.file] {
+			seen[fl.fill.file] = true
+			files = append(files, fl.fill.file)
 		}
 	}
 	s.mu.Unlock()

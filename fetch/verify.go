@@ -68,17 +68,21 @@ func (s *Set) Verify(ctx context.Context, opts VerifyOptions, tell func(f *File,
 }
 
 func (f *File) verify(ctx context.Context, opts VerifyOptions) (Verdict, error) {
-	blob := f.Blob()
-	if blob == nil || !blob.Complete() {
-		return Incomplete, nil
-	}
+	f.Blob() // loads it
 	f.mu.Lock()
-	d := f.digestingAnewLocked(blob)
+	fi := f.fillLocked()
+	var d *digesting
+	if fi != nil {
+		d = fi.digestingAnewLocked()
+	}
 	f.mu.Unlock()
-	if d == nil {
+	switch {
+	case fi == nil || !fi.blob.Complete():
+		return Incomplete, nil
+	case d == nil:
 		return NoDigest, nil
 	}
-	if note := blob.Note(); !opts.Deep && blob.Published() && note.Verified && !d.want.IsZero() && note.Digest == d.want.String() {
+	if note := fi.blob.Note(); !opts.Deep && fi.blob.Published() && note.Verified && !d.want.IsZero() && note.Digest == d.want.String() {
 		return Right, nil
 	}
 	if err := d.follow(&f.set.buffers, ctx.Err); err != nil {
@@ -90,19 +94,18 @@ func (f *File) verify(ctx context.Context, opts VerifyOptions) (Verdict, error) 
 	if d.judge() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.rightLocked(d)
+		fi.rightLocked(d)
+		f.countLocked()
 		return Right, nil
 	}
 	if !opts.Repair {
 		return Wrong, nil
 	}
-	again, err := f.redo(ctx, d)
+	again, err := redo(ctx, d)
 	if err != nil {
 		return "", err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.setBlobLocked(again)
+	f.change(func() { f.pinLocked(again) })
 	return Wrong, nil
 }
 
@@ -111,11 +114,10 @@ func (d *digesting) judge() bool {
 	return len(d.bad) == 0 && (d.whole == nil || d.want.Is(d.whole))
 }
 
-// rightLocked takes note that the digest of the file's blob is right.
-func (f *File) rightLocked(d *digesting) {
+// rightLocked takes note that the digest of the version is right.
+func (fi *fill) rightLocked(d *digesting) {
 	d.right = true
-	f.mu.digesting = d
-	note := d.blob.Note()
-	d.blob.SetNote(cache.Note{URL: note.URL, Digest: d.want.String(), Verified: true})
-	f.countLocked()
+	fi.digest = d
+	note := fi.blob.Note()
+	fi.blob.SetNote(cache.Note{URL: note.URL, Digest: d.want.String(), Verified: true})
 }

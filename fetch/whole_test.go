@@ -134,7 +134,7 @@ func TestHeadLies(t *testing.T) {
 			x.start()
 			h := x.open("read")
 			p := make([]byte, 1000)
-			if n, err := h.ReadAt(p, 0); err == nil {
+			if n, err := h.ReadAt(t.Context(), p, 0); err == nil {
 				check(t, x.contents["read"].Check(p[:n], 0))
 			} else if length > 0 {
 				wantError(t, err, ErrStale)

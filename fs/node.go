@@ -193,7 +193,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 		ctx, cancel = h.pageByPage(ctx, off, len(dest))
 		defer cancel()
 	}
-	n, err := h.h.ReadAtContext(ctx, dest, off)
+	n, err := h.h.ReadAt(ctx, dest, off)
 	if err != nil && context.Cause(ctx) == errPageByPage {
 		return nil, syscall.EIO // of which the application hears nothing
 	}

@@ -22,7 +22,7 @@ func (x *fixture) readAll(ctx context.Context, h *Handle, n int) error {
 	p := make([]byte, n)
 	var off int64
 	for {
-		k, err := h.ReadAtContext(ctx, p, off)
+		k, err := h.ReadAt(ctx, p, off)
 		if k > 0 {
 			if err := c.Check(p[:k], off); err != nil {
 				return err
@@ -89,7 +89,7 @@ func (x *fixture) headless(name string) (n int) {
 func (x *fixture) checkSome(h *Handle, n int) {
 	x.t.Helper()
 	p := make([]byte, n)
-	k, err := h.ReadAt(p, 0)
+	k, err := h.ReadAt(x.t.Context(), p, 0)
 	check(x.t, err)
 	check(x.t, x.contents[h.file.name].Check(p[:k], 0))
 }
@@ -102,7 +102,7 @@ func (x *fixture) readSized(h *Handle) {
 		x.t.Errorf("size %d, want %d", size, c.Size)
 	}
 	p := make([]byte, c.Size)
-	_, err := h.ReadAt(p, 0)
+	_, err := h.ReadAt(x.t.Context(), p, 0)
 	check(x.t, err)
 	check(x.t, c.Check(p, 0))
 }
@@ -238,7 +238,7 @@ func TestHostThatDiesInABodyOfUnknownLengthDoesNotEndIt(t *testing.T) {
 		h := x.open("a")
 		x.checkSome(h, 1000)
 		x.Down()
-		_, err := h.ReadAt(make([]byte, 1), 3<<20)
+		_, err := h.ReadAt(t.Context(), make([]byte, 1), 3<<20)
 		if err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("beyond what came there is %v", err)
 		}

@@ -58,13 +58,21 @@ func refusedOf(e *listfile.Entry) error {
 	return e.Details.Refused
 }
 
-// mirrorsLocked returns the file's mirrors in the order of the list. They are
-// made when first asked for: most files of a long list are not, for long.
-func (f *File) mirrorsLocked() []*mirror {
-	if f.mu.mirrors == nil {
-		f.mu.mirrors = f.makeMirrorsLocked(nil)
+// mirrors are the URLs of one file. It is a value, guarded by file.mu.
+type mirrors struct {
+	list []*mirror // in the order of the list; nil until first asked for
+
+	// mismatches is how often the bytes had another digest than they must.
+	mismatches int
+}
+
+// mirrorsLocked returns the file's mirrors. They are made when first asked for: most
+// files of a long list are not asked for, for long.
+func (f *File) mirrorsLocked() *mirrors {
+	if f.mu.mirrors.list == nil {
+		f.mu.mirrors.list = f.makeMirrorsLocked(nil)
 	}
-	return f.mu.mirrors
+	return &f.mu.mirrors
 }
 
 // makeMirrorsLocked makes a mirror for each URL of the entry, but takes those
@@ -86,8 +94,8 @@ func (f *File) makeMirrorsLocked(old []*mirror) (list []*mirror) {
 			SizeSuffices: f.set.opts.TrustSize || !listed(f.mu.entry).IsZero(),
 		}
 		opts.Known = f.known
-		if f.mu.blob != nil {
-			told := f.mu.blob.Note().URL
+		if fi := f.fillLocked(); fi != nil {
+			told := fi.blob.Note().URL
 			opts.Pinned = told == m.hash || told == 0
 		}
 		m.res = f.set.client.Resource(url, opts)
@@ -113,16 +121,15 @@ func (f *File) sibling(url string) (name, other string, header http.Header) {
 	return "", "", nil
 }
 
-// pickLocked returns the mirror of which a new flight may expect most, among
-// those that have not failed and that may is true of; nil if there is none. One
-// that has not been tried is expected to be like the others, so with every
-// further flight another mirror gets its turn, and what it does decides about
-// its next.
-func (f *File) pickLocked(may func(*mirror) bool) (best *mirror) {
+// pick returns the mirror of which a new flight may expect most, among those that have
+// not failed and that may is true of; nil if there is none. A mirror that has not been
+// tried is expected to be like the others, so with every further flight another mirror
+// gets its turn, and what it does decides about its next.
+func (ms *mirrors) pick(may func(*mirror) bool) (best *mirror) {
 	var most float64
-	typical := f.typicalRateLocked()
-	for _, m := range f.mirrorsLocked() {
-		if m.failure != nil || f.mu.mismatches > 0 && !f.isTurnLocked(m) {
+	typical := ms.typicalRate()
+	for _, m := range ms.list {
+		if m.failure != nil || ms.mismatches > 0 && !ms.isTurn(m) {
 			continue
 		}
 		rate := m.rate
@@ -138,19 +145,19 @@ func (f *File) pickLocked(may func(*mirror) bool) (best *mirror) {
 
 func anyMirror(*mirror) bool { return true }
 
-// isTurnLocked reports whether m is the one to fetch from after the bytes of a
-// file had another digest: one mirror at a time then, since it is not known which
-// of them sent wrong bytes. If it has failed the others may be asked all the same.
-func (f *File) isTurnLocked(m *mirror) bool {
-	list := f.mu.mirrors
-	turn := list[f.mu.mismatches%len(list)]
+// isTurn reports whether m is the mirror to fetch from after the bytes of a file had
+// another digest: one mirror at a time then, since it is not known which of them sent
+// wrong bytes. If that one has failed, the others may be asked.
+func (ms *mirrors) isTurn(m *mirror) bool {
+	turn := ms.list[ms.mismatches%len(ms.list)]
 	return m == turn || turn.failure != nil
 }
 
-func (f *File) typicalRateLocked() float64 {
+// typicalRate is the mean rate of the mirrors that have one, 1 if none has.
+func (ms *mirrors) typicalRate() float64 {
 	var sum float64
 	n := 0
-	for _, m := range f.mu.mirrors {
+	for _, m := range ms.list {
 		if m.rate > 0 {
 			sum += m.rate
 			n++
@@ -162,8 +169,51 @@ func (f *File) typicalRateLocked() float64 {
 	return sum / float64(n)
 }
 
-// landedLocked notes how well a flight that ends has done.
-func (m *mirror) landedLocked(fl *flight) {
+// alone reports whether no other mirror than m is left.
+func (ms *mirrors) alone(m *mirror) bool {
+	return ms.pick(func(other *mirror) bool { return other != m }) == nil
+}
+
+// drop puts a mirror aside because of err. It reports whether others are left; if not,
+// the error is the file's: that of the mirror there is most hope for.
+func (ms *mirrors) drop(m *mirror, err error) (others bool, hope error) {
+	m.failure = &failure{err: err, at: time.Now()}
+	if !slices.Contains(ms.list, m) {
+		return true, nil // a new list has replaced it meanwhile
+	}
+	if ms.pick(anyMirror) != nil {
+		return true, nil
+	}
+	for _, kind := range []origin.Kind{origin.Transient, origin.NeedsURL, origin.Changed} {
+		for _, m := range ms.list {
+			if m.failure != nil && origin.KindOf(m.failure.err) == kind {
+				return false, m.failure.err
+			}
+		}
+	}
+	return false, err
+}
+
+// forgive lets every mirror be asked again.
+func (ms *mirrors) forgive() {
+	for _, m := range ms.list {
+		m.failure = nil
+	}
+}
+
+// hopeful returns the mirror for a reader's flight. If all have failed, they get another
+// chance: what the file remembers of their failures is for recentLocked.
+func (ms *mirrors) hopeful() *mirror {
+	m := ms.pick(anyMirror)
+	if m == nil {
+		ms.forgive()
+		m = ms.pick(anyMirror)
+	}
+	return m
+}
+
+// landed notes how well a flight that ends has done.
+func (m *mirror) landed(fl *flight) {
 	m.flights--
 	got := fl.pos - fl.start
 	if took := time.Since(fl.born).Seconds(); got >= minExtent && took > 0 {
@@ -176,50 +226,10 @@ func (m *mirror) landedLocked(fl *flight) {
 	}
 }
 
-// dropLocked puts a mirror aside because of err. It reports whether others are
-// left; if not, the error is the file's: that of the mirror there is most hope for.
-func (f *File) dropLocked(m *mirror, err error) (others bool, worst error) {
-	m.failure = &failure{err: err, at: time.Now()}
-	if !slices.Contains(f.mu.mirrors, m) {
-		return true, nil // a new list has replaced it meanwhile
-	}
-	if f.pickLocked(anyMirror) != nil {
-		f.set.log.Info("mirror dropped", "name", f.name, "err", err)
-		return true, nil
-	}
-	hope := []origin.Kind{origin.Transient, origin.NeedsURL, origin.Changed}
-	for _, kind := range hope {
-		for _, m := range f.mu.mirrors {
-			if m.failure != nil && origin.KindOf(m.failure.err) == kind {
-				return false, m.failure.err
-			}
-		}
-	}
-	return false, err
-}
-
-// forgiveMirrorsLocked lets every mirror be asked again.
-func (f *File) forgiveMirrorsLocked() {
-	for _, m := range f.mu.mirrors {
-		m.failure = nil
-	}
-}
-
 // originError returns err as what an origin did, nil if it is of another make,
 // such as a full disk: no fault of a mirror.
 func originError(err error) *origin.Error {
 	var e *origin.Error
 	errors.As(err, &e)
 	return e
-}
-
-// hopefulLocked returns the mirror for a reader's flight. If all have failed,
-// they get another chance: what the file remembers of that is for recentLocked.
-func (f *File) hopefulLocked() *mirror {
-	m := f.pickLocked(anyMirror)
-	if m == nil {
-		f.forgiveMirrorsLocked()
-		m = f.pickLocked(anyMirror)
-	}
-	return m
 }

@@ -20,6 +20,8 @@ const maxRestarts = 5
 // into a stream that readers follow. It lives until the origin says that that
 // was all, since what is lost of it is lost from the start.
 type growth struct {
+	// Constant data
+	file   *File
 	stream *cache.Stream
 
 	// Guarded by file.mu.
@@ -53,35 +55,34 @@ func (f *File) grow(m *mirror, from *contact) {
 		from.close()
 		done()
 		blob, err := f.create(m, v, said)
-		f.contacted(blob, err)
+		f.contacted(found{blob: blob, proven: true}, err)
 		return
 	}
 	g, err := f.newGrowth(from.body)
 	if err != nil {
 		from.close()
 		done()
-		f.contacted(nil, err)
+		f.contacted(found{}, err)
 		return
 	}
-	f.mu.Lock()
-	f.mu.growth, f.mu.failure = g, nil
-	f.contactedLocked()
-	f.countLocked()
-	f.mu.Unlock()
+	f.change(func() {
+		f.mu.cur, f.mu.failure = g, nil
+		f.contactedLocked()
+	})
 	f.set.log.Info("origin does not say how long the file is; it is read to its end", "name", f.name)
 	go func() { // owned by the Set; Close waits
 		defer f.set.flights.Done()
-		err := f.follow(g, from.body)
+		err := g.follow(from.body)
 		said := from.body.Digest()
 		from.close()
 		if err == nil {
-			err = f.doubt(g, m, from.body.Cut())
+			err = g.doubt(m, from.body.Cut())
 		}
 		if err == nil {
 			err = f.listedOtherwise(g.stream.Present())
 		}
 		done()
-		f.grown(m, g, said, err)
+		g.ended(m, said, err)
 	}()
 }
 
@@ -96,7 +97,7 @@ func (f *File) newGrowth(body *origin.Body) (*growth, error) {
 		return nil, errClosing
 	}
 	f.set.grows(1)
-	return &growth{stream: stream, moved: make(chan struct{})}, nil
+	return &growth{file: f, stream: stream, moved: make(chan struct{})}, nil
 }
 
 // growthBody is the body to read, asked for anew if there is none.
@@ -114,13 +115,14 @@ func (f *File) growthBody(m *mirror, from *contact) (*contact, error) {
 }
 
 // follow copies the body into the stream, to its end.
-func (f *File) follow(g *growth, body *origin.Body) error {
-	buf := f.set.buffers.get()
-	defer f.set.buffers.put(buf)
+func (g *growth) follow(body *origin.Body) error {
+	buffers := &g.file.set.buffers
+	buf := buffers.get()
+	defer buffers.put(buf)
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
-			if err := f.append(g, buf[:n]); err != nil {
+			if err := g.append(buf[:n]); err != nil {
 				return err
 			}
 		}
@@ -137,7 +139,8 @@ func (f *File) follow(g *growth, body *origin.Body) error {
 // where the file does: one that was cut by a proxy may look just as well. If HEAD
 // does not tell, and a TLS connection was cut, the body is read once more: it is
 // believed when it ends at the same byte again.
-func (f *File) doubt(g *growth, m *mirror, cut bool) error {
+func (g *growth) doubt(m *mirror, cut bool) error {
+	f := g.file
 	n, ok := m.res.Length(f.set.ctx)
 	have := g.stream.Present()
 	if ok && n != have {
@@ -153,8 +156,8 @@ func (f *File) doubt(g *growth, m *mirror, cut bool) error {
 }
 
 // append waits for room if the disk is full, since to start again costs more.
-func (f *File) append(g *growth, p []byte) error {
-	err := g.stream.Append(p)
+func (g *growth) append(p []byte) error {
+	f, err := g.file, g.stream.Append(p)
 	for errors.Is(err, cache.ErrNoSpace) && f.set.opts.Keep {
 		f.set.noteFull()
 		t := time.NewTimer(retryFull)
@@ -175,8 +178,9 @@ func (f *File) append(g *growth, p []byte) error {
 	return nil
 }
 
-// grown ends a growth: what came is a file now, or it has to start again.
-func (f *File) grown(m *mirror, g *growth, said digest.Digest, err error) {
+// ended ends a growth: what came is a file now, or it has to start again.
+func (g *growth) ended(m *mirror, said digest.Digest, err error) {
+	f := g.file
 	defer f.set.grows(-1)
 	var blob *cache.Blob
 	if err == nil {
@@ -185,48 +189,51 @@ func (f *File) grown(m *mirror, g *growth, said digest.Digest, err error) {
 	if err != nil {
 		g.stream.Abandon()
 	}
-	f.mu.Lock()
-	g.over, g.err = true, err
-	g.movedLocked()
-	f.mu.growth = nil
-	switch {
-	case err == nil:
-		blob.SetNote(cache.Note{URL: m.hash, Digest: said.String()})
-		f.mu.proven = true
-		f.setBlobLocked(blob)
-	case f.set.ctx.Err() != nil:
-		g.err = errClosing
-	case origin.KindOf(err) == origin.Restart && f.mu.restarts < maxRestarts:
-		f.mu.restarts++
-		g.err = fmt.Errorf("%w: %w", ErrStale, err)
-		f.set.log.Warn("body of unknown length broke off; starting the file again", "name", f.name, "err", err)
-	case errors.Is(err, cache.ErrNoSpace): // which is no failure of the file
-	default:
-		if originError(err) != nil {
-			others, hope := f.dropLocked(m, err)
-			if others {
-				break // the next one has its turn
-			}
-			err = hope
-		}
-		f.failLocked(err)
-	}
-	f.countLocked()
-	f.mu.Unlock()
 	if errors.Is(err, cache.ErrNoSpace) {
 		f.set.noteFull()
 	}
-	f.finishIfComplete(blob)
-	f.set.poke()
+	f.change(func() {
+		f.mu.cur = nil
+		g.err = g.settleLocked(m, err)
+		if err == nil {
+			blob.SetNote(cache.Note{URL: m.hash, Digest: said.String()})
+			f.pinLocked(blob).proven = true
+		}
+		g.over = true
+		g.movedLocked()
+	})
 }
 
-// readGrowing reads what there is at off, at least a byte, waiting for it if
+// settleLocked decides what the error that ended a growth means for the file. It returns
+// the error that readers are to get, nil if there was none.
+func (g *growth) settleLocked(m *mirror, err error) error {
+	f := g.file
+	switch {
+	case err == nil:
+	case f.set.ctx.Err() != nil:
+		return errClosing
+	case origin.KindOf(err) == origin.Restart && f.mu.restarts < maxRestarts:
+		f.mu.restarts++
+		f.set.log.Warn("body of unknown length broke off; starting the file again", "name", f.name, "err", err)
+		return fmt.Errorf("%w: %w", ErrStale, err)
+	case errors.Is(err, cache.ErrNoSpace): // which is no failure of the file
+	case originError(err) == nil:
+		f.failLocked(err)
+	default:
+		if others, hope := f.dropLocked(m, err); !others { // else the next one has its turn
+			f.failLocked(hope)
+		}
+	}
+	return err
+}
+
+// readAt reads what there is at off, at least a byte, waiting for it if
 // need be; at the end of the file it returns io.EOF.
-func (f *File) readGrowing(ctx context.Context, g *growth, p []byte, off int64) (int, error) {
+func (g *growth) readAt(ctx context.Context, p []byte, off int64) (int, error) {
 	for {
-		f.mu.Lock()
+		g.file.mu.Lock()
 		moved, over, err := g.moved, g.over, g.err
-		f.mu.Unlock()
+		g.file.mu.Unlock()
 		if have := g.stream.Present(); off < have {
 			return g.stream.ReadAt(p[:min(int64(len(p)), have-off)], off)
 		}
@@ -243,3 +250,8 @@ func (f *File) readGrowing(ctx context.Context, g *growth, p []byte, off int64) 
 		}
 	}
 }
+
+func (g *growth) copy() Copy            { return g.stream }
+func (g *growth) acquire() error        { return g.stream.Acquire() }
+func (g *growth) release()              { g.stream.Release() }
+func (g *growth) has(off, _ int64) bool { return off < g.stream.Present() }

@@ -121,18 +121,19 @@ func TestFailureIsForgottenByLaterFlightsAlone(t *testing.T) {
 		f := x.File("a")
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		m := f.mirrorsLocked()[0]
-		before := &flight{file: f, mirror: m, born: time.Now()}
+		ms, fi := f.mirrorsLocked(), &fill{file: f}
+		m := ms.list[0]
+		before := &flight{fill: fi, mirror: m, born: time.Now()}
 		advance(time.Second)
 		_, err := f.dropLocked(m, &origin.Error{Kind: origin.NeedsURL, Err: errors.New("refused")})
 		f.failLocked(err)
 		advance(time.Second)
-		f.forgottenLocked(before)
-		if f.mu.failure == nil || m.failure == nil || f.pickLocked(anyMirror) != nil {
+		before.disproveLocked()
+		if f.mu.failure == nil || m.failure == nil || ms.pick(anyMirror) != nil {
 			t.Error("forgotten for a flight from before")
 		}
-		f.forgottenLocked(&flight{file: f, mirror: m, born: time.Now()})
-		if f.mu.failure != nil || m.failure != nil || f.pickLocked(anyMirror) != m {
+		(&flight{fill: fi, mirror: m, born: time.Now()}).disproveLocked()
+		if f.mu.failure != nil || m.failure != nil || ms.pick(anyMirror) != m {
 			t.Error("not forgotten for a flight from after")
 		}
 	})

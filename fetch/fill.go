@@ -1,0 +1,249 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"dlfs/cache"
+)
+
+// fill is one version of a file being filled: its blob, the flights that bring its
+// blocks, its digest and its publishing. A File has one at a time; when the file is found
+// changed on its origin, or its bytes are found wrong, another fill takes its place, and
+// handles of the old one go on as far as its blocks are present.
+//
+// INVARIANT: a block is missing, in flight or present. The fill alone puts into its blob;
+// a block leaves the table of flights only after Put has returned or when its flight is
+// given up.
+type fill struct {
+	// Constant data
+	file *File
+	blob *cache.Blob
+
+	// Mutable, guarded by file.mu. A method whose name ends in Locked expects that it
+	// is held.
+	flights    flights
+	proven     bool       // a GET agreed with the version; a HEAD alone may lie
+	noRanges   bool       // the origin sends only whole files
+	single     bool       // the origin gives one stream of it at a time
+	demanded   time.Time  // when a reader last had to ask for blocks; zero if none has
+	digest     *digesting // as far as it is computed; nil if none is known
+	publishing bool       // complete, and the store was asked to publish it
+}
+
+// newFillLocked returns the fill of a version, which is not the file's yet.
+func (f *File) newFillLocked(blob *cache.Blob) *fill {
+	fi := &fill{file: f, blob: blob}
+	fi.digest = fi.digestingLocked()
+	return fi
+}
+
+// pinLocked makes blob's version the file's.
+func (f *File) pinLocked(blob *cache.Blob) *fill {
+	fi := f.newFillLocked(blob)
+	f.mu.cur = fi
+	f.mu.failure = nil
+	f.mu.mirrors.forgive()
+	return fi
+}
+
+// fillLocked returns the version that is being filled; nil if none is known, or if nobody
+// knows how long the file is.
+func (f *File) fillLocked() *fill {
+	fi, _ := f.mu.cur.(*fill)
+	return fi
+}
+
+// currentLocked reports whether the fill's version is still the file's.
+func (fi *fill) currentLocked() bool { return fi.file.mu.cur == localCopy(fi) }
+
+// giveUpLocked gives up the version, and what there is of it. The next contact pins
+// another.
+func (fi *fill) giveUpLocked() {
+	f := fi.file
+	fi.blob.Abandon()
+	f.mu.cur = nil
+	f.mu.mirrors.list = nil // what they pinned was of the old version
+	for _, fl := range fi.flights {
+		fl.cancel() // its seats look again, and find the fill stale
+	}
+	fi.flights = nil
+}
+
+func (fi *fill) copy() Copy            { return fi.blob }
+func (fi *fill) acquire() error        { return fi.blob.Acquire() }
+func (fi *fill) release()              { fi.blob.Release() }
+func (fi *fill) has(off, n int64) bool { return fi.blob.Has(off, n) }
+
+// readAt is the walk of every read: look, ensure, look again.
+func (fi *fill) readAt(ctx context.Context, p []byte, off int64) (int, error) {
+	for {
+		n, err := fi.blob.ReadAt(p, off)
+		if errors.Is(err, cache.ErrMissing) {
+			n, err = fi.readShelved(ctx, p, off)
+		}
+		if !errors.Is(err, cache.ErrMissing) {
+			return n, err
+		}
+		if err := fi.ensure(ctx, off, int64(len(p))); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// ensure makes [off +n) present, or says why not. It blocks until then, or until ctx
+// ends. Blocks in flight are joined; for missing ones a flight is launched over each run
+// of them, all at once.
+func (fi *fill) ensure(ctx context.Context, off, n int64) error {
+	for {
+		seats, err := fi.sit(off, n)
+		if len(seats) == 0 {
+			return err
+		}
+		err = wait(ctx, seats)
+		fi.stand(seats, errors.Is(err, context.Canceled))
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// sit takes a seat for every missing run of [off +n). None means that all is
+// present, or an error.
+func (fi *fill) sit(off, n int64) (seats []*seat, err error) {
+	f := fi.file
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	end := min(off+n, fi.blob.Version().Size)
+	for off < end {
+		mo, mn := fi.lacking(off, end)
+		if mn == 0 {
+			return seats, nil
+		}
+		if !fi.currentLocked() {
+			return seats, ErrStale
+		}
+		fl := fi.flights.covering(mo)
+		if fl != nil && !fi.single && !fl.soonLocked(mo) {
+			fl.cutLocked(mo)
+			fl = nil
+		}
+		if fl == nil {
+			if fl, err = fi.demandLocked(mo, mo+mn); err != nil {
+				return seats, err
+			}
+		}
+		s := &seat{flight: fl, want: min(mo+mn, fl.end), ready: make(chan struct{})}
+		fl.seatLocked(s)
+		seats = append(seats, s)
+		off = s.want
+	}
+	return seats, nil
+}
+
+// demandLocked launches a reader's flight over [off, end), as far as no other flight
+// brings it.
+func (fi *fill) demandLocked(off, end int64) (*flight, error) {
+	f := fi.file
+	if err := f.recentLocked(); err != nil {
+		return nil, err
+	}
+	if !f.set.begin() {
+		return nil, errClosing
+	}
+	fi.demanded = time.Now()
+	return fi.launchLocked(f.mirrorsLocked().hopeful(), demand, off, fi.flights.freeUntil(off, end)), nil
+}
+
+// wait waits for every seat in turn, for ctx, or for the error of the seat whose turn it
+// is.
+func wait(ctx context.Context, seats []*seat) error {
+	for _, s := range seats {
+		select {
+		case <-s.ready:
+			if s.err != nil {
+				return s.err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// stand gives up the seats that are still taken. A reader that was interrupted
+// may be back at once; one that waited in vain had better find a fresh flight.
+func (fi *fill) stand(seats []*seat, interrupted bool) {
+	fi.file.mu.Lock()
+	defer fi.file.mu.Unlock()
+	for _, s := range seats {
+		if _, taken := s.flight.seats[s]; taken {
+			s.flight.unseatLocked(s)
+			if interrupted {
+				s.flight.lingerLocked()
+			} else {
+				s.flight.leaveLocked()
+			}
+		}
+	}
+}
+
+// unassigned returns the first run of [off, end) that is neither present nor in flight; n
+// is 0 if there is none. The caller holds file.mu.
+func (fi *fill) unassigned(off, end int64) (int64, int64) {
+	for off < end {
+		mo, mn := fi.blob.Missing(off, end-off)
+		if mn == 0 {
+			return 0, 0
+		}
+		mo, mn = max(mo, off), min(mo+mn, end)-max(mo, off)
+		fl := fi.flights.covering(mo)
+		if fl == nil {
+			return mo, fi.flights.freeUntil(mo, mo+mn) - mo
+		}
+		off = fl.end
+	}
+	return 0, 0
+}
+
+// flights is the table of the flights of one fill, in the order of their launch.
+type flights []*flight
+
+// covering returns the flight that will bring the block at off, nil if there is none.
+func (fs flights) covering(off int64) *flight {
+	for _, fl := range fs {
+		if fl.pos <= off && off < fl.end {
+			return fl
+		}
+	}
+	return nil
+}
+
+// freeUntil shortens [off, end) to where the next flight begins.
+func (fs flights) freeUntil(off, end int64) int64 {
+	for _, fl := range fs {
+		if fl.pos >= off && fl.pos < end && fl.pos < fl.end {
+			end = fl.pos
+		}
+	}
+	return end
+}
+
+// remove takes a flight off the table, if it is there.
+func (fs *flights) remove(fl *flight) {
+	if i := slices.Index(*fs, fl); i >= 0 {
+		*fs = slices.Delete(*fs, i, i+1)
+	}
+}
+
+// bulk counts the flights of prefetch.
+func (fs flights) bulk() (n int) {
+	for _, fl := range fs {
+		if fl.class == bulk {
+			n++
+		}
+	}
+	return n
+}

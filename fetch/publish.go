@@ -1,0 +1,58 @@
+package fetch
+
+import (
+	"errors"
+
+	"dlfs/cache"
+)
+
+// finishLocked moves a complete version on: its digest is computed, and once that is right,
+// or none is known, the version is to be published. It reports whether the caller, who has
+// released file.mu, is to call publish.
+func (fi *fill) finishLocked() (publish bool) {
+	if !fi.blob.Complete() {
+		return false
+	}
+	if d := fi.digest; d != nil && !d.right {
+		fi.digestLocked()
+		return false
+	}
+	if fi.publishing || fi.blob.Published() {
+		return false
+	}
+	fi.publishing = true
+	return true
+}
+
+// publish asks the store to publish the version. It does not wait until that is done.
+func (fi *fill) publish() {
+	fi.file.set.publishing.Add(1)
+	fi.blob.Publish(fi.published)
+}
+
+// published takes note of how publishing ended. The store calls it. It is no File.change,
+// which would have what cannot be published be published again at once.
+func (fi *fill) published(err error) {
+	f := fi.file
+	f.mu.Lock()
+	fi.publishing = false
+	if err != nil && fi.currentLocked() {
+		fi.digest = fi.digestingLocked() // blocks may have been taken back
+		if fi.blob.Complete() {
+			f.failLocked(err)
+			if !errors.Is(err, cache.ErrNoSpace) { // which is said once for all
+				f.set.log.Error("file is complete but cannot be published", "name", f.name, "err", err)
+			}
+		}
+	}
+	f.countLocked()
+	f.mu.Unlock()
+	f.set.publishing.Add(-1)
+	if errors.Is(err, cache.ErrNoSpace) {
+		f.set.noteFull()
+	}
+	if err != nil {
+		f.set.requeue(f) // prefetch was through with it
+	}
+	f.set.poke()
+}
