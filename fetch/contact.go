@@ -9,12 +9,18 @@ import (
 
 	"dlfs/cache"
 	"dlfs/fetch/origin"
+	"dlfs/listfile"
 	"dlfs/listfile/digest"
 )
 
-// First contact pins a file's version. There are two ways to it: a probe, which
-// asks with the least traffic because somebody wants to know the size, and
-// prefetch's, whose first request goes on to be its first flight.
+// contact is a first contact under way: it asks the origin for the version of a file, and
+// ends by pinning one, or with an error. There are two ways to it: probe asks with the
+// least traffic because somebody wants to know the size; fetch is prefetch's, and its
+// first request goes on to be its first flight.
+type contact struct {
+	file *File
+	done chan struct{} // closed when the contact has ended
+}
 
 // Probe returns the file's copy, asking the origin for the version if it is not
 // known. It blocks for the network, until ctx ends. While it waits, prefetch
@@ -24,45 +30,50 @@ func (f *File) Probe(ctx context.Context) (Copy, error) { return f.contact(ctx, 
 func (f *File) contact(ctx context.Context, urgent bool) (Copy, error) {
 	for {
 		f.mu.Lock()
-		err := f.loadLocked()
-		c, probing := f.copyLocked(), f.mu.probing
-		if c == nil && err == nil && probing == nil {
-			if err = f.recentLocked(); err == nil {
-				if probing = f.contactLocked(func() { f.probe(urgent) }); probing == nil {
+		err := f.loadLocked(f.lookup)
+		known, under := f.copy(), f.mu.contact
+		if known == nil && err == nil && under == nil {
+			if err = f.mu.failure.recent(); err == nil {
+				if under = f.contactLocked(func(c *contact) { c.probe(urgent) }); under == nil {
 					err = errClosing
 				}
 			}
 		}
 		f.mu.Unlock()
-		if c != nil || err != nil {
-			return c, err
+		if known != nil || err != nil {
+			return known, err
 		}
 		select {
-		case <-probing:
+		case <-under.done:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// contactLocked runs first contact in the background: once, however many ask.
-// what must end it. It returns nil if the set is closing.
-func (f *File) contactLocked(what func()) chan struct{} {
+// contactLocked begins first contact in the background; there must be none under way. how
+// must end it. It returns nil if the set is closing.
+func (f *File) contactLocked(how func(*contact)) *contact {
 	if !f.set.begin() {
 		return nil
 	}
-	f.mu.probing = make(chan struct{})
+	c := &contact{file: f, done: make(chan struct{})}
+	f.mu.contact = c
 	go func() { // owned by the Set; Close waits
 		defer f.set.flights.Done()
-		what()
+		how(c)
 	}()
-	return f.mu.probing
+	return c
 }
 
-// contactedLocked wakes who waits for first contact.
-func (f *File) contactedLocked() {
-	close(f.mu.probing)
-	f.mu.probing = nil
+// end ends the contact: do changes the file by what was found, and those who wait look
+// again.
+func (c *contact) end(do func()) {
+	c.file.change(func() {
+		do()
+		c.file.mu.contact = nil
+		close(c.done)
+	})
 }
 
 // found is the version that a first contact told.
@@ -71,21 +82,36 @@ type found struct {
 	proven bool        // a GET told it
 }
 
-// contacted ends first contact.
-func (f *File) contacted(v found, err error) {
-	f.change(func() {
+// pin ends the contact with a version, or with an error that is no mirror's.
+func (c *contact) pin(v found, err error) {
+	c.end(func() {
 		if err == nil {
-			f.pinLocked(v.blob).proven = v.proven
+			c.file.pinLocked(v.blob).proven = v.proven
 		} else {
+			c.file.failLocked(err)
+		}
+	})
+}
+
+// fail ends the contact with what m answered: the next mirror has its turn when prefetch
+// looks again.
+func (c *contact) fail(m *mirror, err error) {
+	f := c.file
+	c.end(func() {
+		others := false
+		if originError(err) != nil && f.set.ctx.Err() == nil {
+			others, err = f.dropLocked(m, err)
+		}
+		if !others {
 			f.failLocked(err)
 		}
-		f.contactedLocked()
 	})
 }
 
 // eachMirror tries ask of one mirror after the other, until it goes well or
 // fails for a reason that is no mirror's fault.
-func (f *File) eachMirror(ask func(*mirror) error) error {
+func (c *contact) eachMirror(ask func(*mirror) error) error {
+	f := c.file
 	for {
 		f.mu.Lock()
 		m := f.mirrorsLocked().hopeful()
@@ -105,22 +131,24 @@ func (f *File) eachMirror(ask func(*mirror) error) error {
 
 // probe asks for the version with the least traffic. When nobody waits for it,
 // it takes no reader's place.
-func (f *File) probe(urgent bool) {
+func (c *contact) probe(urgent bool) {
 	var v found
 	var from *mirror
-	err := f.eachMirror(func(m *mirror) (err error) {
+	err := c.eachMirror(func(m *mirror) (err error) {
 		from = m
-		v, err = f.askVersion(m, urgent)
+		v, err = c.ask(m, urgent)
 		return err
 	})
 	if err == nil && v.blob == nil {
-		f.grow(from, nil)
+		c.grow(from, nil)
 		return
 	}
-	f.contacted(v, err)
+	c.pin(v, err)
 }
 
-func (f *File) askVersion(m *mirror, urgent bool) (found, error) {
+// ask asks m for the version, and makes its blob.
+func (c *contact) ask(m *mirror, urgent bool) (found, error) {
+	f := c.file
 	ctx := f.set.ctx
 	if urgent {
 		ctx = origin.Urgent(ctx)
@@ -140,7 +168,7 @@ func (f *File) askVersion(m *mirror, urgent bool) (found, error) {
 	if head != nil { // which may be all of the file, so that no other GET tells
 		said = m.res.Said(v)
 	}
-	blob, err := f.create(m, v, said)
+	blob, err := c.create(m, v, said)
 	if err != nil {
 		return found{}, err
 	}
@@ -157,8 +185,8 @@ func (f *File) askVersion(m *mirror, urgent bool) (found, error) {
 
 // listedOtherwise is the error of a file of n bytes that has another size in the
 // list. Another mirror may have the right one.
-func (f *File) listedOtherwise(n int64) error {
-	size := listedSize(f.Entry())
+func listedOtherwise(e *listfile.Entry, n int64) error {
+	size := listedSize(e)
 	if size < 0 || size == n {
 		return nil
 	}
@@ -168,12 +196,13 @@ func (f *File) listedOtherwise(n int64) error {
 
 // create makes the blob of a version that m told, with the digest it said the
 // bytes have, if any.
-func (f *File) create(m *mirror, v origin.Version, said digest.Digest) (*cache.Blob, error) {
-	if err := f.listedOtherwise(v.Size); err != nil {
+func (c *contact) create(m *mirror, v origin.Version, said digest.Digest) (*cache.Blob, error) {
+	f, e := c.file, c.file.Entry()
+	if err := listedOtherwise(e, v.Size); err != nil {
 		return nil, err
 	}
 	create := f.set.store.Create
-	if known := !said.IsZero() || !listed(f.Entry()).IsZero(); known && !f.set.opts.Keep { // in a mount it could be read before it is compared
+	if known := !said.IsZero() || !listed(e).IsZero(); known && !f.set.opts.Keep { // in a mount it could be read before it is compared
 		create = f.set.store.CreateProven
 	}
 	blob, err := create(f.name, cache.Version(v))
@@ -198,84 +227,75 @@ func keepHead(blob *cache.Blob, head []byte) error {
 	return blob.Put(0, head)
 }
 
-// firstContact asks m for the start of a file whose version is not known, and
-// goes on streaming it: a small file costs one request. It has a prefetch place
-// of m's host.
-func (f *File) firstContact(m *mirror) {
+// fetch asks m for the start of a file whose version is not known, and goes on
+// streaming it: a small file costs one request. It has a prefetch place of m's host.
+func (c *contact) fetch(m *mirror) {
+	f := c.file
 	if f.set.store.Occupied(f.name) { // perhaps to be adopted: ask before fetching
 		m.host.put(bulk)
-		f.probe(false)
+		c.probe(false)
 		return
 	}
-	asked := time.Now()
-	ctx, cancel := context.WithCancel(origin.WithRest(f.set.ctx, f.set.rest(m.host)))
-	first := int64(maxExtent)
-	if f.set.oneRequest() {
-		first = math.MaxInt64
-	}
-	if f.set.opts.Keep {
-		first = m.host.beside(min(max(m.host.worth(), firstExtent), maxExtent))
-	}
-	body, err := m.res.Get(ctx, nil, 0, first)
+	from, err := c.open(m)
 	if err != nil {
-		cancel()
 		m.host.put(bulk)
-		f.firstFailed(m, err)
+		c.fail(m, err)
 		return
 	}
-	m.host.firstByte(time.Since(asked))
-	from := &contact{body, ctx, cancel}
+	body := from.body
 	if body.Version().Size == origin.UnknownSize {
-		f.grow(m, from)
+		c.grow(m, from)
 		return
 	}
-	blob, err := f.create(m, body.Version(), body.Digest())
-	if originError(err) != nil {
-		from.close()
-		m.host.put(bulk)
-		f.firstFailed(m, err)
-		return
-	}
+	blob, err := c.create(m, body.Version(), body.Digest())
 	if err != nil || blob.Complete() || !f.set.begin() {
 		from.close()
 		m.host.put(bulk)
-		f.contacted(found{blob: blob}, err)
+		if originError(err) != nil {
+			c.fail(m, err)
+		} else {
+			c.pin(found{blob: blob}, err)
+		}
 		return
 	}
 	var fl *flight
-	f.change(func() {
+	c.end(func() {
 		fi := f.pinLocked(blob)
 		fi.noRanges = !body.Ranged()
-		f.contactedLocked()
 		fl = fi.enlistLocked(m, bulk, 0, body.End(), from)
 		fl.holds++
 	})
 	fl.run()
 }
 
-// firstFailed ends first contact with one mirror: the next one has its turn when
-// prefetch looks again.
-func (f *File) firstFailed(m *mirror, err error) {
-	f.change(func() {
-		others := false
-		if originError(err) != nil && f.set.ctx.Err() == nil {
-			others, err = f.dropLocked(m, err)
-		}
-		if !others {
-			f.failLocked(err)
-		}
-		f.contactedLocked()
-	})
+// open makes the request of fetch.
+func (c *contact) open(m *mirror) (*response, error) {
+	s, asked := c.file.set, time.Now()
+	ctx, cancel := context.WithCancel(origin.WithRest(s.ctx, s.rest(m.host)))
+	first := int64(maxExtent)
+	if s.oneRequest() {
+		first = math.MaxInt64
+	}
+	if s.opts.Keep {
+		first = m.host.beside(min(max(m.host.worth(), firstExtent), maxExtent))
+	}
+	body, err := m.res.Get(ctx, nil, 0, first)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	m.host.firstByte(time.Since(asked))
+	return &response{body, ctx, cancel}, nil
 }
 
-// contact is the response of a first contact, to be streamed on.
-type contact struct {
+// response is the response of a first contact, to be streamed on.
+type response struct {
 	body   *origin.Body
 	ctx    context.Context
 	cancel context.CancelFunc
 }
 
-func (c *contact) close() {
-	c.body.Close()
-	c.cancel()
+func (r *response) close() {
+	r.body.Close()
+	r.cancel()
 }

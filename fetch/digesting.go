@@ -46,13 +46,13 @@ func listed(e *listfile.Entry) digest.Digest {
 	return e.Details.Digest
 }
 
-// wantedLocked is the digest the version's bytes must have, the zero Digest if
+// wanted is the digest the bytes of an entry's version must have, the zero Digest if
 // none is known: the list's, else what the origin said.
-func (fi *fill) wantedLocked() digest.Digest {
-	if d := listed(fi.file.mu.entry); !d.IsZero() {
+func wanted(blob *cache.Blob, e *listfile.Entry) digest.Digest {
+	if d := listed(e); !d.IsZero() {
 		return d
 	}
-	d, err := digest.Parse(fi.blob.Note().Digest)
+	d, err := digest.Parse(blob.Note().Digest)
 	if err != nil {
 		return digest.Digest{}
 	}
@@ -63,34 +63,34 @@ func (fi *fill) wantedLocked() digest.Digest {
 func (f *File) Digest() digest.Digest {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if fi := f.fillLocked(); fi != nil {
-		return fi.wantedLocked()
+	if fi := f.fill(); fi != nil {
+		return wanted(fi.blob, f.mu.entry)
 	}
 	return listed(f.mu.entry)
 }
 
-// digestingLocked returns what is to be computed of a version, nil if nothing is
+// newDigesting returns what is to be computed of an entry's version, nil if nothing is
 // known of its digest or it has been found right before.
-func (fi *fill) digestingLocked() *digesting {
-	d := fi.digestingAnewLocked()
+func (s *Set) newDigesting(blob *cache.Blob, e *listfile.Entry) *digesting {
+	d := s.digestingAnew(blob, e)
 	if d == nil {
 		return nil
 	}
-	note := fi.blob.Note()
-	if known := note.Verified && (d.want.IsZero() || note.Digest == d.want.String()); known && fi.blob.Published() {
+	note := blob.Note()
+	if known := note.Verified && (d.want.IsZero() || note.Digest == d.want.String()); known && blob.Published() {
 		return nil
 	}
 	return d
 }
 
-// digestingAnewLocked is digestingLocked for a caller who trusts nothing found before.
-func (fi *fill) digestingAnewLocked() *digesting {
-	d := &digesting{blob: fi.blob, want: fi.wantedLocked()}
-	if e := fi.file.mu.entry.Details; e != nil && e.Pieces != nil {
-		if e.Pieces.Fits(fi.blob.Version().Size) {
-			d.pieces = e.Pieces
+// digestingAnew is newDigesting for a caller who trusts nothing found before.
+func (s *Set) digestingAnew(blob *cache.Blob, e *listfile.Entry) *digesting {
+	d := &digesting{blob: blob, want: wanted(blob, e)}
+	if e.Details != nil && e.Details.Pieces != nil {
+		if e.Details.Pieces.Fits(blob.Version().Size) {
+			d.pieces = e.Details.Pieces
 		} else {
-			fi.file.set.log.Warn("piece digests of the list do not fit the file's size, and are not used", "name", fi.file.name)
+			s.log.Warn("piece digests of the list do not fit the file's size, and are not used", "name", e.Name)
 		}
 	}
 	if d.want.IsZero() && d.pieces == nil {
@@ -102,16 +102,19 @@ func (fi *fill) digestingAnewLocked() *digesting {
 	return d
 }
 
+// redigestLocked begins the digest anew: another one is wanted, or bytes may have changed.
+func (fi *fill) redigestLocked() { fi.digest = fi.file.set.newDigesting(fi.blob, fi.file.mu.entry) }
+
 // saidLocked takes note of a digest an origin said the version's bytes have. The
 // list's own has precedence, and so has what was said first.
 func (fi *fill) saidLocked(said digest.Digest) {
 	note := fi.blob.Note()
-	if said.IsZero() || note.Digest != "" || !fi.currentLocked() || !listed(fi.file.mu.entry).IsZero() {
+	if said.IsZero() || note.Digest != "" || !fi.current() || !listed(fi.file.mu.entry).IsZero() {
 		return
 	}
 	note.Digest = said.String()
 	fi.blob.SetNote(note)
-	fi.digest = fi.digestingLocked()
+	fi.redigestLocked()
 }
 
 // digestLocked has the digest follow the front, if that is worth it by now.
@@ -155,7 +158,7 @@ func (fi *fill) digestFront(d *digesting) {
 	f.change(func() {
 		d.running = false
 		switch {
-		case !fi.currentLocked() || fi.digest != d || s.ctx.Err() != nil:
+		case !fi.current() || fi.digest != d || s.ctx.Err() != nil:
 			// another version, another digest, or the end: the outcome is not needed
 		case err != nil:
 			d.halted = true
@@ -256,7 +259,7 @@ func (fi *fill) fetchAgain(d *digesting) {
 	blob, err := redo(f.set.ctx, d)
 	f.change(func() {
 		switch {
-		case err == nil && fi.currentLocked(): // another digest may be wanted by now, but d.blob is given up
+		case err == nil && fi.current(): // another digest may be wanted by now, but d.blob is given up
 			f.pinLocked(blob)
 		case err == nil:
 			blob.Abandon()
@@ -271,7 +274,7 @@ func (fi *fill) fetchAgain(d *digesting) {
 func (fi *fill) leaveToMirror(d *digesting) (left bool) {
 	f := fi.file
 	f.change(func() {
-		if left = fi.currentLocked() && len(f.mirrorsLocked().list) > 1 && len(d.bad) == 0 && !fi.blob.Replaces(); left {
+		if left = fi.current() && len(f.mirrorsLocked().list) > 1 && len(d.bad) == 0 && !fi.blob.Replaces(); left {
 			fi.giveUpLocked()
 		}
 	})
@@ -309,7 +312,7 @@ func redo(ctx context.Context, d *digesting) (*cache.Blob, error) {
 // revert gives up the replacement of a finished file whose list says another digest
 // now than the file was found not to have: the file may be right by that one. It
 // returns blob if there is nothing to give up.
-func (f *File) revert(blob *cache.Blob, e *listfile.Entry) (*cache.Blob, error) {
+func (s *Set) revert(blob *cache.Blob, e *listfile.Entry) (*cache.Blob, error) {
 	if refuted := blob.Note().Refuted; !blob.Replaces() || refuted == "" || listed(e).IsZero() || listed(e).String() == refuted {
 		return blob, nil
 	}
@@ -317,7 +320,7 @@ func (f *File) revert(blob *cache.Blob, e *listfile.Entry) (*cache.Blob, error) 
 	if err != nil || kept == nil {
 		return blob, err
 	}
-	f.set.log.Info("list has another digest now; the file in the output directory is not replaced before it is compared", "name", f.name)
+	s.log.Info("list has another digest now; the file in the output directory is not replaced before it is compared", "name", e.Name)
 	return kept, nil
 }
 
@@ -326,7 +329,7 @@ func (f *File) revert(blob *cache.Blob, e *listfile.Entry) (*cache.Blob, error) 
 func (fi *fill) distrust(d *digesting) {
 	f := fi.file
 	f.change(func() {
-		if !fi.currentLocked() || fi.digest != d {
+		if !fi.current() || fi.digest != d {
 			return
 		}
 		f.failLocked(fmt.Errorf("%w: the file in the output directory is %s; \"dlfs verify --repair\" replaces it, or move it away", ErrMismatch, d.verdict()))

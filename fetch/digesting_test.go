@@ -244,7 +244,7 @@ func TestVerifiedFileIsNotReadAgainAtTheNextStart(t *testing.T) {
 		x.start()
 		check(t, x.Run(t.Context()))
 		x.restart()
-		if f := x.File("a"); f.Blob() == nil || f.fillLocked().digest != nil {
+		if f := x.File("a"); f.Blob() == nil || f.fill().digest != nil {
 			t.Error("the digest is computed again")
 		}
 		advance(time.Second)

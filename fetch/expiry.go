@@ -29,7 +29,7 @@ func (s *Set) Expiry() (first time.Time, n int) {
 func (f *File) isComplete() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.tallyLocked().state == complete
+	return f.tally().state == complete
 }
 
 // watchExpiry says once for every list, in time, that its URLs are about to die.

@@ -48,14 +48,14 @@ type File struct {
 		entry    *listfile.Entry // as the list has it now; never changed, only replaced
 		removed  bool            // the list has it no longer
 		mirrors  mirrors
-		cur      localCopy     // nil until the version is known
-		probing  chan struct{} // closed when the first contact under way ends; else nil
-		failure  *failure      // the last error, nil once something succeeded
-		headLies bool          // a GET disagreed with a HEAD: HEAD is not asked again
-		changes  int           // how often the file was found changed, in this run
-		cutAt    int64         // one more than where a body of unknown length ended with its TLS connection; 0 for nowhere
-		restarts int           // of a body of unknown length
-		counted  tally         // as which the set counts it
+		cur      localCopy // nil until the version is known
+		contact  *contact  // the first contact under way, nil if there is none
+		failure  *failure  // the last error, nil once something succeeded
+		headLies bool      // a GET disagreed with a HEAD: HEAD is not asked again
+		changes  int       // how often the file was found changed, in this run
+		cutAt    int64     // one more than where a body of unknown length ended with its TLS connection; 0 for nowhere
+		restarts int       // of a body of unknown length
+		counted  tally     // as which the set counts it
 	}
 }
 
@@ -66,7 +66,7 @@ func (f *File) change(do func()) {
 	f.mu.Lock()
 	do()
 	f.countLocked()
-	fi := f.fillLocked()
+	fi := f.fill()
 	publish := fi != nil && fi.finishLocked()
 	f.mu.Unlock()
 	if publish {
@@ -82,6 +82,30 @@ var errClosing = errors.New("dlfs is stopping")
 type failure struct {
 	err error
 	at  time.Time
+}
+
+// recent returns the error if it is fresh enough to be answered again; fail may be nil.
+func (fail *failure) recent() error {
+	if fail == nil {
+		return nil
+	}
+	memory := failureMemory
+	if origin.KindOf(fail.err) == origin.NeedsURL {
+		memory = needsURLMemory
+	}
+	if time.Since(fail.at) < memory {
+		return fail.err
+	}
+	return nil
+}
+
+// changed returns the error if it says that the origin has another version; fail may be
+// nil.
+func (fail *failure) changed() error {
+	if fail != nil && origin.KindOf(fail.err) == origin.Changed {
+		return fail.err
+	}
+	return nil
 }
 
 // Name is the entry's slash-separated path.
@@ -117,28 +141,26 @@ type localCopy interface {
 	readAt(ctx context.Context, p []byte, off int64) (int, error)
 }
 
-// copyLocked is what there is of the file, nil while nothing is known.
-func (f *File) copyLocked() Copy {
+// copy is what there is of the file, nil while nothing is known. The caller holds f.mu.
+func (f *File) copy() Copy {
 	if f.mu.cur == nil {
 		return nil
 	}
 	return f.mu.cur.copy()
 }
 
-// load is loadLocked for who looks up what the store has of many files. After an
-// error the file is not loaded, and whoever asks for it meets that again.
+// load takes, once, what earlier runs left of the file: lookup asks the store. After an
+// error the file is not loaded, and the next caller meets the error again.
 func (f *File) load(lookup func() (*cache.Blob, error)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.loadFromLocked(lookup)
+	f.loadLocked(lookup)
 }
 
-// loadLocked asks the store, once, what earlier runs left.
-func (f *File) loadLocked() error {
-	return f.loadFromLocked(func() (*cache.Blob, error) { return f.set.store.Lookup(f.name) })
-}
+// lookup asks the store for the file.
+func (f *File) lookup() (*cache.Blob, error) { return f.set.store.Lookup(f.name) }
 
-func (f *File) loadFromLocked(lookup func() (*cache.Blob, error)) error {
+func (f *File) loadLocked(lookup func() (*cache.Blob, error)) error {
 	if f.loaded.Load() {
 		return nil
 	}
@@ -151,7 +173,7 @@ func (f *File) loadFromLocked(lookup func() (*cache.Blob, error)) error {
 		return err
 	}
 	if blob != nil {
-		if blob, err = f.revert(blob, f.mu.entry); err != nil {
+		if blob, err = f.set.revert(blob, f.mu.entry); err != nil {
 			return err
 		}
 	}
@@ -172,7 +194,7 @@ func (f *File) Known() Copy {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.copyLocked()
+	return f.copy()
 }
 
 // Blob returns the file's blob, which holds its version; nil while that is not
@@ -180,26 +202,11 @@ func (f *File) Known() Copy {
 func (f *File) Blob() *cache.Blob {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.loadLocked(); err != nil && err != errClosing {
+	if err := f.loadLocked(f.lookup); err != nil && err != errClosing {
 		f.set.log.Error("state of a file cannot be read", "name", f.name, "err", err)
 	}
-	if fi := f.fillLocked(); fi != nil {
+	if fi := f.fill(); fi != nil {
 		return fi.blob
-	}
-	return nil
-}
-
-// recentLocked returns an error that is fresh enough to be answered again.
-func (f *File) recentLocked() error {
-	if f.mu.failure == nil {
-		return nil
-	}
-	memory := failureMemory
-	if origin.KindOf(f.mu.failure.err) == origin.NeedsURL {
-		memory = needsURLMemory
-	}
-	if time.Since(f.mu.failure.at) < memory {
-		return f.mu.failure.err
 	}
 	return nil
 }
@@ -209,7 +216,7 @@ func (f *File) failLocked(err error) {
 	if errors.Is(err, errClosing) || f.set.ctx.Err() != nil {
 		return
 	}
-	if fi := f.fillLocked(); fi != nil && fi.blob.Replaces() {
+	if fi := f.fill(); fi != nil && fi.blob.Replaces() {
 		err = fmt.Errorf("%w; the file with the wrong digest stays in the output directory", err)
 	}
 	f.mu.failure = &failure{err: err, at: time.Now()}

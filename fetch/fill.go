@@ -22,8 +22,8 @@ type fill struct {
 	file *File
 	blob *cache.Blob
 
-	// Mutable, guarded by file.mu. A method whose name ends in Locked expects that it
-	// is held.
+	// Mutable, guarded by file.mu. A method whose name ends in Locked changes what
+	// file.mu guards, and expects that it is held.
 	flights    flights
 	proven     bool       // a GET agreed with the version; a HEAD alone may lie
 	noRanges   bool       // the origin sends only whole files
@@ -33,31 +33,25 @@ type fill struct {
 	publishing bool       // complete, and the store was asked to publish it
 }
 
-// newFillLocked returns the fill of a version, which is not the file's yet.
-func (f *File) newFillLocked(blob *cache.Blob) *fill {
-	fi := &fill{file: f, blob: blob}
-	fi.digest = fi.digestingLocked()
-	return fi
-}
-
 // pinLocked makes blob's version the file's.
 func (f *File) pinLocked(blob *cache.Blob) *fill {
-	fi := f.newFillLocked(blob)
+	fi := &fill{file: f, blob: blob}
+	fi.redigestLocked()
 	f.mu.cur = fi
 	f.mu.failure = nil
 	f.mu.mirrors.forgive()
 	return fi
 }
 
-// fillLocked returns the version that is being filled; nil if none is known, or if nobody
-// knows how long the file is.
-func (f *File) fillLocked() *fill {
+// fill returns the version that is being filled; nil if none is known, or if nobody
+// knows how long the file is. The caller holds f.mu.
+func (f *File) fill() *fill {
 	fi, _ := f.mu.cur.(*fill)
 	return fi
 }
 
-// currentLocked reports whether the fill's version is still the file's.
-func (fi *fill) currentLocked() bool { return fi.file.mu.cur == localCopy(fi) }
+// current reports whether the fill's version is still the file's. The caller holds file.mu.
+func (fi *fill) current() bool { return fi.file.mu.cur == localCopy(fi) }
 
 // giveUpLocked gives up the version, and what there is of it. The next contact pins
 // another.
@@ -122,11 +116,11 @@ func (fi *fill) sit(off, n int64) (seats []*seat, err error) {
 		if mn == 0 {
 			return seats, nil
 		}
-		if !fi.currentLocked() {
+		if !fi.current() {
 			return seats, ErrStale
 		}
 		fl := fi.flights.covering(mo)
-		if fl != nil && !fi.single && !fl.soonLocked(mo) {
+		if fl != nil && !fi.single && !fl.soon(mo) {
 			fl.cutLocked(mo)
 			fl = nil
 		}
@@ -135,8 +129,7 @@ func (fi *fill) sit(off, n int64) (seats []*seat, err error) {
 				return seats, err
 			}
 		}
-		s := &seat{flight: fl, want: min(mo+mn, fl.end), ready: make(chan struct{})}
-		fl.seatLocked(s)
+		s := fl.seats.take(fl, min(mo+mn, fl.end))
 		seats = append(seats, s)
 		off = s.want
 	}
@@ -147,7 +140,7 @@ func (fi *fill) sit(off, n int64) (seats []*seat, err error) {
 // brings it.
 func (fi *fill) demandLocked(off, end int64) (*flight, error) {
 	f := fi.file
-	if err := f.recentLocked(); err != nil {
+	if err := f.mu.failure.recent(); err != nil {
 		return nil, err
 	}
 	if !f.set.begin() {
@@ -157,35 +150,19 @@ func (fi *fill) demandLocked(off, end int64) (*flight, error) {
 	return fi.launchLocked(f.mirrorsLocked().hopeful(), demand, off, fi.flights.freeUntil(off, end)), nil
 }
 
-// wait waits for every seat in turn, for ctx, or for the error of the seat whose turn it
-// is.
-func wait(ctx context.Context, seats []*seat) error {
-	for _, s := range seats {
-		select {
-		case <-s.ready:
-			if s.err != nil {
-				return s.err
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
 // stand gives up the seats that are still taken. A reader that was interrupted
 // may be back at once; one that waited in vain had better find a fresh flight.
 func (fi *fill) stand(seats []*seat, interrupted bool) {
 	fi.file.mu.Lock()
 	defer fi.file.mu.Unlock()
 	for _, s := range seats {
-		if _, taken := s.flight.seats[s]; taken {
-			s.flight.unseatLocked(s)
-			if interrupted {
-				s.flight.lingerLocked()
-			} else {
-				s.flight.leaveLocked()
-			}
+		if !s.flight.seats.leave(s) {
+			continue
+		}
+		if interrupted {
+			s.flight.lingerLocked()
+		} else {
+			s.flight.leaveLocked()
 		}
 	}
 }

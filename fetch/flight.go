@@ -60,16 +60,8 @@ type flight struct {
 	end   int64     // may be cut short
 	reach int64     // where its request ends, which is where it may go on to
 	part  bool      // a block is partly received
-	seats map[*seat]struct{}
+	seats seats
 	holds int
-}
-
-// seat is one reader waiting until a flight has passed want.
-type seat struct {
-	flight *flight
-	want   int64
-	ready  chan struct{} // closed when passed, or when the flight ended
-	err    error         // why it ended; written before ready is closed
 }
 
 // bufferSize is how much a flight may take from the network before it writes, if
@@ -104,10 +96,10 @@ func (fi *fill) launchLocked(m *mirror, c class, off, end int64) *flight {
 
 // enlistLocked is launchLocked for a flight that the caller runs, with a new
 // request unless first contact has made it.
-func (fi *fill) enlistLocked(m *mirror, c class, off, end int64, from *contact) *flight {
+func (fi *fill) enlistLocked(m *mirror, c class, off, end int64, from *response) *flight {
 	f, now := fi.file, time.Now()
 	fl := &flight{fill: fi, mirror: m, class: c, launch: now, start: off, pos: off, end: end, born: now,
-		seats: map[*seat]struct{}{}}
+		seats: seats{}}
 	if fi.noRanges {
 		fl.whole, fl.start, fl.pos, fl.end = true, 0, 0, fi.blob.Version().Size
 	}
@@ -271,7 +263,7 @@ func (fl *flight) advance(n int64, part bool) (done bool) {
 	fl.part = part
 	for s := range fl.seats {
 		if s.want <= fl.pos {
-			fl.wakeLocked(s, nil)
+			fl.seats.wake(s, nil)
 		}
 	}
 	if n > 0 {
@@ -293,38 +285,13 @@ func (fl *flight) disproveLocked() {
 	}
 }
 
-// seatLocked has a reader wait for the flight. A reader's own flight has told the host
-// already that a reader waits; another flight tells it here, so that prefetch gives way
-// also before the first byte comes.
-func (fl *flight) seatLocked(s *seat) {
-	fl.seats[s] = struct{}{}
-	if fl.class != demand {
-		fl.mirror.host.readerWaits()
-	}
-}
-
-// unseatLocked is called when the reader of a seat no longer waits.
-func (fl *flight) unseatLocked(s *seat) {
-	delete(fl.seats, s)
-	if fl.class != demand {
-		fl.mirror.host.readerGone()
-	}
-}
-
-// wakeLocked frees a seat.
-func (fl *flight) wakeLocked(s *seat, err error) {
-	fl.unseatLocked(s)
-	s.err = err
-	close(s.ready)
-}
-
 // cutLocked ends the flight early, at off, a block boundary not before pos. Who
 // waited for more looks again.
 func (fl *flight) cutLocked(off int64) {
 	fl.end = off
 	for s := range fl.seats {
 		if s.want > off {
-			fl.wakeLocked(s, nil)
+			fl.seats.wake(s, nil)
 		}
 	}
 }
@@ -366,9 +333,9 @@ func (fl *flight) left() (n int64, wanted bool) {
 	return max(fl.end-fl.pos, 1), len(fl.seats) > 0
 }
 
-// etaLocked estimates how long the flight will take to reach off, from its own
+// eta estimates how long the flight will take to reach off, from its own
 // rate so far; ok is false while that is not known.
-func (fl *flight) etaLocked(off int64) (eta time.Duration, ok bool) {
+func (fl *flight) eta(off int64) (eta time.Duration, ok bool) {
 	got := fl.pos - fl.start
 	if got <= 0 {
 		return 0, false
@@ -377,14 +344,14 @@ func (fl *flight) etaLocked(off int64) (eta time.Duration, ok bool) {
 	return time.Duration(float64(elapsed) * float64(off-fl.pos) / float64(got)), true
 }
 
-// soonLocked reports whether waiting for the flight to reach off is no worse
+// soon reports whether waiting for the flight to reach off is no worse
 // than asking anew: then the newcomer joins, else the flight is cut there.
-func (fl *flight) soonLocked(off int64) bool {
+func (fl *flight) soon(off int64) bool {
 	ahead := off - fl.pos
 	if ahead <= 2*cache.BlockSize || fl.whole {
 		return true
 	}
-	eta, ok := fl.etaLocked(off)
+	eta, ok := fl.eta(off)
 	if !ok {
 		return ahead <= 1<<20
 	}

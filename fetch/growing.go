@@ -39,56 +39,59 @@ func (g *growth) movedLocked() {
 // grow ends first contact with an origin that does not say how long the file
 // is. from is its response, if there is one already, which then has a prefetch
 // place of m's host.
-func (f *File) grow(m *mirror, from *contact) {
+func (c *contact) grow(m *mirror, from *response) {
 	done := func() {}
 	if from != nil {
 		done = func() { m.host.put(bulk) }
 	}
-	from, err := f.growthBody(m, from)
+	from, err := c.whole(m, from)
 	if err != nil {
 		done()
-		f.firstFailed(m, err)
+		c.fail(m, err)
 		return
 	}
-	if v := from.body.Version(); v.Size != origin.UnknownSize { // now it does say
+	f, v := c.file, from.body.Version()
+	if v.Size != origin.UnknownSize { // now it does say
 		said := from.body.Digest()
 		from.close()
 		done()
-		blob, err := f.create(m, v, said)
-		f.contacted(found{blob: blob, proven: true}, err)
+		blob, err := c.create(m, v, said)
+		c.pin(found{blob: blob, proven: true}, err)
 		return
 	}
-	g, err := f.newGrowth(from.body)
+	g, err := f.newGrowth(v)
 	if err != nil {
 		from.close()
 		done()
-		f.contacted(found{}, err)
+		c.pin(found{}, err)
 		return
 	}
-	f.change(func() {
-		f.mu.cur, f.mu.failure = g, nil
-		f.contactedLocked()
-	})
+	c.end(func() { f.mu.cur, f.mu.failure = g, nil })
 	f.set.log.Info("origin does not say how long the file is; it is read to its end", "name", f.name)
 	go func() { // owned by the Set; Close waits
 		defer f.set.flights.Done()
-		err := g.follow(from.body)
-		said := from.body.Digest()
-		from.close()
-		if err == nil {
-			err = g.doubt(m, from.body.Cut())
-		}
-		if err == nil {
-			err = f.listedOtherwise(g.stream.Present())
-		}
+		g.run(m, from)
 		done()
-		g.ended(m, said, err)
 	}()
 }
 
-// newGrowth makes the stream that body goes into. It counts as a flight.
-func (f *File) newGrowth(body *origin.Body) (*growth, error) {
-	stream, err := f.set.store.Stream(f.name, cache.Version(body.Version()))
+// whole is the response to read, asked for anew if there is none.
+func (c *contact) whole(m *mirror, from *response) (*response, error) {
+	if from != nil {
+		return from, nil
+	}
+	ctx, cancel := context.WithCancel(c.file.set.ctx)
+	body, err := m.res.GetWhole(ctx, nil)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &response{body, ctx, cancel}, nil
+}
+
+// newGrowth makes the stream that a body goes into. It counts as a flight.
+func (f *File) newGrowth(v origin.Version) (*growth, error) {
+	stream, err := f.set.store.Stream(f.name, cache.Version(v))
 	if err != nil {
 		return nil, err
 	}
@@ -100,18 +103,18 @@ func (f *File) newGrowth(body *origin.Body) (*growth, error) {
 	return &growth{file: f, stream: stream, moved: make(chan struct{})}, nil
 }
 
-// growthBody is the body to read, asked for anew if there is none.
-func (f *File) growthBody(m *mirror, from *contact) (*contact, error) {
-	if from != nil {
-		return from, nil
+// run reads the response to its end, and settles what came.
+func (g *growth) run(m *mirror, from *response) {
+	err := g.follow(from.body)
+	said := from.body.Digest()
+	from.close()
+	if err == nil {
+		err = g.doubt(m, from.body.Cut())
 	}
-	ctx, cancel := context.WithCancel(f.set.ctx)
-	body, err := m.res.GetWhole(ctx, nil)
-	if err != nil {
-		cancel()
-		return nil, err
+	if err == nil {
+		err = listedOtherwise(g.file.Entry(), g.stream.Present())
 	}
-	return &contact{body, ctx, cancel}, nil
+	g.ended(m, said, err)
 }
 
 // follow copies the body into the stream, to its end.

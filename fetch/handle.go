@@ -9,7 +9,6 @@ import (
 	"os"
 	"syscall"
 
-	"dlfs/fetch/origin"
 )
 
 // Handle is an open file: one version of it, for as long as the handle lives.
@@ -30,11 +29,11 @@ func (f *File) Open(ctx context.Context) (*Handle, error) {
 			return nil, err
 		}
 		f.mu.Lock()
-		h := &Handle{file: f, cur: f.mu.cur, fill: f.fillLocked()}
-		err := f.refusedLocked()
+		h := &Handle{file: f, cur: f.mu.cur, fill: f.fill()}
+		changed := f.mu.failure.changed()
 		f.mu.Unlock()
-		if err != nil {
-			return nil, err
+		if changed != nil && f.set.opts.OnChange == Fail { // no new reader of the old version
+			return nil, changed
 		}
 		if h.cur == nil {
 			continue // changed since
@@ -47,15 +46,6 @@ func (f *File) Open(ctx context.Context) (*Handle, error) {
 		f.set.requeue(f)
 		return h, nil
 	}
-}
-
-// refusedLocked is why a new reader is not let in: the origin has another
-// version, and the policy is that the file fails.
-func (f *File) refusedLocked() error {
-	if fail := f.mu.failure; fail != nil && f.set.opts.OnChange == Fail && origin.KindOf(fail.err) == origin.Changed {
-		return fail.err
-	}
-	return nil
 }
 
 func (h *Handle) acquire() error {

@@ -16,7 +16,7 @@ const knownBytes = 16 << 10
 // none if there is none.
 func (f *File) known(v origin.Version) (off int64, piece []byte) {
 	f.mu.Lock()
-	fi := f.fillLocked()
+	fi := f.fill()
 	f.mu.Unlock()
 	if fi == nil || fi.blob.Version() != cache.Version(v) || fi.blob.Acquire() != nil {
 		return 0, nil

@@ -29,13 +29,13 @@ const (
 func (p *prefetcher) launch(f *File, depth int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.mu.failure != nil || f.mu.probing != nil || f.mu.removed {
+	if f.mu.failure != nil || f.mu.contact != nil || f.mu.removed {
 		return
 	}
-	if f.loadLocked() != nil { // which refill will find, too
+	if f.loadLocked(f.lookup) != nil { // which refill will find, too
 		return
 	}
-	fi := f.fillLocked()
+	fi := f.fill()
 	if fi == nil && f.mu.cur != nil { // one request brings all of it
 		return
 	}
@@ -47,8 +47,8 @@ func (p *prefetcher) launch(f *File, depth int) {
 		return
 	}
 	if fi == nil {
-		if f.contactLocked(func() { f.firstContact(m) }) != nil {
-			return // firstContact has the place
+		if f.contactLocked(func(c *contact) { c.fetch(m) }) != nil {
+			return // the contact has the place
 		}
 	} else if off, n := fi.nextRun(); n > 0 && f.set.begin() {
 		n = min(n, p.extent(fi.blob), fi.prudent(m))
@@ -104,7 +104,7 @@ func (fi *fill) nextRun() (off, n int64) {
 func (p *prefetcher) steal(f *File) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fi := f.fillLocked()
+	fi := f.fill()
 	if fi == nil || fi.noRanges || fi.single || f.mu.failure != nil || f.mu.removed || fi.flights.bulk() >= p.set.opts.Split {
 		return
 	}
@@ -130,7 +130,7 @@ func (p *prefetcher) steal(f *File) {
 func (fs flights) longest(host *host) (longest *flight, middle int64) {
 	left := int64(2 * minExtent)
 	for _, fl := range fs {
-		eta, ok := fl.etaLocked(fl.end)
+		eta, ok := fl.eta(fl.end)
 		if fl.class == bulk && fl.end-fl.pos >= left && ok && eta > 4*host.requestCost() {
 			longest, left = fl, fl.end-fl.pos
 		}

@@ -70,14 +70,15 @@ type mirrors struct {
 // files of a long list are not asked for, for long.
 func (f *File) mirrorsLocked() *mirrors {
 	if f.mu.mirrors.list == nil {
-		f.mu.mirrors.list = f.makeMirrorsLocked(nil)
+		f.remakeMirrorsLocked(nil)
 	}
 	return &f.mu.mirrors
 }
 
-// makeMirrorsLocked makes a mirror for each URL of the entry, but takes those
-// that are there already.
-func (f *File) makeMirrorsLocked(old []*mirror) (list []*mirror) {
+// remakeMirrorsLocked makes a mirror for each URL of the entry, but takes those of old
+// that have the same URL.
+func (f *File) remakeMirrorsLocked(old []*mirror) {
+	var list []*mirror
 	for _, url := range urlsOf(f.mu.entry) {
 		i := slices.IndexFunc(old, func(m *mirror) bool { return m.url == url })
 		if i >= 0 {
@@ -94,7 +95,7 @@ func (f *File) makeMirrorsLocked(old []*mirror) (list []*mirror) {
 			SizeSuffices: f.set.opts.TrustSize || !listed(f.mu.entry).IsZero(),
 		}
 		opts.Known = f.known
-		if fi := f.fillLocked(); fi != nil {
+		if fi := f.fill(); fi != nil {
 			told := fi.blob.Note().URL
 			opts.Pinned = told == m.hash || told == 0
 		}
@@ -102,7 +103,7 @@ func (f *File) makeMirrorsLocked(old []*mirror) (list []*mirror) {
 		m.host = f.set.budget.host(m.res.Host())
 		list = append(list, m)
 	}
-	return list
+	f.mu.mirrors.list = list
 }
 
 // sibling returns the name, the URL and the headers of a file that is near in the

@@ -167,7 +167,7 @@ func (m *model) checkStatus() {
 func (m *model) checkFlights() {
 	for _, f := range m.Files() {
 		f.mu.Lock()
-		fi := f.fillLocked()
+		fi := f.fill()
 		if fi == nil {
 			f.mu.Unlock()
 			continue
@@ -203,7 +203,7 @@ func (m *model) checkWound() {
 	}
 	for _, f := range m.Files() {
 		f.mu.Lock()
-		if fi := f.fillLocked(); fi != nil && len(fi.flights) > 0 || f.mu.probing != nil || fi == nil && f.mu.cur != nil {
+		if fi := f.fill(); fi != nil && len(fi.flights) > 0 || f.mu.contact != nil || fi == nil && f.mu.cur != nil {
 			m.t.Errorf("%s: flights outlive the set", f.name)
 		}
 		f.mu.Unlock()

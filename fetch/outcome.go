@@ -35,7 +35,7 @@ func (fi *fill) flightEnded(fl *flight, err error) {
 			err = fi.settleLocked(fl, err)
 		}
 		for s := range fl.seats {
-			fl.wakeLocked(s, err)
+			fl.seats.wake(s, err)
 		}
 	})
 	f.set.ended(fl)
@@ -48,7 +48,7 @@ func (fi *fill) settleLocked(fl *flight, err error) error {
 	switch {
 	case fi.blob.Complete():
 		return nil // others brought it all: what this flight met does not matter
-	case !fi.currentLocked():
+	case !fi.current():
 		return ErrStale
 	case errors.Is(err, cache.ErrNoSpace): // which is no failure of the file
 		f.set.noteFull()

@@ -243,11 +243,11 @@ func (p *prefetcher) over(f *File) bool {
 func (f *File) over() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.loadLocked(); err != nil {
+	if err := f.loadLocked(f.lookup); err != nil {
 		f.failLocked(err)
 		f.countLocked()
 	}
-	fi := f.fillLocked()
+	fi := f.fill()
 	return f.mu.removed || f.mu.failure != nil || fi != nil && fi.blob.Complete()
 }
 
@@ -277,7 +277,7 @@ func (f *File) forgive() { f.change(f.forgiveLocked) }
 func (f *File) forgiveLocked() {
 	f.mu.failure = nil
 	f.mu.mirrors.forgive()
-	if fi := f.fillLocked(); fi != nil && fi.digest != nil {
+	if fi := f.fill(); fi != nil && fi.digest != nil {
 		fi.digest.halted = false
 	}
 }

@@ -36,8 +36,8 @@ func (fi *fill) published(err error) {
 	f := fi.file
 	f.mu.Lock()
 	fi.publishing = false
-	if err != nil && fi.currentLocked() {
-		fi.digest = fi.digestingLocked() // blocks may have been taken back
+	if err != nil && fi.current() {
+		fi.redigestLocked() // blocks may have been taken back
 		if fi.blob.Complete() {
 			f.failLocked(err)
 			if !errors.Is(err, cache.ErrNoSpace) { // which is said once for all

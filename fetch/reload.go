@@ -152,7 +152,7 @@ func (s *Set) Reload(entries []listfile.Entry) Difference {
 // it is the same file again: two of one name must not share a blob.
 func (s *Set) admit(e *listfile.Entry) *File {
 	s.mu.Lock()
-	s.mu.counts[unknown]++
+	s.mu.tallies.counts[unknown]++
 	s.mu.Unlock()
 	f := s.removed[e.Name]
 	if f == nil {
@@ -181,12 +181,13 @@ func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
 			if otherDigest || refusedOf(was) != nil || refusedOf(e) != nil || !maps.EqualFunc(headerOf(was), headerOf(e), slices.Equal) {
 				keep = nil // they were made with other ideas
 			}
-			f.mu.mirrors.list = f.makeMirrorsLocked(keep)
+			f.remakeMirrorsLocked(keep)
 		}
 		f.forgiveLocked()
 		f.mu.changes, f.mu.restarts = 0, 0
-		if fi := f.fillLocked(); fi != nil && otherDigest {
-			fi.digest, f.mu.mirrors.mismatches = fi.digestingLocked(), 0
+		if fi := f.fill(); fi != nil && otherDigest {
+			fi.redigestLocked()
+			f.mu.mirrors.mismatches = 0
 		}
 	})
 	return newURL, changed
@@ -206,7 +207,7 @@ func (f *File) remove() {
 	defer f.mu.Unlock()
 	f.mu.removed = true
 	f.set.forget(f, f.mu.counted)
-	fi := f.fillLocked()
+	fi := f.fill()
 	if fi == nil {
 		return
 	}

@@ -117,17 +117,13 @@ type Set struct {
 
 	mu struct {
 		lockorder.Mutex[lockorder.Leaf]
-		counts        [states]int
-		knownFiles    int
-		knownBytes    byteSum
-		completeBytes byteSum
-		partial       map[*File]*cache.Blob // version known, incomplete
-		running       map[*flight]struct{}
-		held          map[*File]int // by readers: handles that are open
-		growing       int           // files of unknown length being fetched
-		opened        []*File       // requeued and not yet looked at by prefetch
-		full          time.Time     // when the disk was found full; zero while it has room
-		closing       bool
+		tallies tallies
+		running map[*flight]struct{}
+		held    map[*File]int // by readers: handles that are open
+		growing int           // files of unknown length being fetched
+		opened  []*File       // requeued and not yet looked at by prefetch
+		full    time.Time     // when the disk was found full; zero while it has room
+		closing bool
 	}
 }
 
@@ -155,8 +151,9 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 		wake:    make(chan struct{}, 1), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.mu.held = map[*File]int{}
-	s.mu.partial, s.mu.running = map[*File]*cache.Blob{}, map[*flight]struct{}{}
-	s.mu.counts[unknown] = len(entries)
+	s.mu.running = map[*flight]struct{}{}
+	s.mu.tallies.partial = map[*File]*cache.Blob{}
+	s.mu.tallies.counts[unknown] = len(entries)
 	block := make([]File, len(entries)) // one allocation for a million files
 	files := make([]*File, len(entries))
 	for i := range entries {
@@ -230,57 +227,4 @@ func (s *Set) requeue(f *File) {
 	s.mu.opened = append(s.mu.opened, f)
 	s.mu.Unlock()
 	s.poke()
-}
-
-// count moves a file from one tally to another. The caller holds f.mu.
-func (s *Set) count(f *File, was, is tally) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.addLocked(was, -1)
-	s.addLocked(is, 1)
-	if is.known && is.state != complete {
-		s.mu.partial[f] = f.fillLocked().blob
-	} else {
-		delete(s.mu.partial, f)
-	}
-	s.doneLocked(is.state == complete)
-}
-
-// forget takes a file out of the tallies.
-func (s *Set) forget(f *File, was tally) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.addLocked(was, -1)
-	delete(s.mu.partial, f)
-}
-
-func (s *Set) addLocked(t tally, sign int) {
-	s.mu.counts[t.state] += sign
-	if t.known {
-		s.mu.knownFiles += sign
-		s.mu.knownBytes.add(int64(sign) * t.size)
-	}
-	if t.state == complete {
-		s.mu.completeBytes.add(int64(sign) * t.size)
-	}
-}
-
-// totalLocked is how many files are counted.
-func (s *Set) totalLocked() (n int) {
-	for _, c := range s.mu.counts {
-		n += c
-	}
-	return n
-}
-
-// doneLocked closes done if every file is complete, which it can only have
-// become when one has.
-func (s *Set) doneLocked(any bool) {
-	if any && s.mu.counts[complete] == s.totalLocked() {
-		select {
-		case <-s.done: // once complete, a set may lose a file again, but not this word
-		default:
-			close(s.done)
-		}
-	}
 }

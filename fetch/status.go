@@ -1,67 +1,5 @@
 package fetch
 
-import (
-	"errors"
-
-	"dlfs/fetch/origin"
-)
-
-// state is what a person is told of a file.
-type state int
-
-const (
-	unknown  state = iota // nothing is known yet, not even its size
-	waiting               // incomplete, and nothing is in flight
-	fetching              // incomplete, and something is in flight
-	complete              // published: a file of the output directory
-	failed                // the last attempt failed; more may follow
-	needsURL              // its URL is not, or no longer, good: a reload brings it back
-	mismatch              // its bytes have another digest than they must
-	states                // how many there are
-)
-
-func (s state) String() string {
-	return [...]string{"unknown", "waiting", "fetching", "complete", "failed", "needs-url", "mismatch"}[s]
-}
-
-// tally is what the totals of a Set hold of one file.
-type tally struct {
-	state state
-	known bool // the size is known
-	size  int64
-}
-
-// tallyLocked describes the file as it is.
-func (f *File) tallyLocked() (t tally) {
-	fi := f.fillLocked()
-	if fi != nil {
-		t.known, t.size = true, fi.blob.Version().Size
-	}
-	switch fail := f.mu.failure; {
-	case fail != nil && errors.Is(fail.err, ErrMismatch):
-		t.state = mismatch
-	case fi != nil && fi.blob.Published() && (fi.digest == nil || fi.digest.right):
-		t.state = complete
-	case fail != nil && origin.KindOf(fail.err) == origin.NeedsURL:
-		t.state = needsURL
-	case fail != nil:
-		t.state = failed
-	case fi != nil && len(fi.flights) == 0:
-		t.state = waiting
-	case f.mu.cur != nil:
-		t.state = fetching
-	}
-	return t
-}
-
-// countLocked tells the Set what the file has become.
-func (f *File) countLocked() {
-	if is := f.tallyLocked(); is != f.mu.counted && !f.mu.removed {
-		f.set.count(f, f.mu.counted, is)
-		f.mu.counted = is
-	}
-}
-
 // Totals are the figures of a whole Set.
 type Totals struct {
 	TotalBytes    int64 `json:"total_bytes"`    // sum of the sizes known; 2^63 - 1 if it is more
@@ -91,12 +29,12 @@ func (f *File) Status() EntryStatus {
 	f.Blob() // loads it
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	t := f.tallyLocked()
+	t := f.tally()
 	e := EntryStatus{Name: f.name, Size: -1, State: t.state.String(), Changes: f.mu.changes}
 	if t.known {
 		e.Size = t.size
 	}
-	if c := f.copyLocked(); c != nil {
+	if c := f.copy(); c != nil {
 		e.Present = c.Present()
 	}
 	if f.mu.failure != nil {
@@ -110,28 +48,21 @@ func (f *File) Status() EntryStatus {
 func (s *Set) Totals() Totals {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	count := &s.mu.counts
+	ts := &s.mu.tallies
+	count := &ts.counts
 	t := Totals{
-		TotalBytes: s.mu.knownBytes.value(), OriginBytes: s.client.Received(),
-		FilesTotal: s.totalLocked(), FilesKnown: s.mu.knownFiles, FilesComplete: count[complete],
+		TotalBytes: ts.knownBytes.value(), OriginBytes: s.client.Received(),
+		FilesTotal: ts.files(), FilesKnown: ts.knownFiles, FilesComplete: count[complete],
 		FilesFailed:  count[failed] + count[needsURL] + count[mismatch],
 		FilesNeedURL: count[needsURL], FilesMismatch: count[mismatch],
 		Paused: s.paused.Load(),
 	}
-	present := s.mu.completeBytes
-	for _, blob := range s.mu.partial {
+	present := ts.completeBytes
+	for _, blob := range ts.partial {
 		present.add(blob.Present())
 	}
 	t.PresentBytes = present.value()
 	return t
-}
-
-// unfinished reports whether some file is neither complete nor failed.
-func (s *Set) unfinished() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	count := &s.mu.counts
-	return count[unknown]+count[waiting]+count[fetching] > 0
 }
 
 // Active returns the files with something in flight, at most n of them, in the

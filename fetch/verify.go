@@ -70,10 +70,10 @@ func (s *Set) Verify(ctx context.Context, opts VerifyOptions, tell func(f *File,
 func (f *File) verify(ctx context.Context, opts VerifyOptions) (Verdict, error) {
 	f.Blob() // loads it
 	f.mu.Lock()
-	fi := f.fillLocked()
+	fi := f.fill()
 	var d *digesting
 	if fi != nil {
-		d = fi.digestingAnewLocked()
+		d = f.set.digestingAnew(fi.blob, f.mu.entry)
 	}
 	f.mu.Unlock()
 	switch {

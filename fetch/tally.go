@@ -1,0 +1,136 @@
+package fetch
+
+import (
+	"errors"
+
+	"dlfs/cache"
+	"dlfs/fetch/origin"
+)
+
+// state is what a person is told of a file.
+type state int
+
+const (
+	unknown  state = iota // nothing is known yet, not even its size
+	waiting               // incomplete, and nothing is in flight
+	fetching              // incomplete, and something is in flight
+	complete              // published: a file of the output directory
+	failed                // the last attempt failed; more may follow
+	needsURL              // its URL is not, or no longer, good: a reload brings it back
+	mismatch              // its bytes have another digest than they must
+	states                // how many there are
+)
+
+func (s state) String() string {
+	return [...]string{"unknown", "waiting", "fetching", "complete", "failed", "needs-url", "mismatch"}[s]
+}
+
+// tally is what the totals of a Set hold of one file.
+type tally struct {
+	state state
+	known bool // the size is known
+	size  int64
+}
+
+// tally describes the file as it is. The caller holds f.mu.
+func (f *File) tally() (t tally) {
+	fi := f.fill()
+	if fi != nil {
+		t.known, t.size = true, fi.blob.Version().Size
+	}
+	switch fail := f.mu.failure; {
+	case fail != nil && errors.Is(fail.err, ErrMismatch):
+		t.state = mismatch
+	case fi != nil && fi.blob.Published() && (fi.digest == nil || fi.digest.right):
+		t.state = complete
+	case fail != nil && origin.KindOf(fail.err) == origin.NeedsURL:
+		t.state = needsURL
+	case fail != nil:
+		t.state = failed
+	case fi != nil && len(fi.flights) == 0:
+		t.state = waiting
+	case f.mu.cur != nil:
+		t.state = fetching
+	}
+	return t
+}
+
+// countLocked tells the Set what the file has become.
+func (f *File) countLocked() {
+	if is := f.tally(); is != f.mu.counted && !f.mu.removed {
+		f.set.count(f, f.mu.counted, is)
+		f.mu.counted = is
+	}
+}
+
+// tallies are the tallies of all files of a Set, added up. The value is guarded by Set.mu.
+type tallies struct {
+	counts        [states]int
+	knownFiles    int
+	knownBytes    byteSum
+	completeBytes byteSum
+	partial       map[*File]*cache.Blob // version known, incomplete
+}
+
+// add counts a file in, with sign 1, or out, with sign -1.
+func (ts *tallies) add(t tally, sign int) {
+	ts.counts[t.state] += sign
+	if t.known {
+		ts.knownFiles += sign
+		ts.knownBytes.add(int64(sign) * t.size)
+	}
+	if t.state == complete {
+		ts.completeBytes.add(int64(sign) * t.size)
+	}
+}
+
+// files is how many files are counted.
+func (ts *tallies) files() (n int) {
+	for _, c := range ts.counts {
+		n += c
+	}
+	return n
+}
+
+// count moves a file from one tally to another. The caller holds f.mu.
+func (s *Set) count(f *File, was, is tally) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ts := &s.mu.tallies
+	ts.add(was, -1)
+	ts.add(is, 1)
+	if is.known && is.state != complete {
+		ts.partial[f] = f.fill().blob
+	} else {
+		delete(ts.partial, f)
+	}
+	s.doneLocked(is.state == complete)
+}
+
+// forget takes a file out of the tallies.
+func (s *Set) forget(f *File, was tally) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.tallies.add(was, -1)
+	delete(s.mu.tallies.partial, f)
+}
+
+// doneLocked closes done if every file is complete, which it can only have
+// become when one has.
+func (s *Set) doneLocked(any bool) {
+	if any && s.mu.tallies.counts[complete] == s.mu.tallies.files() {
+		select {
+		case <-s.done: // once complete, a set may lose a file again, but not this word
+		default:
+			close(s.done)
+		}
+	}
+}
+
+// unfinished reports whether some file is neither complete nor failed.
+func (s *Set) unfinished() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	count := &s.mu.tallies.counts
+	return count[unknown]+count[waiting]+count[fetching] > 0
+}
