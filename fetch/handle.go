@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
-
 )
 
 // Handle is an open file: one version of it, for as long as the handle lives.
