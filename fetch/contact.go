@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dlfs/cache"
+	"dlfs/fetch/hosts"
 	"dlfs/fetch/origin"
 	"dlfs/listfile"
 	"dlfs/listfile/digest"
@@ -152,10 +153,10 @@ func (c *contact) ask(m *mirror, urgent bool) (found, error) {
 	ctx := f.set.ctx
 	if urgent {
 		ctx = origin.Urgent(ctx)
-		if err := m.host.takeReader(f.set.ctx); err != nil {
+		if err := m.host.TakeReader(f.set.ctx); err != nil {
 			return found{}, err
 		}
-		defer m.host.putReader()
+		defer m.host.PutReader()
 	}
 	f.mu.Lock()
 	useHead := !f.mu.headLies
@@ -232,13 +233,13 @@ func keepHead(blob *cache.Blob, head []byte) error {
 func (c *contact) fetch(m *mirror) {
 	f := c.file
 	if f.set.store.Occupied(f.name) { // perhaps to be adopted: ask before fetching
-		m.host.put(bulk)
+		m.host.Put(hosts.Bulk)
 		c.probe(false)
 		return
 	}
 	from, err := c.open(m)
 	if err != nil {
-		m.host.put(bulk)
+		m.host.Put(hosts.Bulk)
 		c.fail(m, err)
 		return
 	}
@@ -250,7 +251,7 @@ func (c *contact) fetch(m *mirror) {
 	blob, err := c.create(m, body.Version(), body.Digest())
 	if err != nil || blob.Complete() || !f.set.begin() {
 		from.close()
-		m.host.put(bulk)
+		m.host.Put(hosts.Bulk)
 		if originError(err) != nil {
 			c.fail(m, err)
 		} else {
@@ -262,7 +263,7 @@ func (c *contact) fetch(m *mirror) {
 	c.end(func() {
 		fi := f.pinLocked(blob)
 		fi.noRanges = !body.Ranged()
-		fl = fi.enlistLocked(m, bulk, 0, body.End(), from)
+		fl = fi.enlistLocked(m, hosts.Bulk, 0, body.End(), from)
 		fl.holds++
 	})
 	fl.run()
@@ -277,14 +278,14 @@ func (c *contact) open(m *mirror) (*response, error) {
 		first = math.MaxInt64
 	}
 	if s.opts.Keep {
-		first = m.host.beside(min(max(m.host.worth(), firstExtent), maxExtent))
+		first = m.host.Beside(min(max(m.host.Worth(), firstExtent), maxExtent))
 	}
 	body, err := m.res.Get(ctx, nil, 0, first)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	m.host.firstByte(time.Since(asked))
+	m.host.FirstByte(time.Since(asked))
 	return &response{body, ctx, cancel}, nil
 }
 

@@ -202,7 +202,7 @@ func TestPrefetchGivesWay(t *testing.T) {
 		x.start()
 		stop := x.background()
 		defer stop()
-		advance(learnFor + time.Second/2)
+		advance(time.Second) // the host is learnt
 		before := x.File("bulk").Status().Present
 		advance(time.Second)
 		alone := x.File("bulk").Status().Present - before
@@ -210,7 +210,7 @@ func TestPrefetchGivesWay(t *testing.T) {
 		go func() { reading <- x.readOnce("read", 0, bs) }() // awaited below
 		advance(time.Second)
 		beside := x.File("bulk").Status().Present - before - alone
-		if share := float64(beside) / float64(alone); share < paceShare-0.1 || share > paceShare+0.1 {
+		if share := float64(beside) / float64(alone); share < 0.8 || share >= 1 {
 			t.Errorf("prefetch fetched %d bytes in a second beside a reader, %d alone", beside, alone)
 		}
 		close(release)

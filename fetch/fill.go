@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dlfs/cache"
+	"dlfs/fetch/hosts"
 )
 
 // fill is one version of a file being filled: its blob, the flights that bring its
@@ -147,7 +148,7 @@ func (fi *fill) demandLocked(off, end int64) (*flight, error) {
 		return nil, errClosing
 	}
 	fi.demanded = time.Now()
-	return fi.launchLocked(f.mirrorsLocked().hopeful(), demand, off, fi.flights.freeUntil(off, end)), nil
+	return fi.launchLocked(f.mirrorsLocked().hopeful(), hosts.Demand, off, fi.flights.freeUntil(off, end)), nil
 }
 
 // stand gives up the seats that are still taken. A reader that was interrupted
@@ -218,7 +219,7 @@ func (fs *flights) remove(fl *flight) {
 // bulk counts the flights of prefetch.
 func (fs flights) bulk() (n int) {
 	for _, fl := range fs {
-		if fl.class == bulk {
+		if fl.class == hosts.Bulk {
 			n++
 		}
 	}

@@ -8,16 +8,8 @@ import (
 	"time"
 
 	"dlfs/cache"
+	"dlfs/fetch/hosts"
 	"dlfs/fetch/origin"
-)
-
-// class is why a flight was launched.
-type class int
-
-const (
-	demand class = iota // a reader waits for its blocks
-	ahead               // a sequential reader will want them soon
-	bulk                // nobody in particular: prefetch
 )
 
 // flight is one request in progress, bringing the blocks of [pos, end) of a fill in order.
@@ -46,7 +38,7 @@ type flight struct {
 	// Constant data
 	fill   *fill
 	mirror *mirror
-	class  class
+	class  hosts.Class
 	launch time.Time
 	whole  bool // the origin knows no ranges: streams from 0, whatever is present
 	start  int64
@@ -88,7 +80,7 @@ func (p *bufferPool) put(buf []byte) { p.pool.Put(&buf) }
 // caller holds file.mu and adds a seat or a hold before it releases it; it has
 // called Set.begin and, except for a demand flight, taken a place for it in the
 // budget of m's host.
-func (fi *fill) launchLocked(m *mirror, c class, off, end int64) *flight {
+func (fi *fill) launchLocked(m *mirror, c hosts.Class, off, end int64) *flight {
 	fl := fi.enlistLocked(m, c, off, end, nil)
 	go fl.run() // owned by the Set; Close waits
 	return fl
@@ -96,7 +88,7 @@ func (fi *fill) launchLocked(m *mirror, c class, off, end int64) *flight {
 
 // enlistLocked is launchLocked for a flight that the caller runs, with a new
 // request unless first contact has made it.
-func (fi *fill) enlistLocked(m *mirror, c class, off, end int64, from *response) *flight {
+func (fi *fill) enlistLocked(m *mirror, c hosts.Class, off, end int64, from *response) *flight {
 	f, now := fi.file, time.Now()
 	fl := &flight{fill: fi, mirror: m, class: c, launch: now, start: off, pos: off, end: end, born: now,
 		seats: seats{}}
@@ -108,7 +100,7 @@ func (fi *fill) enlistLocked(m *mirror, c class, off, end int64, from *response)
 		fl.body, fl.ctx, fl.cancel = from.body, from.ctx, from.cancel
 	} else {
 		fl.ctx, fl.cancel = context.WithCancel(f.set.ctx)
-		if c == bulk {
+		if c == hosts.Bulk {
 			fl.ctx = origin.WithRest(fl.ctx, f.set.rest(m.host))
 		}
 	}
@@ -122,7 +114,7 @@ func (fi *fill) enlistLocked(m *mirror, c class, off, end int64, from *response)
 // run fetches, then takes the flight off the table and tells who waits.
 func (fl *flight) run() {
 	err := fl.fetch()
-	fl.mirror.host.put(fl.class)
+	fl.mirror.host.Put(fl.class)
 	fl.fill.flightEnded(fl, err)
 	fl.cancel()
 	fl.fill.file.set.flights.Done()
@@ -131,11 +123,11 @@ func (fl *flight) run() {
 // fetch streams the body into the blob, block by block.
 func (fl *flight) fetch() error {
 	host := fl.mirror.host
-	if fl.class == demand {
-		if err := host.takeReader(fl.ctx); err != nil {
+	if fl.class == hosts.Demand {
+		if err := host.TakeReader(fl.ctx); err != nil {
 			return err
 		}
-		defer host.putReader()
+		defer host.PutReader()
 	}
 	if err := fl.fill.acquire(); err != nil {
 		return err
@@ -152,7 +144,7 @@ func (fl *flight) fetch() error {
 	have := 0
 	for {
 		left, wanted := fl.left()
-		if fl.class != demand && !wanted && fl.body.Crowded() {
+		if fl.class != hosts.Demand && !wanted && fl.body.Crowded() {
 			fl.giveUp()
 		}
 		n, err := fl.receive(host, buf[have:min(max(int64(have)+1, left), int64(len(buf)))], wanted)
@@ -170,23 +162,23 @@ func (fl *flight) fetch() error {
 
 // receive reads what there is of the body, and not so much that readers of the host
 // wait behind it, if nobody waits for it.
-func (fl *flight) receive(host *host, p []byte, wanted bool) (int, error) {
-	forReader := wanted || fl.class != bulk && !fl.whole // which may have outlived its reader
+func (fl *flight) receive(host *hosts.Host, p []byte, wanted bool) (int, error) {
+	forReader := wanted || fl.class != hosts.Bulk && !fl.whole // which may have outlived its reader
 	if !forReader {
-		p = p[:host.turn(fl.ctx, int64(len(p)))]
+		p = p[:host.Turn(fl.ctx, int64(len(p)))]
 	}
 	n, err := fl.body.Read(p)
-	host.took(int64(n), forReader)
+	host.Took(int64(n), forReader)
 	return n, err
 }
 
 // open makes the request, unless first contact has.
-func (fl *flight) open(host *host) (err error) {
+func (fl *flight) open(host *hosts.Host) (err error) {
 	if fl.body != nil {
 		return nil
 	}
 	asked, ctx := time.Now(), fl.ctx
-	if fl.class == demand {
+	if fl.class == hosts.Demand {
 		ctx = origin.Urgent(ctx)
 	}
 	f, v := fl.fill.file, origin.Version(fl.fill.blob.Version())
@@ -202,7 +194,7 @@ func (fl *flight) open(host *host) (err error) {
 	if err != nil {
 		return err
 	}
-	host.firstByte(time.Since(asked))
+	host.FirstByte(time.Since(asked))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fl.born = time.Now() // the rate of a flight is that of its body
@@ -267,7 +259,7 @@ func (fl *flight) advance(n int64, part bool) (done bool) {
 		}
 	}
 	if n > 0 {
-		fl.mirror.host.heard()
+		fl.mirror.host.Heard()
 		fl.disproveLocked()
 		fi.proven = true
 		fi.digestLocked()
@@ -305,7 +297,7 @@ const linger = 3 * time.Second
 // lingerLocked is leaveLocked for when an interrupted reader left.
 func (fl *flight) lingerLocked() {
 	left := linger - time.Since(fl.launch)
-	if left <= 0 || fl.class != demand {
+	if left <= 0 || fl.class != hosts.Demand {
 		fl.leaveLocked()
 		return
 	}
@@ -355,5 +347,5 @@ func (fl *flight) soon(off int64) bool {
 	if !ok {
 		return ahead <= 1<<20
 	}
-	return eta <= fl.mirror.host.requestCost()+10*time.Millisecond
+	return eta <= fl.mirror.host.RequestCost()+10*time.Millisecond
 }

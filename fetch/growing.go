@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dlfs/cache"
+	"dlfs/fetch/hosts"
 	"dlfs/fetch/origin"
 	"dlfs/listfile/digest"
 )
@@ -42,7 +43,7 @@ func (g *growth) movedLocked() {
 func (c *contact) grow(m *mirror, from *response) {
 	done := func() {}
 	if from != nil {
-		done = func() { m.host.put(bulk) }
+		done = func() { m.host.Put(hosts.Bulk) }
 	}
 	from, err := c.whole(m, from)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dlfs/cache"
+	"dlfs/fetch/hosts"
 )
 
 const (
@@ -15,9 +16,6 @@ const (
 
 	// firstExtent is what prefetch asks for at first where there may be readers.
 	firstExtent = 2 << 20
-
-	// worthCosts is how often a flight should take what its request does.
-	worthCosts = 6
 
 	// readersStay is how long after one has asked more readers are expected.
 	readersStay = 10 * time.Second
@@ -42,8 +40,8 @@ func (p *prefetcher) launch(f *File, depth int) {
 	if fi != nil && (fi.flights.bulk() > depth || fi.single && len(fi.flights) > 0) {
 		return
 	}
-	m := f.mirrorsLocked().pick(func(m *mirror) bool { return m.host.free(bulk) })
-	if m == nil || !m.host.try(bulk) {
+	m := f.mirrorsLocked().pick(func(m *mirror) bool { return m.host.Free(hosts.Bulk) })
+	if m == nil || !m.host.Try(hosts.Bulk) {
 		return
 	}
 	if fi == nil {
@@ -52,10 +50,10 @@ func (p *prefetcher) launch(f *File, depth int) {
 		}
 	} else if off, n := fi.nextRun(); n > 0 && f.set.begin() {
 		n = min(n, p.extent(fi.blob), fi.prudent(m))
-		fi.launchLocked(m, bulk, off, off+n).holds++
+		fi.launchLocked(m, hosts.Bulk, off, off+n).holds++
 		return
 	}
-	m.host.put(bulk)
+	m.host.Put(hosts.Bulk)
 }
 
 // extent is how long a flight of blob should be: its share of what is missing.
@@ -81,11 +79,11 @@ func (fi *fill) prudent(m *mirror) int64 {
 	if !fi.file.set.opts.Keep {
 		return math.MaxInt64
 	}
-	n := max(m.host.worth(), minExtent)
+	n := max(m.host.Worth(), minExtent)
 	if time.Since(fi.demanded) > readersStay {
 		n = max(n, fi.blob.Present()/cache.BlockSize*cache.BlockSize)
 	}
-	return m.host.beside(n)
+	return m.host.Beside(n)
 }
 
 // nextRun returns the first unassigned run from the last reader's position on, or from
@@ -108,30 +106,30 @@ func (p *prefetcher) steal(f *File) {
 	if fi == nil || fi.noRanges || fi.single || f.mu.failure != nil || f.mu.removed || fi.flights.bulk() >= p.set.opts.Split {
 		return
 	}
-	m := f.mirrorsLocked().pick(func(m *mirror) bool { return m.host.free(bulk) })
+	m := f.mirrorsLocked().pick(func(m *mirror) bool { return m.host.Free(hosts.Bulk) })
 	if m == nil {
 		return
 	}
 	fl, middle := fi.flights.longest(m.host)
-	if fl == nil || !m.host.try(bulk) {
+	if fl == nil || !m.host.Try(hosts.Bulk) {
 		return
 	}
 	if !f.set.begin() {
-		m.host.put(bulk)
+		m.host.Put(hosts.Bulk)
 		return
 	}
 	end := fl.end
 	fl.cutLocked(middle)
-	fi.launchLocked(m, bulk, middle, end).holds++
+	fi.launchLocked(m, hosts.Bulk, middle, end).holds++
 }
 
 // longest returns the prefetch flight with most left to do and where to halve it; nil if
 // none is worth it.
-func (fs flights) longest(host *host) (longest *flight, middle int64) {
+func (fs flights) longest(host *hosts.Host) (longest *flight, middle int64) {
 	left := int64(2 * minExtent)
 	for _, fl := range fs {
 		eta, ok := fl.eta(fl.end)
-		if fl.class == bulk && fl.end-fl.pos >= left && ok && eta > 4*host.requestCost() {
+		if fl.class == hosts.Bulk && fl.end-fl.pos >= left && ok && eta > 4*host.RequestCost() {
 			longest, left = fl, fl.end-fl.pos
 		}
 	}

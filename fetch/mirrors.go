@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"dlfs/fetch/hosts"
 	"dlfs/fetch/origin"
 	"dlfs/listfile"
 )
@@ -18,7 +19,7 @@ type mirror struct {
 	url  string
 	hash uint64
 	res  *origin.Resource
-	host *host
+	host *hosts.Host
 
 	// Guarded by file.mu
 	flights int      // under way
@@ -100,7 +101,7 @@ func (f *File) remakeMirrorsLocked(old []*mirror) {
 			opts.Pinned = told == m.hash || told == 0
 		}
 		m.res = f.set.client.Resource(url, opts)
-		m.host = f.set.budget.host(m.res.Host())
+		m.host = f.set.hosts.Host(m.res.Host())
 		list = append(list, m)
 	}
 	f.mu.mirrors.list = list
@@ -223,7 +224,7 @@ func (m *mirror) landed(fl *flight) {
 			m.rate = rate
 		}
 		m.rate += (rate - m.rate) / 2
-		m.host.landed(rate)
+		m.host.Landed(rate)
 	}
 }
 

@@ -194,12 +194,8 @@ func (m *model) checkWound() {
 	if took := time.Since(began); took > 2*graceful {
 		m.t.Errorf("to close took %v", took)
 	}
-	for name, h := range m.budget.hosts {
-		h.mu.Lock()
-		if h.bulk != m.budget.perHost || h.ahead != m.budget.perHost || h.waiting != 0 {
-			m.t.Errorf("%s: %d and %d places of %d, %d waiting", name, h.bulk, h.ahead, m.budget.perHost, h.waiting)
-		}
-		h.mu.Unlock()
+	if taken := m.hosts.Taken(); len(taken) > 0 {
+		m.t.Errorf("places of %v were not given back", taken)
 	}
 	for _, f := range m.Files() {
 		f.mu.Lock()

@@ -157,9 +157,9 @@ func (p *prefetcher) refill() {
 func (p *prefetcher) takeNext() {
 	l := newLoads(p.set.opts.Jobs, p.active, p.queue)
 	for l.live() < l.most && !p.set.store.Behind() {
-		j := p.queue.take(p.set.budget, maxPassed, l.fair)
+		j := p.queue.take(p.set.hosts, maxPassed, l.fair)
 		if j == nil {
-			j = p.queue.take(p.set.budget, math.MaxInt, l.mayTake)
+			j = p.queue.take(p.set.hosts, math.MaxInt, l.mayTake)
 		}
 		if j == nil {
 			return
@@ -176,7 +176,7 @@ func (p *prefetcher) takeNext() {
 func (p *prefetcher) begin(j *job) {
 	j.born = time.Now()
 	if !slices.ContainsFunc(p.active, func(other *job) bool { return other.host == j.host }) {
-		j.host.expect()
+		j.host.Expect()
 	}
 	p.active = append(p.active, j)
 }
@@ -190,7 +190,7 @@ func (p *prefetcher) takeLater() {
 	}
 	p.nextLater = time.Now().Add(retryPermanent)
 	for f, at := range p.later {
-		h := p.set.budget.host(origin.Host(f.Entry().URL))
+		h := p.set.hosts.Host(origin.Host(f.Entry().URL))
 		if time.Until(at) > 0 || l.live() >= l.most || !l.mayTake(h) {
 			if at.Before(p.nextLater) {
 				p.nextLater = at

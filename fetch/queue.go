@@ -3,16 +3,11 @@ package fetch
 import (
 	"time"
 
+	"dlfs/fetch/hosts"
 	"dlfs/fetch/origin"
 )
 
 const (
-	// stuckAfter is how long a host may send nothing before files of other hosts
-	// are taken on beside its own; muteAfter is the same for one that has never sent
-	// anything.
-	stuckAfter = 5 * time.Second
-	muteAfter  = time.Second
-
 	// longJob is how long a job takes before it counts against the share of its
 	// host. Shorter ones make room soon.
 	longJob = time.Second
@@ -34,7 +29,7 @@ const (
 // job is a file prefetch works on, and the host that is asked first for it.
 type job struct {
 	file *File
-	host *host
+	host *hosts.Host
 	born time.Time
 }
 
@@ -43,14 +38,14 @@ type job struct {
 // the prefetcher's goroutine.
 type queue struct {
 	files   []*File
-	next    int              // files before it have been handed out or passed over
-	passed  map[*host][]*job // passed over, in order
-	order   []*host          // those of passed, in the order in which they were
-	waiting int              // files in passed
+	next    int                    // files before it have been handed out or passed over
+	passed  map[*hosts.Host][]*job // passed over, in order
+	order   []*hosts.Host          // those of passed, in the order in which they were
+	waiting int                    // files in passed
 }
 
 func newQueue(files []*File) *queue {
-	return &queue{files: files, passed: map[*host][]*job{}}
+	return &queue{files: files, passed: map[*hosts.Host][]*job{}}
 }
 
 // empty reports whether every file has been handed out.
@@ -58,7 +53,7 @@ func (q *queue) empty() bool { return q.next == len(q.files) && len(q.order) == 
 
 // take returns the next file whose host is ready, nil if none is found now. It
 // passes over files until most are waiting.
-func (q *queue) take(b *budget, most int, ready func(*host) bool) *job {
+func (q *queue) take(hs *hosts.Hosts, most int, ready func(*hosts.Host) bool) *job {
 	for i, h := range q.order {
 		if !ready(h) {
 			continue
@@ -77,7 +72,7 @@ func (q *queue) take(b *budget, most int, ready func(*host) bool) *job {
 		}
 		f := q.files[q.next]
 		q.next++
-		j := &job{file: f, host: b.host(origin.Host(f.Entry().URL))}
+		j := &job{file: f, host: hs.Host(origin.Host(f.Entry().URL))}
 		if ready(j.host) {
 			return j
 		}
@@ -99,13 +94,13 @@ type load struct {
 // one more.
 type loads struct {
 	most  int // Options.Jobs
-	hosts map[*host]*load
+	hosts map[*hosts.Host]*load
 	queue *queue
 	now   time.Time
 }
 
 func newLoads(most int, active []*job, q *queue) *loads {
-	l := &loads{most: most, hosts: map[*host]*load{}, queue: q, now: time.Now()}
+	l := &loads{most: most, hosts: map[*hosts.Host]*load{}, queue: q, now: time.Now()}
 	for _, j := range active {
 		l.add(j)
 	}
@@ -144,27 +139,27 @@ func (l *loads) share() int {
 func (l *loads) live() (n int) {
 	share := l.share()
 	for h, of := range l.hosts {
-		if !h.stuck() {
-			n += max(0, of.jobs-max(0, of.long-share)-h.rests())
+		if !h.Stuck() {
+			n += max(0, of.jobs-max(0, of.long-share)-h.Rests())
 		}
 	}
 	return n
 }
 
 // fair reports whether a host may have one more job while other hosts have files.
-func (l *loads) fair(h *host) bool {
+func (l *loads) fair(h *hosts.Host) bool {
 	of := l.hosts[h]
 	switch {
 	case of == nil:
 		return true
-	case !h.answers.Load() || h.stuck():
+	case !h.Answers() || h.Stuck():
 		return of.jobs < firstJobs
 	}
 	return of.long < l.share() && l.mayTake(h)
 }
 
 // mayTake reports whether a host may have one more job.
-func (l *loads) mayTake(h *host) bool {
+func (l *loads) mayTake(h *hosts.Host) bool {
 	of := l.hosts[h]
-	return of == nil || of.jobs < l.most+min(h.rests(), (restingJobs-1)*l.most)
+	return of == nil || of.jobs < l.most+min(h.Rests(), (restingJobs-1)*l.most)
 }

@@ -6,6 +6,7 @@ import (
 
 	"dlfs/cache"
 	"dlfs/cache/lockorder"
+	"dlfs/fetch/hosts"
 )
 
 // The read-ahead of a sequential reader is twice what it has read without a
@@ -92,15 +93,15 @@ func (a *readAhead) launch(fi *fill, window int64) {
 			a.mark.Store(next + max(window/8, (fi.presentUntil(target)-next-window)/3))
 			return
 		}
-		m := f.mirrorsLocked().pick(func(m *mirror) bool { return m.host.free(ahead) })
-		if m == nil || !m.host.try(ahead) {
+		m := f.mirrorsLocked().pick(func(m *mirror) bool { return m.host.Free(hosts.Ahead) })
+		if m == nil || !m.host.Try(hosts.Ahead) {
 			return
 		}
 		if !f.set.begin() {
-			m.host.put(ahead)
+			m.host.Put(hosts.Ahead)
 			return
 		}
-		fl := fi.launchLocked(m, ahead, off, off+min(n, step))
+		fl := fi.launchLocked(m, hosts.Ahead, off, off+min(n, step))
 		fl.holds++
 		a.holding = append(a.holding, fl)
 		a.until.Store(max(a.until.Load(), fl.end))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dlfs/cache"
+	"dlfs/fetch/hosts"
 	"dlfs/fetch/origin"
 	"dlfs/listfile"
 )
@@ -212,7 +213,7 @@ func (f *File) remove() {
 		return
 	}
 	for _, fl := range fi.flights {
-		if fl.class == bulk && len(fl.seats) == 0 && !fl.whole {
+		if fl.class == hosts.Bulk && len(fl.seats) == 0 && !fl.whole {
 			fl.windUpLocked()
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"dlfs/fetch/hosts"
 )
 
 // Run loads what earlier runs left, probes, and prefetches as Options say. It
@@ -102,7 +104,7 @@ func (s *Set) Pause() {
 	running := slices.Collect(maps.Keys(s.mu.running))
 	s.mu.Unlock()
 	for _, fl := range running {
-		if fl.class == bulk {
+		if fl.class == hosts.Bulk {
 			fl.giveUp()
 		}
 	}

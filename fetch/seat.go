@@ -1,6 +1,10 @@
 package fetch
 
-import "context"
+import (
+	"context"
+
+	"dlfs/fetch/hosts"
+)
 
 // seat is one reader waiting until a flight has passed want.
 type seat struct {
@@ -19,8 +23,8 @@ type seats map[*seat]struct{}
 func (ss seats) take(fl *flight, want int64) *seat {
 	s := &seat{flight: fl, want: want, ready: make(chan struct{})}
 	ss[s] = struct{}{}
-	if fl.class != demand {
-		fl.mirror.host.readerWaits()
+	if fl.class != hosts.Demand {
+		fl.mirror.host.ReaderWaits()
 	}
 	return s
 }
@@ -31,8 +35,8 @@ func (ss seats) leave(s *seat) bool {
 		return false
 	}
 	delete(ss, s)
-	if s.flight.class != demand {
-		s.flight.mirror.host.readerGone()
+	if s.flight.class != hosts.Demand {
+		s.flight.mirror.host.ReaderGone()
 	}
 	return true
 }

@@ -31,6 +31,7 @@ import (
 
 	"dlfs/cache"
 	"dlfs/cache/lockorder"
+	"dlfs/fetch/hosts"
 	"dlfs/fetch/origin"
 	"dlfs/listfile"
 )
@@ -98,7 +99,7 @@ type Set struct {
 
 	// Constant data
 	opts    Options
-	budget  *budget
+	hosts   *hosts.Hosts
 	digests *semaphore.Weighted // a place for each digest being computed
 	shelf   shelf               // of blocks the disk has no room for
 	buffers bufferPool          // of flights
@@ -144,7 +145,7 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 	opts.Prefetch = cmp.Or(opts.Prefetch, All)
 	opts.Order = cmp.Or(opts.Order, ListOrder)
 	opts.OnChange = cmp.Or(opts.OnChange, Restart)
-	s := &Set{store: store, client: client, log: opts.Log, opts: opts, budget: newBudget(opts.MaxPerHost),
+	s := &Set{store: store, client: client, log: opts.Log, opts: opts, hosts: hosts.New(opts.MaxPerHost),
 		buffers: bufferPool{size: opts.Buffer}, shelf: shelf{most: shelfBuffers * opts.Buffer},
 		digests: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		removed: map[string]*File{},
@@ -197,6 +198,16 @@ func (s *Set) begin() bool {
 	}
 	s.flights.Add(1)
 	return true
+}
+
+// rest returns what a prefetch flight of the host calls when it begins to wait before
+// another attempt: prefetch may start another flight meanwhile.
+func (s *Set) rest(h *hosts.Host) func(refused bool) (end func()) {
+	return func(refused bool) func() {
+		end := h.Rest(refused)
+		s.poke()
+		return end
+	}
 }
 
 // started and ended keep the table of running flights.

@@ -19,7 +19,8 @@ var (
 		"dlfs/cache/powercut":   nil,                                              // a disk for tests knows nothing of what is on it
 		"dlfs/fetch/origin":     {"dlfs/cache/lockorder", "dlfs/listfile/digest"}, // HTTP knows no blocks and no disks
 		"dlfs/fetch/origintest": nil,                                              // an origin shares no code with what it tests
-		"dlfs/fetch":            {"dlfs/cache", "dlfs/cache/lockorder", "dlfs/fetch/origin", "dlfs/listfile/digest", "dlfs/listfile"},
+		"dlfs/fetch/hosts":      {"dlfs/cache", "dlfs/cache/lockorder"},           // who may ask a host for how much: no HTTP, no files
+		"dlfs/fetch":            {"dlfs/fetch/hosts", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/fetch/origin", "dlfs/listfile/digest", "dlfs/listfile"},
 		"dlfs/fs":               {"dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder"}, // no list, no HTTP
 		"dlfs/cmd/dlfs":         {"dlfs/fs", "dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/listfile"},
 		"dlfs/cmd/dlfs-peers":   {"dlfs/fetch/origintest"}, // to it dlfs is a program like others

@@ -1,4 +1,4 @@
-package fetch
+package hosts
 
 import (
 	"context"
@@ -49,7 +49,7 @@ const (
 	minBurst    = 8 * cache.BlockSize
 )
 
-// pace is how fast prefetch may take from a host. It is guarded by host.mu.
+// pace is how fast prefetch may take from a host. It is guarded by Host.mu.
 type pace struct {
 	reader  time.Time // when a reader was last about
 	due     time.Time // when prefetch may take more
@@ -61,18 +61,18 @@ type pace struct {
 }
 
 // besideLocked reports whether readers are about, and what the host sends is known.
-func (h *host) besideLocked(now time.Time) bool {
+func (h *Host) besideLocked(now time.Time) bool {
 	return h.pace.rate > 0 && (h.waiting > 0 || now.Sub(h.pace.reader) < readersReturn)
 }
 
 // pacedLocked reports whether prefetch is to leave some of what could come.
-func (h *host) pacedLocked(now time.Time) bool {
+func (h *Host) pacedLocked(now time.Time) bool {
 	return h.besideLocked(now) && now.Sub(h.pace.learned) < learnAgain
 }
 
-// beside returns n, the bytes a flight of prefetch would ask for, or fewer where
+// Beside returns n, the bytes a flight of prefetch would ask for, or fewer where
 // readers are about.
-func (h *host) beside(n int64) int64 {
+func (h *Host) Beside(n int64) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.besideLocked(time.Now()) {
@@ -82,10 +82,10 @@ func (h *host) beside(n int64) int64 {
 	return min(n, max(int64(most)/cache.BlockSize*cache.BlockSize, minBurst))
 }
 
-// turn waits for the time when a flight of prefetch may take up to limit bytes
+// Turn waits for the time when a flight of prefetch may take up to limit bytes
 // more from the host, at least one, and returns how many: at least one. It waits
 // for putOffAtMost at most, or until ctx ends.
-func (h *host) turn(ctx context.Context, limit int64) int64 {
+func (h *Host) Turn(ctx context.Context, limit int64) int64 {
 	h.mu.Lock()
 	now := time.Now()
 	paced, wait, step := h.pacedLocked(now), h.pace.due.Sub(now), int64(h.pace.rate*paceStep.Seconds())
@@ -104,9 +104,9 @@ func (h *host) turn(ctx context.Context, limit int64) int64 {
 	return min(max(step, minStep), limit)
 }
 
-// took notes n bytes that came from the host: for a reader, who waits or will soon
+// Took notes n bytes that came from the host: for a reader, who waits or will soon
 // want them, or for nobody in particular.
-func (h *host) took(n int64, forReader bool) {
+func (h *Host) Took(n int64, forReader bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now, p := time.Now(), &h.pace
@@ -125,7 +125,7 @@ func (h *host) took(n int64, forReader bool) {
 
 // watchLocked learns what the host sends from what comes while prefetch takes all
 // it can. Little may come for many reasons, so one look does not take much off.
-func (h *host) watchLocked(now time.Time, n int64, forReader bool) {
+func (h *Host) watchLocked(now time.Time, n int64, forReader bool) {
 	p, d := &h.pace, now.Sub(h.pace.since)
 	if d < 0 {
 		return

@@ -1,4 +1,4 @@
-package fetch
+package hosts
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // paceRig is a host behind a link, from which eight flights of prefetch take what
 // they may.
 type paceRig struct {
-	host *host
+	host *Host
 	link atomic.Int64 // bytes a second that a flight can have
 	got  atomic.Int64 // bytes prefetch took
 }
@@ -22,18 +22,18 @@ type paceRig struct {
 const paceLink = 20 << 20 // bytes a second, of all eight flights
 
 func newPaceRig(t *testing.T) *paceRig {
-	r := &paceRig{host: newBudget(8).host("h")}
+	r := &paceRig{host: New(8).Host("h")}
 	r.link.Store(paceLink / 8)
 	ctx, cancel := context.WithCancel(t.Context())
 	var flights sync.WaitGroup
 	for range 8 {
 		flights.Go(func() {
 			for ctx.Err() == nil {
-				turn := r.host.turn(ctx, bufferSize)
+				turn := r.host.Turn(ctx, 512<<10)
 				link := r.link.Load()
 				n := min(turn, cache.BlockSize, link/10) // what has arrived, say
 				advance(time.Duration(n) * time.Second / time.Duration(link))
-				r.host.took(n, false)
+				r.host.Took(n, false)
 				r.got.Add(n)
 			}
 		})
@@ -58,12 +58,14 @@ func (r *paceRig) wantShare(t *testing.T, d time.Duration, least, most float64) 
 func (r *paceRig) read(t *testing.T, n int64) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var reader sync.WaitGroup
-	check(t, r.host.takeReader(ctx))
+	if err := r.host.TakeReader(ctx); err != nil {
+		t.Fatal(err)
+	}
 	reader.Go(func() {
-		defer r.host.putReader()
+		defer r.host.PutReader()
 		for ctx.Err() == nil {
 			advance(100 * time.Millisecond)
-			r.host.took(n, true)
+			r.host.Took(n, true)
 		}
 	})
 	return func() { cancel(); reader.Wait() }
@@ -133,13 +135,13 @@ func TestPaceIsNotLearntFromLittle(t *testing.T) {
 		r.wantShare(t, 5*time.Second, paceShare-0.02, 1)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		h := newBudget(8).host("h")
+		h := New(8).Host("h")
 		for range 100 {
-			h.took(1, false) // with so much time in between
+			h.Took(1, false) // with so much time in between
 			advance(2 * learnFor)
 		}
 		for range 100 {
-			h.took(cache.BlockSize, true)
+			h.Took(cache.BlockSize, true)
 			advance(learnFor / 10)
 		}
 		if h.pace.rate != 0 {
@@ -156,11 +158,11 @@ func TestRequestsBesideReaders(t *testing.T) {
 		h := r.host
 		want := func(what string, want int64) {
 			t.Helper()
-			if got := h.beside(maxExtent); got < want*9/10 || got > want*11/10 {
+			if got := h.Beside(64 << 20); got < want*9/10 || got > want*11/10 {
 				t.Errorf("%s: requests of %d bytes, want some %d", what, got, want)
 			}
 		}
-		want("nobody reads", maxExtent)
+		want("nobody reads", 64<<20)
 		stop := r.read(t, 0)
 		defer stop()
 		want("a link of 20 MB/s", minBurst)
@@ -174,3 +176,6 @@ func TestRequestsBesideReaders(t *testing.T) {
 		want("a late origin that is slow in each flight", 16<<20)
 	})
 }
+
+// advance moves the fake clock of a bubble on. What is due meanwhile happens.
+func advance(d time.Duration) { <-time.After(d) }
