@@ -68,6 +68,9 @@ type Blob struct {
 // Version returns the version the blob is a copy of.
 func (b *Blob) Version() Version { return b.version }
 
+// Name is the name of the file.
+func (b *Blob) Name() string { return b.name }
+
 // Generation is a number no other blob of the store has. It is the same after
 // a restart.
 func (b *Blob) Generation() uint64 { return b.gen }
@@ -233,8 +236,20 @@ func (b *Blob) File() *os.File {
 
 // ReadAt reads len(p) bytes at off, or fewer at the end of the blob, then with
 // io.EOF. It never returns bytes of a missing block: the error is then
-// ErrMissing. The caller holds an Acquire.
+// ErrMissing. Blocks of a full disk are read from memory. The caller holds an Acquire.
 func (b *Blob) ReadAt(p []byte, off int64) (int, error) {
+	n, err := b.readStored(p, off)
+	if err == ErrMissing && b.store.shelf.blocks.Load() > 0 {
+		end := min(int64(len(p)), b.version.Size-off)
+		if n, err = b.readShelved(p[:end], off); err == nil && n < len(p) {
+			err = io.EOF
+		}
+	}
+	return n, err
+}
+
+// readStored is ReadAt of what is on disk.
+func (b *Blob) readStored(p []byte, off int64) (int, error) {
 	n := int64(len(p))
 	if off >= b.version.Size {
 		return 0, io.EOF

@@ -138,6 +138,7 @@ func (s *Store) HasRoom() bool {
 // noSpace is ErrNoSpace, for an error that isFull. If it is the system's word,
 // the ballast is given up; the floor's says that there is room left.
 func (s *Store) noSpace(err error) error {
+	s.noteFull()
 	if !errors.Is(err, ErrNoSpace) {
 		s.squeeze()
 	}
@@ -170,6 +171,7 @@ func (s *Store) indexRoom() error {
 		return err
 	}
 	if free < s.floor()/2 {
+		s.noteFull()
 		return ErrNoSpace
 	}
 	return nil

@@ -78,6 +78,10 @@ type Options struct {
 
 	// MinFree is the free space below which no block is stored. If zero, 64 MiB.
 	MinFree int64
+
+	// Shelf is how many bytes of blocks are kept in memory while the disk is full. If
+	// zero, 32 MiB.
+	Shelf int64
 }
 
 // ErrInUse is wrapped by the error of Open when another process has the
@@ -101,6 +105,7 @@ type Store struct {
 
 	folds bool // the disk takes names that differ in case for one
 
+	shelf   shelf                              // blocks the disk has no room for
 	tight   atomic.Bool                        // the ballast is given up: no block is stored
 	ballast lockorder.Mutex[lockorder.Ballast] // held over making it and giving it up
 
@@ -156,6 +161,9 @@ func newStore(dir string, opts Options) (*Store, error) {
 	if opts.MaxUnsynced == 0 {
 		opts.MaxUnsynced = 1024
 	}
+	if opts.Shelf == 0 {
+		opts.Shelf = 32 << 20
+	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
@@ -166,7 +174,7 @@ func newStore(dir string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opts: opts, log: opts.Log, path: abs,
+	s := &Store{opts: opts, log: opts.Log, path: abs, shelf: shelf{most: opts.Shelf},
 		wake: make(chan struct{}, 1), calls: make(chan func()),
 		removed: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}), named: map[string]bool{}}
 	s.mu.touched, s.mu.records = map[*Blob]struct{}{}, map[string]*Blob{}

@@ -174,10 +174,7 @@ func (c *contact) ask(m *mirror, urgent bool) (found, error) {
 		return found{}, err
 	}
 	if head != nil {
-		err := keepHead(blob, head)
-		if errors.Is(err, cache.ErrNoSpace) {
-			f.set.noteFull()
-		} else if err != nil { // the version is known all the same
+		if err := keepHead(blob, head); err != nil && !errors.Is(err, cache.ErrNoSpace) { // the version is known
 			f.set.log.Warn("first block is not kept", "name", f.name, "err", err)
 		}
 	}

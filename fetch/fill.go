@@ -72,13 +72,22 @@ func (fi *fill) acquire() error        { return fi.blob.Acquire() }
 func (fi *fill) release()              { fi.blob.Release() }
 func (fi *fill) has(off, n int64) bool { return fi.blob.Has(off, n) }
 
+// shelvedRead is how much of a long read is made present at once while the disk is full,
+// so that the end of it does not push its beginning out of memory.
+const shelvedRead = 1 << 20
+
 // readAt is the walk of every read: look, ensure, look again.
-func (fi *fill) readAt(ctx context.Context, p []byte, off int64) (int, error) {
+func (fi *fill) readAt(ctx context.Context, p []byte, off int64) (n int, err error) {
+	if len(p) > shelvedRead && !fi.file.set.store.FullSince().IsZero() {
+		for n < len(p) && err == nil {
+			var k int
+			k, err = fi.readAt(ctx, p[n:min(n+shelvedRead, len(p))], off+int64(n))
+			n += k
+		}
+		return n, err
+	}
 	for {
 		n, err := fi.blob.ReadAt(p, off)
-		if errors.Is(err, cache.ErrMissing) {
-			n, err = fi.readShelved(ctx, p, off)
-		}
 		if !errors.Is(err, cache.ErrMissing) {
 			return n, err
 		}
@@ -113,7 +122,7 @@ func (fi *fill) sit(off, n int64) (seats []*seat, err error) {
 	defer f.mu.Unlock()
 	end := min(off+n, fi.blob.Version().Size)
 	for off < end {
-		mo, mn := fi.lacking(off, end)
+		mo, mn := fi.blob.Lacking(off, end-off)
 		if mn == 0 {
 			return seats, nil
 		}

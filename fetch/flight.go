@@ -241,8 +241,7 @@ func (fl *flight) shelve(p []byte) bool {
 	if _, wanted := fl.left(); !wanted {
 		return false
 	}
-	fl.fill.file.set.noteFull()
-	fl.fill.file.set.shelf.put(fl.fill, fl.pos, p)
+	fl.fill.blob.Shelve(fl.pos, p)
 	return true
 }
 

@@ -163,7 +163,6 @@ func (g *growth) doubt(m *mirror, cut bool) error {
 func (g *growth) append(p []byte) error {
 	f, err := g.file, g.stream.Append(p)
 	for errors.Is(err, cache.ErrNoSpace) && f.set.opts.Keep {
-		f.set.noteFull()
 		t := time.NewTimer(retryFull)
 		select {
 		case <-t.C:
@@ -192,9 +191,6 @@ func (g *growth) ended(m *mirror, said digest.Digest, err error) {
 	}
 	if err != nil {
 		g.stream.Abandon()
-	}
-	if errors.Is(err, cache.ErrNoSpace) {
-		f.set.noteFull()
 	}
 	f.change(func() {
 		f.mu.cur = nil

@@ -198,10 +198,12 @@ func TestDiskFull(t *testing.T) {
 // A reader may have found the disk full before Run begins.
 func TestRunBeginsOnAFullDisk(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
+		makeRoom := x.fillDisk()
 		x.add("a", 1<<20)
 		x.opts.Keep = true
 		x.start()
-		x.noteFull()
+		check(t, x.readOnce("a", 0, 1)) // through memory
+		makeRoom()
 		began := time.Now()
 		defer x.background()()
 		<-x.Done()

@@ -51,7 +51,6 @@ func (fi *fill) settleLocked(fl *flight, err error) error {
 	case !fi.current():
 		return ErrStale
 	case errors.Is(err, cache.ErrNoSpace): // which is no failure of the file
-		f.set.noteFull()
 		return nil // a reader who joined since looks again: readers are served through memory
 	case originError(err) == nil:
 		f.failLocked(err)

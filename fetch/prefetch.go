@@ -99,17 +99,15 @@ func (p *prefetcher) step() time.Duration {
 // diskFull says how long to hold still because the disk is full, and tells so
 // once.
 func (p *prefetcher) diskFull() time.Duration {
-	full := p.set.fullSince()
+	full := p.set.store.FullSince()
 	wait := time.Until(full.Add(retryFull))
 	switch {
 	case full.IsZero():
 		wait = 0
-	case wait <= 0 && p.set.store.HasRoom():
-		wait = 0
-		p.set.noteRoom()
-		p.set.shelf.empty()
 	case wait <= 0:
-		wait = retryFull
+		if wait = retryFull; p.set.relieve() {
+			wait = 0
+		}
 	}
 	if wait > 0 && !p.full {
 		p.set.log.Warn("disk is full: prefetch pauses until there is room", "dir", p.set.store.Path(), "err", p.set.store.Full())
@@ -119,6 +117,18 @@ func (p *prefetcher) diskFull() time.Duration {
 	}
 	p.full = wait > 0
 	return wait
+}
+
+// relieve reports whether a full disk has room again. What was kept in memory is on disk
+// then, and its files may be complete.
+func (s *Set) relieve() bool {
+	blobs, ok := s.store.Relieve()
+	for _, b := range blobs {
+		if f := s.File(b.Name()); f != nil {
+			f.change(func() {})
+		}
+	}
+	return ok
 }
 
 // refill takes finished and failed files out and new ones in: those opened,

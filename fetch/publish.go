@@ -48,9 +48,6 @@ func (fi *fill) published(err error) {
 	f.countLocked()
 	f.mu.Unlock()
 	f.set.publishing.Add(-1)
-	if errors.Is(err, cache.ErrNoSpace) {
-		f.set.noteFull()
-	}
 	if err != nil {
 		f.set.requeue(f) // prefetch was through with it
 	}

@@ -80,7 +80,7 @@ func (a *readAhead) launch(fi *fill, window int64) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !fi.current() || fi.noRanges || f.mu.failure.recent() != nil || !f.set.fullSince().IsZero() {
+	if !fi.current() || fi.noRanges || f.mu.failure.recent() != nil || !f.set.store.FullSince().IsZero() {
 		return
 	}
 	a.holding = slices.DeleteFunc(a.holding, func(fl *flight) bool { return fl.ctx.Err() != nil })

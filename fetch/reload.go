@@ -246,7 +246,6 @@ func (s *Set) load(ctx context.Context, l *list) error {
 	}
 	err = s.store.SetList(names)
 	if errors.Is(err, cache.ErrNoSpace) { // it is for whoever asks when nothing runs
-		s.noteFull()
 		return nil
 	}
 	if err != nil {

@@ -25,7 +25,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -101,7 +100,6 @@ type Set struct {
 	opts    Options
 	hosts   *hosts.Hosts
 	digests *semaphore.Weighted // a place for each digest being computed
-	shelf   shelf               // of blocks the disk has no room for
 	buffers bufferPool          // of flights
 	ctx     context.Context     // of every flight
 	cancel  context.CancelFunc
@@ -123,7 +121,6 @@ type Set struct {
 		held    map[*File]int // by readers: handles that are open
 		growing int           // files of unknown length being fetched
 		opened  []*File       // requeued and not yet looked at by prefetch
-		full    time.Time     // when the disk was found full; zero while it has room
 		closing bool
 	}
 }
@@ -146,7 +143,7 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 	opts.Order = cmp.Or(opts.Order, ListOrder)
 	opts.OnChange = cmp.Or(opts.OnChange, Restart)
 	s := &Set{store: store, client: client, log: opts.Log, opts: opts, hosts: hosts.New(opts.MaxPerHost),
-		buffers: bufferPool{size: opts.Buffer}, shelf: shelf{most: shelfBuffers * opts.Buffer},
+		buffers: bufferPool{size: opts.Buffer},
 		digests: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		removed: map[string]*File{},
 		wake:    make(chan struct{}, 1), done: make(chan struct{})}

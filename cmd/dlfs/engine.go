@@ -48,7 +48,8 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	f := w.flags
 	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, ends: !opts.Keep, lister: w.lister, bad: w.bad, memory: w.memory}
 	files := shareFiles()
-	e.store, err = cache.Open(dir, cache.Options{Log: e.log, Owner: owner, MinFree: f.MinFree << 20, MaxUnsynced: files.unsynced})
+	e.store, err = cache.Open(dir, cache.Options{Log: e.log, Owner: owner, MinFree: f.MinFree << 20, MaxUnsynced: files.unsynced,
+		Shelf: int64(shelfBuffers * e.memory.buffer(bufferSize))})
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	opts.Log, opts.Jobs, opts.Split, opts.MaxPerHost = e.log, f.Jobs, f.Split, f.MaxPerHost
 	opts.Order, opts.OnChange, opts.TrustSize = fetch.Order(f.Order), fetch.Change(f.OnChange), f.TrustSize
 	opts.MaxFiles = files.readers
-	opts.Buffer = e.memory.buffer(512 << 10)
+	opts.Buffer = e.memory.buffer(bufferSize)
 	// Flights end when the set is closed, not when the command is interrupted:
 	// that leaves them time to finish the block they are in.
 	e.set = fetch.New(context.WithoutCancel(ctx), e.store, e.client, entries, opts)

@@ -41,8 +41,16 @@ func (m memory) limitHeap() {
 	debug.SetMemoryLimit(limit)
 }
 
-// smallestBuffer is a block.
-const smallestBuffer = 64 << 10
+const (
+	// bufferSize is how long the buffer of a flight is where memory is plenty.
+	bufferSize = 512 << 10
+
+	// shelfBuffers is how many times as much is kept in memory for readers while the disk
+	// is full.
+	shelfBuffers = 64
+
+	smallestBuffer = 64 << 10 // a block
+)
 
 // buffer is how long one of many buffers may be that is best of most bytes, a
 // power of two: a 1024th of the memory. So a thousand flights and readers have

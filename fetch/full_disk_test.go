@@ -76,16 +76,16 @@ func TestReadersOnAFullDisk(t *testing.T) {
 		if b := x.File("a").Blob(); b.Present() != 0 {
 			t.Errorf("%d bytes are on a disk that is full", b.Present())
 		}
-		if n := x.shelf.blocks.Load(); n == 0 || n > shelfBuffers*bufferSize/cache.BlockSize {
-			t.Errorf("%d blocks are in memory", n)
+		if n := x.store.Shelved(); n == 0 || n > 32<<20 {
+			t.Errorf("%d bytes are in memory", n)
 		}
 		x.wantState("a", "waiting", "")
 
 		makeRoom()
 		<-x.Done()
 		x.materialized("a", "b")
-		if n := x.shelf.blocks.Load(); n != 0 {
-			t.Errorf("%d blocks are still in memory", n)
+		if n := x.store.Shelved(); n != 0 {
+			t.Errorf("%d bytes are still in memory", n)
 		}
 	})
 }
@@ -124,8 +124,8 @@ func TestFlightNobodyWaitsForEndsOnAFullDisk(t *testing.T) {
 		if err := x.Run(t.Context()); !errors.Is(err, cache.ErrNoSpace) {
 			t.Errorf("Run: %v", err)
 		}
-		if n := x.shelf.blocks.Load(); n != 0 {
-			t.Errorf("%d blocks are in memory", n)
+		if n := x.store.Shelved(); n != 0 {
+			t.Errorf("%d bytes are in memory", n)
 		}
 	})
 }
