@@ -199,6 +199,9 @@ func (c *contact) create(m *mirror, v origin.Version, said digest.Digest) (*cach
 	if err := listedOtherwise(e, v.Size); err != nil {
 		return nil, err
 	}
+	if err := c.outvoted(m, word{v.Size, m.res.Said(v)}); err != nil {
+		return nil, err
+	}
 	create := f.set.store.Create
 	if known := !said.IsZero() || !listed(e).IsZero(); known && !f.set.opts.Keep { // in a mount it could be read before it is compared
 		create = f.set.store.CreateProven

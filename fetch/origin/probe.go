@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+
+	"dlfs/listfile/digest"
 )
 
 // firstBytes is how much a probing GET asks for: one block of the store, so
@@ -78,6 +80,32 @@ func (r *Resource) Length(ctx context.Context) (n int64, ok bool) {
 		return nil
 	})
 	return n, err == nil && ok
+}
+
+// Glance asks once how long the file is and which digest the origin says it has: with
+// HEAD, or where that is of no use with a GET of the first byte. The digest is zero if the
+// origin says none; ok is false if the length was not said. It is no first contact: no
+// version is pinned. It blocks for the network, until ctx ends.
+func (r *Resource) Glance(ctx context.Context) (n int64, said digest.Digest, ok bool) {
+	if r.err != nil {
+		return 0, said, false
+	}
+	if x, err := r.walk(ctx, http.MethodHead, r.list, ""); err == nil {
+		defer x.body.end()
+		if r.tellsLength(x.resp) {
+			return x.resp.ContentLength, x.digest, true
+		}
+	}
+	x, err := r.walk(ctx, http.MethodGet, r.list, rangeHeader(0, 1))
+	if err != nil {
+		return 0, said, false
+	}
+	defer x.body.drain()
+	a, err := examine(x.resp, 0, 1, UnknownSize)
+	if err != nil || a.version.Size == UnknownSize || r.isPage(x.resp) {
+		return 0, said, false
+	}
+	return a.version.Size, x.digest, true
 }
 
 // tellsLength reports whether the answer to a HEAD says how long the file is.
