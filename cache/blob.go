@@ -168,19 +168,16 @@ func (b *Blob) open() (*os.File, error) {
 // Release undoes one Acquire.
 func (b *Blob) Release() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.releaseLocked()
-}
-
-func (b *Blob) releaseLocked() {
-	if b.mu.refs--; b.mu.refs > 0 {
-		return
+	b.mu.refs--
+	if b.mu.refs == 0 {
+		if f := b.file.Swap(nil); f != nil {
+			f.Close() // synced when it mattered: unsynced blocks hold a reference
+		}
 	}
-	if f := b.file.Swap(nil); f != nil {
-		f.Close() // synced when it mattered: unsynced blocks hold a reference
-	}
-	if b.mu.abandoned {
-		b.dropLocked()
+	unused := b.unusedLocked()
+	b.mu.Unlock()
+	if unused { // no disk is waited for under mu
+		b.remove()
 	}
 }
 
@@ -188,16 +185,18 @@ func (b *Blob) releaseLocked() {
 // their room back once nobody holds it. A published file stays.
 func (b *Blob) Abandon() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.mu.published {
+		b.mu.Unlock()
 		return
 	}
 	b.mu.abandoned = true
-	if b.mu.refs == 0 {
-		b.dropLocked()
+	unused, answer := b.unusedLocked(), b.mu.publish != nil
+	b.mu.Unlock()
+	if unused {
+		b.remove()
 	}
-	if b.mu.publish != nil {
-		b.store.touch(b) // to be answered
+	if answer {
+		b.store.touch(b)
 	}
 }
 
@@ -207,15 +206,15 @@ func (b *Blob) abandoned() bool {
 	return b.mu.abandoned
 }
 
-// dropLocked removes the file of an abandoned blob. That of a blob that replaces a
-// finished file stays until another record is written: a record without its file
-// says that the file has been renamed to its name.
-func (b *Blob) dropLocked() {
-	if b.mu.replaces == (standing{}) {
-		b.remove()
-	}
+// unusedLocked reports whether the blob's file is to be removed: it was abandoned, and
+// nobody holds it. The file of a blob that replaces a finished file stays until another
+// record is written: a record without its file says that the file has been renamed to its
+// name.
+func (b *Blob) unusedLocked() bool {
+	return b.mu.abandoned && b.mu.refs == 0 && b.mu.replaces == (standing{})
 }
 
+// remove removes the file of an abandoned blob.
 func (b *Blob) remove() {
 	step("blob abandoned")
 	if err := b.store.blobs.Remove(b.id()); err != nil && !errors.Is(err, fs.ErrNotExist) {

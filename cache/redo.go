@@ -221,8 +221,8 @@ func (s *Store) unpublish(b *Blob) error {
 // giveUp abandons a blob whose file is another's now.
 func (b *Blob) giveUp() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.mu.published, b.mu.recorded, b.mu.abandoned, b.mu.replaces = false, false, true, standing{}
+	b.mu.Unlock()
 	b.remove()
 }
 

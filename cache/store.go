@@ -22,23 +22,8 @@
 // descriptors of DIR opened at the start, so it goes on working when something
 // is mounted over DIR, and no symbolic link leads it outside.
 //
-// Lock order of the whole program, outermost first:
-//
-//	reloading of cmd/dlfs, refreshing of fs, fetch.Set.reloading,
-//	releasing and a node's mu of fs,
-//	fetch.Handle.mu, fetch.File.mu, Stream.appends,
-//	Blob.writes, index.writer, Stream.mu or Blob.mu, Store.mu,
-//	index.use, Store.ballast,
-//	origin.Resource.mu, a pin's mu of origin
-//
-// All other mutexes, such as those of fetch.Set, its budget and its hosts, are
-// leaves: nothing else is locked under them. No two of one kind are held together,
-// and none is held while waiting for the network. Blob.mu is held over opening and
-// creating the blob's file, nothing slower. Slower are those of a reload, which gives
-// the kernel a second to hear of it; Stream.appends, held over each write to a stream;
-// Blob.writes: a Put has it while it writes, and a Redo while it waits for the
-// syncer; and the index's, held while badger works, and up to ten seconds while it
-// closes. With the build tag lockcheck the order is asserted, see package lockorder.
+// The lock order of the program, and what is waited for under which lock, is told by
+// package lockorder.
 package cache
 
 import (

@@ -224,6 +224,15 @@ func (b *Blob) force(full bool) error {
 // next sync would call their bytes durable, too. The failed sync is not
 // repeated and believed (Rebello et al., ATC 2020).
 func (b *Blob) takeBack(c *claim) {
+	if b.takeBackBits(c) {
+		b.Release() // the reference of what was written since
+	}
+	c.taken, c.full = nil, false
+}
+
+// takeBackBits turns the bits off, and reports whether bits of blocks written since are
+// among them.
+func (b *Blob) takeBackBits(c *claim) (since bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failures.Add(1)
@@ -236,11 +245,9 @@ func (b *Blob) takeBack(c *claim) {
 			})
 		}
 	}
-	if b.mu.unsynced != nil {
-		b.mu.unsynced = nil
-		b.releaseLocked()
-	}
-	c.taken, c.full = nil, false
+	since = b.mu.unsynced != nil
+	b.mu.unsynced = nil
+	return since
 }
 
 // writeBits writes the records and the bits of every claim that was forced.

@@ -1,6 +1,6 @@
 // Package lockorder is the lock order of the program: a rank for each kind of
-// mutex that may be held together with another, outermost first. Package cache's
-// comment tells it as prose.
+// mutex that may be held together with another, outermost first. It is the one place
+// where the order is told.
 //
 // A Mutex of a rank is a sync.Mutex and nothing more, unless the program is built
 // with the tag lockcheck:
@@ -10,6 +10,20 @@
 // Then a goroutine that locks a mutex while it holds one of the same rank or of
 // an inner one panics, and says where it locked both. An order is kept on every
 // run or on none, so a test finds a violation without having to find a deadlock.
+//
+// No lock is held while waiting for the network, and a read of present bytes through an
+// open handle takes none but, when read-ahead moves on, those of the handle and the file.
+// Some locks are held while waiting for the disk:
+//
+//   - Engine and Refresh, over a reload, which also gives the kernel a second to hear of it;
+//   - File, over the first look at what the store has of the file: the index is read, a
+//     file that stands in the output directory is looked at, and adopting one forces its
+//     directory to disk;
+//   - Appends, over each write to a stream;
+//   - Writes, over each write to a blob, while a Redo waits for the syncer;
+//   - Writer and Use, while the database works, and up to ten seconds while it closes;
+//   - Copy, over opening and creating the file of a blob, nothing slower;
+//   - Ballast, over making and removing the ballast.
 package lockorder
 
 // The ranks, outermost first. No two of one kind are held together.

@@ -10,6 +10,7 @@ package hosts
 
 import (
 	"context"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -88,8 +89,9 @@ func (hs *Hosts) Host(name string) *Host {
 // back: none when no flight is under way. It is for tests and assertions.
 func (hs *Hosts) Taken() (names []string) {
 	hs.mu.Lock()
-	defer hs.mu.Unlock()
-	for name, h := range hs.hosts {
+	all := maps.Clone(hs.hosts) // a host has a lock of the same rank
+	hs.mu.Unlock()
+	for name, h := range all {
 		if h.taken(hs.perClass) {
 			names = append(names, name)
 		}
