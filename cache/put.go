@@ -92,6 +92,7 @@ func (b *Blob) mark(off, n, failures int64) bool {
 	if fresh && b.mu.unsynced != nil {
 		b.mu.refs++ // the sync lets go of it
 	}
+	b.checkLocked()
 	return true
 }
 

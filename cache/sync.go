@@ -247,6 +247,7 @@ func (b *Blob) takeBackBits(c *claim) (since bool) {
 	}
 	since = b.mu.unsynced != nil
 	b.mu.unsynced = nil
+	b.checkLocked()
 	return since
 }
 
@@ -349,4 +350,5 @@ func (b *Blob) giveBack(c *claim) {
 			u[k] |= w[k]
 		}
 	}
+	b.checkLocked()
 }

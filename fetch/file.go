@@ -68,6 +68,9 @@ func (f *File) change(do func()) {
 	f.countLocked()
 	fi := f.fill()
 	publish := fi != nil && fi.finishLocked()
+	if fi != nil {
+		fi.checkLocked()
+	}
 	f.mu.Unlock()
 	if publish {
 		fi.publish()
