@@ -303,3 +303,34 @@ func TestLoadThatFailsForAFile(t *testing.T) {
 		x.wantGets("a", 1)
 	})
 }
+
+func TestWhatExpiresFirstIsFetchedFirst(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		now := time.Now().Unix()
+		for i, life := range []int64{0, 3 * 3600, 7200, 10 * 3600} {
+			x.add(fmt.Sprint(i), 1<<20)
+			if life > 0 {
+				x.entries[i].URL += fmt.Sprintf("?oe=%X", now+life)
+			}
+		}
+		x.opts.Order, x.opts.Jobs, x.opts.Split, x.opts.Prefetch = ExpiryOrder, 1, 1, All
+		x.start()
+		first, n := x.Expiry()
+		if n != 3 || first.Unix() != now+7200 {
+			t.Errorf("first of %d expires %v", n, first)
+		}
+		check(t, x.Run(t.Context()))
+		var order string
+		for _, r := range x.Log() {
+			if r.Method == "GET" {
+				order += r.Path
+			}
+		}
+		if order != "/2/1/3/0" {
+			t.Errorf("fetched in the order %s", order)
+		}
+		if _, n := x.Expiry(); n != 0 {
+			t.Errorf("%d complete files expire", n)
+		}
+	})
+}

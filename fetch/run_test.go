@@ -232,3 +232,32 @@ func TestOpenedAfterARestart(t *testing.T) {
 		x.materialized("a")
 	})
 }
+
+func TestPauseAndResume(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		for i := range 4 {
+			x.add(fmt.Sprint(i), 8<<20)
+		}
+		x.opts.Keep = true
+		x.Inject(origintest.Throttle(1 << 20))
+		x.start()
+		defer x.background()()
+		advance(2 * time.Second)
+		x.Pause()
+		advance(2 * time.Second)
+		sent := x.Counts().BodyBytes
+		if !x.Totals().Paused || sent == 0 {
+			t.Errorf("totals: %+v", x.Totals())
+		}
+		advance(time.Minute)
+		x.wantBodyBytes(sent, sent)
+		h := x.open("3")
+		x.read(h, 7<<20, 100) // readers go on
+		h.Close()
+		synctest.Wait()
+		x.Resume()
+		<-x.Done()
+		x.materialized(x.names()...)
+		x.wantBodyBytes(32<<20, 33<<20)
+	})
+}

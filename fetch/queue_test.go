@@ -142,3 +142,36 @@ func TestFilesStayInOrderWhileHostsAreQuick(t *testing.T) {
 		check(t, <-done)
 	})
 }
+
+func TestDeadHostHoldsNobodyUp(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		for i := range 40 {
+			x.add(fmt.Sprintf("dead%d", i), 1<<20)
+		}
+		for i := range 10 {
+			x.add(fmt.Sprintf("live%d", i), 1<<20)
+		}
+		live := x.mirrors("live")[0]
+		for i := range x.entries {
+			x.entries[i].Details = nil
+			if i >= 40 {
+				x.entries[i].URL = "http://live/" + x.entries[i].Name
+			}
+		}
+		stall := origintest.StallAfter(-1)
+		x.Inject(stall)
+		x.opts.Keep = true
+		x.start()
+		defer x.background()()
+		for x.Totals().FilesComplete < 10 {
+			advance(time.Second)
+		}
+		for i := range 10 {
+			x.wantState(fmt.Sprintf("live%d", i), "complete", "")
+		}
+		wantHit(t, stall)
+		if live.Counts().BodyBytes != 10<<20 {
+			t.Errorf("the live host sent %d bytes", live.Counts().BodyBytes)
+		}
+	})
+}
