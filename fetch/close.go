@@ -50,7 +50,7 @@ func (fl *flight) windUpLocked() {
 	}
 }
 
-// giveUp is windUp for a flight nobody waits for. One that can only be had whole
+// giveUp is windUp for a flight without a waiting reader. One that can only be had whole
 // goes on.
 func (fl *flight) giveUp() {
 	fl.fill.file.mu.Lock()

@@ -16,7 +16,7 @@ import (
 
 // contact is a first contact under way: it asks the origin for the version of a file, and
 // ends by pinning one, or with an error. There are two ways to it: probe asks with the
-// least traffic because somebody wants to know the size; fetch is prefetch's, and its
+// least traffic because a caller wants to know the size; fetch is prefetch's, and its
 // first request goes on to be its first flight.
 type contact struct {
 	file *File
@@ -130,7 +130,7 @@ func (c *contact) eachMirror(ask func(*mirror) error) error {
 	}
 }
 
-// probe asks for the version with the least traffic. When nobody waits for it,
+// probe asks for the version with the least traffic. When no reader waits for it,
 // it takes no reader's place.
 func (c *contact) probe(urgent bool) {
 	var v found

@@ -78,7 +78,7 @@ func (f *File) change(do func()) {
 	f.set.poke()
 }
 
-// errClosing answers whoever still wants something when the set is closing.
+// errClosing is the error of every call that the closing of the set cut short.
 var errClosing = errors.New("dlfs is stopping")
 
 // failure is an error and when it came.
@@ -126,7 +126,7 @@ func (f *File) Entry() *listfile.Entry {
 func (f *File) URL() string { return origin.Redact(f.Entry().URL) }
 
 // Copy is the local copy of one version of a file: a *cache.Blob, or, while
-// nobody knows how long the file is, a *cache.Stream.
+// the length of the file is not known, a *cache.Stream.
 type Copy interface {
 	Generation() uint64
 	Version() cache.Version // of a stream, the size is the bytes so far
@@ -134,8 +134,8 @@ type Copy interface {
 	Published() bool        // complete, durable, and a file of the output directory
 }
 
-// localCopy is what there is of a file: a *fill, or, while nobody knows how long the file
-// is, a *growth.
+// localCopy is what there is of a file: a *fill, or, while the length of the file is not
+// known, a *growth.
 type localCopy interface {
 	copy() Copy
 	acquire() error // keeps the copy's file open, until release
@@ -189,8 +189,9 @@ func (f *File) loadLocked(lookup func() (*cache.Blob, error)) error {
 }
 
 // Known is what there is of the file, nil while its version is not known, or the
-// store not asked yet. It does not block, not even for the disk: whoever lists a
-// directory would else wait for one file after the other while they are loaded.
+// store not asked yet. It does not block, not even for the disk: a caller
+// that lists a directory would else wait for one file after the other while they are
+// loaded.
 func (f *File) Known() Copy {
 	if !f.loaded.Load() {
 		return nil

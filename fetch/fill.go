@@ -44,8 +44,8 @@ func (f *File) pinLocked(blob *cache.Blob) *fill {
 	return fi
 }
 
-// fill returns the version that is being filled; nil if none is known, or if nobody
-// knows how long the file is. The caller holds f.mu.
+// fill returns the version that is being filled; nil if none is known, or if the
+// length of the file is not known. The caller holds f.mu.
 func (f *File) fill() *fill {
 	fi, _ := f.mu.cur.(*fill)
 	return fi

@@ -14,7 +14,7 @@ import (
 
 // flight is one request in progress, bringing the blocks of [pos, end) of a fill in order.
 //
-// A flight lives while somebody wants it: a seat is a reader waiting for a part of it, a
+// A flight lives while it is wanted: a seat is a reader waiting for a part of it, a
 // hold is a read-ahead or the prefetcher. When the last one leaves, the flight is
 // cancelled (after an interrupt, not before it is a few seconds old) and in the same
 // critical section taken off the table, so a newcomer never joins a dying flight: it
@@ -30,7 +30,7 @@ import (
 //	cut        cutLocked: a reader wants blocks sooner     those who want more than the
 //	           than the flight brings them, prefetch       cut leaves look again
 //	           divides it, or the set is closing
-//	left       leaveLocked: nobody wants it any more;      there are none
+//	left       leaveLocked: it is wanted no longer;        there are none
 //	           it is off the table before it has ended
 //	ended      run: all is put, or it failed, or its       look again, or the error that
 //	           version was given up                        settleLocked returns
@@ -161,7 +161,7 @@ func (fl *flight) fetch() error {
 }
 
 // receive reads what there is of the body, and not so much that readers of the host
-// wait behind it, if nobody waits for it.
+// wait behind it, if no reader waits for it.
 func (fl *flight) receive(host *hosts.Host, p []byte, wanted bool) (int, error) {
 	forReader := wanted || fl.class != hosts.Bulk && !fl.whole // which may have outlived its reader
 	if !forReader {
@@ -308,7 +308,7 @@ func (fl *flight) lingerLocked() {
 	})
 }
 
-// leaveLocked cancels the flight if nobody wants it any more.
+// leaveLocked cancels the flight if it is wanted no longer.
 func (fl *flight) leaveLocked() {
 	if len(fl.seats) > 0 || fl.holds > 0 || fl.whole {
 		return // a whole stream lost is lost from the start: let it run

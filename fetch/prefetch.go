@@ -30,8 +30,9 @@ const (
 	retryFull = 5 * time.Second
 )
 
-// prefetcher is the background fill. One goroutine, Run's, owns its state; what
-// it launches are ordinary flights, told from others by their class.
+// prefetcher decides what is fetched before a reader asks; see the package comment for how.
+// One goroutine, Run's, owns its state. What it launches are ordinary flights, told from
+// others by their class.
 type prefetcher struct {
 	set       *Set
 	loaded    chan struct{}       // closed when every file has been loaded

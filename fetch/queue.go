@@ -34,7 +34,7 @@ type job struct {
 }
 
 // queue hands out the files of a list in order, but passes over those whose
-// host has enough to do: a dead host holds nobody up but itself. It belongs to
+// host has enough to do: a dead host delays its own files alone. It belongs to
 // the prefetcher's goroutine.
 type queue struct {
 	files   []*File

@@ -245,7 +245,7 @@ func (s *Set) load(ctx context.Context, l *list) error {
 		f.change(func() {}) // complete, perhaps, before it could be published
 	}
 	err = s.store.SetList(names)
-	if errors.Is(err, cache.ErrNoSpace) { // it is for whoever asks when nothing runs
+	if errors.Is(err, cache.ErrNoSpace) { // "dlfs status" reads the list when nothing runs
 		return nil
 	}
 	if err != nil {

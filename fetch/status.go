@@ -8,7 +8,7 @@ type Totals struct {
 	FilesTotal    int   `json:"files_total"`    // entries of the list
 	FilesKnown    int   `json:"files_known"`    // whose size is known
 	FilesComplete int   `json:"files_complete"` // published
-	FilesFailed   int   `json:"files_failed"`   // whose last attempt failed, for whatever reason
+	FilesFailed   int   `json:"files_failed"`   // whose last attempt failed, for any reason
 	FilesNeedURL  int   `json:"files_need_url"` // of those, because the URL is not, or no longer, good
 	FilesMismatch int   `json:"files_mismatch"` // of those, because the bytes have the wrong digest
 	Paused        bool  `json:"paused"`         // by Pause

@@ -5,7 +5,7 @@
 // A flight is of one of three classes, each with as many places at a host: a reader's,
 // its read-ahead, and prefetch. So a reader never queues behind speculation. While readers
 // are about, prefetch also takes less than the host sends (see pace), so that the
-// readers' answers do not queue on the link behind what nobody waits for.
+// readers' answers do not queue on the link behind bytes of prefetch.
 package hosts
 
 import (

@@ -105,7 +105,7 @@ func (h *Host) Turn(ctx context.Context, limit int64) int64 {
 }
 
 // Took notes n bytes that came from the host: for a reader, who waits or will soon
-// want them, or for nobody in particular.
+// want them, or for prefetch.
 func (h *Host) Took(n int64, forReader bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
