@@ -93,7 +93,7 @@ func TestCloseEndsRun(t *testing.T) {
 			x.add("a", 1<<20)
 			stall := origintest.StallAfter(100)
 			x.Inject(stall)
-			x.opts.Keep = keep
+			x.opts.Serve = keep
 			x.start()
 			done := make(chan error)
 			go func() { done <- x.Run(t.Context()) }() // awaited below

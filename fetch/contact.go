@@ -203,7 +203,7 @@ func (c *contact) create(m *mirror, v origin.Version, said digest.Digest) (*cach
 		return nil, err
 	}
 	create := f.set.store.Create
-	if known := !said.IsZero() || !listed(e).IsZero(); known && !f.set.opts.Keep { // in a mount it could be read before it is compared
+	if known := !said.IsZero() || !listed(e).IsZero(); known && !f.set.opts.Serve { // in a mount it could be read before it is compared
 		create = f.set.store.CreateProven
 	}
 	blob, err := create(f.name, cache.Version(v))
@@ -277,7 +277,7 @@ func (c *contact) open(m *mirror) (*response, error) {
 	if s.oneRequest() {
 		first = math.MaxInt64
 	}
-	if s.opts.Keep {
+	if s.opts.Serve {
 		first = m.host.Beside(min(max(m.host.Worth(), firstExtent), maxExtent))
 	}
 	body, err := m.res.Get(ctx, nil, 0, first)

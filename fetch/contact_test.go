@@ -35,7 +35,7 @@ func TestFileWithHolesIsAdoptedByItsDigest(t *testing.T) {
 				want, err := digest.FromHex(digest.SHA256, hex.EncodeToString(sum[:]))
 				check(t, err)
 				x.detail().Digest = want
-				x.opts.Keep = tt.keep
+				x.opts.Serve = tt.keep
 				content := bytes.Clone(zeros)
 				path := filepath.Join(x.dir, "a")
 				check(t, errors.Join(os.WriteFile(path, nil, 0o644), os.Truncate(path, size)))

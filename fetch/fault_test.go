@@ -41,7 +41,7 @@ func TestTransientFaults(t *testing.T) {
 		}
 		x.Inject(faults...)
 		x.originOpts.Tries = 100
-		x.opts.Keep = true
+		x.opts.Serve = true
 		x.start()
 		stop := x.background()
 		together(t, 8, func(i int) error {
@@ -87,7 +87,7 @@ func TestNothingHangs(t *testing.T) {
 		bubble(t, func(t *testing.T, x *fixture) {
 			x.add("a", 1<<20)
 			x.add("b", 1<<20)
-			x.opts.Prefetch = None
+			x.opts.Prefetch = PrefetchNone
 			x.start()
 			h := x.open("a")
 			defer h.Close()
@@ -123,7 +123,7 @@ func TestBrokenConnectionsOverTCP(t *testing.T) {
 	}
 	x.Inject(faults...)
 	x.originOpts.Tries = 1000
-	x.opts.Keep = true
+	x.opts.Serve = true
 	x.start()
 	stop := x.background()
 	together(t, 8, func(i int) error {

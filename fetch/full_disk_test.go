@@ -51,7 +51,7 @@ func TestReadersOnAFullDisk(t *testing.T) {
 		makeRoom := x.fillDisk()
 		x.add("a", size)
 		x.add("b", 5*bs)
-		x.opts.Keep = true
+		x.opts.Serve = true
 		x.start()
 		defer x.background()()
 		var readers sync.WaitGroup // awaited below
@@ -96,7 +96,7 @@ func TestShelfIsEmptiedIntoTheBlob(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		makeRoom := x.fillDisk()
 		x.add("a", 8*bs)
-		x.opts.Keep, x.opts.Prefetch = true, None
+		x.opts.Serve, x.opts.Prefetch = true, PrefetchNone
 		x.start()
 		defer x.background()()
 		check(t, x.readOnce("a", 2*bs, 6*bs))

@@ -162,7 +162,7 @@ func (g *growth) doubt(m *mirror, cut bool) error {
 // append waits for room if the disk is full, since to start again costs more.
 func (g *growth) append(p []byte) error {
 	f, err := g.file, g.stream.Append(p)
-	for errors.Is(err, cache.ErrNoSpace) && f.set.opts.Keep {
+	for errors.Is(err, cache.ErrNoSpace) && f.set.opts.Serve {
 		t := time.NewTimer(retryFull)
 		select {
 		case <-t.C:

@@ -43,13 +43,13 @@ func (x *fixture) readAll(ctx context.Context, h *Handle, n int) error {
 }
 
 func TestFileOfUnknownLengthMaterializesAndIsReadWhileItGrows(t *testing.T) {
-	for _, mode := range []Mode{All, None} {
+	for _, mode := range []Mode{PrefetchAll, PrefetchNone} {
 		bubble(t, func(t *testing.T, x *fixture) {
 			x.add("a", 5<<20+77)
 			x.add("empty", 0)
 			nolength := origintest.NoLength()
 			x.Inject(nolength, origintest.HeadLength(-1), origintest.Throttle(1<<20))
-			x.opts.Prefetch, x.opts.Keep = mode, true
+			x.opts.Prefetch, x.opts.Serve = mode, true
 			x.start()
 			defer x.background()()
 			h := x.open("a")
@@ -237,7 +237,7 @@ func TestHostThatDiesInABodyOfUnknownLengthDoesNotEndIt(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 5<<20)
 		x.Inject(origintest.NoLength(), origintest.HeadLength(-1), origintest.Throttle(1<<20))
-		x.opts.Keep, x.opts.Prefetch, x.originOpts.Tries = true, None, 2
+		x.opts.Serve, x.opts.Prefetch, x.originOpts.Tries = true, PrefetchNone, 2
 		x.start()
 		h := x.open("a")
 		x.checkSome(h, 1000)

@@ -31,7 +31,7 @@ func (f *File) Open(ctx context.Context) (*Handle, error) {
 		h := &Handle{file: f, cur: f.mu.cur, fill: f.fill()}
 		changed := f.mu.failure.changed()
 		f.mu.Unlock()
-		if changed != nil && f.set.opts.OnChange == Fail { // no new reader of the old version
+		if changed != nil && f.set.opts.OnChange == OnChangeFail { // no new reader of the old version
 			return nil, changed
 		}
 		if h.cur == nil {

@@ -37,7 +37,7 @@ func TestReaderGetsThePlaceOfPrefetchAtABusyHost(t *testing.T) {
 		}
 		limit := origintest.LimitOpen(2, 429)
 		x.Inject(limit, origintest.Throttle(1<<20))
-		x.opts.Keep = true
+		x.opts.Serve = true
 		x.start()
 		defer x.background()()
 		advance(10 * time.Second)

@@ -68,7 +68,7 @@ func (p *prefetcher) extent(blob *cache.Blob) int64 {
 
 // oneRequest reports whether a file is to be had with one request, if it goes
 // well: some URLs are good for one.
-func (s *Set) oneRequest() bool { return s.opts.Split == 1 && !s.opts.Keep }
+func (s *Set) oneRequest() bool { return s.opts.Split == 1 && !s.opts.Serve }
 
 // prudent is how long a prefetch flight from m may be while readers are likely, as they
 // are at any time in a mount: a reader who reads in the middle of a flight has it cut,
@@ -76,7 +76,7 @@ func (s *Set) oneRequest() bool { return s.opts.Split == 1 && !s.opts.Keep }
 // as what is there of the file; while readers are about, as long as it must be for its
 // request not to cost much. The caller holds file.mu.
 func (fi *fill) prudent(m *mirror) int64 {
-	if !fi.file.set.opts.Keep {
+	if !fi.file.set.opts.Serve {
 		return math.MaxInt64
 	}
 	n := max(m.host.Worth(), minExtent)

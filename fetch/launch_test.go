@@ -13,7 +13,7 @@ import (
 func TestFlightsInAMountGrow(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 128<<20)
-		x.opts.Keep, x.opts.Split = true, 1
+		x.opts.Serve, x.opts.Split = true, 1
 		x.start()
 		stop := x.background()
 		defer stop()
@@ -28,7 +28,7 @@ func TestFlightsInAMountGrow(t *testing.T) {
 func TestFlightsAreShortWhileReadersCome(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 512<<20)
-		x.opts.Keep, x.opts.Split = true, 1
+		x.opts.Serve, x.opts.Split = true, 1
 		x.start()
 		slow := origintest.Throttle(16 << 20).Method("GET")
 		x.Inject(slow)

@@ -83,7 +83,7 @@ func (m *model) checkReadable() {
 				break
 			}
 		}
-		changed := origin.KindOf(err) == origin.Changed && m.opts.OnChange != Restart
+		changed := origin.KindOf(err) == origin.Changed && m.opts.OnChange != OnChangeRestart
 		full := m.full && !m.store.HasRoom()
 		if err != nil && !changed && !full && !(errors.Is(err, ErrMismatch) && verified(name)) {
 			m.t.Errorf("all is well, and %s: %v; %+v", name, err, m.File(name).Status())

@@ -78,8 +78,8 @@ func (m *model) chooseOptions() {
 	m.chooseDisk()
 	m.opts = Options{
 		Jobs: 1 + m.rng.IntN(4), Split: 1 + m.rng.IntN(4), MaxPerHost: 1 + m.rng.IntN(6),
-		Prefetch: []Mode{All, All, Opened, None}[m.rng.IntN(4)], Keep: m.rng.IntN(2) == 0,
-		OnChange: []Change{Restart, Restart, Fail, Keep}[m.rng.IntN(4)], TrustSize: m.trust,
+		Prefetch: []Mode{PrefetchAll, PrefetchAll, PrefetchOpened, PrefetchNone}[m.rng.IntN(4)], Serve: m.rng.IntN(2) == 0,
+		OnChange: []Change{OnChangeRestart, OnChangeRestart, OnChangeFail, OnChangeKeep}[m.rng.IntN(4)], TrustSize: m.trust,
 		Order: []Order{ListOrder, ExpiryOrder}[m.rng.IntN(2)],
 	}
 }

@@ -14,9 +14,9 @@ type Change string
 // The policies. Whatever is chosen, a byte of one version is never shown as one
 // of the other.
 const (
-	Restart Change = "restart" // fetch the new version; what there is of the old one goes
-	Fail    Change = "fail"    // the file fails; nothing is removed
-	Keep    Change = "keep"    // the file stays what it was, as far as it is there
+	OnChangeRestart Change = "restart" // fetch the new version; what there is of the old one goes
+	OnChangeFail    Change = "fail"    // the file fails; nothing is removed
+	OnChangeKeep    Change = "keep"    // the file stays what it was, as far as it is there
 )
 
 // flightEnded takes a flight off the table and settles what its end means.
@@ -101,7 +101,7 @@ func (fi *fill) changedLocked(err error) error {
 	case !fi.proven && !f.mu.headLies:
 		f.mu.headLies = true
 		f.set.log.Info("HEAD and GET disagree; asking again with GET", "name", f.name, "err", err)
-	case policy != Restart:
+	case policy != OnChangeRestart:
 		f.set.log.Warn("file changed on its origin", "name", f.name, "policy", policy, "err", err)
 		err = fmt.Errorf("%w; --on-change=restart fetches the new version", err)
 		f.failLocked(err)

@@ -198,7 +198,7 @@ func TestEditedFileIsAnotherVersion(t *testing.T) {
 		edited := old // the same bytes as far as anybody can compare them
 		edited.ModTime = time.Unix(2e9, 0).Add(-time.Hour)
 		x.Put("/a", edited)
-		x.opts.OnChange = Fail
+		x.opts.OnChange = OnChangeFail
 		x.start()
 		check(t, x.Run(t.Context()))
 		x.wantState("a", "failed", "changed on the origin: last modified")
@@ -207,7 +207,7 @@ func TestEditedFileIsAnotherVersion(t *testing.T) {
 }
 
 func TestOnChangePolicies(t *testing.T) {
-	for _, policy := range []Change{Restart, Fail, Keep} {
+	for _, policy := range []Change{OnChangeRestart, OnChangeFail, OnChangeKeep} {
 		bubble(t, func(t *testing.T, x *fixture) {
 			x.add("a", 4<<20)
 			x.opts.OnChange = policy
@@ -219,14 +219,14 @@ func TestOnChangePolicies(t *testing.T) {
 			x.show("a", other(was, 0))
 			check(t, x.Run(t.Context()))
 			switch policy {
-			case Restart:
+			case OnChangeRestart:
 				x.materialized("a")
 				return
-			case Fail:
+			case OnChangeFail:
 				if _, err := x.File("a").Open(t.Context()); origin.KindOf(err) != origin.Changed {
 					t.Errorf("a new open gets %v", err)
 				}
-			case Keep:
+			case OnChangeKeep:
 				again := x.open("a")
 				x.read(again, 0, bs)
 				again.Close()

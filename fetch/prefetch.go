@@ -13,7 +13,7 @@ import (
 
 const (
 	// retryTransient and retryPermanent are how long a failed file is left
-	// alone when Keep is set.
+	// alone when Serve is set.
 	retryTransient = 30 * time.Second
 	retryPermanent = 10 * time.Minute
 
@@ -147,7 +147,7 @@ func (p *prefetcher) refill() {
 	opened := s.mu.opened
 	s.mu.opened = nil
 	s.mu.Unlock()
-	if s.opts.Prefetch == None {
+	if s.opts.Prefetch == PrefetchNone {
 		return
 	}
 	for _, f := range opened {
@@ -157,7 +157,7 @@ func (p *prefetcher) refill() {
 		}
 	}
 	p.takeLater()
-	if s.opts.Prefetch == All {
+	if s.opts.Prefetch == PrefetchAll {
 		p.takeNext()
 	}
 }
@@ -238,7 +238,7 @@ func (p *prefetcher) over(f *File) bool {
 	if !f.over() {
 		return false
 	}
-	if at, failed, passes := f.retryAt(); failed && (p.set.opts.Keep || passes) {
+	if at, failed, passes := f.retryAt(); failed && (p.set.opts.Serve || passes) {
 		if passes {
 			p.set.client.Close() // the idle connections: files are open that can be spared
 		}
@@ -302,13 +302,13 @@ func (p *prefetcher) settled(ctx context.Context) (bool, error) {
 	default:
 		return false, nil
 	}
-	if !s.opts.Keep && p.diskFull() > 0 {
+	if !s.opts.Serve && p.diskFull() > 0 {
 		return true, s.store.Full()
 	}
-	if !s.opts.Keep && len(p.later) > 0 { // of files that there were no descriptors for
+	if !s.opts.Serve && len(p.later) > 0 { // of files that there were no descriptors for
 		return false, nil
 	}
-	if len(p.front)+len(p.active) > 0 || !p.queue.empty() && s.opts.Prefetch == All || !s.idle() || s.digesting.Load() > 0 {
+	if len(p.front)+len(p.active) > 0 || !p.queue.empty() && s.opts.Prefetch == PrefetchAll || !s.idle() || s.digesting.Load() > 0 {
 		return false, nil
 	}
 	if s.publishing.Load() > 0 {
@@ -322,16 +322,16 @@ func (p *prefetcher) settled(ctx context.Context) (bool, error) {
 			s.client.Close() // its idle connections
 			return false, nil
 		}
-		if p.badSyncs++; p.badSyncs == maxBadSyncs && !s.opts.Keep {
+		if p.badSyncs++; p.badSyncs == maxBadSyncs && !s.opts.Serve {
 			return true, err
 		}
 		return false, nil // said by the store; its next round tries again
 	}
-	if s.opts.Prefetch == All && s.unfinished() {
+	if s.opts.Prefetch == PrefetchAll && s.unfinished() {
 		p.queue = newQueue(p.list.queue) // a failed sync took blocks back of a file that was through
 		return false, nil
 	}
-	return !s.opts.Keep && s.idle(), nil
+	return !s.opts.Serve && s.idle(), nil
 }
 
 // idle reports whether nothing is in flight.

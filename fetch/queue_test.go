@@ -93,7 +93,7 @@ func TestMuteAndSlowHostsHoldTheirShare(t *testing.T) {
 				m.Inject(tt.fault())
 			}
 			mirrors[tt.hosts].Inject(origintest.FirstByteAfter(100 * time.Millisecond))
-			x.opts.Keep, x.opts.Jobs, x.opts.MaxPerHost = true, 16, 16
+			x.opts.Serve, x.opts.Jobs, x.opts.MaxPerHost = true, 16, 16
 			x.start()
 			defer x.background()()
 			start := time.Now()
@@ -160,7 +160,7 @@ func TestDeadHostHoldsNobodyUp(t *testing.T) {
 		}
 		stall := origintest.StallAfter(-1)
 		x.Inject(stall)
-		x.opts.Keep = true
+		x.opts.Serve = true
 		x.start()
 		defer x.background()()
 		for x.Totals().FilesComplete < 10 {

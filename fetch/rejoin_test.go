@@ -84,7 +84,7 @@ func TestWholeAnswerIsAskedForOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 32<<20)
 		x.Inject(origintest.NoRanges(), origintest.Throttle(2<<20).Method("GET"))
-		x.opts.Keep = true
+		x.opts.Serve = true
 		x.opts.Split = 1 // more may be asked for before the first answer tells that it is the whole
 		x.start()
 		stop := x.background()

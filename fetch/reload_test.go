@@ -37,7 +37,7 @@ func TestExpiredURLsNeedAReloadThatKeepsEveryBlock(t *testing.T) {
 			x.add(fmt.Sprint(i), 8<<20)
 		}
 		x.add("fresh", 1<<20)
-		x.opts.Keep, x.opts.Jobs = true, 2
+		x.opts.Serve, x.opts.Jobs = true, 2
 		x.Inject(origintest.Throttle(1<<20), origintest.CutAfter(512<<10))
 		x.start()
 		stop := x.background()
@@ -81,7 +81,7 @@ func TestReloadAddsAndRemoves(t *testing.T) {
 		for _, name := range []string{"a", "b", "c"} {
 			x.add(name, 4<<20)
 		}
-		x.opts.Keep = true
+		x.opts.Serve = true
 		x.Inject(origintest.Throttle(1 << 20))
 		x.start()
 		defer x.background()()
@@ -167,7 +167,7 @@ func TestReloadsUnderReaders(t *testing.T) {
 		for i := range 8 {
 			x.add(fmt.Sprint(i), 2<<20+int64(i))
 		}
-		x.opts.Keep = true
+		x.opts.Serve = true
 		x.Inject(origintest.Throttle(1 << 20))
 		x.start()
 		defer x.background()()
@@ -287,7 +287,7 @@ var errUnproven = errors.New("unproven")
 func TestLoadThatFailsForAFile(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 4<<20)
-		x.opts.Prefetch = None
+		x.opts.Prefetch = PrefetchNone
 		x.start()
 		check(t, x.readOnce("a", 0, 100))
 		x.restart()
@@ -313,7 +313,7 @@ func TestWhatExpiresFirstIsFetchedFirst(t *testing.T) {
 				x.entries[i].URL += fmt.Sprintf("?oe=%X", now+life)
 			}
 		}
-		x.opts.Order, x.opts.Jobs, x.opts.Split, x.opts.Prefetch = ExpiryOrder, 1, 1, All
+		x.opts.Order, x.opts.Jobs, x.opts.Split, x.opts.Prefetch = ExpiryOrder, 1, 1, PrefetchAll
 		x.start()
 		first, n := x.Expiry()
 		if n != 3 || first.Unix() != now+7200 {

@@ -12,8 +12,8 @@ import (
 )
 
 // Run loads what earlier runs left, probes, and prefetches as Options say. It
-// returns nil when nothing is left to do, which with Options.Keep is never;
-// cache.ErrNoSpace when the disk is full, without Keep; else ctx's error, or
+// returns nil when nothing is left to do, which with Options.Serve is never;
+// cache.ErrNoSpace when the disk is full, without Serve; else ctx's error, or
 // that the set was closed.
 func (s *Set) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx) // joined below
@@ -63,7 +63,7 @@ func (s *Set) loadLists(ctx, whileRunning context.Context, loaded chan struct{})
 // job just one, so that the total is known early at little cost. What is done
 // within probeAfter had better not be asked about at all.
 func (s *Set) probers() int {
-	if s.opts.Keep {
+	if s.opts.Serve {
 		return s.opts.MaxPerHost
 	}
 	return 1
@@ -76,7 +76,7 @@ func (s *Set) probeLists(ctx context.Context, loaded <-chan struct{}, first, n i
 	case <-loaded:
 	case <-ctx.Done():
 	}
-	if !s.opts.Keep {
+	if !s.opts.Serve {
 		select {
 		case <-time.After(probeAfter):
 		case <-ctx.Done():

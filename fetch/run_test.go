@@ -14,11 +14,11 @@ import (
 )
 
 func TestModes(t *testing.T) {
-	for mode, want := range map[Mode][]int64{None: {bs, 0}, Opened: {4 << 20, 0}, All: {4 << 20, 4 << 20}} {
+	for mode, want := range map[Mode][]int64{PrefetchNone: {bs, 0}, PrefetchOpened: {4 << 20, 0}, PrefetchAll: {4 << 20, 4 << 20}} {
 		bubble(t, func(t *testing.T, x *fixture) {
 			x.add("opened", 4<<20)
 			x.add("not", 4<<20)
-			x.opts.Prefetch, x.opts.Keep = mode, true
+			x.opts.Prefetch, x.opts.Serve = mode, true
 			x.start()
 			defer x.background()()
 			h := x.open("opened")
@@ -65,7 +65,7 @@ func TestKeepTriesFailedFilesAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("flaky", 1<<20)
 		x.add("missing", 1<<20)
-		x.opts.Keep = true
+		x.opts.Serve = true
 		flaky, missing := origintest.Status(503).On("flaky"), origintest.Status(404).On("missing")
 		x.Inject(flaky, missing)
 		x.start()
@@ -93,7 +93,7 @@ func TestFileThatFailedBeforeItsTurnIsTriedAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("first", 64<<20)
 		x.add("failed", 1<<20)
-		x.opts.Keep, x.opts.Jobs = true, 1
+		x.opts.Serve, x.opts.Jobs = true, 1
 		x.originOpts.Tries = 1
 		fail, slow := origintest.Status(500).On("failed"), origintest.Throttle(1<<20).On("first")
 		x.Inject(fail, slow)
@@ -113,7 +113,7 @@ func TestFileThatFailedBeforeItsTurnIsTriedAgain(t *testing.T) {
 func TestPublishIsTriedAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 8<<20)
-		x.opts.Keep = true
+		x.opts.Serve = true
 		slow := origintest.Throttle(1 << 20)
 		x.Inject(slow)
 		x.start()
@@ -171,7 +171,7 @@ func TestDiskFull(t *testing.T) {
 			free, err := x.store.Free()
 			check(t, err)
 			x.cacheOpts.MinFree = free - 64<<20
-			x.opts.Keep = keep
+			x.opts.Serve = keep
 			x.restart()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -200,7 +200,7 @@ func TestRunBeginsOnAFullDisk(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		makeRoom := x.fillDisk()
 		x.add("a", 1<<20)
-		x.opts.Keep = true
+		x.opts.Serve = true
 		x.start()
 		check(t, x.readOnce("a", 0, 1)) // through memory
 		makeRoom()
@@ -219,10 +219,10 @@ func TestRunBeginsOnAFullDisk(t *testing.T) {
 func TestOpenedAfterARestart(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 4<<20)
-		x.opts.Prefetch, x.opts.Keep = None, true
+		x.opts.Prefetch, x.opts.Serve = PrefetchNone, true
 		x.start()
 		check(t, x.readOnce("a", 0, 100))
-		x.opts.Prefetch = Opened
+		x.opts.Prefetch = PrefetchOpened
 		x.restart()
 		defer x.background()()
 		h := x.open("a")
@@ -238,7 +238,7 @@ func TestPauseAndResume(t *testing.T) {
 		for i := range 4 {
 			x.add(fmt.Sprint(i), 8<<20)
 		}
-		x.opts.Keep = true
+		x.opts.Serve = true
 		x.Inject(origintest.Throttle(1 << 20))
 		x.start()
 		defer x.background()()

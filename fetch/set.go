@@ -75,9 +75,9 @@ type Mode string
 
 // The modes of prefetch.
 const (
-	All    Mode = "all"    // every file
-	Opened Mode = "opened" // files that have been opened, to their end
-	None   Mode = "none"   // nothing beyond what readers read
+	PrefetchAll    Mode = "all"    // every file
+	PrefetchOpened Mode = "opened" // files that have been opened, to their end
+	PrefetchNone   Mode = "none"   // nothing beyond what readers read
 )
 
 // Options for New. The zero value is useful.
@@ -119,9 +119,9 @@ type Options struct {
 	// zero, 512 KiB.
 	Buffer int
 
-	// Keep has Run go on when there is nothing left to do, and try failed
+	// Serve has Run go on when there is nothing left to do, and try failed
 	// files again from time to time, as a mount wants.
-	Keep bool
+	Serve bool
 }
 
 // Set is the files of one list over one store. It is safe for concurrent use.
@@ -174,9 +174,9 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 		}
 	}
 	opts.Buffer = max(cmp.Or(opts.Buffer, bufferSize), cache.BlockSize)
-	opts.Prefetch = cmp.Or(opts.Prefetch, All)
+	opts.Prefetch = cmp.Or(opts.Prefetch, PrefetchAll)
 	opts.Order = cmp.Or(opts.Order, ListOrder)
-	opts.OnChange = cmp.Or(opts.OnChange, Restart)
+	opts.OnChange = cmp.Or(opts.OnChange, OnChangeRestart)
 	s := &Set{store: store, client: client, log: opts.Log, opts: opts, hosts: hosts.New(opts.MaxPerHost),
 		buffers: bufferPool{size: opts.Buffer},
 		digests: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),

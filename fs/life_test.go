@@ -39,7 +39,7 @@ const ebb = 30
 func TestRemountsLeaveNothing(t *testing.T) {
 	x := newRig(t)
 	x.limit(hang + time.Duration(*remounts)*time.Second)
-	x.config.Run, x.config.Prefetch = true, fetch.All
+	x.config.Run, x.config.Prefetch = true, fetch.PrefetchAll
 	for i := range 3 {
 		x.add(fmt.Sprintf("d/f%d", i), 3*bs+int64(i))
 	}
@@ -91,7 +91,7 @@ func (x *rig) limit(d time.Duration) {
 func TestKilledUnderLoad(t *testing.T) {
 	replay(t, *lifeSeed)
 	x := newRig(t)
-	x.config.Run, x.config.Prefetch = true, fetch.All
+	x.config.Run, x.config.Prefetch = true, fetch.PrefetchAll
 	const files, readers, kills = 8, 16, 3
 	for i := range files {
 		x.add(fmt.Sprint("f", i), 40*bs+int64(i))
@@ -236,7 +236,7 @@ func TestForkWithAMapping(t *testing.T) {
 		missing(t, err.Error())
 	}
 	x := newRig(t)
-	x.config.Run, x.config.Prefetch = true, fetch.All
+	x.config.Run, x.config.Prefetch = true, fetch.PrefetchAll
 	c := x.add("a", 64*bs+99)
 	x.Inject(origintest.Throttle(8 << 20).Method("GET"))
 	x.start()
@@ -367,7 +367,7 @@ func replay(t *testing.T, seed uint64) {
 func manyReaders(t *testing.T, seed uint64) {
 	const files, readers = 100, 64
 	x := newRig(t)
-	x.config.Run, x.config.Prefetch, x.config.Tries = true, fetch.All, 100
+	x.config.Run, x.config.Prefetch, x.config.Tries = true, fetch.PrefetchAll, 100
 	x.config.ReadTimeout = hang / 4
 	for i := range files {
 		x.add(fmt.Sprintf("d%d/f%d", i%7, i), int64(i*i%23)*bs+int64(i)*101)

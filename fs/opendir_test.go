@@ -92,7 +92,7 @@ func TestListingProbesNothing(t *testing.T) {
 func TestListingWhileNamesGo(t *testing.T) {
 	x := newRig(t)
 	names := x.manyOf("d", 500)
-	x.config.Prefetch, x.config.Run = fetch.All, true
+	x.config.Prefetch, x.config.Run = fetch.PrefetchAll, true
 	x.start()
 	for _, name := range names {
 		x.published(name)

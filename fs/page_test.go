@@ -18,7 +18,7 @@ func TestPresentBlockDoesNotWaitForTheNextOne(t *testing.T) {
 	x.add("a", 40*bs)
 	stall := origintest.StallAfter(bs).Ranged()
 	x.Inject(stall)
-	x.config.Prefetch, x.config.ReadTimeout = fetch.None, 5*time.Second
+	x.config.Prefetch, x.config.ReadTimeout = fetch.PrefetchNone, 5*time.Second
 	x.start()
 	f := x.open("a")
 	missing := make(chan error, 1)
@@ -48,7 +48,7 @@ func TestSlowOriginIsWaitedFor(t *testing.T) {
 	x := newRig(t)
 	x.add("a", 8*bs)
 	x.Inject(origintest.FirstByteAfter(pagePatience + pagePatience/2).Ranged())
-	x.config.Prefetch = fetch.None
+	x.config.Prefetch = fetch.PrefetchNone
 	x.start()
 	f := x.open("a")
 	began := time.Now()

@@ -105,7 +105,7 @@ func TestRandomOpensWhileFilesComplete(t *testing.T) {
 			seed := *lifeSeed
 			replay(t, seed)
 			x := newRig(t)
-			x.config.NoPassthrough, x.config.Run, x.config.Prefetch = no, true, fetch.All
+			x.config.NoPassthrough, x.config.Run, x.config.Prefetch = no, true, fetch.PrefetchAll
 			const files, workers, steps = 12, 6, 50
 			for i := range files {
 				x.add(fmt.Sprint("f", i), int64(i%4)*4*bs+bs+int64(i))

@@ -154,7 +154,7 @@ func serve(c rigConfig) (*served, error) {
 	s.client = origin.New(origin.Options{Tries: cmp.Or(c.Tries, 2), RetryWait: 10 * time.Millisecond})
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	s.set = fetch.New(ctx, s.store, s.client, c.Entries, fetch.Options{Prefetch: c.Prefetch, Keep: true, Log: log})
+	s.set = fetch.New(ctx, s.store, s.client, c.Entries, fetch.Options{Prefetch: c.Prefetch, Serve: true, Log: log})
 	s.mount, err = New(s.set, c.Point, Options{Log: log, ReadTimeout: c.ReadTimeout,
 		NoPassthrough: c.NoPassthrough, ControlSocket: c.ControlSocket})
 	if err != nil {
@@ -261,7 +261,7 @@ func newRig(tb testing.TB) *rig {
 	x.url = x.Serve(tb)
 	base := tb.TempDir()
 	x.config = rigConfig{Dir: filepath.Join(base, "dir"), Point: filepath.Join(base, "mnt"),
-		Prefetch: fetch.None, ReadTimeout: 20 * time.Second}
+		Prefetch: fetch.PrefetchNone, ReadTimeout: 20 * time.Second}
 	must(tb, os.Mkdir(x.config.Dir, 0o755))
 	must(tb, os.Mkdir(x.config.Point, 0o755))
 	return x

@@ -83,7 +83,7 @@ func TestUnmountFromOutside(t *testing.T) {
 func TestMountOverTheOutputDirectory(t *testing.T) {
 	x := newRig(t)
 	x.config.Dir = x.config.Point
-	x.config.Run, x.config.Prefetch = true, fetch.All
+	x.config.Run, x.config.Prefetch = true, fetch.PrefetchAll
 	x.config.ControlSocket = filepath.Join(x.config.Dir, ".dlfs", "control.sock")
 	x.add("a", 5*bs+1)
 	x.add("dir/b", 3)

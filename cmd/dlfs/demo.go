@@ -66,7 +66,7 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) (err error) {
 
 // materialize mounts the list, or fetches it where there is no FUSE to be had.
 func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, files []demoFile) error {
-	m := mountCmd{List: path, Mountpoint: dir, Prefetch: string(fetch.All), UntilComplete: true, ReadTimeout: time.Minute}
+	m := mountCmd{List: path, Mountpoint: dir, Prefetch: string(fetch.PrefetchAll), UntilComplete: true, ReadTimeout: time.Minute}
 	m.workFlags = c.flags()
 	w, err := m.begin(ctx, std, path)
 	if err != nil {

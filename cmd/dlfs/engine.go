@@ -46,7 +46,7 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 		return nil, err
 	}
 	f := w.flags
-	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, ends: !opts.Keep, lister: w.lister, bad: w.bad, memory: w.memory}
+	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, ends: !opts.Serve, lister: w.lister, bad: w.bad, memory: w.memory}
 	files := shareFiles()
 	e.store, err = cache.Open(dir, cache.Options{Log: e.log, Owner: owner, MinFree: f.MinFree << 20, MaxUnsynced: files.unsynced,
 		Shelf: int64(shelfBuffers * e.memory.buffer(bufferSize))})

@@ -112,7 +112,7 @@ func within(path, dir string) bool { return strings.HasPrefix(path, strings.Trim
 // it: a signal, "dlfs umount", umount(8), or completeness.
 func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry, std stdio, live func(notes string)) error {
 	e, err := w.open(ctx, entries, c.Dir, fmt.Sprintf("dlfs mount %s on %s", w.lister.name, c.Mountpoint),
-		fetch.Options{Prefetch: fetch.Mode(c.Prefetch), Keep: true})
+		fetch.Options{Prefetch: fetch.Mode(c.Prefetch), Serve: true})
 	if err != nil {
 		return tellParent(err)
 	}
