@@ -17,6 +17,7 @@ import (
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
+	"github.com/therootcompany/xz"
 
 	"dlfs/listfile/digest"
 )
@@ -146,9 +147,10 @@ func newDecoder(coding string, src *bufio.Reader) (io.Reader, error) {
 		return zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecoder))
 	case "bzip2":
 		return bzip2.NewReader(src), nil
+	case "xz":
+		return xz.NewReader(src, maxDecoder)
 	}
-	// No decoder of xz at hand bounds what memory a stream may ask for.
-	return nil, fmt.Errorf("coding %q cannot be decoded; --encoded=store keeps the answer as it comes", coding)
+	return nil, fmt.Errorf("there is no decoder for %q", coding)
 }
 
 // maxDecoder bounds the memory of a decoder, in bytes.

@@ -4,34 +4,42 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strings"
 )
 
 // net/http refuses answers that curl and browsers take: a header line without a
 // colon, a name that is no token, "Transfer-Encoding: identity", "Content-Length: 5,
-// 5". Where it has refused one, the request is made again over a connection of its
-// own, on which the header is mended before net/http sees it.
+// 5", a status line that begins with "ICY", "http/1.1" or "HTTP/2". Where net/http has
+// refused an answer, the request is made again over a connection of its own, on which
+// the header is mended before net/http sees it.
 
 // isMalformed reports whether net/http refused an answer for how its header is
 // written. Of these errors it exports nothing but the text.
 func isMalformed(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "malformed MIME header") || strings.Contains(text, "unsupported transfer encoding") ||
-		strings.Contains(text, "bad Content-Length")
+		strings.Contains(text, "bad Content-Length") || strings.Contains(text, "malformed HTTP version")
 }
 
-// lenient returns a transport for one request, like t, that mends headers.
-func lenient(t *http.Transport) *http.Transport {
+// lenient returns a transport for one request, like t, that mends headers. proxy is
+// where t would send the request, nil if to the origin itself.
+func lenient(t *http.Transport, proxy *url.URL, target *url.URL) *http.Transport {
 	mending := t.Clone()
 	mending.DisableKeepAlives = true // one answer a connection: its header is at the start
 	mending.Protocols = new(http.Protocols)
 	mending.Protocols.SetHTTP1(true)
 	dial := t.DialContext
+	if proxy != nil && (isSOCKS(proxy) || target.Scheme == "https") {
+		// net/http would talk to the proxy over the connection that is mended.
+		mending.Proxy = nil
+		dial = tunnel{t, proxy}.DialContext
+	}
 	mending.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
 		if err != nil {
@@ -44,17 +52,8 @@ func lenient(t *http.Transport) *http.Transport {
 		if err != nil {
 			return nil, err
 		}
-		config := t.TLSClientConfig.Clone()
-		if config == nil {
-			config = &tls.Config{}
-		}
-		if config.ServerName == "" {
-			config.ServerName, _, _ = net.SplitHostPort(addr) // of a dial it always parses
-		}
-		config.NextProtos = nil
-		secure := tls.Client(conn, config)
-		if err := secure.HandshakeContext(ctx); err != nil {
-			conn.Close()
+		secure, err := overTLS(ctx, conn, t.TLSClientConfig, addr)
+		if err != nil {
 			return nil, err
 		}
 		return mend(secure), nil
@@ -91,6 +90,11 @@ func (c *mendedConn) Read(p []byte) (int, error) {
 func (c *mendedConn) readHead() error {
 	var lines []string
 	for size := 0; ; {
+		if len(lines) == 1 && !isStatusLine(lines[0]) {
+			// It is not HTTP, and the end of a header may never come.
+			c.done, c.head = true, []byte(lines[0]+"\r\n")
+			return nil
+		}
 		line, err := c.from.ReadString('\n')
 		size += len(line)
 		switch {
@@ -117,7 +121,9 @@ func (c *mendedConn) readHead() error {
 func mendHead(lines []string) []byte {
 	var b bytes.Buffer
 	for i, line := range lines {
-		if i > 0 {
+		if i == 0 {
+			line = mendStatus(line)
+		} else {
 			name, value, _ := strings.Cut(line, ":")
 			line = name + ":" + mendValue(name, strings.TrimSpace(value))
 			if !isFieldName(name) || strings.HasSuffix(line, ":") || hasControl(value) {
@@ -128,6 +134,25 @@ func mendHead(lines []string) []byte {
 	}
 	b.WriteString("\r\n")
 	return b.Bytes()
+}
+
+// statusLine is a status line as generous clients take it: of any version of HTTP, or of
+// SHOUTcast, with a status of three digits.
+var statusLine = regexp.MustCompile(`^(?i:(HTTP/[0-9](?:\.[0-9])?)|ICY)[ \t]+([0-9]{3}.*)$`)
+
+func isStatusLine(line string) bool { return statusLine.MatchString(line) }
+
+// mendStatus returns a status line that net/http takes.
+func mendStatus(line string) string {
+	m := statusLine.FindStringSubmatch(line)
+	if m == nil {
+		return line
+	}
+	version := strings.ToUpper(m[1])
+	if _, _, ok := http.ParseHTTPVersion(version); !ok {
+		version = "HTTP/1.1"
+	}
+	return version + " " + m[2]
 }
 
 // mendValue returns the value of a field; "" if it says nothing.

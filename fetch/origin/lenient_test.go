@@ -84,6 +84,17 @@ func TestHeadersThatNetHTTPRefuses(t *testing.T) {
 	}
 }
 
+// Status lines that curl takes are taken, too.
+func TestStatusLinesThatNetHTTPRefuses(t *testing.T) {
+	for _, line := range []string{"ICY 200 OK", "HTTP/2 200", "http/1.1 200 ok", "HTTP/1 200 OK", "HTTP/3 200 ", "Http/1.0  200"} {
+		x := overTCP(t)
+		base, _ := answering(t, func(string) string { return line + "\r\nContent-Length: 5\r\n\r\nhello" })
+		if got, err := fetchOnce(t, x, base+"/a.bin"); got != "hello" || err != nil {
+			t.Errorf("%q: %q, %v", line, got, err)
+		}
+	}
+}
+
 // What nobody can make sense of is asked for twice at most, and said.
 func TestAnswersThatAreNotHTTP(t *testing.T) {
 	for answer, want := range map[string]string{

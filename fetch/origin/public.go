@@ -41,11 +41,7 @@ func (r *Resource) clientFor(req *http.Request, u *url.URL) (*http.Client, *http
 // isProxied reports whether a request goes to a proxy, whose address says
 // nothing of the host's.
 func (c *Client) isProxied(req *http.Request) bool {
-	proxy := c.http.Transport.(*http.Transport).Proxy
-	if proxy == nil {
-		return false
-	}
-	u, err := proxy(req)
+	u, err := c.proxyOf(req)
 	return u != nil || err != nil // which is for the request to meet
 }
 

@@ -84,22 +84,34 @@ func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges
 // understand, or a handshake that fails, is looked at more closely.
 func (c *Client) exchange(t *http.Transport, req *http.Request) (*http.Response, error) {
 	host := req.URL.Host
-	mends := !c.isProxied(req) // a proxy's answers are not this code's to mend
-	if mends && c.isSloppy(host) {
-		return lenient(t).RoundTrip(req)
+	proxy, err := c.proxyOf(req)
+	if err != nil {
+		return nil, err
+	}
+	if c.isSloppy(host) {
+		return lenient(t, proxy, req.URL).RoundTrip(req)
 	}
 	resp, err := t.RoundTrip(req) // http.Client would refuse what a Location may have
 	switch {
-	case err == nil || !mends:
+	case err == nil:
 	case isMalformed(err):
-		if resp, again := lenient(t).RoundTrip(req); again == nil {
+		if resp, again := lenient(t, proxy, req.URL).RoundTrip(req); again == nil {
 			c.noteSloppy(host)
 			return resp, nil
 		}
-	case isHandshake(err):
+	case isHandshake(err) && proxy == nil: // else it may be the proxy's
 		return nil, handshakeError(req.URL, err, offer(req.Context(), t, req.URL))
 	}
 	return resp, err
+}
+
+// proxyOf returns the proxy that a request is sent to, nil if there is none.
+func (c *Client) proxyOf(req *http.Request) (*url.URL, error) {
+	proxy := c.http.Transport.(*http.Transport).Proxy
+	if proxy == nil {
+		return nil, nil
+	}
+	return proxy(req)
 }
 
 // isSloppy reports whether a host is known to answer what net/http refuses.
