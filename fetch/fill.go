@@ -29,6 +29,7 @@ type fill struct {
 	proven     bool       // a GET agreed with the version; a HEAD alone may lie
 	noRanges   bool       // the origin sends only whole files
 	single     bool       // the origin gives one stream of it at a time
+	singleFor  *flight    // until it ends; nil if single holds for good
 	demanded   time.Time  // when a reader last had to ask for blocks; zero if none has
 	digest     *digesting // as far as it is computed; nil if none is known
 	publishing bool       // complete, and the store was asked to publish it

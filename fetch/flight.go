@@ -101,7 +101,7 @@ func (fi *fill) enlistLocked(m *mirror, c hosts.Class, off, end int64, from *res
 	} else {
 		fl.ctx, fl.cancel = context.WithCancel(f.set.ctx)
 		if c == hosts.Bulk {
-			fl.ctx = origin.WithRest(fl.ctx, f.set.rest(m.host))
+			fl.ctx = origin.MaySpare(origin.WithRest(fl.ctx, f.set.rest(m.host)))
 		}
 	}
 	m.flights++

@@ -24,6 +24,7 @@ func (fi *fill) flightEnded(fl *flight, err error) {
 	f := fi.file
 	f.change(func() {
 		fi.flights.remove(fl)
+		fi.manyAgainLocked(fl)
 		fl.mirror.landed(fl)
 		switch {
 		case err == nil:

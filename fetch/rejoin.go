@@ -1,6 +1,9 @@
 package fetch
 
-import "dlfs/fetch/origin"
+import (
+	"dlfs/fetch/hosts"
+	"dlfs/fetch/origin"
+)
 
 // rejoinLocked reports whether the refusal of a flight's request, with err, says
 // nothing of the URL, because another flight of the file is under way from the
@@ -26,15 +29,26 @@ func (fi *fill) rejoinLocked(fl *flight, err error) (ofOne bool, readers error) 
 	}
 	if !fi.single {
 		fi.single = true
+		if origin.KindOf(err) == origin.Transient {
+			fi.singleFor = runs
+		}
 		fi.file.set.log.Info("origin gives one stream of a file at a time", "name", fi.file.name, "err", err)
 	}
 	if runs.end <= fl.pos && fl.pos < runs.reach {
 		runs.end = max(runs.end, min(fi.flights.freeUntil(runs.end, fl.end), runs.reach))
 	}
-	if runs.end <= fl.pos {
-		readers = err
+	if runs.end <= fl.pos && (fl.class != hosts.Bulk || origin.KindOf(err) != origin.Transient) {
+		readers = err // a reader who joined prefetch asks once more for himself
 	}
 	return true, readers
+}
+
+// manyAgainLocked has further streams tried again after fl has ended, if the refusal of one
+// was of a kind that may pass.
+func (fi *fill) manyAgainLocked(fl *flight) {
+	if fi.singleFor == fl {
+		fi.single, fi.singleFor = false, nil
+	}
 }
 
 // isRefusal reports whether an origin answered with a status that refuses, and

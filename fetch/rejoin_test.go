@@ -18,7 +18,7 @@ func once(status, n int) *origintest.Fault {
 // A URL that is good for one request gives the whole file: what is refused to a
 // second request is brought by the first.
 func TestOneTimeLink(t *testing.T) {
-	for _, status := range []int{400, 401, 403, 404, 410} {
+	for _, status := range []int{400, 401, 403, 404, 410, 429, 500, 503} {
 		bubble(t, func(t *testing.T, x *fixture) {
 			x.add("a", 32<<20)
 			used := once(status, 1)
@@ -76,6 +76,24 @@ func TestOneStreamAtATime(t *testing.T) {
 		check(t, x.Run(t.Context()))
 		x.materialized("a")
 		wantHit(t, more)
+	})
+}
+
+// A host that refuses one connection more than it takes, with 403, is from then on asked
+// for what it takes: refusals are few, and no file fails for one.
+func TestHostThatRefusesOneMoreWith403(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 256<<20)
+		limit := origintest.LimitOpen(2, 403)
+		x.Inject(limit, origintest.Throttle(4<<20).Method("GET"))
+		x.opts.Split = 6
+		x.start()
+		check(t, x.Run(t.Context()))
+		x.materialized("a")
+		wantHit(t, limit)
+		if n := limit.Hits(); n > 12 {
+			t.Errorf("%d requests were refused", n)
+		}
 	})
 }
 

@@ -53,7 +53,7 @@ func (b *Body) begin(want *Version) (*Body, error) {
 	if want != nil && !b.whole && b.r.isPlain() {
 		return nil, &Error{Kind: NoRanges, URL: b.r.URL(), Err: errors.New("host refuses ranges")}
 	}
-	err := b.retry(b.connect)
+	err := b.retry(func() error { return b.besideAnother(b.connect()) })
 	if err != nil && KindOf(err) == Transient {
 		err = b.plainly(err)
 	}
@@ -65,6 +65,17 @@ func (b *Body) begin(want *Version) (*Body, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// besideAnother has a refusal that may pass not waited for, if one other answer about the
+// URL is being read and ctx is of MaySpare: the origin may give one at a time, or the URL be
+// good for one request, and then that answer had better be read to its end.
+func (b *Body) besideAnother(err error) error {
+	var e *Error
+	if b.pin != nil && errors.As(err, &e) && e.Kind == Transient && e.Status >= 400 && b.r.streams.Load() == 1 && maySpare(b.ctx) {
+		e.retry.none = true
+	}
+	return err
 }
 
 // retry retries f. When that was in vain, the next one begins at the URL.
@@ -137,6 +148,7 @@ func (b *Body) Close() {
 	if b.cur != nil {
 		b.cur.end()
 		b.cur = nil
+		b.r.streams.Add(-1)
 	}
 }
 
@@ -197,5 +209,5 @@ func (b *Body) broke(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	return b.r.describe(b.ctx, "", &Error{Err: fmt.Errorf("body broke off at byte %d: %w", b.off, err), brought: b.came >= shortAnswer})
+	return b.r.describe(b.ctx, "", &Error{Err: fmt.Errorf("body broke off at byte %d: %w", b.off, err), retry: retry{brought: b.came >= shortAnswer}})
 }

@@ -182,6 +182,16 @@ func WithRest(ctx context.Context, begin func(refused bool) (end func())) contex
 	return context.WithValue(ctx, restKey{}, begin)
 }
 
+// spareKey marks the context of requests that are not needed.
+type spareKey struct{}
+
+// MaySpare returns a context whose requests are not needed if another answer about the same
+// Resource is being read: if they are refused beside one, they fail at once, whatever may
+// pass.
+func MaySpare(ctx context.Context) context.Context { return context.WithValue(ctx, spareKey{}, true) }
+
+func maySpare(ctx context.Context) bool { return ctx.Value(spareKey{}) != nil }
+
 // Host returns the host and port of a URL, "" if it does not parse.
 func Host(rawURL string) string {
 	u, err := url.Parse(escapeURL(rawURL))

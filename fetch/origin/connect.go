@@ -95,6 +95,12 @@ func (b *Body) judge(x *exchange, a answer, err error) error {
 		b.r.pageMeant.Store(true)
 		page = false
 	}
+	if a.off == 0 && a.end > 0 && b.r.isNamedPage() {
+		if b.r.isLoginForPage(b.ctx, x, a) {
+			return &Error{Kind: NeedsURL, Err: errPage}
+		}
+		b.r.pageMeant.Store(true)
+	}
 	switch {
 	case err != nil, b.pin == nil:
 	case b.version.Size == UnknownSize:
@@ -122,7 +128,7 @@ func (b *Body) page() error {
 	if b.pin == nil {
 		return &Error{Kind: NeedsURL, Err: err}
 	}
-	return &Error{Err: err, lasting: NeedsURL}
+	return &Error{Err: err, retry: retry{lasting: NeedsURL}}
 }
 
 // unlikely reports whether an answer of the type of a web page is to be taken
@@ -140,6 +146,7 @@ func (b *Body) start(x *exchange, a answer, asked int64) error {
 	}
 	b.cur, b.curEnd, b.gen, b.came = x.body, min(a.end, b.end), x.gen, 0
 	b.endless = a.version.Size == UnknownSize
+	b.r.streams.Add(1)
 	if !a.whole {
 		b.ranged = true
 		b.r.sentRange()
@@ -151,6 +158,7 @@ func (b *Body) start(x *exchange, a answer, asked int64) error {
 	}
 	if b.off >= b.end {
 		b.cur = nil
+		b.r.streams.Add(-1)
 		x.body.drain()
 		return nil
 	}

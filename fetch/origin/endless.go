@@ -77,5 +77,5 @@ func (b *Body) lasting(what string, size, now int64) error {
 	is := b.version
 	is.Size = now
 	return &Error{Err: fmt.Errorf("file changed on the origin: it %s %d bytes", what, size),
-		Now: is, retries: fewRetries, lasting: Changed}
+		Now: is, retry: retry{most: fewRetries, lasting: Changed}}
 }

@@ -34,9 +34,16 @@ type Error struct {
 	Now    Version       // if Changed, what the origin has now
 	Err    error         // what was wrong
 
-	retries int  // how many that end like this are worth the while; 0: as many as of any other
-	brought bool // the answer was of some use before it failed
-	lasting Kind // what it is if it does not pass; Transient: no other
+	retry retry // counts if Kind is Transient
+}
+
+// retry says how a Transient error is tried again. The zero value is as often as Tries
+// allows, after a wait.
+type retry struct {
+	most    int  // attempts in a row that end alike; 0: as many as Tries
+	none    bool // no other attempt is made
+	brought bool // the answer was of some use before it failed: the first wait is left out
+	lasting Kind // the Kind of the error after the last attempt; Transient: it stays
 }
 
 // fewRetries is how often an answer that is unusable is asked for again: it is
@@ -54,11 +61,11 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // last is e when it did not pass.
 func (e *Error) last() *Error {
-	if e.lasting == Transient {
+	if e.retry.lasting == Transient {
 		return e
 	}
 	last := *e
-	last.Kind = e.lasting
+	last.Kind = e.retry.lasting
 	return &last
 }
 

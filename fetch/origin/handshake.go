@@ -39,7 +39,7 @@ func handshakeError(u *url.URL, err error, offer string) *Error {
 	default:
 		why = "and dlfs agree on no way to speak TLS (" + text + "); a proxy that can (--proxy), or an http:// URL, would help"
 	}
-	return &Error{Err: &reason{"host " + u.Host + " " + why, err}, retries: 1, lasting: Permanent}
+	return &Error{Err: &reason{"host " + u.Host + " " + why, err}, retry: retry{most: 1, lasting: Permanent}}
 }
 
 // wantsHTTPS is what servers answer to HTTP on a port that is for HTTPS.

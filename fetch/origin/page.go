@@ -3,6 +3,7 @@ package origin
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"mime"
@@ -16,11 +17,16 @@ import (
 	"dlfs/cache/lockorder"
 )
 
-// A web page in the place of a file is most often a login. Where the file's name
-// says that it is something else, a page is believed to be one. Where the name
-// says nothing, a page may be what is meant, as of an encyclopedia, or not, as of
-// a name like IM0001. Then its siblings tell: logins are all alike, and pages
-// that are meant are not.
+// A web page in the place of a file is most often a login page. Three cases differ by the
+// name of the file:
+//
+//   - It has the extension of another kind of file: the page is taken for a login page.
+//   - It has no extension. The page may be meant, as in an encyclopedia, or be a login page
+//     in the place of IM0001. Other entries of the same host tell: login pages are all
+//     alike. If there is no other entry, a page that asks for a password is a login page,
+//     and so is one that the host gives for a name that was made up.
+//   - It has the extension of a web page: the page is meant, unless it asks for a password
+//     and came by a redirect to another name, or for another entry too.
 
 var errPage = errors.New("origin answers with a web page (a login page?)")
 
@@ -49,9 +55,15 @@ func (r *Resource) isPage(resp *http.Response) bool {
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent {
 		return false // errors come with pages
 	}
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	return (kind == "text/html" || kind == "application/xhtml+xml") &&
-		!slices.Contains(pageNames, r.extension()) && !r.pageMeant.Load()
+	return isHTML(resp) && !r.isNamedPage() && !r.pageMeant.Load()
+}
+
+// isNamedPage reports whether the file is named like a web page.
+func (r *Resource) isNamedPage() bool { return slices.Contains(pageNames, r.extension()) }
+
+func isHTML(resp *http.Response) bool {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")) // an error leaves it empty
+	return kind == "text/html" || kind == "application/xhtml+xml"
 }
 
 // looksLikePage reports whether a body begins as web pages do.
@@ -74,6 +86,9 @@ func (r *Resource) isLogin(ctx context.Context, x *exchange, a answer) bool {
 		return false
 	}
 	sibling := r.sibling()
+	if sibling == nil && !named {
+		return x.body.asksForPassword() || r.givesFor(ctx, x, own)
+	}
 	if sibling == nil || named && sibling.extension() != "" {
 		return named
 	}
@@ -89,6 +104,47 @@ func (r *Resource) isLogin(ctx context.Context, x *exchange, a answer) bool {
 	}
 	r.c.pages.noteDiffer(r.list.Host)
 	return false
+}
+
+// isLoginForPage decides about a file that is named like a web page, and is one.
+func (r *Resource) isLoginForPage(ctx context.Context, x *exchange, a answer) bool {
+	if r.pageMeant.Load() || !isHTML(x.resp) || !x.body.asksForPassword() {
+		return false
+	}
+	own := beginningOf(x, a)
+	if elsewhere(r.list, x.url) || r.c.pages.isAnothers(r.list, own.sum) {
+		return true
+	}
+	sibling := r.sibling()
+	if sibling == nil {
+		return false
+	}
+	x.body.ticket.leave() // to ask must not wait for a place this one has
+	other, ok := sibling.beginning(ctx)
+	return ok && other.sum == own.sum
+}
+
+// givesFor reports whether the host answers with the page own for a name in the same
+// directory that was made up, too.
+func (r *Resource) givesFor(ctx context.Context, x *exchange, own beginning) bool {
+	if r.list.RawQuery != "" {
+		return false // which may name the file
+	}
+	x.body.ticket.leave() // to ask must not wait for a place this one has
+	madeUp := r.list.ResolveReference(&url.URL{Path: "./" + strings.ToLower(rand.Text())})
+	other, ok := r.c.Resource(madeUp.String(), ResourceOptions{Header: r.opts.Header}).beginning(ctx)
+	return ok && !other.elsewhere && (other.sum == own.sum || own.title != "" && other.title == own.title)
+}
+
+// passwordField is the part of a form that asks for a password.
+var passwordField = regexp.MustCompile(`(?is)<input\b[^>]*\btype\s*=\s*["']?password\b`)
+
+// formWithin is how far from the start of a page such a field is looked for, in bytes.
+const formWithin = 64 << 10
+
+// asksForPassword reports whether a body is a web page with a field for a password.
+func (w *watched) asksForPassword() bool {
+	return w.looksLikePage() && passwordField.Match(w.peek(formWithin))
 }
 
 // elsewhere reports whether a redirect led to another path, whose end is another
@@ -118,6 +174,8 @@ func (r *Resource) sibling() *Resource {
 type beginning struct {
 	sum   [sha256.Size]byte // of its first bytes and its length
 	title string
+
+	elsewhere bool // a redirect led to another name
 }
 
 var pageTitle = regexp.MustCompile(`(?is)<title[^>]*>\s*(.*?)\s*</title>`)
@@ -149,10 +207,12 @@ func (r *Resource) beginning(ctx context.Context) (b beginning, ok bool) {
 	}
 	defer x.body.drain()
 	a, err := examine(x.resp, 0, firstBytes, UnknownSize)
-	if err != nil || !r.isPage(x.resp) || !x.body.looksLikePage() {
+	if err != nil || !isHTML(x.resp) || !x.body.looksLikePage() {
 		return b, false
 	}
-	return beginningOf(x, a), true
+	b = beginningOf(x, a)
+	b.elsewhere = elsewhere(r.list, x.url)
+	return b, true
 }
 
 // pages is what web pages hosts gave. The zero value knows none. It is safe for

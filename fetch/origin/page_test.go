@@ -174,6 +174,16 @@ func (x *fixture) first(name string) error {
 	return err
 }
 
+// begin is first with a GET.
+func (x *fixture) begin(name string) error {
+	x.url, x.opts.Name = x.base+"/"+name, name
+	b, err := x.resource().Get(x.t.Context(), nil, 0, 1<<20)
+	if err == nil {
+		b.Close()
+	}
+	return err
+}
+
 // Pages that are meant differ from one another, whatever their names look like.
 func TestPagesThatAreMeant(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
@@ -244,5 +254,73 @@ func TestLoginsForNamesThatSayNothing(t *testing.T) {
 		x.Put("/IM0001", login)
 		x.opts.Size = 10
 		wantKind(t, x.first("IM0001"), NeedsURL)
+	})
+}
+
+// loginForm is a page that asks for a password.
+func loginForm() origintest.File {
+	f := origintest.Text("<html><title>Sign in</title><form><input name=u><input\n name=p type=\"password\"></form>")
+	f.ContentType = "text/html"
+	return f
+}
+
+// Where the list has no other entry of the host to compare with, a form for a password
+// tells, or that the host gives the page for a name that was made up.
+func TestLoginOfALoneEntry(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.Put("/IM0001", loginForm())
+		wantKind(t, x.first("IM0001"), NeedsURL)
+	})
+	bubble(t, func(t *testing.T, x *fixture) {
+		page := origintest.Page(200).Method("GET")
+		x.Inject(page)
+		wantKind(t, x.first("IM0001"), NeedsURL)
+		wantHit(t, page)
+	})
+	bubble(t, func(t *testing.T, x *fixture) { // it is there under its own name alone
+		x.Put("/St._Louis", webPage("St. Louis"))
+		if err := x.first("St._Louis"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A file that is named like a page is a login page if it asks for a password and came by
+// a redirect to another name, or for another entry too.
+func TestLoginForAPage(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.Put("/sso", loginForm())
+		to := origintest.Redirect(302, "/sso").On("/a.html")
+		x.Inject(to)
+		wantKind(t, x.begin("a.html"), NeedsURL)
+		wantHit(t, to)
+	})
+	bubble(t, func(t *testing.T, x *fixture) {
+		names := []string{"a.html", "b.html", "c.php"}
+		for _, name := range names {
+			x.Put("/"+name, loginForm())
+		}
+		x.listed(names...)
+		for _, name := range names {
+			wantKind(t, x.begin(name), NeedsURL)
+		}
+	})
+	for name, page := range map[string]origintest.File{"login.html": loginForm(), "empty.html": webPage("no form")} {
+		bubble(t, func(t *testing.T, x *fixture) { // this one is what the list asks for
+			x.Put("/"+name, page)
+			x.listed(name)
+			if err := x.begin(name); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	bubble(t, func(t *testing.T, x *fixture) { // a page without a form may have moved
+		x.Put("/new.html", webPage("moved"))
+		to := origintest.Redirect(302, "/new.html").On("/a.html")
+		x.Inject(to)
+		if err := x.begin("a.html"); err != nil {
+			t.Error(err)
+		}
+		wantHit(t, to)
 	})
 }

@@ -83,7 +83,7 @@ func (b *Body) refusedFor(err error) error {
 // does not come, err was right.
 func (b *Body) plainly(err error) error {
 	var e *Error
-	if !errors.As(err, &e) || !mayMeanTheRange(e.Status) || e.After > 0 || b.whole || b.refused || b.r.ranged.Load() {
+	if !errors.As(err, &e) || e.retry.none || !mayMeanTheRange(e.Status) || e.After > 0 || b.whole || b.refused || b.r.ranged.Load() {
 		return err
 	}
 	if e.Kind == Transient && e.Status != http.StatusInternalServerError {

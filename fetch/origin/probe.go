@@ -134,8 +134,8 @@ func (r *Resource) Filename(ctx context.Context) (name string, err error) {
 		}
 		name, err = r.filename(ctx, method, ranges)
 		var e *Error
-		if errors.As(err, &e) && e.Kind == Transient && e.retries == 0 {
-			e.retries = fewRetries
+		if errors.As(err, &e) && e.Kind == Transient && e.retry.most == 0 {
+			e.retry.most = fewRetries
 		}
 		return err
 	})

@@ -46,7 +46,7 @@ func explain(host string, err error) *Error {
 		return &Error{Err: fmt.Errorf("host %s cannot be looked up: %w", dns.Name, outOfFiles(dns.Err))}
 	case errors.As(err, &dns) && dns.IsNotFound:
 		// Said of a name that does not exist, but also when the network is down.
-		return &Error{Err: &reason{"host " + dns.Name + " is not known", err}, retries: fewRetries}
+		return &Error{Err: &reason{"host " + dns.Name + " is not known", err}, retry: retry{most: fewRetries}}
 	case errors.As(err, &dns):
 		return &Error{Err: &reason{"host " + dns.Name + " cannot be looked up: " + dns.Err, err}}
 	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
@@ -54,9 +54,9 @@ func explain(host string, err error) *Error {
 	case strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`): // an alert of TLS
 		return speaksHTTPS(host)
 	case errors.As(err, &record):
-		return &Error{Err: &reason{"host " + host + " does not speak TLS on that port", err}, retries: 1, lasting: Permanent}
+		return &Error{Err: &reason{"host " + host + " does not speak TLS on that port", err}, retry: retry{most: 1, lasting: Permanent}}
 	case isMalformed(err), strings.Contains(err.Error(), "malformed HTTP"):
-		return &Error{Err: &reason{"answer of " + host + " is not HTTP: " + lastPart(err), err}, retries: 1, lasting: Permanent}
+		return &Error{Err: &reason{"answer of " + host + " is not HTTP: " + lastPart(err), err}, retry: retry{most: 1, lasting: Permanent}}
 	case errors.Is(err, io.EOF): // which must never look like the end of a body
 		return &Error{Err: &reason{"connection was closed without an answer", io.ErrUnexpectedEOF}}
 	}

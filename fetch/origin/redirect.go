@@ -116,7 +116,7 @@ func (r *Resource) blame(x *exchange, err error) error {
 		e.Err = fmt.Errorf("redirected to %s: %w", x.url.Host, e.Err)
 	}
 	if errors.As(err, &e) && x.culprit {
-		e.retries, e.After = fewRetries, min(e.After, culpritWait)
+		e.retry.most, e.After = fewRetries, min(e.After, culpritWait)
 	}
 	return err
 }

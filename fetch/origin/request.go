@@ -69,7 +69,10 @@ func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges
 	w.body = resp.Body
 	r.c.opts.Credentials.note(resp)
 	x := &exchange{resp: resp, body: w, url: u}
-	if d, busy := after(resp), isBusy(resp.StatusCode); busy || d > 0 {
+	// One request more than a host takes is refused with 403 by some. It means the URL where
+	// no other answer about it is being read, or where a redirect led to u: that may expire.
+	oneTooMany := resp.StatusCode == http.StatusForbidden && u == r.list && r.streams.Load() > 0
+	if d, busy := after(resp), isBusy(resp.StatusCode); busy || oneTooMany || d > 0 {
 		x.culprit = ticket.busy(d)
 		if until := ticket.news; !until.IsZero() {
 			r.c.log.Warn("host asks to be left alone", "host", u.Host, "for", d, "until", until.Format(time.TimeOnly))

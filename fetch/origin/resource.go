@@ -27,6 +27,7 @@ type Resource struct {
 	ranged       atomic.Bool  // the URL has given a range
 	public       atomic.Bool  // the URL's host was seen at a public address
 	saidUnstable atomic.Bool
+	streams      atomic.Int32  // answers about it that are being read
 	confirming   chan struct{} // holds a token while somebody confirms a change
 
 	mu struct {

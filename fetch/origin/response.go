@@ -37,7 +37,7 @@ func examine(resp *http.Response, off, end, size int64) (a answer, err error) {
 		}
 	case code == http.StatusOK, code == http.StatusPartialContent: // some say 200 and send a range
 		if err := a.partial(resp, off, end, size); err != nil {
-			return a, &Error{Status: resp.StatusCode, Err: err, retries: fewRetries, lasting: NoRanges}
+			return a, &Error{Status: resp.StatusCode, Err: err, retry: retry{most: fewRetries, lasting: NoRanges}}
 		}
 	case code == http.StatusRequestedRangeNotSatisfiable:
 		return a, a.unsatisfiable(h, off, size)
@@ -89,7 +89,7 @@ func (a *answer) unsatisfiable(h http.Header, off, size int64) error {
 	if off >= a.version.Size {
 		return nil // on first contact, that is: pinned, nothing is asked there
 	}
-	return &Error{Status: http.StatusRequestedRangeNotSatisfiable, Err: fmt.Errorf("origin refuses a range inside the file's %d bytes", n), retries: fewRetries}
+	return &Error{Status: http.StatusRequestedRangeNotSatisfiable, Err: fmt.Errorf("origin refuses a range inside the file's %d bytes", n), retry: retry{most: fewRetries}}
 }
 
 // ParseContentRange parses the Content-Range of a 206: "bytes first-last/total"

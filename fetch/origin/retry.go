@@ -31,11 +31,11 @@ func (c *Client) retry(ctx context.Context, what string, f func() error) error {
 		if alike++; e.Error() != last {
 			alike, last = 1, e.Error()
 		}
-		if try >= c.opts.Tries || e.retries > 0 && alike > e.retries {
+		if e.retry.none || try >= c.opts.Tries || e.retry.most > 0 && alike > e.retry.most {
 			return e.last()
 		}
 		d := c.backoff(try)
-		if try == 1 && e.brought {
+		if try == 1 && e.retry.brought {
 			d = 0 // it goes on as well as before, most likely
 		}
 		d = max(d, min(e.After, cmp.Or(c.opts.MaxWait, maxHostPause)))

@@ -145,7 +145,7 @@ func (w *watched) undecodable(err error) error {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return &Error{Err: fmt.Errorf("body cannot be decoded: %w; --encoded=store keeps it as it comes", err), retries: fewRetries, lasting: Permanent}
+	return &Error{Err: fmt.Errorf("body cannot be decoded: %w; --encoded=store keeps it as it comes", err), retry: retry{most: fewRetries, lasting: Permanent}}
 }
 
 // peek returns the first n bytes of the body, fewer if there are no more or
