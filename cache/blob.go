@@ -60,7 +60,8 @@ type Blob struct {
 		mtime     int64            // its time when it was published, in nanoseconds
 		abandoned bool             // the file goes when refs is 0
 		publish   func(error)      // wanted; called once it is published or cannot be
-		replaces  standing         // the finished file whose place it takes when it is published
+		replaces  standing         // the file whose place it takes when it is published
+		extends   bool             // that file is unfinished, and the blob has what it has
 		exchanged bool             // that file has the blob's name under blobs/ now
 	}
 }

@@ -24,12 +24,15 @@ func (s *Store) lookup(name string, r record) (*Blob, error) {
 	if r.published {
 		return s.lookupPublished(name, r)
 	}
+	if s.lostExtension(r) {
+		return nil, nil
+	}
 	b := s.blob(name, r.gen, r.version, r.note)
 	if err := b.loadBits(); err != nil {
 		return nil, err
 	}
 	if r.replaces != (standing{}) {
-		b.mu.replaces = r.replaces // nobody else has it yet
+		b.mu.replaces, b.mu.extends = r.replaces, r.extends // nobody else has it yet
 		if found, err := s.lookupReplacing(b, r.replaces); found != nil || err != nil {
 			return found, err
 		}
@@ -83,7 +86,7 @@ const MaxSize = 16 << 40
 // Create returns a new blob for a version of name. If a finished file of the
 // right size already stands in the output directory, it is adopted: the blob is
 // complete and published. If something else stands there, the error is an
-// *InTheWayError.
+// *InTheWayError, within an *UnfinishedError where the file may be a part of the version.
 func (s *Store) Create(name string, v Version) (*Blob, error) {
 	return s.create(name, v, s.adoptable)
 }
@@ -107,7 +110,7 @@ func (s *Store) create(name string, v Version, adoptable func(string, Version) (
 	if !errors.Is(err, fs.ErrNotExist) {
 		// A repair may have found another version: the file that it was to replace
 		// is neither adopted nor in the way.
-		if r, ok, failed := s.index.record(name); failed == nil && ok && s.stands(r.replaces, name) {
+		if r, ok, failed := s.index.record(name); failed == nil && ok && !r.extends && s.stands(r.replaces, name) {
 			b := s.blob(name, newGeneration(), v, Note{})
 			b.mu.replaces = r.replaces // nobody else has it yet
 			s.put(b)

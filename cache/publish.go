@@ -25,6 +25,16 @@ func (e *InTheWayError) Error() string {
 	return fmt.Sprintf("%q in the output directory %s; move it away or delete it", e.Name, e.Why)
 }
 
+// UnfinishedError is an InTheWayError of a file that may be an unfinished copy of the
+// version: it is shorter, or has holes. OpenUnfinished opens it.
+type UnfinishedError struct{ *InTheWayError }
+
+// Unwrap returns the InTheWayError.
+func (e *UnfinishedError) Unwrap() error { return e.InTheWayError }
+
+// otherSpelling is why a file is in the way whose name the disk takes for another's.
+const otherSpelling = "has another spelling of that name, and the disk takes both for one"
+
 // errAbandoned answers who wanted a blob published that was given up since.
 var errAbandoned = errors.New("blob was abandoned")
 
@@ -244,14 +254,14 @@ func (b *Blob) stands(dir *os.File, name string) {
 func (b *Blob) standsSince(mtime int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mu.published, b.mu.mtime, b.mu.replaces = true, mtime, standing{}
+	b.mu.published, b.mu.mtime, b.mu.replaces, b.mu.extends = true, mtime, standing{}, false
 }
 
 // record describes the blob as the index is to keep it.
 func (b *Blob) record() record {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return record{gen: b.gen, version: b.version, note: b.Note(), published: b.mu.recorded, mtime: b.mu.mtime, replaces: b.mu.replaces}
+	return record{gen: b.gen, version: b.version, note: b.Note(), published: b.mu.recorded, mtime: b.mu.mtime, replaces: b.mu.replaces, extends: b.mu.extends}
 }
 
 // adoptable reports whether a finished copy of version stands under name: a
@@ -268,7 +278,7 @@ func (s *Store) adoptable(name string, version Version) (fs.FileInfo, error) {
 	if hole, err := s.hasHole(name, info.Size()); err != nil {
 		return nil, err
 	} else if hole {
-		return nil, &InTheWayError{name, "has holes, so it was never finished"}
+		return nil, &UnfinishedError{&InTheWayError{name, "has holes, so it was never finished"}}
 	}
 	return info, nil
 }
@@ -295,12 +305,16 @@ func (s *Store) fits(name string, version Version) (fs.FileInfo, error) {
 		return nil, &InTheWayError{name, "cannot be told to be whole: its origin does not say how long it is"}
 	}
 	if info.Size() != version.Size {
-		return nil, &InTheWayError{name, fmt.Sprintf("has %d bytes where the origin has %d", info.Size(), version.Size)}
+		err := &InTheWayError{name, fmt.Sprintf("has %d bytes where the origin has %d", info.Size(), version.Size)}
+		if info.Size() > version.Size {
+			return nil, err
+		}
+		return nil, &UnfinishedError{err}
 	}
 	if called, err := s.spelled(name); err != nil {
 		return nil, err
 	} else if !called {
-		return nil, &InTheWayError{name, "has another spelling of that name, and the disk takes both for one"}
+		return nil, &InTheWayError{name, otherSpelling}
 	}
 	return info, nil
 }

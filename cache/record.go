@@ -60,6 +60,7 @@ type record struct {
 	published bool
 	mtime     int64    // nanoseconds; meaningful once published
 	replaces  standing // meaningful until it is published
+	extends   bool     // what it replaces is an unfinished file that it has the data of
 }
 
 // recordFormat is the format written. Format 1, which had no note, is read, too.
@@ -70,6 +71,7 @@ const (
 	flagPublished = 1 << iota
 	flagVerified
 	flagReplaces // what it replaces, and Note.Refuted, follow at the end
+	flagExtends
 )
 
 var (
@@ -112,6 +114,9 @@ func (r record) encode() []byte {
 	if r.replaces != (standing{}) {
 		b[1] |= flagReplaces
 	}
+	if r.extends {
+		b[1] |= flagExtends
+	}
 	b = binary.BigEndian.AppendUint64(b, r.gen)
 	b = binary.AppendVarint(b, r.version.Size)
 	b = binary.AppendVarint(b, r.mtime)
@@ -142,6 +147,7 @@ func decodeRecord(b []byte) (r record, err error) {
 	}
 	r.published = b[1]&flagPublished != 0
 	r.note.Verified = b[1]&flagVerified != 0
+	r.extends = b[1]&flagExtends != 0
 	replaces := b[1]&flagReplaces != 0
 	r.gen = binary.BigEndian.Uint64(b[2:])
 	b = b[10:]

@@ -125,7 +125,7 @@ func (s *Store) redo(b *Blob, bad []Extent) (*Blob, error) {
 // that touch a bad extent.
 func (b *Blob) without(bad []Extent) *Blob {
 	again := b.store.blob(b.name, newGeneration(), b.version, b.Note().unverified())
-	again.mu.replaces = b.toReplace() // nobody else has it yet
+	again.mu.replaces, again.mu.extends = b.toReplace(), b.Extends() // nobody else has it yet
 	again.bits = b.good(bad)
 	blocks := b.geo.blocks()
 	for i := again.bits.next(0, blocks, true); i < blocks; i = again.bits.next(i+1, blocks, true) {

@@ -63,8 +63,9 @@ func (s *Store) standsAs(b *Blob) bool {
 	return sameFile(int(dir.Fd()), path.Base(b.name), int(s.blobsDir.Fd()), b.id())
 }
 
-// Replaces reports whether the blob is to replace a finished file with wrong
-// bytes, which stays in the output directory until the blob is published.
+// Replaces reports whether the blob is to replace a file with wrong bytes, or an
+// unfinished one (see Extends), which stays in the output directory until the blob is
+// published.
 func (b *Blob) Replaces() bool { return b.toReplace() != standing{} }
 
 func (b *Blob) toReplace() standing {
@@ -220,6 +221,7 @@ func (s *Store) lookupReplacing(b *Blob, old standing) (*Blob, error) {
 	}
 	linked := s.standsAs(b)
 	if !exchanged && !linked && (err == nil || b.Present() == 0) {
+		s.findExtended(b)
 		return nil, nil
 	}
 	if _, err := s.adoptable(b.name, b.version); err == nil && b.Complete() && !s.stands(old, b.name) {

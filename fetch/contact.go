@@ -207,6 +207,9 @@ func (c *contact) create(m *mirror, v origin.Version, said digest.Digest) (*cach
 		create = f.set.store.CreateProven
 	}
 	blob, err := create(f.name, cache.Version(v))
+	if unfinished := new(cache.UnfinishedError); f.set.opts.AdoptPartial && errors.As(err, &unfinished) {
+		blob, err = c.takeOver(m, v, unfinished)
+	}
 	if err != nil {
 		return nil, err
 	}

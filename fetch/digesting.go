@@ -302,7 +302,7 @@ func redo(ctx context.Context, d *digesting) (*cache.Blob, error) {
 	}
 	note := blob.Note()
 	note.Digest = "" // if the origin said it, it may say better
-	if blob.Replaces() {
+	if blob.Replaces() && !blob.Extends() {
 		note.Refuted = d.want.String()
 	}
 	blob.SetNote(note)

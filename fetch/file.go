@@ -220,7 +220,7 @@ func (f *File) failLocked(err error) {
 	if errors.Is(err, errClosing) || f.set.ctx.Err() != nil {
 		return
 	}
-	if fi := f.fill(); fi != nil && fi.blob.Replaces() {
+	if fi := f.fill(); fi != nil && fi.blob.Replaces() && !fi.blob.Extends() {
 		err = fmt.Errorf("%w; the file with the wrong digest stays in the output directory", err)
 	}
 	f.mu.failure = &failure{err: err, at: time.Now()}

@@ -26,8 +26,28 @@ func (fi *fill) finishLocked() (publish bool) {
 
 // publish asks the store to publish the version. It does not wait until that is done.
 func (fi *fill) publish() {
-	fi.file.set.publishing.Add(1)
-	fi.blob.Publish(fi.published)
+	s := fi.file.set
+	s.publishing.Add(1)
+	if !fi.blob.Extends() {
+		fi.blob.Publish(fi.published)
+		return
+	}
+	if !s.begin() {
+		fi.published(errClosing)
+		return
+	}
+	go func() { // owned by the Set; Close waits
+		defer s.flights.Done()
+		err := fi.blob.Covers(s.ctx)
+		switch {
+		case s.ctx.Err() != nil:
+			fi.published(errClosing)
+		case err != nil:
+			fi.published(err)
+		default:
+			fi.blob.Publish(fi.published)
+		}
+	}()
 }
 
 // published takes note of how publishing ended. The store calls it. It is no File.change,
@@ -36,7 +56,7 @@ func (fi *fill) published(err error) {
 	f := fi.file
 	f.mu.Lock()
 	fi.publishing = false
-	if err != nil && fi.current() {
+	if err != nil && err != errClosing && fi.current() {
 		fi.redigestLocked() // blocks may have been taken back
 		if fi.blob.Complete() {
 			f.failLocked(err)

@@ -114,6 +114,10 @@ type Options struct {
 	// new URL or another mirror gives no other proof.
 	TrustSize bool
 
+	// AdoptPartial takes over files that another program left unfinished in the output
+	// directory, where pieces of them are the origin's.
+	AdoptPartial bool
+
 	// Buffer is how many bytes a flight takes from the network before it
 	// writes, at least cache.BlockSize. Little memory wants little ones. If
 	// zero, 512 KiB.

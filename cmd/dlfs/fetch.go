@@ -14,8 +14,10 @@ type fetchCmd struct {
 	List string `arg:"" help:"List of names and URLs: a file, a URL, or - for standard input."`
 	Dir  string `arg:"" optional:"" help:"Output directory; the list's name without extension if not given."`
 
-	Output string `name:"dir" short:"d" aliases:"output-dir,directory-prefix" placeholder:"DIR" help:"The same."`
-	Check  bool   `name:"check-integrity" short:"V" help:"Verify first what is there, as \"dlfs verify\" does, and fetch again what is wrong."`
+	Output       string `name:"dir" short:"d" aliases:"output-dir,directory-prefix" placeholder:"DIR" help:"The same."`
+	AdoptPartial bool   `negatable:"" default:"true" help:"Go on with files that another program, such as wget or curl, has left unfinished in DIR, where pieces of them are the origin's. On by default."`
+
+	Check bool `name:"check-integrity" short:"V" help:"Verify first what is there, as \"dlfs verify\" does, and fetch again what is wrong."`
 	runFlags
 	workFlags
 }
@@ -53,7 +55,7 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 	if _, err := fs.ClearDead(c.Dir); err != nil {
 		return err
 	}
-	e, err := w.open(ctx, list.Entries, c.Dir, "dlfs fetch "+w.lister.name, fetch.Options{})
+	e, err := w.open(ctx, list.Entries, c.Dir, "dlfs fetch "+w.lister.name, fetch.Options{AdoptPartial: c.AdoptPartial})
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type mountCmd struct {
 	Mountpoint    string        `arg:"" help:"Where to mount. Without --dir it is the output directory, too."`
 	Dir           string        `short:"d" placeholder:"DIR" help:"Keep the files in DIR; the mountpoint is then only a view."`
 	Prefetch      string        `enum:"all,opened,none" default:"all" help:"What to fetch that nobody reads: ${enum}."`
+	AdoptPartial  bool          `help:"Go on with files that another program, such as wget or curl, has left unfinished in DIR, where pieces of them are the origin's."`
 	UntilComplete bool          `help:"Unmount and exit when everything is materialized."`
 	ReadTimeout   time.Duration `default:"60s" help:"A read that waits longer for the network fails."`
 	AllowOther    bool          `help:"Let other users in."`
@@ -112,7 +113,7 @@ func within(path, dir string) bool { return strings.HasPrefix(path, strings.Trim
 // it: a signal, "dlfs umount", umount(8), or completeness.
 func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry, std stdio, live func(notes string)) error {
 	e, err := w.open(ctx, entries, c.Dir, fmt.Sprintf("dlfs mount %s on %s", w.lister.name, c.Mountpoint),
-		fetch.Options{Prefetch: fetch.Mode(c.Prefetch), Serve: true})
+		fetch.Options{Prefetch: fetch.Mode(c.Prefetch), Serve: true, AdoptPartial: c.AdoptPartial})
 	if err != nil {
 		return tellParent(err)
 	}
