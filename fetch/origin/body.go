@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"net/http"
+	"time"
 
 	"dlfs/listfile/digest"
 )
@@ -67,15 +69,41 @@ func (b *Body) begin(want *Version) (*Body, error) {
 	return b, nil
 }
 
-// besideAnother has a refusal that may pass not waited for, if one other answer about the
-// URL is being read and ctx is of MaySpare: the origin may give one at a time, or the URL be
-// good for one request, and then that answer had better be read to its end.
+// besideAnother changes what a refusal means by what else is asked of the URL. Beside one
+// other answer that is being read, a refusal that may pass is not waited for if ctx is of
+// MaySpare: the origin may give one at a time, or the URL be good for one request, and then
+// that answer had better be read to its end. A 403 right after an answer has ended may pass.
 func (b *Body) besideAnother(err error) error {
 	var e *Error
-	if b.pin != nil && errors.As(err, &e) && e.Kind == Transient && e.Status >= 400 && b.r.streams.Load() == 1 && maySpare(b.ctx) {
+	if b.pin == nil || !errors.As(err, &e) || e.Status < 400 {
+		return err
+	}
+	switch streams := b.r.streams.Load(); {
+	case e.Kind == Transient && streams == 1 && maySpare(b.ctx):
 		e.retry.none = true
+	case e.Status == http.StatusForbidden && e.Kind == NeedsURL && streams == 0 && b.r.justEnded():
+		e.Kind, e.retry = Transient, retry{most: fewRetries, lasting: NeedsURL}
 	}
 	return err
+}
+
+// endNoticed is within what time an origin that gives one answer at a time notices that one
+// has ended. Until then it may refuse the next one.
+const endNoticed = time.Second
+
+// streamEnded notes that an answer about the URL is no longer being read.
+func (r *Resource) streamEnded() {
+	r.streams.Add(-1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.ended = time.Now()
+}
+
+// justEnded reports whether the origin may not have noticed yet that an answer has ended.
+func (r *Resource) justEnded() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Since(r.mu.ended) < endNoticed
 }
 
 // retry retries f. When that was in vain, the next one begins at the URL.
@@ -148,7 +176,7 @@ func (b *Body) Close() {
 	if b.cur != nil {
 		b.cur.end()
 		b.cur = nil
-		b.r.streams.Add(-1)
+		b.r.streamEnded()
 	}
 }
 

@@ -158,7 +158,7 @@ func (b *Body) start(x *exchange, a answer, asked int64) error {
 	}
 	if b.off >= b.end {
 		b.cur = nil
-		b.r.streams.Add(-1)
+		b.r.streamEnded()
 		x.body.drain()
 		return nil
 	}

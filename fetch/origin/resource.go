@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path"
 	"sync/atomic"
+	"time"
 
 	"dlfs/cache/lockorder"
 )
@@ -33,11 +34,12 @@ type Resource struct {
 	mu struct {
 		lockorder.Mutex[lockorder.Resource]
 		where
-		pin      *pin  // the last one asked for
-		told     bool  // the next pin to be asked for was told by this very URL
-		undated  bool  // its dates say nothing
-		unstable bool  // its validators come and go: see strip
-		longest  int64 // no longer range is asked for; 0: no limit is known
+		pin      *pin      // the last one asked for
+		told     bool      // the next pin to be asked for was told by this very URL
+		undated  bool      // its dates say nothing
+		unstable bool      // its validators come and go: see strip
+		ended    time.Time // when an answer about it was last read to where it was wanted
+		longest  int64     // no longer range is asked for; 0: no limit is known
 	}
 }
 
