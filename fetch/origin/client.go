@@ -20,7 +20,7 @@
 //
 // The third is that a URL's secrets stay with it: its headers go to its own
 // origin alone, and neither errors nor logs hold its query or credentials. Nor
-// does a public origin lead anywhere that is not public (public.go).
+// does a public origin lead anywhere that is not public (ssrf.go).
 //
 // How a Body comes to its bytes: connect asks for what is left (connect.go), by
 // way of the redirect target the Resource knows (target.go) or of the

@@ -1,31 +1,22 @@
 package origin
 
 import (
-	"cmp"
 	"context"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"dlfs/cache/lockorder"
 )
 
-const (
-	maxHostPause   = 10 * time.Minute // whatever Retry-After says, if no other bound is given
-	longPause      = 10 * time.Second // which is told
-	maxHostJitter  = 5 * time.Second  // after a pause, and at most an eighth of it
-	firstQuiet     = 5 * time.Second  // without a refusal before a bound is raised by one
-	lastQuiet      = 5 * time.Minute  // to which it doubles
-	boundForgotten = 10 * time.Minute // without a refusal
-	urgentInARow   = 7                // then one that is not urgent has its turn
-)
+// urgentInARow is how many urgent requests are admitted in a row while a patient one
+// waits. Then the patient one is admitted.
+const urgentInARow = 7
 
-// gate decides when a request may be sent to a host. Hosts are asked as much as
-// anyone wants until one refuses with 429 or 503; from then on it has a bound on
-// the requests open at once, which is how many it was seen to take, and which
-// creeps up again as long as it is not refused. A host that names a time in
-// Retry-After is left alone until then. The zero value is a gate that knows of
-// no bounds. It is safe for concurrent use.
+// gate decides when a request may be sent to a host. There is no bound on the requests
+// that are open at once until the host refuses one with 429 or 503. From then on there is
+// a bound (bound.go), and a time named in Retry-After is waited for (pause.go). Where one
+// object of the host is the cause of its refusals, it alone is held back (culprit.go). The
+// zero value is a gate that knows of no bounds. It is safe for concurrent use.
 type gate struct {
 	maxPause time.Duration // whatever Retry-After says; 0: maxHostPause
 
@@ -130,88 +121,6 @@ func (g *gate) enter(ctx context.Context, host string, object *Resource, urgent 
 	return nil, context.Cause(ctx)
 }
 
-// good says that the response was accepted and its body follows.
-func (t *ticket) good() {
-	t.g.mu.Lock()
-	defer t.g.mu.Unlock()
-	if t.accepted || t.left {
-		return
-	}
-	t.accepted = true
-	h := t.h
-	h.good++
-	h.accept(t, time.Now())
-	defer t.g.serve(t.host, h)
-	if h.bound == 0 || h.good < h.bound {
-		return
-	}
-	// Proof that the host takes so many: those a raise let in, or more, if they
-	// were sent before the bound was lowered.
-	h.bound = h.good
-	if h.crept {
-		h.crept, h.quiet = false, firstQuiet
-		h.raise = time.Now().Add(h.quiet)
-	}
-}
-
-// busy says that the host refused with 429 or 503, and how long it asked to be
-// left alone, 0 if it did not. It reports whether that is the object's fault alone.
-func (t *ticket) busy(retryAfter time.Duration) (culprit bool) {
-	t.g.mu.Lock()
-	defer t.g.mu.Unlock()
-	if t.left {
-		return false
-	}
-	now, h := time.Now(), t.h
-	defer t.g.serve(t.host, h)
-	culprit, ofHost := h.refuse(t.object)
-	if !ofHost {
-		return culprit
-	}
-	h.limits = h.limits || t.trial
-	if retryAfter > 0 {
-		// Others were told the same; not all are to come back at once.
-		pause := min(retryAfter, cmp.Or(t.g.maxPause, maxHostPause))
-		until := now.Add(pause + rand.N(min(retryAfter/8, maxHostJitter)+1))
-		if !now.Before(h.paused) {
-			h.pausedAt, h.tried = now, false
-			if pause > longPause {
-				t.news = until
-			}
-		}
-		h.paused = later(h.paused, until)
-	}
-	if t.nr > h.lowered {
-		h.lower(now)
-	}
-	h.forget = later(now, h.paused).Add(boundForgotten)
-	return false
-}
-
-// Pause is a host that is left alone, as it asked.
-type Pause struct {
-	Host  string    `json:"host"`
-	Until time.Time `json:"until"`
-}
-
-// Pauses returns the hosts that are left alone, the longest first. It does not block.
-func (c *Client) Pauses() []Pause { return c.gate.pauses() }
-
-func (g *gate) pauses() []Pause {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	list := []Pause{} // not nil, for JSON
-	for host, h := range g.hosts {
-		if time.Until(h.paused) > 0 {
-			list = append(list, Pause{host, h.paused.UTC()})
-		}
-	}
-	slices.SortFunc(list, func(a, b Pause) int {
-		return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.Host, b.Host))
-	})
-	return list
-}
-
 // leave says that the response has ended, or that there is none.
 func (t *ticket) leave() {
 	t.g.mu.Lock()
@@ -237,19 +146,6 @@ func (g *gate) crowded(host string) bool {
 	defer g.mu.Unlock()
 	h := g.hosts[host]
 	return h != nil && len(h.urgent) > 0 && !time.Now().Before(h.paused)
-}
-
-// bound is how many requests may be open at the host at once, 0 if there is no
-// bound.
-func (g *gate) bound(host string) int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	h := g.hosts[host]
-	if h == nil {
-		return 0
-	}
-	h.age(time.Now())
-	return h.bound
 }
 
 // serve admits whoever may enter, and sets the timer for the others. It is
@@ -310,69 +206,4 @@ func (h *hostGate) next() *waiter {
 	w := (*from)[0]
 	*from = slices.Delete(*from, 0, 1)
 	return w
-}
-
-// admits reports whether one more may enter. It raises the bound if that is
-// due; without demand there would be nothing to learn from it.
-func (h *hostGate) admits(now time.Time) bool {
-	switch {
-	case now.Before(h.paused):
-		return false
-	case h.bound == 0 || h.open < h.bound:
-		return true
-	case h.open > h.bound || now.Before(h.raise):
-		return false
-	}
-	h.bound++
-	h.crept, h.raise = true, now.Add(h.quiet)
-	return true
-}
-
-// change is when admits may answer otherwise, if nothing else happens.
-func (h *hostGate) change(now time.Time) time.Time {
-	if at := h.trialAt(now); !at.IsZero() {
-		return at
-	}
-	if now.Before(h.paused) {
-		return h.paused
-	}
-	if h.open > h.bound || h.forget.Before(h.raise) {
-		return h.forget
-	}
-	return h.raise
-}
-
-// lower has the bound be what the host takes. A raise that is refused is undone,
-// and the next one comes later. Otherwise what was accepted is open and counts;
-// if nothing is, half of what was tried is as good a guess as any.
-func (h *hostGate) lower(now time.Time) {
-	bound := h.good
-	switch {
-	case h.bound > 0 && h.crept:
-		bound = max(h.good, h.bound-1)
-		h.quiet = min(2*h.quiet, lastQuiet)
-	case h.good == 0:
-		bound = h.open / 2
-	}
-	if h.bound == 0 {
-		h.quiet = firstQuiet
-	} else {
-		bound = min(bound, h.bound)
-	}
-	h.bound, h.crept, h.lowered = max(1, bound), false, h.sent
-	h.raise = later(now, h.paused).Add(h.quiet)
-}
-
-// age forgets the bound in time.
-func (h *hostGate) age(now time.Time) {
-	if h.bound > 0 && !now.Before(h.forget) {
-		h.bound, h.crept, h.limits = 0, false, false
-	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

@@ -147,3 +147,14 @@ func TestProbeFails(t *testing.T) {
 		wantHit(t, cut)
 	})
 }
+
+// What cannot be asked for is said, and not asked.
+func TestNoBytesOnFirstContact(t *testing.T) {
+	for _, e := range []struct{ off, n int64 }{{0, 0}, {5, 0}, {0, -1}, {-1, 5}} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			_, _, err := x.get(nil, e.off, e.n)
+			wantKind(t, err, Permanent)
+			x.wantRequests(0)
+		})
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"dlfs/fetch/origintest"
@@ -237,5 +238,21 @@ func TestRedirectExpires(t *testing.T) {
 			t.Errorf("%d redirects", to.Hits())
 		}
 		wantHit(t, pause)
+	})
+}
+
+// Redirects without end, each to another place.
+func TestRedirectsWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := new(rawOrigin)
+		o.write = func(_ *http.Request, w io.Writer) {
+			n := o.requests.Load()
+			fmt.Fprintf(w, "HTTP/1.1 302 Found\r\nLocation: http://h%d/%d\r\nSet-Cookie: c%d=%s\r\nContent-Length: 0\r\n\r\n", n, n, n, strings.Repeat("x", 4000))
+		}
+		_, err := o.readSome(t)
+		wantKind(t, err, Permanent)
+		if n := o.requests.Load(); n != maxRedirects+1 {
+			t.Errorf("%d requests", n)
+		}
 	})
 }

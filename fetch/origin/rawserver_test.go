@@ -2,9 +2,7 @@ package origin
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -175,83 +173,4 @@ func checkHostile(t *testing.T, o *rawOrigin, start time.Time, err error) {
 	if len(err.Error()) > 4096 || strings.Contains(err.Error(), canary) {
 		t.Errorf("tells %d bytes: %.300s", len(err.Error()), err)
 	}
-}
-
-// Redirects without end, each to another place.
-func TestRedirectsWithoutEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := new(rawOrigin)
-		o.write = func(_ *http.Request, w io.Writer) {
-			n := o.requests.Load()
-			fmt.Fprintf(w, "HTTP/1.1 302 Found\r\nLocation: http://h%d/%d\r\nSet-Cookie: c%d=%s\r\nContent-Length: 0\r\n\r\n", n, n, n, strings.Repeat("x", 4000))
-		}
-		_, err := o.readSome(t)
-		wantKind(t, err, Permanent)
-		if n := o.requests.Load(); n != maxRedirects+1 {
-			t.Errorf("%d requests", n)
-		}
-	})
-}
-
-// FuzzAnswer has the origin answer with any bytes: first those, and then, asked
-// again, what is right. Whatever is delivered of a file that is known must be
-// its bytes, unless the answer's own header says that the bytes are these.
-func FuzzAnswer(f *testing.F) {
-	whole := string(content.Bytes()[:1000])
-	for _, answer := range []string{
-		"", "\r\n", okay, okay + "\r\n", okay + "Content-Length: 1000\r\n\r\n" + whole,
-		partial + "Content-Range: bytes 0-999/1000\r\nETag: \"a\"\r\n\r\n" + whole,
-		partial + "Content-Range: bytes 0-4/1000\r\nETag: \"a\"\r\nContent-Length: 5\r\n\r\n" + whole[:5],
-		partial + "Content-Range: bytes 100-999/1000\r\nETag: \"a\"\r\n\r\n" + whole[100:],
-		okay + "Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + whole + "\r\n0\r\nX: y\r\n\r\n",
-		"HTTP/1.1 302 Found\r\nLocation: /b\r\nSet-Cookie: a=b\r\n\r\n", "HTTP/1.1 416 No\r\nContent-Range: bytes */5\r\n\r\n",
-		"HTTP/1.1 302 Found\r\nLocation: " + strings.Repeat("a", 5000) + ":b\r\n\r\n",
-		"HTTP/1.1 302 Found\r\nLocation: //" + strings.Repeat("a", 5000) + "/b\r\n\r\n",
-		"HTTP/1.1 503 Busy\r\nRetry-After: 99999999999\r\n\r\n", "HTTP/1.1 103 Hints\r\n\r\nHTTP/1.0 200 OK\r\n\r\nabc",
-		okay + "Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
-	} {
-		f.Add([]byte(answer), true)
-		f.Add([]byte(answer), false)
-	}
-	f.Fuzz(func(t *testing.T, answer []byte, pinned bool) {
-		synctest.Test(t, func(t *testing.T) {
-			o := new(rawOrigin)
-			o.write = func(req *http.Request, w io.Writer) {
-				if o.requests.Load()%3 != 0 {
-					w.Write(answer)
-					return
-				}
-				var first, last int
-				if _, err := fmt.Sscanf(req.Header.Get("Range"), "bytes=%d-%d", &first, &last); err != nil || first < 0 || last < first || last >= len(whole) {
-					fmt.Fprintf(w, "%sETag: \"a\"\r\nContent-Length: %d\r\n\r\n%s", okay, len(whole), whole)
-					return
-				}
-				fmt.Fprintf(w, "%sETag: \"a\"\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n%s", partial, first, last, len(whole), last-first+1, whole[first:last+1])
-			}
-			start := time.Now()
-			var want *Version
-			if pinned {
-				want = &Version{Size: int64(len(whole)), ETag: `"a"`}
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-			defer cancel()
-			b, err := o.resource(t).Get(ctx, want, 0, 1000)
-			var p []byte
-			if err == nil {
-				p, err = io.ReadAll(io.LimitReader(b, 1<<20))
-				b.Close()
-			}
-			if ctx.Err() == nil {
-				checkHostile(t, o, start, err)
-			}
-			if pinned && len(p) > len(whole) {
-				t.Errorf("%d bytes of a file of %d", len(p), len(whole))
-			}
-			// Bytes that the answer brings itself are the origin's word; all others
-			// must be right.
-			if pinned && !bytes.Contains(bytes.ToLower(answer), []byte("http/")) && err == nil && string(p) != whole {
-				t.Errorf("delivered %d bytes that are not the file's", len(p))
-			}
-		})
-	})
 }

@@ -2,7 +2,9 @@ package origin
 
 import (
 	"fmt"
+	"io"
 	"testing"
+	"time"
 
 	"dlfs/fetch/origintest"
 )
@@ -142,5 +144,45 @@ func TestChunkedRange(t *testing.T) {
 		_, p, err := x.get(nil, 100, 65_536)
 		x.wantBytes(p, 65_536, err)
 		wantHit(t, chunked)
+	})
+}
+
+// Tiny legal answers are taken, but not as fast as they come.
+func TestDrip(t *testing.T) {
+	tests := []struct {
+		answer int64
+		want   time.Duration
+	}{
+		{1000, (20 - 3) * 500 * time.Millisecond},
+		{20_000, 0},
+	}
+	for _, tt := range tests {
+		bubble(t, func(t *testing.T, x *fixture) {
+			short := origintest.ShortRange(tt.answer)
+			x.Inject(short)
+			start := time.Now()
+			_, p, err := x.get(nil, 0, 20_000)
+			x.wantBytes(p, 20_000, err)
+			wantPassed(t, start, tt.want)
+			if tt.answer < 20_000 {
+				wantHit(t, short)
+			}
+		})
+	}
+	bubble(t, func(t *testing.T, x *fixture) { // long ones cost nothing
+		big := origintest.Content{Seed: 1, Size: 10 * shortAnswer}
+		x.Put("/big", origintest.File{Content: big})
+		x.url = x.base + "/big"
+		short := origintest.ShortRange(shortAnswer)
+		x.Inject(short)
+		start := time.Now()
+		b, err := x.resource().Get(t.Context(), nil, 0, big.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := io.ReadAll(b)
+		x.wantBytes(p, big.Size, err)
+		wantPassed(t, start, 0)
+		wantHit(t, short)
 	})
 }

@@ -3,6 +3,7 @@ package origin
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -106,4 +107,49 @@ func TestLongRangesRefused(t *testing.T) {
 		x.wantRequests(1)
 		wantHit(t, refused)
 	})
+}
+
+func TestResourceNames(t *testing.T) {
+	tests := []struct{ url, shown, host string }{
+		{"http://user:pw@host:81/a.tar?sig=1", "http://host:81/a.tar?…", "host:81"},
+		{"https://host/a.tar", "https://host/a.tar", "host"},
+		{"http://[::1/", "(unreadable URL)", ""},
+	}
+	for _, tt := range tests {
+		r := New(Options{}).Resource(tt.url, ResourceOptions{})
+		if r.URL() != tt.shown || r.Host() != tt.host {
+			t.Errorf("%s: %q, %q", tt.url, r.URL(), r.Host())
+		}
+	}
+}
+
+// A URL nobody can be asked by costs no request and no retry.
+func TestUnusableURL(t *testing.T) {
+	tests := map[string]string{
+		"ftp://host/a.tar":    "neither http nor https",
+		"file:///etc/passwd":  "neither http nor https",
+		"/a.tar":              "neither http nor https",
+		"":                    "neither http nor https",
+		"http:///a.tar":       "no host",
+		"http://:80/a.tar":    "no host",
+		"http://[::1/a.tar":   "does not parse",
+		"http://host:x/a.tar": "does not parse",
+	}
+	for url, want := range tests {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.url = url
+			_, _, err := x.get(nil, 0, 10)
+			_, _, err2 := x.getWhole(&Version{Size: 1})
+			_, _, err3 := x.probe(true)
+			for _, err := range []error{err, err2, err3} {
+				if wantKind(t, err, Permanent); !strings.Contains(err.Error(), want) {
+					t.Errorf("%q: got %v", url, err)
+				}
+			}
+			x.wantRequests(0)
+			if x.log.String() != "" {
+				t.Errorf("logged %s", &x.log)
+			}
+		})
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"dlfs/fetch/origintest"
-	"dlfs/listfile/digest"
 )
 
 // What goes where, over three hops from http://user:pw@list.
@@ -142,86 +141,5 @@ func TestHeadersOfEveryRequest(t *testing.T) {
 		if got := seen.all(); !slices.Equal(got, want) {
 			t.Errorf("asked %q", got)
 		}
-	})
-}
-
-func TestResourceNames(t *testing.T) {
-	tests := []struct{ url, shown, host string }{
-		{"http://user:pw@host:81/a.tar?sig=1", "http://host:81/a.tar?…", "host:81"},
-		{"https://host/a.tar", "https://host/a.tar", "host"},
-		{"http://[::1/", "(unreadable URL)", ""},
-	}
-	for _, tt := range tests {
-		r := New(Options{}).Resource(tt.url, ResourceOptions{})
-		if r.URL() != tt.shown || r.Host() != tt.host {
-			t.Errorf("%s: %q, %q", tt.url, r.URL(), r.Host())
-		}
-	}
-}
-
-// A redirect may tell what its target does not.
-func TestDigest(t *testing.T) {
-	const (
-		sum    = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"
-		md5    = "XrY7u+Ae7tCTyyK7j1rNww=="
-		md5Hex = "md5:5eb63bbbe01eeed093cb22bb8f5acdc3"
-	)
-	tests := []struct {
-		name   string
-		faults []*origintest.Fault
-		whole  bool
-		want   string
-	}{
-		{"none", nil, true, ""},
-		{"of the redirect", []*origintest.Fault{
-			origintest.Header("X-Linked-Etag", `"`+sum+`"`).On("/start"), origintest.Header("Content-MD5", md5).On("/a.tar")}, true, "sha256:" + sum},
-		{"of the body, whole", []*origintest.Fault{origintest.Header("Content-MD5", md5).On("/a.tar")}, true, md5Hex},
-		{"of the body, a range", []*origintest.Fault{origintest.Header("Content-MD5", md5).On("/a.tar")}, false, ""},
-		{"of a redirect's body", []*origintest.Fault{origintest.Header("Content-MD5", md5).On("/start")}, true, ""},
-		{"of an error", []*origintest.Fault{origintest.Status(500).Times(1),
-			origintest.Header("X-Linked-Etag", sum).On("/start").Times(1)}, true, ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, x *fixture) {
-				x.elsewhere()
-				x.Inject(tt.faults...)
-				get := func() (*Body, []byte, error) { return x.get(nil, 0, 1000) }
-				if tt.whole {
-					get = func() (*Body, []byte, error) { return x.getWhole(nil) }
-				}
-				for range 2 { // the second goes to the target alone
-					b, _, err := get()
-					if err != nil {
-						t.Fatal(err)
-					}
-					if got := b.Digest(); got.String() != tt.want {
-						t.Errorf("got %q, want %q", got, tt.want)
-					}
-				}
-				wantHit(t, tt.faults...)
-			})
-		})
-	}
-	if d := (&Body{}).Digest(); d != (digest.Digest{}) {
-		t.Errorf("of nothing: %v", d)
-	}
-}
-
-// What is told of one version is not told of the next.
-func TestDigestIsOfTheVersion(t *testing.T) {
-	bubble(t, func(t *testing.T, x *fixture) {
-		told := origintest.Header("X-Linked-Etag", strings.Repeat("ab", 32)).Times(1)
-		x.Inject(told)
-		b, _, err := x.get(nil, 0, 1000)
-		if err != nil || b.Digest().IsZero() {
-			t.Errorf("no digest: %v", err)
-		}
-		x.Put("/a.tar", origintest.File{Content: content, ETag: "new"})
-		b, _, err = x.get(nil, 0, 1000)
-		if err != nil || !b.Digest().IsZero() {
-			t.Errorf("digest %v, %v", b.Digest(), err)
-		}
-		wantHit(t, told)
 	})
 }

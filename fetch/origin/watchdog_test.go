@@ -218,3 +218,55 @@ func TestWatchdog(t *testing.T) {
 		})
 	}
 }
+
+// Errors and redirects cost no connection, unless their bodies are long.
+func TestErrorsKeepTheConnection(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.elsewhere()
+		busy := origintest.Status(500).Times(5)
+		x.Inject(busy)
+		_, p, err := x.get(nil, 0, 1000)
+		x.wantBytes(p, 1000, err)
+		if got := x.Counts().Conns; got != 2 { // one to each host
+			t.Errorf("%d connections", got)
+		}
+		wantHit(t, busy)
+	})
+	for _, body := range []int{maxDrain - 1, 10 << 20} {
+		synctest.Test(t, func(t *testing.T) {
+			n := 0
+			x := handlerFixture(t, func(w http.ResponseWriter, r *http.Request) {
+				if n++; n == 1 {
+					w.Header().Set("Content-Length", fmt.Sprint(body))
+					w.WriteHeader(500)
+					w.Write(make([]byte, body))
+					return
+				}
+				serveRange(w, r)
+			})
+			conns := x.countDials()
+			_, p, err := x.get(nil, 0, 1000)
+			x.wantBytes(p, 1000, err)
+			want := 1
+			if body > maxDrain {
+				want = 2
+			}
+			if *conns != want || n != 2 {
+				t.Errorf("%d connections for %d bytes, %d requests", *conns, body, n)
+			}
+		})
+	}
+}
+
+// An error's body that does not come is not waited for.
+func TestErrorBodyStalls(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		gone, stall := origintest.Status(404), origintest.StallAfter(3)
+		x.Inject(gone, stall)
+		start := time.Now()
+		_, _, err := x.get(nil, 0, 1000)
+		wantKind(t, err, NotFound)
+		wantPassed(t, start, 2*endWait) // with a range and without
+		wantHit(t, gone, stall)
+	})
+}

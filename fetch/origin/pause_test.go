@@ -1,10 +1,13 @@
 package origin
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"dlfs/fetch/origintest"
@@ -78,4 +81,89 @@ func TestWaitingIsTold(t *testing.T) {
 			t.Errorf("told %s", &x.log)
 		}
 	})
+}
+
+// countDials counts the connections made from now on.
+func (x *fixture) countDials() *int {
+	dials := new(int)
+	x.dial(func(next dialer) dialer {
+		return func(ctx context.Context, network, addr string) (net.Conn, error) {
+			*dials++
+			return next(ctx, network, addr)
+		}
+	})
+	return dials
+}
+
+// The Retry-After of a target holds the target's host, not the URL's.
+func TestRetryAfterOfATarget(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		to := x.elsewhere()
+		busy := origintest.Status(503, "Retry-After", "60").On("/a.tar").Times(1)
+		x.Inject(busy)
+		x.c.opts.Tries = 1
+		_, _, err := x.get(nil, 0, 1000)
+		wantKind(t, err, Transient)
+
+		start := time.Now()
+		x.url = x.base + "/a.tar"
+		_, p, err := x.get(nil, 0, 1000)
+		x.wantBytes(p, 1000, err)
+		wantPassed(t, start, 0)
+
+		x.url = x.base + "/start"
+		_, p, err = x.get(nil, 0, 1000)
+		x.wantBytes(p, 1000, err)
+		wantPassedAbout(t, start, time.Minute)
+		wantHit(t, to, busy)
+	})
+}
+
+// That of a HEAD counts too.
+func TestRetryAfterOfHead(t *testing.T) {
+	for _, code := range []int{429, 503} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			busy := origintest.Status(code, "Retry-After", "60").Method("HEAD")
+			x.Inject(busy)
+			start := time.Now()
+			v, _, err := x.probe(true)
+			if v.Size != size || err != nil {
+				t.Errorf("got %v, %v", v, err)
+			}
+			wantPassedAbout(t, start, time.Minute)
+			wantHit(t, busy)
+		})
+	}
+}
+
+func TestRetryAfterHoldsEveryoneAtTheGate(t *testing.T) {
+	for asked, want := range map[time.Duration]time.Duration{
+		time.Second: time.Second, time.Minute: time.Minute, 5 * time.Hour: maxHostPause,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var g gate
+			first := tickets(t, &g, 4)
+			first[0].busy(asked)
+			first[1].busy(asked / 2) // shortens nothing
+			start := time.Now()
+			for _, ticket := range first {
+				ticket.leave()
+			}
+			for _, urgent := range []bool{true, false} {
+				ticket, err := g.enter(t.Context(), "h", nil, urgent)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := time.Since(start); got < want || got > want+maxHostJitter {
+					t.Errorf("entered after %v, want about %v", got, want)
+				}
+				ticket.leave()
+			}
+			if ticket, err := g.enter(t.Context(), "other", nil, false); err != nil {
+				t.Error(err)
+			} else {
+				ticket.leave()
+			}
+		})
+	}
 }

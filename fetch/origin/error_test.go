@@ -1,16 +1,62 @@
 package origin
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"dlfs/fetch/origintest"
 )
+
+func TestRedact(t *testing.T) {
+	tests := map[string]string{
+		"http://host/a.tar":                      "http://host/a.tar",
+		"https://host:8443/a%20b":                "https://host:8443/a%20b",
+		"http://user@host/a":                     "http://host/a",
+		"http://user:password@host/a?sig=1#frag": "http://host/a?…",
+		"http://host/a?":                         "http://host/a?…",
+		"http://host/a?x=1&y=2":                  "http://host/a?…",
+		"http://host/a#frag%20ment":              "http://host/a",
+		"http://host?x":                          "http://host?…",
+		"http://[::1]:80/":                       "http://[::1]:80/",
+		"http:user:password@host/a":              "(unreadable URL)",
+		"http://user:pass/word@host/":            "(unreadable URL)",
+		"http://host/%zz?sig":                    "http://host/%25zz?…",
+		"\x00":                                   "%00",
+		"":                                       "",
+	}
+	for in, want := range tests {
+		if got := Redact(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestRetryAfterValues(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	tests := map[string]time.Duration{
+		"":                                0,
+		"0":                               0,
+		"1":                               time.Second,
+		"-1":                              0,
+		"1.5":                             0,
+		" 1":                              0,
+		"2147483647":                      2147483647 * time.Second,
+		"2147483648":                      0,
+		"Fri, 02 Jan 2026 03:04:15 GMT":   10 * time.Second,
+		"Friday, 02-Jan-26 03:04:15 GMT":  10 * time.Second,
+		"Fri Jan  2 03:04:15 2026":        10 * time.Second,
+		"Fri, 02 Jan 2026 03:04:04 GMT":   0,
+		"Fri, 02 Jan 2026 03:04:15 +0100": 0,
+	}
+	for in, want := range tests {
+		if got := retryAfter(in, now); got != want {
+			t.Errorf("%q: got %v, want %v", in, got, want)
+		}
+	}
+}
 
 const canary = "CANARY"
 
@@ -127,26 +173,6 @@ func TestSecretsOverTCP(t *testing.T) {
 			wantNoSecret(t, plain, err)
 		})
 	}
-}
-
-// A certificate that is not good is not asked about twice.
-func TestTLSErrorsArePermanent(t *testing.T) {
-	x := overTCP(t)
-	base, _ := tlsOrigin(t, x.Origin)
-	dials := 0
-	x.dial(func(next dialer) dialer {
-		return func(ctx context.Context, network, addr string) (net.Conn, error) {
-			dials++
-			return next(ctx, network, addr)
-		}
-	})
-	x.url = base + "/a.tar"
-	_, _, err := x.get(nil, 0, 1)
-	wantKind(t, err, Permanent)
-	if dials != 1 {
-		t.Errorf("%d connections", dials)
-	}
-	x.wantRequests(0)
 }
 
 func TestErrorText(t *testing.T) {
