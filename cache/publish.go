@@ -272,7 +272,7 @@ func (s *Store) adoptable(name string, version Version) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.root.Lstat(name + ".aria2"); err == nil {
+	if _, err := s.root.Lstat(name + ".aria2"); err == nil && !s.isListed(name+".aria2") {
 		return nil, &InTheWayError{name, "is an unfinished file of aria2"}
 	}
 	if hole, err := s.hasHole(name, info.Size()); err != nil {
@@ -281,6 +281,15 @@ func (s *Store) adoptable(name string, version Version) (fs.FileInfo, error) {
 		return nil, &UnfinishedError{&InTheWayError{name, "has holes, so it was never finished"}}
 	}
 	return info, nil
+}
+
+// SetListed tells which names the list has: a file that the list has is no control file
+// of another program. listed is called from any goroutine.
+func (s *Store) SetListed(listed func(name string) bool) { s.listed.Store(&listed) }
+
+func (s *Store) isListed(name string) bool {
+	listed := s.listed.Load()
+	return listed != nil && (*listed)(name)
 }
 
 // fits is adoptable without the signs that a file is not whole.

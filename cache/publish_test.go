@@ -230,3 +230,20 @@ func TestPublishedFileWasChanged(t *testing.T) {
 	wantPublished(t, s, "a", b.Generation())
 	log.want(t, 1, "another time")
 }
+
+// What looks like a control file of aria2 is none where the list has it.
+func TestControlFileThatTheListHas(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	for _, name := range []string{"x", "x.aria2"} {
+		check(t, os.WriteFile(filepath.Join(s.Path(), name), pattern(name, 0, blobSize), 0o644))
+	}
+	if way := new(InTheWayError); !errors.As(func() error { _, err := s.Create("x", version(blobSize)); return err }(), &way) {
+		t.Error("an unfinished file of aria2 was adopted")
+	}
+	s.SetListed(func(name string) bool { return name == "x" || name == "x.aria2" })
+	for _, name := range []string{"x", "x.aria2"} {
+		if b, err := s.Create(name, version(blobSize)); err != nil || !b.Published() {
+			t.Errorf("%s is not adopted: %v", name, err)
+		}
+	}
+}

@@ -170,17 +170,48 @@ func (s *Store) replace(b, again *Blob) error {
 	return nil
 }
 
-// exchange publishes the blob's file in the place of the file it replaces. The
-// two are exchanged, and the old file is looked at again after that: a file that
+// looks is what a file that replaces another has from it.
+type looks struct {
+	mode     os.FileMode // permissions
+	uid, gid int
+}
+
+func looksOf(dir *os.File, name string) (looks, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return looks{}, &os.PathError{Op: "stat", Path: name, Err: err}
+	}
+	return looks{os.FileMode(st.Mode).Perm(), int(st.Uid), int(st.Gid)}, nil
+}
+
+// giveTo gives the looks to an open file, durably. The owner and the group are given as
+// far as this process may do so.
+func (l looks) giveTo(f *os.File) error {
+	if f.Chown(l.uid, l.gid) != nil {
+		f.Chown(-1, l.gid) // a member of the group may
+	}
+	return errors.Join(f.Chmod(l.mode), f.Sync())
+}
+
+// exchange publishes the blob's file in the place of the file it replaces, with that
+// file's permissions and owner. These are given after the exchange: a blob that its
+// owner may not write could not be gone on with after a crash. The two are exchanged, and the old file is looked at again after that: a file that
 // somebody put there in between gets its name back. Where the filesystem cannot
 // exchange, the old file is renamed over.
 func (s *Store) exchange(b *Blob, old standing, dir *os.File, name string) error {
 	swap := func() error {
 		return unix.Renameat2(int(s.blobsDir.Fd()), b.id(), int(dir.Fd()), name, unix.RENAME_EXCHANGE)
 	}
-	err := swap()
+	was, err := looksOf(dir, name)
+	if err != nil {
+		return err
+	}
+	err = swap()
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS) {
-		return unix.Renameat(int(s.blobsDir.Fd()), b.id(), int(dir.Fd()), name)
+		if err = unix.Renameat(int(s.blobsDir.Fd()), b.id(), int(dir.Fd()), name); err == nil {
+			b.look(was)
+		}
+		return err
 	}
 	if err != nil {
 		return err
@@ -192,10 +223,21 @@ func (s *Store) exchange(b *Blob, old standing, dir *os.File, name string) error
 		}
 		return fs.ErrExist
 	}
+	b.look(was)
 	b.mu.Lock()
 	b.mu.exchanged = true
 	b.mu.Unlock()
 	return nil
+}
+
+// look gives the blob's file the looks of the file that it has replaced. The file
+// stands by then, with the right bytes: what cannot be given is told, and no error.
+func (b *Blob) look(l looks) {
+	// The round has the file open. Its name may be another file's by now.
+	if err := l.giveTo(b.file.Load()); err != nil {
+		b.store.log.Warn("file has not the permissions of the one that it replaces", "name", b.name, "err", err)
+	}
+	step("looks given")
 }
 
 // dropReplaced removes the old file after an exchange, once the record says that
@@ -225,6 +267,11 @@ func (s *Store) lookupReplacing(b *Blob, old standing) (*Blob, error) {
 		return nil, nil
 	}
 	if _, err := s.adoptable(b.name, b.version); err == nil && b.Complete() && !s.stands(old, b.name) {
+		if exchanged && !s.readOnly() {
+			if err := s.lookAfterCrash(b); err != nil {
+				return nil, err
+			}
+		}
 		if (exchanged || linked) && !s.readOnly() {
 			b.remove()
 		}
@@ -234,6 +281,24 @@ func (s *Store) lookupReplacing(b *Blob, old standing) (*Blob, error) {
 	again := s.fresh(b.name, b.version, b.Note().unverified())
 	again.mu.replaces = old // nobody else has it yet
 	return again, nil
+}
+
+// lookAfterCrash is look for a file that was exchanged when a crash came.
+func (s *Store) lookAfterCrash(b *Blob) error {
+	was, err := looksOf(s.blobsDir, b.id())
+	if err != nil {
+		return err
+	}
+	f, err := s.openFinished(b.name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || int(st.Uid) != os.Geteuid() || st.Nlink > 1 {
+		return err // it is not the one that this user has put there
+	}
+	return was.giveTo(f)
 }
 
 // Revert gives up a blob that replaces a finished file, and returns the blob of

@@ -199,3 +199,34 @@ func TestRevert(t *testing.T) {
 	}
 	wantDir(t, blobsOf(s))
 }
+
+// The file that takes the place of another has its permissions and, where this user may
+// give files away, its owner; after a crash between the two, too.
+func TestReplaceKeepsPermissionsAndOwner(t *testing.T) {
+	for _, crashed := range []bool{false, true} {
+		s, again := replacing(t)
+		path := filepath.Join(s.Path(), "sub/a")
+		uid, gid := os.Getuid(), os.Getgid()
+		if uid == 0 {
+			uid, gid = 1234, 5678
+		}
+		check(t, errors.Join(os.Chown(path, uid, gid), os.Chmod(path, 0o440)))
+		putAll(t, again)
+		if crashed {
+			syncNow(t, s)
+			check(t, again.force(true))
+			check(t, unix.Renameat2(unix.AT_FDCWD, filepath.Join(blobsOf(s), again.id()), unix.AT_FDCWD, path, unix.RENAME_EXCHANGE))
+			s = reopen(t, s)
+			lookup(t, s, "sub/a")
+		} else {
+			check(t, publish(t, again))
+		}
+		wantFile(t, s, "sub/a", blobSize)
+		var st unix.Stat_t
+		check(t, unix.Stat(path, &st))
+		if st.Mode&0o7777 != 0o440 || int(st.Uid) != uid || int(st.Gid) != gid {
+			t.Errorf("crashed %v: mode %o, owner %d:%d", crashed, st.Mode&0o7777, st.Uid, st.Gid)
+		}
+		wantDir(t, blobsOf(s))
+	}
+}

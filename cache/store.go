@@ -88,6 +88,8 @@ type Store struct {
 	index    *index
 	snapshot string // directory of the copy of the index that a read-only store reads; "" if it is not read-only
 
+	listed atomic.Pointer[func(string) bool] // nil if nothing is known of the list
+
 	folds bool // the disk takes names that differ in case for one
 
 	shelf   shelf                              // blocks the disk has no room for

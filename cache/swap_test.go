@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -104,5 +105,71 @@ func TestLinkForABlob(t *testing.T) {
 	}
 	if got, err := os.ReadFile(outside); err != nil || string(got) != "mine" {
 		t.Errorf("outside: %q, %v", got, err)
+	}
+}
+
+// TestSwappedFiles has another process change a finished file for a link out of the
+// output directory, a pipe and a file of another size, and back, while it is looked up,
+// opened and read. No byte from outside is ever read, and nothing waits for the pipe.
+func TestSwappedFiles(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	b := create(t, s, "a", blobSize)
+	putAll(t, b)
+	check(t, publish(t, b))
+	outside := filepath.Join(t.TempDir(), "outside")
+	check(t, os.WriteFile(outside, make([]byte, blobSize), 0o644))
+	path := filepath.Join(s.Path(), "a")
+	var others []string
+	for i, put := range []func(other string) error{
+		func(other string) error { return os.Symlink(outside, other) },
+		func(other string) error { return unix.Mkfifo(other, 0o600) },
+		func(other string) error { return os.WriteFile(other, make([]byte, blobSize+1), 0o644) },
+	} {
+		others = append(others, fmt.Sprintf("%s.%d", path, i))
+		check(t, put(others[i]))
+	}
+	stop := make(chan struct{})
+	var swapping sync.WaitGroup
+	swapping.Go(func() { // ended below
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for range 2 {
+				if err := unix.Renameat2(unix.AT_FDCWD, path, unix.AT_FDCWD, others[i%len(others)], unix.RENAME_EXCHANGE); err != nil {
+					t.Error(err)
+					return
+				}
+				runtime.Gosched()
+			}
+		}
+	})
+	read, refused := 0, 0
+	for i := 0; (read < 10 || refused < 10) && i < 100_000; i++ {
+		b, err := s.Lookup("a")
+		check(t, err)
+		if b == nil || b.Acquire() != nil {
+			refused++
+			continue
+		}
+		got := make([]byte, BlockSize)
+		n, err := b.ReadAt(got, 0)
+		// A file of another size may be met, since it is opened after it was looked at:
+		// it is a regular file of the directory.
+		if want := pattern("a", 0, BlockSize); err == nil && !bytes.Equal(got[:n], want) && b.File() != nil {
+			if info, err := b.File().Stat(); err != nil || info.Size() == blobSize {
+				t.Errorf("bytes from outside were read: %v", err)
+			}
+		}
+		b.Release()
+		read++
+	}
+	close(stop)
+	swapping.Wait()
+	t.Logf("%d read, %d refused", read, refused)
+	if read == 0 || refused == 0 {
+		t.Error("the file was never read, or never refused")
 	}
 }

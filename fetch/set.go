@@ -199,6 +199,7 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 		files[i] = f
 	}
 	s.list.Store(newList(files, opts.Order))
+	store.SetListed(func(name string) bool { return s.File(name) != nil })
 	if len(entries) == 0 {
 		close(s.done)
 	}
