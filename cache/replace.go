@@ -237,7 +237,6 @@ func (b *Blob) look(l looks) {
 	if err := l.giveTo(b.file.Load()); err != nil {
 		b.store.log.Warn("file has not the permissions of the one that it replaces", "name", b.name, "err", err)
 	}
-	step("looks given")
 }
 
 // dropReplaced removes the old file after an exchange, once the record says that
