@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"dlfs/fetch"
 	"dlfs/fs"
 )
@@ -67,7 +69,10 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) (err error) {
 // materialize mounts the list, or fetches it where there is no FUSE to be had.
 func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, files []demoFile) error {
 	m := mountCmd{List: path, Mountpoint: dir, Prefetch: string(fetch.PrefetchAll), UntilComplete: true, ReadTimeout: time.Minute}
-	m.workFlags = c.flags()
+	var err error
+	if m.workFlags, err = c.flags(); err != nil {
+		return err
+	}
 	w, err := m.begin(ctx, std, path)
 	if err != nil {
 		return err
@@ -94,13 +99,14 @@ func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, 
 	return err
 }
 
-// flags are the defaults, as the command line has them.
-func (c *demoCmd) flags() workFlags {
-	return workFlags{
-		fetchFlags:    fetchFlags{Jobs: 8, Split: 4, MaxPerHost: 8, MinFree: 64},
-		requestFlags:  requestFlags{NoNetrc: true, ConnectFor: 20 * time.Second, IdleFor: 30 * time.Second, Tries: 10, RetryWait: time.Second, MaxWait: 10 * time.Minute},
-		progressFlags: c.progressFlags, logFlags: c.logFlags,
+// flags are the defaults of the command line, but for netrc: nobody logs in to the demo.
+func (c *demoCmd) flags() (workFlags, error) {
+	var f workFlags
+	if err := kong.ApplyDefaults(&f, requestDefaults()); err != nil {
+		return f, err
 	}
+	f.NoNetrc, f.progressFlags, f.logFlags = true, c.progressFlags, c.logFlags
+	return f, nil
 }
 
 // peek lists the mount and reads a piece from the middle of the last file,

@@ -123,6 +123,7 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 		kong.Exit(func(int) { helped = true }),
 		kong.UsageOnError(),
 		kong.DefaultEnvars("DLFS"),
+		requestDefaults(),
 		kong.Vars{"version": fmt.Sprintf("dlfs %s, %s", version(), runtime.Version())},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Bind(std),

@@ -8,8 +8,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/net/http/httpguts"
 
 	"dlfs/fetch/origin"
 )
@@ -34,11 +38,19 @@ type requestFlags struct {
 	HTTP2      bool          `name:"http2" env:"DLFS_HTTP2" help:"Use HTTP/2 where the origin can. HTTP/1.1 is faster for large files."`
 	Downgrade  bool          `name:"allow-downgrade" help:"Follow redirects from https to http. Whoever is on the way can then read and change what comes."`
 	Encoded    string        `enum:"refuse,store,decode" default:"refuse" help:"What to do with an answer that is compressed though dlfs did not ask for it: refuse it, store it as it comes, or decode it (${enum}). A decoded file is read in one stream."`
-	ConnectFor time.Duration `name:"connect-timeout" default:"20s" aliases:"contimeout" help:"Give up making a connection after this."`
-	IdleFor    time.Duration `name:"timeout" default:"30s" help:"Give up a request of which nothing arrives for this long, and try again."`
-	Tries      int           `default:"12" aliases:"retries,max-tries" help:"Attempts in a row without progress before an entry fails; 0 for ever."`
-	MaxWait    time.Duration `default:"10m" help:"Leave a host that sends Retry-After alone for no longer than this, then ask it again."`
-	RetryWait  time.Duration `default:"500ms" aliases:"waitretry,retry-delay" help:"Wait after the first failed attempt; doubled for each further one."`
+	ConnectFor time.Duration `name:"connect-timeout" default:"${connect_timeout}" aliases:"contimeout" help:"Give up making a connection after this."`
+	IdleFor    time.Duration `name:"timeout" default:"${timeout}" help:"Give up a request of which nothing arrives for this long, and try again."`
+	Tries      int           `default:"${tries}" aliases:"retries,max-tries" help:"Attempts in a row without progress before an entry fails; 0 for ever."`
+	MaxWait    time.Duration `default:"${max_wait}" help:"Leave a host that sends Retry-After alone for no longer than this, then ask it again."`
+	RetryWait  time.Duration `default:"${retry_wait}" aliases:"waitretry,retry-delay" help:"Wait after the first failed attempt; doubled for each further one."`
+}
+
+// requestDefaults are the defaults of requestFlags that package origin has.
+func requestDefaults() kong.Vars {
+	return kong.Vars{
+		"connect_timeout": origin.DefaultConnectTimeout.String(), "timeout": origin.DefaultTimeout.String(),
+		"tries": strconv.Itoa(origin.DefaultTries), "retry_wait": origin.DefaultRetryWait.String(), "max_wait": "10m",
+	}
 }
 
 func (f *requestFlags) validate() error {
@@ -75,26 +87,14 @@ func (f *requestFlags) header() (http.Header, error) {
 		name, value, ok := strings.Cut(line, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		switch {
-		case !ok || !isToken(name):
+		case !ok || !httpguts.ValidHeaderFieldName(name):
 			return nil, usageError("the value of --header number %d is not of the form \"NAME: VALUE\"", i+1)
-		case hasControl(value):
+		case !httpguts.ValidHeaderFieldValue(value):
 			return nil, usageError("--header %s: its value holds a control character; remove it", name)
 		}
 		h.Add(name, value)
 	}
 	return h, nil
-}
-
-// isToken reports whether s may name a header (RFC 9110 section 5.6.2).
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
-}
-
-// hasControl reports whether s cannot be a header's value (section 5.5).
-func hasControl(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
 // userAgent is what this program calls itself.
@@ -117,7 +117,7 @@ func (f *requestFlags) bearer() (string, error) {
 	if token == "" {
 		return "", usageError("--bearer-env: the environment variable %s is not set", f.BearerEnv)
 	}
-	if hasControl(token) {
+	if !httpguts.ValidHeaderFieldValue(token) {
 		return "", usageError("--bearer-env: the token in %s holds a control character; remove it", f.BearerEnv)
 	}
 	return token, nil

@@ -75,22 +75,25 @@ type Options struct {
 	// them urgent ones. The idle connections are at most half as many. If zero, 512.
 	MaxOpen int
 
-	// ConnectTimeout bounds the making of a connection. If zero, 20 s.
+	// ConnectTimeout bounds the making of a connection. If zero,
+	// DefaultConnectTimeout.
 	ConnectTimeout time.Duration
 
-	// Timeout ends a request of which nothing arrived for so long. If zero, 30 s.
+	// Timeout ends a request of which nothing arrived for so long. If zero,
+	// DefaultTimeout.
 	Timeout time.Duration
 
 	// Tries is how often in a row an attempt may fail without progress. If
-	// zero, 12, which with the waits between is at least a minute and a quarter.
+	// zero, DefaultTries, which with the default waits is at least a minute and a
+	// quarter.
 	Tries int
 
 	// RetryWait is the wait after the first failure; it doubles up to 15 s, and
-	// is jittered. If zero, 500 ms.
+	// is jittered. If zero, DefaultRetryWait.
 	RetryWait time.Duration
 
 	// MaxWait bounds for how long a host is left alone that asks for it with
-	// Retry-After. If zero, 10 minutes.
+	// Retry-After. If zero, DefaultMaxWait.
 	MaxWait time.Duration
 
 	// DialContext makes connections; tests serve from memory through it. If
@@ -98,7 +101,19 @@ type Options struct {
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
+// What Options are if they are zero. The command line has the same defaults.
 const (
+	DefaultConnectTimeout = 20 * time.Second
+	DefaultTimeout        = 30 * time.Second
+	DefaultTries          = 12
+	DefaultRetryWait      = 500 * time.Millisecond
+	DefaultMaxWait        = 10 * time.Minute
+)
+
+const (
+	defaultMaxPerHost = 16
+	defaultMaxOpen    = 512
+
 	maxRetryWait   = 15 * time.Second
 	maxHeaderBytes = 64 << 10
 )
@@ -121,12 +136,13 @@ func New(opts Options) *Client {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	opts.MaxPerHost = orDefault(opts.MaxPerHost, 16)
-	opts.MaxOpen = orDefault(opts.MaxOpen, 512)
-	opts.ConnectTimeout = orDefault(opts.ConnectTimeout, 20*time.Second)
-	opts.Timeout = orDefault(opts.Timeout, 30*time.Second)
-	opts.Tries = orDefault(opts.Tries, 12)
-	opts.RetryWait = orDefault(opts.RetryWait, 500*time.Millisecond)
+	opts.MaxPerHost = orDefault(opts.MaxPerHost, defaultMaxPerHost)
+	opts.MaxOpen = orDefault(opts.MaxOpen, defaultMaxOpen)
+	opts.ConnectTimeout = orDefault(opts.ConnectTimeout, DefaultConnectTimeout)
+	opts.Timeout = orDefault(opts.Timeout, DefaultTimeout)
+	opts.Tries = orDefault(opts.Tries, DefaultTries)
+	opts.RetryWait = orDefault(opts.RetryWait, DefaultRetryWait)
+	opts.MaxWait = orDefault(opts.MaxWait, DefaultMaxWait)
 	if opts.Limit == nil {
 		opts.Limit = &Limit{}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/icholy/digest"
+	"golang.org/x/net/http/httpguts"
 )
 
 // Digest authentication (RFC 7616): who answers 401 with a challenge is asked
@@ -58,7 +59,7 @@ func asksFor(resp *http.Response) string {
 		case "basic", "bearer":
 			known = append(known, scheme)
 		default:
-			if isFieldName(scheme) && len(scheme) <= 20 {
+			if httpguts.ValidHeaderFieldName(scheme) && len(scheme) <= 20 {
 				unknown = append(unknown, scheme)
 			}
 		}

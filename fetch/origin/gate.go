@@ -18,7 +18,7 @@ const urgentInARow = 7
 // object of the host is the cause of its refusals, it alone is held back (culprit.go). The
 // zero value is a gate that knows of no bounds. It is safe for concurrent use.
 type gate struct {
-	maxPause time.Duration // whatever Retry-After says; 0: maxHostPause
+	maxPause time.Duration // whatever Retry-After says; 0: DefaultMaxWait
 
 	mu    lockorder.Mutex[lockorder.Leaf]
 	hosts map[string]*hostGate // guarded by mu, and so is what is in it

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // net/http refuses answers that curl and browsers take: a header line without a
@@ -126,7 +128,7 @@ func mendHead(lines []string) []byte {
 		} else {
 			name, value, _ := strings.Cut(line, ":")
 			line = name + ":" + mendValue(name, strings.TrimSpace(value))
-			if !isFieldName(name) || strings.HasSuffix(line, ":") || hasControl(value) {
+			if !httpguts.ValidHeaderFieldName(name) || strings.HasSuffix(line, ":") || !httpguts.ValidHeaderFieldValue(value) {
 				continue
 			}
 		}
@@ -173,15 +175,4 @@ func mendValue(name, value string) string {
 		return first
 	}
 	return value
-}
-
-// isFieldName reports whether s is a token (RFC 9110 section 5.6.2).
-func isFieldName(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
-}
-
-func hasControl(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }

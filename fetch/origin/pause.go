@@ -11,7 +11,6 @@ import (
 // Retry-After. Afterwards the requests that waited do not come back all at once.
 
 const (
-	maxHostPause  = 10 * time.Minute // the longest pause, if Options.MaxWait is zero
 	longPause     = 10 * time.Second // a longer one is logged as a warning
 	maxHostJitter = 5 * time.Second  // added to a pause at random, and at most an eighth of it
 )
@@ -33,7 +32,7 @@ func (t *ticket) busy(retryAfter time.Duration) (culprit bool) {
 	h.limits = h.limits || t.trial
 	if retryAfter > 0 {
 		// Others were told the same; not all are to come back at once.
-		pause := min(retryAfter, cmp.Or(t.g.maxPause, maxHostPause))
+		pause := min(retryAfter, cmp.Or(t.g.maxPause, DefaultMaxWait))
 		until := now.Add(pause + rand.N(min(retryAfter/8, maxHostJitter)+1))
 		if !now.Before(h.paused) {
 			h.pausedAt, h.tried = now, false

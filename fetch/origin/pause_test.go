@@ -138,7 +138,7 @@ func TestRetryAfterOfHead(t *testing.T) {
 
 func TestRetryAfterHoldsEveryoneAtTheGate(t *testing.T) {
 	for asked, want := range map[time.Duration]time.Duration{
-		time.Second: time.Second, time.Minute: time.Minute, 5 * time.Hour: maxHostPause,
+		time.Second: time.Second, time.Minute: time.Minute, 5 * time.Hour: DefaultMaxWait,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var g gate

@@ -54,7 +54,7 @@ func (a *answer) partial(resp *http.Response, off, end, size int64) error {
 	if t := resp.Header.Get("Content-Type"); strings.HasPrefix(strings.ToLower(t), "multipart/byteranges") {
 		return fmt.Errorf("answer to a single range is %q", t)
 	}
-	first, last, total, err := ParseContentRange(resp.Header.Get("Content-Range"))
+	first, last, total, err := parseContentRange(resp.Header.Get("Content-Range"))
 	if err != nil {
 		return err
 	}
@@ -92,10 +92,10 @@ func (a *answer) unsatisfiable(h http.Header, off, size int64) error {
 	return &Error{Status: http.StatusRequestedRangeNotSatisfiable, Err: fmt.Errorf("origin refuses a range inside the file's %d bytes", n), retry: retry{most: fewRetries}}
 }
 
-// ParseContentRange parses the Content-Range of a 206: "bytes first-last/total"
+// parseContentRange parses the Content-Range of a 206: "bytes first-last/total"
 // with 0 <= first <= last < total, where last is inclusive (RFC 9110 section
 // 14.4). An unknown total, "*", is -1.
-func ParseContentRange(s string) (first, last, total int64, err error) {
+func parseContentRange(s string) (first, last, total int64, err error) {
 	fail := func() (int64, int64, int64, error) {
 		return 0, 0, 0, fmt.Errorf("answer has no usable Content-Range: %.80q", s)
 	}

@@ -24,7 +24,7 @@ func TestParseContentRange(t *testing.T) {
 		{"bytes 0-4611686018427387902/4611686018427387903", 0, 1<<62 - 2, 1<<62 - 1},
 	}
 	for _, tt := range good {
-		first, last, total, err := ParseContentRange(tt.s)
+		first, last, total, err := parseContentRange(tt.s)
 		if first != tt.first || last != tt.last || total != tt.total || err != nil {
 			t.Errorf("%q: %d, %d, %d, %v", tt.s, first, last, total, err)
 		}
@@ -39,7 +39,7 @@ func TestParseContentRange(t *testing.T) {
 		"bytes ٠-٠/١", "bytes 0-0/1, bytes 1-1/2", "bytes 0-0\x00/1",
 	}
 	for _, s := range bad {
-		if first, last, total, err := ParseContentRange(s); err == nil {
+		if first, last, total, err := parseContentRange(s); err == nil {
 			t.Errorf("%q: %d, %d, %d", s, first, last, total)
 		}
 	}
@@ -50,7 +50,7 @@ func FuzzParseContentRange(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		first, last, total, err := ParseContentRange(s)
+		first, last, total, err := parseContentRange(s)
 		if err != nil {
 			if first != 0 || last != 0 || total != 0 {
 				t.Errorf("%q: %d, %d, %d with %v", s, first, last, total, err)
@@ -64,7 +64,7 @@ func FuzzParseContentRange(f *testing.F) {
 		if total == -1 {
 			again = fmt.Sprintf("bytes %d-%d/*", first, last)
 		}
-		if a, b, c, err := ParseContentRange(again); a != first || b != last || c != total || err != nil {
+		if a, b, c, err := parseContentRange(again); a != first || b != last || c != total || err != nil {
 			t.Errorf("%q, again as %q: %d, %d, %d, %v", s, again, a, b, c, err)
 		}
 	})

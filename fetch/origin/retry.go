@@ -1,7 +1,6 @@
 package origin
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -38,7 +37,7 @@ func (c *Client) retry(ctx context.Context, what string, f func() error) error {
 		if try == 1 && e.retry.brought {
 			d = 0 // it goes on as well as before, most likely
 		}
-		d = max(d, min(e.After, cmp.Or(c.opts.MaxWait, maxHostPause)))
+		d = max(d, min(e.After, c.opts.MaxWait))
 		c.log.Info("request failed; trying again", "what", what, "in", d.Round(time.Millisecond), "err", err)
 		if err := restFor(ctx, d, isBusy(e.Status)); err != nil {
 			return err

@@ -6,13 +6,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // parseSetCookie parses a Set-Cookie field as RFC 6265 section 5.2 asks of user
 // agents: net/http drops values with quotes or commas in them, and knows few forms
 // of dates. It returns nil for what is to be ignored.
 func parseSetCookie(field string, now time.Time) *http.Cookie {
-	if hasControl(field) {
+	if !httpguts.ValidHeaderFieldValue(field) {
 		return nil
 	}
 	pair, attributes, _ := strings.Cut(field, ";")

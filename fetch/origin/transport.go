@@ -9,17 +9,16 @@ import (
 	"time"
 )
 
-// transportOptions are for newTransport. The zero value connects like a browser
-// without HTTP/2.
+// transportOptions are for newTransport. Those that are zero are as in Options.
 type transportOptions struct {
 	// ConnectTimeout bounds the making of a connection, and its TLS handshake
-	// once more. If zero, 20 s.
+	// once more.
 	ConnectTimeout time.Duration
 
-	// MaxPerHost is how many idle connections are kept for each host. If zero, 16.
+	// MaxPerHost is how many idle connections are kept for each host.
 	MaxPerHost int
 
-	// MaxIdle is how many idle connections are kept in all. If zero, 128.
+	// MaxIdle is how many idle connections are kept in all.
 	MaxIdle int
 
 	// DialContext makes connections. If nil, a hostDialer.
@@ -42,9 +41,9 @@ type transportOptions struct {
 // newTransport returns a transport that asks for no compression, and that has
 // no timeout on headers and bodies, which the watchdog sees to.
 func newTransport(o transportOptions) *http.Transport {
-	o.ConnectTimeout = orDefault(o.ConnectTimeout, 20*time.Second)
-	o.MaxPerHost = orDefault(o.MaxPerHost, 16)
-	o.MaxIdle = orDefault(o.MaxIdle, 128)
+	o.ConnectTimeout = orDefault(o.ConnectTimeout, DefaultConnectTimeout)
+	o.MaxPerHost = orDefault(o.MaxPerHost, defaultMaxPerHost)
+	o.MaxIdle = orDefault(o.MaxIdle, defaultMaxOpen/4)
 	if o.DialContext == nil {
 		d := newHostDialer(o.ConnectTimeout)
 		if o.PublicOnly {
