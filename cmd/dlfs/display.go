@@ -61,6 +61,9 @@ func newDisplay(std stdio, p progressFlags, l logFlags) (*display, error) {
 		}
 		w = f // for the life of the process
 	}
+	if l.LogFile != "" || d.mode == "bar" { // else standard error has an outbox
+		w = newOutbox(w)
+	}
 	d.lines = newLineHandler(w, l.level())
 	d.log = slog.New(d.lines)
 	adoptStandardLog(d.log)

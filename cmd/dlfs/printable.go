@@ -73,13 +73,19 @@ func appendEscape(out []byte, r rune, raw []byte) []byte {
 	return fmt.Appendf(out, `\u%04x`, r)
 }
 
-// plain returns the streams with standard output and error escaped.
-func (s stdio) plain() stdio { return stdio{s.in, plainWriter{s.out}, plainWriter{s.err}, s.signals} }
+// plain returns the streams with standard output and error escaped, and standard error
+// such that a reader that stops holds nobody up.
+func (s stdio) plain() stdio {
+	return stdio{s.in, plainWriter{s.out}, plainWriter{throughOutbox(s.err)}, s.signals}
+}
 
 // raw returns the stream that takes escape sequences, too.
 func raw(w io.Writer) io.Writer {
 	if p, ok := w.(plainWriter); ok {
-		return p.w
+		w = p.w
+	}
+	if o, ok := w.(*outbox); ok {
+		w = o.w
 	}
 	return w
 }
