@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"dlfs/cache/hosttest"
 	"dlfs/cache/powercut"
 )
 
@@ -18,7 +19,7 @@ var (
 // a sync, a published file, a new version, a redo. After each system call, every state
 // in which a power cut may leave the disk is looked at.
 func TestCrashPoints(t *testing.T) {
-	needFUSE(t)
+	hosttest.Need(t, hosttest.FUSE())
 	rng := random(t)
 	log := live(t, powercut.New(), 0, rng.Uint64(), 0)
 	for _, strict := range []bool{false, true} {

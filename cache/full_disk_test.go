@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"dlfs/cache/hosttest"
 )
 
 var fullRuns = flag.Int("fullruns", 4, "how often TestFullDisk fills a disk under a process")
@@ -79,12 +82,7 @@ func checkFilled(t *testing.T, dir string, run int) {
 // smallDisk mounts an ext4 filesystem of so many MiB in a file.
 func smallDisk(t *testing.T, mib int64) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("DLFS_TEST_ALL") != "" {
-			t.Fatal("only root can mount a small disk")
-		}
-		t.Skip("only root can mount a small disk")
-	}
+	hosttest.Need(t, hosttest.Root())
 	point := t.TempDir()
 	f, err := os.CreateTemp("/dev/shm", "disk") // in memory: its syncs cost nothing
 	if err != nil {
@@ -96,7 +94,7 @@ func smallDisk(t *testing.T, mib int64) string {
 	check(t, errors.Join(f.Truncate(mib<<20), f.Close()))
 	for _, args := range [][]string{{"mkfs.ext4", "-q", image}, {"mount", "-o", "loop", image, point}} {
 		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v: %s", args, err, out)
+			hosttest.Need(t, fmt.Errorf("%v: %w: %s", args, err, out))
 		}
 	}
 	t.Cleanup(func() {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"dlfs/cache/hosttest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -63,9 +65,7 @@ func TestStateKeepsItsMode(t *testing.T) {
 // TestStateOfAnotherUser is refused, to root as well: that user could have root
 // write to any file, through links that badger follows.
 func TestStateOfAnotherUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can make a directory another user's")
-	}
+	hosttest.Need(t, hosttest.Root())
 	dir := closedStore(t)
 	check(t, os.Chmod(filepath.Dir(dir), 0o755))
 	openAs := func(user string) string {

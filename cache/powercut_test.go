@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"dlfs/cache/hosttest"
 	"dlfs/cache/powercut"
 )
 
@@ -27,7 +28,7 @@ var cutsFlag = flag.Int("cuts", 40, "power cuts of TestPowerCut")
 // one that is not there. Then the index is set aside, and what was published
 // stays.
 func TestPowerCut(t *testing.T) {
-	needFUSE(t)
+	hosttest.Need(t, hosttest.FUSE())
 	rng := random(t)
 	c := newChecker(t)
 	tally := newTally()
@@ -176,24 +177,5 @@ func (y *tally) log(t *testing.T) {
 	}
 	if blocks == 0 || published == 0 {
 		t.Errorf("%d blocks and %d published files were met", blocks, published)
-	}
-}
-
-// needFUSE skips the test where nothing can be mounted, or fails it where all
-// tests are to run.
-func needFUSE(t *testing.T) {
-	t.Helper()
-	why := ""
-	if f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0); err != nil {
-		why = err.Error()
-	} else if f.Close(); os.Geteuid() != 0 {
-		if _, err := exec.LookPath("fusermount3"); err != nil {
-			why = err.Error()
-		}
-	}
-	if why != "" && os.Getenv("DLFS_TEST_ALL") != "" {
-		t.Fatal(why)
-	} else if why != "" {
-		t.Skip(why)
 	}
 }

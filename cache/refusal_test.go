@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"dlfs/cache/hosttest"
 	"dlfs/cache/powercut"
 )
 
@@ -18,7 +19,7 @@ var refusalsFlag = flag.Int("refusals", 10, "lives of TestDiskRefuses")
 // takes everything again, so does the store, without a restart. What was
 // promised is there afterwards, and whatever is there is right.
 func TestDiskRefuses(t *testing.T) {
-	needFUSE(t)
+	hosttest.Need(t, hosttest.FUSE())
 	rng := random(t)
 	c := newChecker(t)
 	tally := newTally()

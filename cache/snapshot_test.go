@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"dlfs/cache/hosttest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -100,9 +102,7 @@ func TestReadOnlyBesideStarts(t *testing.T) {
 
 // TestReadOnlyFilesystem: a question needs no right to write.
 func TestReadOnlyFilesystem(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root mounts a directory read-only")
-	}
+	hosttest.Need(t, hosttest.Root())
 	dir := closedStore(t)
 	check(t, unix.Mount(dir, dir, "", unix.MS_BIND, ""))
 	defer unix.Unmount(dir, unix.MNT_DETACH)

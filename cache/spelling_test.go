@@ -2,10 +2,13 @@ package cache
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"dlfs/cache/hosttest"
 )
 
 // TestSpelling stands for a disk that ignores case where the kernel has none: what is
@@ -49,10 +52,7 @@ func TestDiskThatIgnoresCase(t *testing.T) {
 				cmd := exec.CommandContext(t.Context(), "sh", "-c", command)
 				cmd.Dir = at
 				if out, err := cmd.CombinedOutput(); err != nil {
-					if os.Getenv("DLFS_TEST_ALL") != "" {
-						t.Fatalf("%s: %v: %s", command, err, out)
-					}
-					t.Skipf("%s: %v: %s", command, err, out)
+					hosttest.Need(t, fmt.Errorf("%s: %w: %s", command, err, out))
 				}
 			}
 			check(t, os.Mkdir(at+"/at", 0o755))

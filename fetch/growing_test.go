@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"dlfs/cache"
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origin"
 	"dlfs/fetch/origintest"
 )
@@ -262,6 +263,7 @@ func TestHostThatDiesInABodyOfUnknownLengthDoesNotEndIt(t *testing.T) {
 // TestBodyCutOffTLSIsDoubted: over TLS, a body without a length that ends without a
 // close_notify is read again, and believed when it ends at the same byte twice.
 func TestBodyCutOffTLSIsDoubted(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	const size = 3 * bs
 	for name, tt := range map[string]struct {
 		cuts []int64 // where the connection is cut, by request; then it is closed well

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -263,9 +264,8 @@ func TestFirstContactEndsWithTheConnection(t *testing.T) {
 
 // A program that catches Ctrl-C gets to its handler.
 func TestCaughtCtrlCInterrupts(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		missing(t, err.Error())
-	}
+	_, err := exec.LookPath("python3")
+	hosttest.Need(t, err)
 	x, held := silentRig(t)
 	cmd := exec.CommandContext(x.ctx, "python3", "-c", `import os,sys
 try: os.stat(sys.argv[1])
@@ -273,7 +273,7 @@ except KeyboardInterrupt: sys.exit(42)`, x.path("a"))
 	must(t, cmd.Start())
 	x.join(held, "request")
 	must(t, cmd.Process.Signal(os.Interrupt))
-	err := cmd.Wait()
+	err = cmd.Wait()
 	if e := new(exec.ExitError); !errors.As(err, &e) || e.ExitCode() != 42 {
 		t.Errorf("python: %v", err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch"
 	"dlfs/fetch/origintest"
 )
@@ -232,9 +233,8 @@ func TestMountOverADirectoryWithFiles(t *testing.T) {
 
 // Processes that share a mapping from before a fork read what arrives.
 func TestForkWithAMapping(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		missing(t, err.Error())
-	}
+	_, err := exec.LookPath("python3")
+	hosttest.Need(t, err)
 	x := newRig(t)
 	x.config.Run, x.config.Prefetch = true, fetch.PrefetchAll
 	c := x.add("a", 64*bs+99)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/cache/hosttest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -26,11 +28,7 @@ func kinds(point string) (types []string, err error) {
 // asUser has the rig mount as an ordinary user, in directories of that user.
 func (x *rig) asUser() {
 	x.tb.Helper()
-	needRoot(x.tb)
-	if _, err := fusermountPath(); err != nil {
-		missing(x.tb, err.Error())
-	}
-	must(x.tb, os.Chmod("/dev/fuse", 0o666))
+	hosttest.Need(x.tb, hosttest.OthersFUSE())
 	x.cred = &syscall.Credential{Uid: nobody, Gid: nobody}
 	base := filepath.Dir(x.config.Dir)
 	must(x.tb, os.Chmod(base, 0o755))

@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dlfs/cache"
+	"dlfs/cache/hosttest"
 	"dlfs/fetch"
 	"dlfs/fetch/origin"
 	"dlfs/fetch/origintest"
@@ -197,34 +198,14 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-// missing skips the test, or fails it where all tests are to run.
-func missing(tb testing.TB, what string) {
-	tb.Helper()
-	if os.Getenv("DLFS_TEST_ALL") != "" {
-		tb.Fatal(what)
-	}
-	tb.Skip(what)
-}
-
 func needFUSE(tb testing.TB) {
 	tb.Helper()
-	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
-	if err != nil {
-		missing(tb, "no /dev/fuse: "+err.Error())
-	}
-	f.Close()
-	if os.Geteuid() != 0 {
-		if _, err := fusermountPath(); err != nil {
-			missing(tb, err.Error())
-		}
-	}
+	hosttest.Need(tb, hosttest.FUSE())
 }
 
 func needRoot(tb testing.TB) {
 	tb.Helper()
-	if os.Geteuid() != 0 {
-		missing(tb, "only root can")
-	}
+	hosttest.Need(tb, hosttest.Root())
 }
 
 // rig is an origin in this process and a mount of its files in a child.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dlfs/cache/hosttest"
 )
 
 // newStage returns a stage that ends with the test.
@@ -62,6 +64,7 @@ func TestReader(t *testing.T) {
 
 // A bare request is a read; an origin counts it, and waits before it.
 func TestOrigin(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	s, l := newStage(t), load{2, 100_000}
 	o, err := s.origin(context.WithoutCancel(t.Context()), originSpec{Loads: []load{l}, FirstByte: 20 * time.Millisecond, Rate: 50_000_000}, nil)
 	if err != nil {
@@ -80,6 +83,7 @@ func TestOrigin(t *testing.T) {
 }
 
 func TestWeb(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	b := newBench(t, 1)
 	var err error
 	if b.tools, err = findTools(t.Context(), "/bin/true", ""); err != nil {

@@ -4,10 +4,13 @@ import (
 	"io"
 	"net"
 	"testing"
+
+	"dlfs/cache/hosttest"
 )
 
 // What is written to a connection and has not arrived when it ends is lost.
 func TestLostBytesAreCounted(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

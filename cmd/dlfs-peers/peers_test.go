@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -105,6 +106,7 @@ func judgeFake(t *testing.T, r row, behaviour string, limit time.Duration) resul
 var honest = row{name: "honest", set: func(*stage) {}}
 
 func TestVerdicts(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	tests := []struct {
 		behaviour string
 		verdict   verdict
@@ -134,6 +136,7 @@ func TestAToolIsStoppedAtTheLimit(t *testing.T) {
 }
 
 func TestWhatTheOriginSentIsCounted(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	got := judgeFake(t, honest, "is right, and asks twice", time.Minute)
 	if got.verdict != right || got.ratio != 2 || len(got.log) != 2 {
 		t.Errorf("got %+v", got)
@@ -141,6 +144,7 @@ func TestWhatTheOriginSentIsCounted(t *testing.T) {
 }
 
 func TestTheLastWordsAreKept(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	r := one("refused", func() *origintest.Fault { return origintest.Status(503) })
 	if got := judgeFake(t, r, "is right", time.Minute); got.verdict != gaveUp || got.words != "two / status 503" {
 		t.Errorf("got %+v", got)
@@ -149,6 +153,7 @@ func TestTheLastWordsAreKept(t *testing.T) {
 
 // What is not asked for is not proof of anything.
 func TestAFaultThatWasNotMetIsMarked(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	r := one("HEAD refused", func() *origintest.Fault { return origintest.RefuseHead(403) })
 	got := judgeFake(t, r, "is right", time.Minute)
 	if got.verdict != right || got.met {
@@ -199,6 +204,7 @@ func TestRowsAreFresh(t *testing.T) {
 
 // What a row does in time is over when the tool is.
 func TestAnOutageEndsWithItsTool(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	r := outage("dead", (*origintest.Origin).Down, time.Hour)
 	if got := judgeFake(t, r, "is right", time.Minute); got.verdict != gaveUp || !got.met {
 		t.Errorf("got %+v", got)
@@ -231,6 +237,7 @@ func TestUsage(t *testing.T) {
 
 // dlfs itself, on two rows.
 func TestDlfs(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	var out, log bytes.Buffer
 	args := []string{"-tools", "dlfs", "-size", "1", "-rate", "100", "-run", `^none|^ranges ignored$`}
 	if err := run(t.Context(), args, &out, &log); err != nil {

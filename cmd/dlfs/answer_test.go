@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch"
 )
 
@@ -170,9 +171,7 @@ func TestStatusOfAnyContent(t *testing.T) {
 
 // A socket that another user serves is asked nothing.
 func TestForeignSocketIsNotAsked(t *testing.T) {
-	if os.Geteuid() != 0 {
-		need(t, errors.New("only root can be somebody else"))
-	}
+	need(t, hosttest.Root())
 	dir := impostor(t, func(*bufio.Writer) {})
 	path := filepath.Join(dir, ".dlfs", socketName)
 	if err := os.Remove(path); err != nil {
@@ -235,9 +234,7 @@ func asUser(uid int, f func() error) error {
 
 // Where the mode of the socket keeps nobody out, the process does.
 func TestControlSocketRefusesOthers(t *testing.T) {
-	if os.Geteuid() != 0 {
-		need(t, errors.New("only root can be somebody else"))
-	}
+	need(t, hosttest.Root())
 	dir := impostor(t, func(*bufio.Writer) {})
 	path := filepath.Join(dir, "open")
 	plain, err := net.Listen("unix", path)

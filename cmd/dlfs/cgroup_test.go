@@ -55,9 +55,13 @@ func TestReadersInLittleMemory(t *testing.T) {
 	}
 	procs := smallGroup(t, limit)
 	const files, size, readers = 8, 48 << 20, 64
+	dir := t.TempDir()
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil || st.Type == unix.TMPFS_MAGIC {
+		need(t, fmt.Errorf("%s is in memory, which the limit would count; set TMPDIR to a directory on a disk (%v)", dir, err))
+	}
 	o := origintest.New()
 	base := o.Serve(t)
-	dir := t.TempDir()
 	var list strings.Builder
 	for i := range files {
 		o.Put(fmt.Sprintf("/f%d", i), origintest.File{Content: origintest.Content{Seed: uint64(i), Size: size}})

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"dlfs/cache/hosttest"
 )
 
 // A server is a real HTTP server over a directory.
@@ -59,6 +61,7 @@ func startPython(t *testing.T, root string) string {
 
 // freeAddr returns a loopback address nobody listens on.
 func freeAddr(t *testing.T) string {
+	hosttest.Need(t, hosttest.Loopback())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

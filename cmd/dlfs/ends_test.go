@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -39,9 +40,7 @@ func stalled(t *testing.T, dir string) (list string, stall *origintest.Fault) {
 func needRoot(t *testing.T) {
 	t.Helper()
 	need(t, canMount())
-	if os.Geteuid() != 0 {
-		need(t, errors.New("only root mounts over a mount"))
-	}
+	need(t, hosttest.Root())
 }
 
 // mountsOfTest returns what is mounted at a path, the topmost last.

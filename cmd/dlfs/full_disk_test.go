@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -27,14 +29,15 @@ type fullDisk struct {
 const fullDiskFile = 30 << 20 // bytes of each file
 
 func newFullDisk(t *testing.T) *fullDisk {
-	if os.Geteuid() != 0 {
-		need(t, errors.New("only root can mount a small disk"))
-	}
+	need(t, hosttest.Root())
 	d := &fullDisk{load: &load{Origin: origintest.New(), dir: t.TempDir()}, t: t, disk: filepath.Join(t.TempDir(), "disk")}
 	d.filler = filepath.Join(d.disk, "filler")
 	image := filepath.Join(t.TempDir(), "image")
 	t.Cleanup(func() { unmountUnder(filepath.Dir(d.disk)) })
-	sh(t, ".", fmt.Sprintf("truncate -s 256M %s; mkfs.ext4 -q %[1]s; mkdir %[2]s; mount -o loop %[1]s %[2]s", image, d.disk))
+	made, err := exec.CommandContext(t.Context(), "sh", "-ec", fmt.Sprintf("truncate -s 256M %s; mkfs.ext4 -q %[1]s; mkdir %[2]s; mount -o loop %[1]s %[2]s", image, d.disk)).CombinedOutput()
+	if err != nil {
+		need(t, fmt.Errorf("a small disk cannot be made: %w: %s", err, made))
+	}
 	d.url = d.Serve(t)
 	for i := range 3 {
 		d.add(t, d.url, fmt.Sprint("file", i), origintest.Content{Seed: uint64(i), Size: fullDiskFile})

@@ -16,9 +16,10 @@ var (
 		"dlfs/listfile":         {"dlfs/listfile/digest"},                         // text in, entries out
 		"dlfs/cache":            {"dlfs/cache/lockorder"},                         // storage knows no network: crash tests need no origin
 		"dlfs/cache/lockorder":  nil,                                              // the order of all locks needs none of what they guard
+		"dlfs/cache/hosttest":   nil,                                              // nor does what tests ask of their host
 		"dlfs/cache/powercut":   nil,                                              // a disk for tests knows nothing of what is on it
 		"dlfs/fetch/origin":     {"dlfs/cache/lockorder", "dlfs/listfile/digest"}, // HTTP knows no blocks and no disks
-		"dlfs/fetch/origintest": nil,                                              // an origin shares no code with what it tests
+		"dlfs/fetch/origintest": {"dlfs/cache/hosttest"},                          // an origin shares no code with what it tests
 		"dlfs/fetch/hosts":      {"dlfs/cache", "dlfs/cache/lockorder"},           // who may ask a host for how much: no HTTP, no files
 		"dlfs/fetch":            {"dlfs/fetch/hosts", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/fetch/origin", "dlfs/listfile/digest", "dlfs/listfile"},
 		"dlfs/fs":               {"dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder"}, // no list, no HTTP
@@ -35,7 +36,7 @@ var (
 		"net/http": {[]string{"dlfs/fetch/origin", "dlfs/listfile/digest", "dlfs/listfile", "dlfs/fetch", "dlfs/fetch/origintest", "dlfs/cmd/dlfs", "dlfs/cmd/dlfs-bench"},
 			"what HTTP means is decided in one place; the others carry headers there, cmd has the control socket and the demo, and the bench asks without dlfs"},
 		"github.com/alecthomas/kong": {[]string{"dlfs/cmd/dlfs"}, "flags are the command's"},
-		"testing":                    {[]string{"dlfs/fetch/origintest"}, "what ships does not test itself"},
+		"testing":                    {[]string{"dlfs/fetch/origintest", "dlfs/cache/hosttest"}, "what ships does not test itself"},
 	}
 )
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -52,9 +52,7 @@ func TestLimits(t *testing.T) {
 
 // TestLimitOfProcesses: as an ordinary user, for whom the limit holds.
 func TestLimitOfProcesses(t *testing.T) {
-	if os.Geteuid() != 0 {
-		need(t, errors.New("only root can be another user"))
-	}
+	need(t, hosttest.Root())
 	_, err := exec.LookPath("setpriv")
 	need(t, err)
 	dir := forAnyone(t)

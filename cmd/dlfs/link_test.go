@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"dlfs/cache/hosttest"
 
 	"golang.org/x/sys/unix"
 )
@@ -53,9 +54,7 @@ var links atomic.Int64
 func newLink(t *testing.T, rate int64, sizes ...int64) *link {
 	t.Helper()
 	need(t, canMount())
-	if os.Geteuid() != 0 {
-		need(t, errors.New("only root makes network namespaces"))
-	}
+	need(t, hosttest.Root())
 	_, err := exec.LookPath("ip")
 	need(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), hang)
@@ -63,7 +62,9 @@ func newLink(t *testing.T, rate int64, sizes ...int64) *link {
 	name := fmt.Sprintf("dlfs-%d-%d", os.Getpid(), links.Add(1))
 	l := &link{t: t, ctx: ctx, near: name + "-near", far: name + "-far", dir: t.TempDir(), sizes: sizes}
 	for _, ns := range []string{l.near, l.far} {
-		l.ip("netns", "add", ns)
+		if out, err := exec.CommandContext(ctx, "ip", "netns", "add", ns).CombinedOutput(); err != nil {
+			need(t, fmt.Errorf("no network namespace can be made: %w: %s", err, out))
+		}
 		t.Cleanup(func() { exec.Command("ip", "netns", "del", ns).Run() }) // and the cable with it
 	}
 	l.ip("link", "add", "cable", "netns", l.near, "type", "veth", "peer", "name", "cable", "netns", l.far)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"dlfs/cache/hosttest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -117,6 +119,7 @@ func TestStandardLoggerGoesThroughOurs(t *testing.T) {
 // TestBytesAfterAnAnswerAreNotLogged: what a server sends after its answer is told
 // when asked for, in words of this program.
 func TestBytesAfterAnAnswerAreNotLogged(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	defer log.SetOutput(log.Writer())
 	defer log.SetFlags(log.Flags())
 	for level, want := range map[slog.Level]int{slog.LevelWarn: 0, slog.LevelInfo: 1} {

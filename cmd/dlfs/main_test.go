@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"dlfs/cache/hosttest"
+
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 )
@@ -52,28 +54,11 @@ func dlfs(t *testing.T, args ...string) *exec.Cmd {
 // must run, it fails instead.
 func need(t testing.TB, why error) {
 	t.Helper()
-	if why == nil {
-		return
-	}
-	if os.Getenv("DLFS_TEST_ALL") != "" {
-		t.Fatal("DLFS_TEST_ALL is set, and yet:", why)
-	}
-	t.Skip(why)
+	hosttest.Need(t, why)
 }
 
 // canMount says why this user cannot mount here, nil if it can.
-func canMount() error {
-	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	f.Close()
-	if os.Geteuid() == 0 {
-		return nil
-	}
-	_, err = exec.LookPath("fusermount3")
-	return err
-}
+func canMount() error { return hosttest.FUSE() }
 
 func exitCode(err error) int {
 	var e *exec.ExitError

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -38,7 +39,7 @@ func TestScripts(t *testing.T) {
 				return false, fmt.Errorf("unknown condition %q", cond)
 			}
 			err := canMount()
-			if err != nil && os.Getenv("DLFS_TEST_ALL") != "" {
+			if err != nil && os.Getenv(hosttest.All) != "" {
 				return false, err
 			}
 			return err == nil, nil

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"dlfs/cache/hosttest"
 )
 
 // dialRig is a hostDialer in fake time, between a name service and a network
@@ -438,6 +440,7 @@ func TestAddressesAreNotLookedUp(t *testing.T) {
 
 // The system's resolver and TCP, as they are.
 func TestDialLocalhost(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

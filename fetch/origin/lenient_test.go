@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -21,6 +22,7 @@ import (
 // and returns the base URL and how many requests came.
 func answering(t *testing.T, say func(method string) string) (base string, requests func() int) {
 	t.Helper()
+	hosttest.Need(t, hosttest.Loopback())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -140,6 +142,7 @@ func TestHeadLengthBesideChunked(t *testing.T) {
 // A handshake that cannot succeed is not tried for a minute, and what the server
 // offers is said.
 func TestHandshakesThatCannotSucceed(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	for want, config := range map[string]*tls.Config{
 		"offers TLS 1.0":            {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10},
 		"offers TLS 1.1":            {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},

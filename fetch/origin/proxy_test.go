@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"dlfs/cache/hosttest"
 )
 
 // TestProxyFrom is which proxy a URL is asked through, as curl chooses it.
@@ -87,6 +89,7 @@ func TestWrongProxyIsAnError(t *testing.T) {
 // TestProxyThatDoesNotConnect: what a proxy answers to CONNECT is told as the proxy's
 // word, and a refusal is for good.
 func TestProxyThatDoesNotConnect(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	for status, want := range map[string]struct {
 		kind Kind
 		says string

@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dlfs/cache/hosttest"
 )
 
 // selfSigned returns a certificate for a name, and what trusts it.
@@ -44,6 +46,7 @@ func selfSigned(t *testing.T, name string, from, until time.Time) (tls.Certifica
 
 // A certificate that is not good is named in a line, and not asked for twice.
 func TestCertificateReasons(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	now := time.Now()
 	tests := []struct {
 		name        string

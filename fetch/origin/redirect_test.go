@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -100,6 +101,7 @@ func TestRedirectRefused(t *testing.T) {
 
 // tlsOrigin serves o over TLS; trust has c accept its certificate.
 func tlsOrigin(t *testing.T, o *origintest.Origin) (base string, trust func(*Client)) {
+	hosttest.Need(t, hosttest.Loopback())
 	s := httptest.NewUnstartedServer(o)
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -254,6 +255,7 @@ func TestDialFailuresAreRetried(t *testing.T) {
 
 // closedPort returns an address where nobody listens.
 func closedPort(t *testing.T) string {
+	hosttest.Need(t, hosttest.Loopback())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

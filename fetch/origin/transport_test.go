@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -33,6 +34,7 @@ func transportTo(t *testing.T, s *httptest.Server, o transportOptions) *http.Tra
 }
 
 func TestProtocolOfATransport(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, r.Proto+" "+r.Header.Get("Accept-Encoding"))
 	}))
@@ -54,6 +56,7 @@ func TestProtocolOfATransport(t *testing.T) {
 }
 
 func TestHeadersOfAResponseAreBounded(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Long", strings.Repeat("x", 2*maxHeaderBytes))
 	}))
@@ -66,6 +69,7 @@ func TestHeadersOfAResponseAreBounded(t *testing.T) {
 }
 
 func TestProxyOfATransport(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "by proxy: "+r.URL.String())
 	}))

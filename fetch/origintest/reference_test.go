@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"dlfs/cache/hosttest"
 )
 
 // randomRange returns a Range header around the edges of a file of this size.
@@ -95,6 +97,7 @@ func TestBodyShorterThanItsSize(t *testing.T) {
 
 // A reset under TLS is one of the TCP connection below it.
 func TestResetUnderTLS(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	o := New()
 	o.Put("/f", File{Content: content})
 	s := httptest.NewTLSServer(o)

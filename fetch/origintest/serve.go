@@ -7,12 +7,15 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+
+	"dlfs/cache/hosttest"
 )
 
 // Serve serves o on a local TCP port until the test ends, and returns its URL
 // without a slash at the end.
 func (o *Origin) Serve(t testing.TB) string {
 	t.Helper()
+	hosttest.Need(t, hosttest.Loopback())
 	url, stop := o.Start()
 	t.Cleanup(stop)
 	return url

@@ -11,6 +11,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"dlfs/cache/hosttest"
 )
 
 // TLS says how an Origin is served over TLS. The zero value is HTTP/1.1 with a
@@ -36,6 +38,7 @@ const (
 // to trust it, which the caller owns.
 func (o *Origin) ServeTLS(t testing.TB, opts TLS) (string, *tls.Config) {
 	t.Helper()
+	hosttest.Need(t, hosttest.Loopback())
 	server, client := opts.configs(t)
 	s := o.server()
 	s.Listener = tlsListener{s.Listener, server, false}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"dlfs/cache/hosttest"
 )
 
 // newTLSFixture asks over TLS, on TCP.
@@ -232,6 +234,7 @@ func TestBlackhole(t *testing.T) {
 
 // A test may end in a black hole.
 func TestBlackholeEndsWithTheTest(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	o := New()
 	o.Put("/a.tar", File{Content: content})
 	got := make(chan error, 1)
