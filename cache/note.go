@@ -15,9 +15,9 @@ type Note struct {
 	// Verified says that the bytes were compared with Digest, and agreed.
 	Verified bool
 
-	// Refuted is the digest that the finished file did not have which the blob is
-	// to replace; "" if there is no such file. It is kept as long as the blob
-	// replaces one.
+	// Refuted is the digest that the bytes did not have which the blob is to replace,
+	// those of a finished file or its own; "" if there are none. It is kept until the
+	// blob is published.
 	Refuted string
 }
 

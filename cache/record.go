@@ -72,6 +72,7 @@ const (
 	flagVerified
 	flagReplaces // what it replaces, and Note.Refuted, follow at the end
 	flagExtends
+	flagRefuted // Note.Refuted follows at the end, of a blob that replaces nothing
 )
 
 var (
@@ -117,6 +118,9 @@ func (r record) encode() []byte {
 	if r.extends {
 		b[1] |= flagExtends
 	}
+	if r.note.Refuted != "" && !r.published && b[1]&flagReplaces == 0 {
+		b[1] |= flagRefuted
+	}
 	b = binary.BigEndian.AppendUint64(b, r.gen)
 	b = binary.AppendVarint(b, r.version.Size)
 	b = binary.AppendVarint(b, r.mtime)
@@ -129,6 +133,8 @@ func (r record) encode() []byte {
 		b = binary.BigEndian.AppendUint64(b, r.replaces.ino)
 		b = binary.AppendVarint(b, r.replaces.size)
 		b = binary.AppendVarint(b, r.replaces.mtime)
+	}
+	if b[1]&(flagReplaces|flagRefuted) != 0 {
 		b = append(b, r.note.Refuted...)
 	}
 	return b
@@ -148,7 +154,7 @@ func decodeRecord(b []byte) (r record, err error) {
 	r.published = b[1]&flagPublished != 0
 	r.note.Verified = b[1]&flagVerified != 0
 	r.extends = b[1]&flagExtends != 0
-	replaces := b[1]&flagReplaces != 0
+	replaces, refuted := b[1]&flagReplaces != 0, b[1]&flagRefuted != 0
 	r.gen = binary.BigEndian.Uint64(b[2:])
 	b = b[10:]
 	for _, p := range []*int64{&r.version.Size, &r.mtime} {
@@ -179,6 +185,9 @@ func decodeRecord(b []byte) (r record, err error) {
 		if err := r.decodeReplaces(b); err != nil {
 			return r, err
 		}
+	}
+	if refuted {
+		r.note.Refuted = string(b)
 	}
 	if r.version.Size < 0 {
 		return r, fmt.Errorf("size %d is negative", r.version.Size)

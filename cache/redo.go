@@ -29,9 +29,9 @@ type Extent struct{ Off, N int64 }
 // b is abandoned. Who holds it goes on reading; nobody can acquire it any more.
 //
 // Where b is not published, the new blob keeps the file: the good blocks are not
-// copied. So who still reads b sees bad blocks become right when they are put
-// again. These are bytes of the same version. If no block is left, the file is
-// another one.
+// copied, and the bad ones stay in it until they are put again, see Restore. So who
+// still reads b sees bad blocks become right when they are put again. These are bytes
+// of the same version.
 //
 // Redo blocks for the disk and for the syncer, so it is not called from there,
 // nor under a lock that what was given to Publish takes. When it fails, b is as
@@ -115,10 +115,37 @@ func (s *Store) redo(b *Blob, bad []Extent) (*Blob, error) {
 	s.dead = append(s.dead, b.record())
 	b.giveUp()
 	step("redo: given up")
-	if again.Present() == 0 {
-		again.remove()
-	}
 	return again, nil
+}
+
+// Restore has all blocks of an unfinished blob that Redo returned be present, those that
+// were called bad as well: the reason for that is gone. It reports false, and changes
+// nothing, if the blob's file is not there. The caller compares a digest of the whole
+// before it relies on the bytes. It blocks for the disk.
+func (b *Blob) Restore() (bool, error) {
+	info, err := b.store.blobs.Lstat(b.id())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() != b.version.Size || b.store.readOnly() {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	b.writes.Lock()
+	defer b.writes.Unlock()
+	if _, err := b.writable(); err != nil {
+		return false, err
+	}
+	b.mu.Lock()
+	fresh := b.mu.unsynced == nil
+	for i := range b.geo.blocks() {
+		b.markLocked(i)
+	}
+	if fresh && b.mu.unsynced != nil {
+		b.mu.refs++ // the sync lets go of it
+	}
+	b.mu.Unlock()
+	b.store.touch(b)
+	return true, nil
 }
 
 // without returns a blob with all blocks of b, which is complete, but those

@@ -77,7 +77,7 @@ func wantRedone(t *testing.T, again, b *Blob, bad []int64, published bool) {
 	if again.store.Occupied(b.name) != published || again.Replaces() != published {
 		t.Fatalf("occupied %v, replaces %v, was published %v", again.store.Occupied(b.name), again.Replaces(), published)
 	}
-	if len(bad) == 4 {
+	if len(bad) == 4 && published {
 		wantDir(t, blobsOf(again.store))
 	} else {
 		wantDir(t, blobsOf(again.store), again.id())
@@ -295,5 +295,42 @@ func TestBlobThatWasGivenUpCannotBeAcquired(t *testing.T) {
 		if err := b.Acquire(); !errors.Is(err, fs.ErrClosed) {
 			t.Errorf("%s: got %v", how, err)
 		}
+	}
+}
+
+// Bytes that were called bad stay until others are put, also over restarts.
+func TestRestore(t *testing.T) {
+	for _, bad := range [][]int64{{0, 1, 2, 3}, {1}} {
+		s := open(t, t.TempDir(), Options{})
+		b, _ := badBlob(t, s, "a", false)
+		var extents []Extent
+		for _, i := range bad {
+			extents = append(extents, Extent{i * BlockSize, 1})
+		}
+		again := redo(t, b, extents)
+		again.SetNote(Note{Refuted: "sha256:1"})
+		wantBlocks(t, again, without(bad)...)
+		syncNow(t, s)
+		s = reopen(t, s)
+		again = lookup(t, s, "a")
+		wantBlocks(t, again, without(bad)...)
+		if got := again.Note().Refuted; got != "sha256:1" {
+			t.Errorf("refuted %q", got)
+		}
+		if restored, err := again.Restore(); !restored || err != nil {
+			t.Fatalf("restored %v, %v", restored, err)
+		}
+		wantBlocks(t, again, 0, 1, 2, 3)
+		again.SetNote(Note{})
+		syncNow(t, s)
+		s = reopen(t, s)
+		again = lookup(t, s, "a")
+		wantBlocks(t, again, 0, 1, 2, 3)
+		check(t, publish(t, again))
+		wantFile(t, s, "a", blobSize)
+	}
+	s := open(t, t.TempDir(), Options{})
+	if restored, err := create(t, s, "new", blobSize).Restore(); restored || err != nil {
+		t.Errorf("a blob without a file: restored %v, %v", restored, err)
 	}
 }

@@ -302,19 +302,29 @@ func redo(ctx context.Context, d *digesting) (*cache.Blob, error) {
 	}
 	note := blob.Note()
 	note.Digest = "" // if the origin said it, it may say better
-	if blob.Replaces() && !blob.Extends() {
+	if blob.Replaces() || len(d.bad) == 0 {
 		note.Refuted = d.want.String()
 	}
 	blob.SetNote(note)
 	return blob, nil
 }
 
-// revert gives up the replacement of a finished file whose list says another digest
-// now than the file was found not to have: the file may be right by that one. It
-// returns blob if there is nothing to give up.
+// revert gives up the replacement of bytes whose list says another digest now than they
+// were found not to have: they may be right by that one. It returns blob if there is
+// nothing to give up, or if it has these bytes itself.
 func (s *Set) revert(blob *cache.Blob, e *listfile.Entry) (*cache.Blob, error) {
-	if refuted := blob.Note().Refuted; !blob.Replaces() || refuted == "" || listed(e).IsZero() || listed(e).String() == refuted {
+	note := blob.Note()
+	if note.Refuted == "" || listed(e).IsZero() || listed(e).String() == note.Refuted {
 		return blob, nil
+	}
+	if !blob.Replaces() || blob.Extends() {
+		restored, err := blob.Restore()
+		if err == nil && restored {
+			note.Refuted = ""
+			blob.SetNote(note)
+			s.log.Info("list has another digest now; the bytes that were fetched are compared with it", "name", e.Name)
+		}
+		return blob, err
 	}
 	kept, err := blob.Revert()
 	if err != nil || kept == nil {

@@ -222,6 +222,8 @@ func (f *File) failLocked(err error) {
 	}
 	if fi := f.fill(); fi != nil && fi.blob.Replaces() && !fi.blob.Extends() {
 		err = fmt.Errorf("%w; the file with the wrong digest stays in the output directory", err)
+	} else if fi != nil && fi.blob.Note().Refuted != "" && !errors.Is(err, ErrMismatch) {
+		err = fmt.Errorf("%w; the bytes with the wrong digest are kept until others come, and are used if the list gets their digest", err)
 	}
 	f.mu.failure = &failure{err: err, at: time.Now()}
 	f.countLocked()
