@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dlfs/cache/hosttest"
 )
 
 var everyByteFlag = flag.Int("everybyte", 80, "damaged states TestEveryByte looks at; 0 for all")
@@ -27,6 +29,7 @@ type damage struct {
 // bytes, and what was published stays. The bytes inside blobs are left out:
 // without a digest nobody can tell that they changed.
 func TestEveryByte(t *testing.T) {
+	hosttest.NeedTime(t)
 	rng := random(t)
 	c := newChecker(t)
 	for _, s := range storesToDamage(t) {

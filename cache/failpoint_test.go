@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"dlfs/cache/hosttest"
 )
 
 var failpointsFlag = flag.Int("failpoints", 1, "how often TestFailpoints dies at each step")
@@ -36,6 +38,7 @@ var steps = []string{
 // is not right, all that was durable must be there, and the work can be
 // finished.
 func TestFailpoints(t *testing.T) {
+	hosttest.NeedTime(t)
 	rng := random(t)
 	for _, at := range steps {
 		rng := rand.New(rand.NewPCG(rng.Uint64(), 0)) // the same whatever dies before

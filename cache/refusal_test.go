@@ -19,6 +19,7 @@ var refusalsFlag = flag.Int("refusals", 10, "lives of TestDiskRefuses")
 // takes everything again, so does the store, without a restart. What was
 // promised is there afterwards, and whatever is there is right.
 func TestDiskRefuses(t *testing.T) {
+	hosttest.NeedTime(t)
 	hosttest.Need(t, hosttest.FUSE())
 	rng := random(t)
 	c := newChecker(t)

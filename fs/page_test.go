@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch"
 	"dlfs/fetch/origintest"
 )
@@ -14,6 +15,7 @@ import (
 // application reads. What is there is read although the origin sends no more;
 // what is not there is still waited for.
 func TestPresentBlockDoesNotWaitForTheNextOne(t *testing.T) {
+	hosttest.NeedTime(t)
 	x := newRig(t)
 	x.add("a", 40*bs)
 	stall := origintest.StallAfter(bs).Ranged()

@@ -32,6 +32,15 @@ func Need(t testing.TB, why error) {
 	}
 }
 
+// NeedTime skips a test that takes many seconds if only short ones are asked for
+// (go test -short).
+func NeedTime(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes many seconds, and -short is set")
+	}
+}
+
 // Root says why this process is not root with all rights on this machine, nil if it
 // is. Root of a user namespace is not, nor is root of most containers.
 var Root = sync.OnceValue(func() error {

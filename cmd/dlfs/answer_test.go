@@ -120,6 +120,7 @@ func TestImpostorsOnTheControlSocket(t *testing.T) {
 
 // A process that stands still in the middle of an answer is not waited for.
 func TestAnswerThatStandsStill(t *testing.T) {
+	hosttest.NeedTime(t)
 	t.Parallel()
 	release := make(chan struct{})
 	defer close(release)

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -48,6 +49,7 @@ func smallGroup(t *testing.T, limit int64) (procs string) {
 // read a mount whose control group has 100 MB. The process lives, and no read
 // fails.
 func TestReadersInLittleMemory(t *testing.T) {
+	hosttest.NeedTime(t)
 	need(t, canMount())
 	limit := int64(100 << 20)
 	if raceDetector {

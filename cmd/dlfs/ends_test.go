@@ -382,6 +382,7 @@ func TestListUnderTheMount(t *testing.T) {
 // TestStateIsRemoved: what is to end when everything is complete ends when the state
 // is removed under it.
 func TestStateIsRemoved(t *testing.T) {
+	hosttest.NeedTime(t)
 	for _, cmd := range []string{"fetch", "mount"} {
 		t.Run(cmd, func(t *testing.T) {
 			dir := t.TempDir()

@@ -121,6 +121,7 @@ func (p *served) says(t *testing.T, text string) {
 // says so once, every byte can be read, also after a new start; and when there
 // is room it goes on by itself until all is there.
 func TestMountOnAFullDisk(t *testing.T) {
+	hosttest.NeedTime(t)
 	need(t, canMount())
 	d := newFullDisk(t)
 	mnt := filepath.Join(d.dir, "mnt")

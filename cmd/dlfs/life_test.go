@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -32,6 +33,7 @@ func wantWithin(t *testing.T, what string, began time.Time, promised time.Durati
 // wait for an origin that says nothing more. None is waited for, and all get an
 // error within two seconds.
 func TestEndWhileReadersAreStuck(t *testing.T) {
+	hosttest.NeedTime(t)
 	need(t, canMount())
 	stop := func(sig syscall.Signal) func(t *testing.T, mnt string, pid int) {
 		return func(t *testing.T, _ string, pid int) {
@@ -146,6 +148,7 @@ func TestSuspended(t *testing.T) {
 // TestStoppedProcessIsSaid: who asks a dlfs that stands still is told so, and
 // goes on when it does.
 func TestStoppedProcessIsSaid(t *testing.T) {
+	hosttest.NeedTime(t)
 	need(t, canMount())
 	o := origintest.New()
 	base := o.Serve(t)

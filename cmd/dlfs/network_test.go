@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/cache/hosttest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -41,6 +43,7 @@ var outages = []struct {
 // timeout, what needs no network does not wait for it, and all goes on when the
 // network does. Then it dies again, and dlfs is to end.
 func TestDeadNetwork(t *testing.T) {
+	hosttest.NeedTime(t)
 	for _, o := range outages {
 		t.Run(o.name, func(t *testing.T) {
 			t.Parallel()
@@ -193,6 +196,7 @@ func waitsForMount(l *link, pid int) {
 // TestFlappingLink fetches over a cable that is pulled and put back, again and
 // again while bytes come.
 func TestFlappingLink(t *testing.T) {
+	hosttest.NeedTime(t)
 	t.Parallel()
 	const flaps = 5
 	l := newLink(t, 1<<20, 9<<20, 3<<20)

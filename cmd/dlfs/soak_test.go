@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -20,9 +21,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch"
 	"dlfs/fetch/origintest"
-	"log/slog"
 )
 
 var (
@@ -45,6 +46,7 @@ const (
 //
 //	go test ./cmd/dlfs -run 'TestSoak$' -soak 60m -timeout 0 -v
 func TestSoak(t *testing.T) {
+	hosttest.NeedTime(t)
 	need(t, canMount())
 	seed := *soakSeedFlag
 	if seed == 0 {
