@@ -2,12 +2,16 @@ package listfile
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
 )
 
-// selection decides by name which entries of a list are kept.
-type selection struct{ include, exclude []*regexp.Regexp }
+// selection decides by name which entries of a list are kept. A pattern is one of
+// doublestar.Match: ** is any number of components, * and ? stay inside one, [a-z]
+// is one of a set, \ quotes. Braces stand for themselves, as names have them. A
+// pattern without a slash is one of the last component.
+type selection struct{ include, exclude []string }
 
 func newSelection(include, exclude []string) (s selection, err error) {
 	if s.include, err = globs(include); err == nil {
@@ -20,65 +24,47 @@ func (s *selection) keeps(name string) bool {
 	return (len(s.include) == 0 || matchesAny(s.include, name)) && !matchesAny(s.exclude, name)
 }
 
-func matchesAny(patterns []*regexp.Regexp, name string) bool {
+func matchesAny(patterns []string, name string) bool {
 	for _, p := range patterns {
-		if p.MatchString(name) {
+		if doublestar.MatchUnvalidated(p, name) {
 			return true
 		}
 	}
 	return false
 }
 
-func globs(patterns []string) (list []*regexp.Regexp, err error) {
+func globs(patterns []string) (list []string, err error) {
 	for _, pattern := range patterns {
-		re, err := glob(pattern)
-		if err != nil {
+		p := quoteBraces(pattern)
+		if !strings.Contains(p, "/") {
+			p = "**/" + p
+		}
+		if !doublestar.ValidatePattern(p) {
 			return nil, fmt.Errorf("pattern %s is wrong; quote [ as \\[", quote(pattern))
 		}
-		list = append(list, re)
+		list = append(list, p)
 	}
 	return list, nil
 }
 
-// glob turns a pattern into an expression: ** is any number of components, * and
-// ? stay inside one, [a-z] is one of a set, \ quotes. A pattern without a slash
-// is one of the last component.
-func glob(pattern string) (*regexp.Regexp, error) {
+// quoteBraces quotes the braces of a pattern that are neither quoted nor in a set.
+func quoteBraces(pattern string) string {
 	var b strings.Builder
-	b.WriteString("^")
-	if !strings.Contains(pattern, "/") {
-		b.WriteString("(?:.*/)?")
-	}
+	inSet := false
 	for i := 0; i < len(pattern); i++ {
-		switch c := pattern[i]; {
-		case strings.HasPrefix(pattern[i:], "**/"):
-			b.WriteString("(?:.*/)?")
-			i += 2
-		case strings.HasPrefix(pattern[i:], "**"):
-			b.WriteString(".*")
-			i++
-		case c == '*':
-			b.WriteString("[^/]*")
-		case c == '?':
-			b.WriteString("[^/]")
-		case c == '[':
-			end := strings.IndexByte(pattern[i:], ']')
-			if end < 0 {
-				return nil, errEmptyName
-			}
-			set := pattern[i+1 : i+end]
-			if strings.HasPrefix(set, "!") {
-				set = "^" + set[1:]
-			}
-			b.WriteString("[" + strings.ReplaceAll(set, `\`, `\\`) + "]")
-			i += end
+		c := pattern[i]
+		switch {
 		case c == '\\' && i+1 < len(pattern):
+			b.WriteByte(c)
 			i++
-			b.WriteString(regexp.QuoteMeta(pattern[i : i+1]))
-		default:
-			b.WriteString(regexp.QuoteMeta(pattern[i : i+1]))
+		case c == '[':
+			inSet = true
+		case c == ']':
+			inSet = false
+		case (c == '{' || c == '}') && !inSet:
+			b.WriteByte('\\')
 		}
+		b.WriteByte(pattern[i])
 	}
-	b.WriteString("$")
-	return regexp.Compile(b.String())
+	return b.String()
 }
