@@ -70,6 +70,9 @@ func (m *matrix) cell(ctx context.Context, r row, t tool, dir string) (result, e
 	base, stop := s.origin.Start()
 	defer stop()
 	j := job{url: base + "/" + fileName, dir: dir, name: fileName, gzip: r.gzip}
+	if r.login {
+		j.user, j.password = user, password
+	}
 	if r.digest {
 		j.sha256 = s.versions[0].SHA256()
 	}

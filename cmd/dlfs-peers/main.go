@@ -1,7 +1,7 @@
 // Command dlfs-peers compares dlfs with its peers on origins that misbehave.
 //
 // It serves a file with one fault at a time, each time from a fresh origin,
-// runs dlfs, aria2c, curl and rclone on it as a careful user would, and judges
+// runs dlfs, aria2c, curl, wget and rclone on it as a careful user would, and judges
 // what each leaves behind:
 //
 //   - right: exit code 0, and every byte is right;
@@ -55,7 +55,7 @@ func main() {
 func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	flags := flag.NewFlagSet("dlfs-peers", flag.ContinueOnError)
 	flags.SetOutput(log)
-	names := flags.String("tools", "dlfs,aria2c,curl,rclone", "the tools, with commas between them")
+	names := flags.String("tools", "dlfs,aria2c,curl,wget,rclone", "the tools, with commas between them")
 	pattern := flags.String("run", "", "run only the rows whose name matches this regular expression")
 	size := flags.Int64("size", 8, "size of the file in MiB")
 	rate := flags.Int64("rate", 8, "MiB a second the origin sends on each connection, unless a row says otherwise")
@@ -97,7 +97,7 @@ func findTools(ctx context.Context, names []string, path, tmp string, log io.Wri
 	for _, name := range names {
 		t, ok := toolNamed(strings.TrimSpace(name))
 		if !ok {
-			return nil, fmt.Errorf("-tools: %q is not one of dlfs, aria2c, curl and rclone", name)
+			return nil, fmt.Errorf("-tools: %q is not one of dlfs, aria2c, curl, wget and rclone", name)
 		}
 		var err error
 		switch {

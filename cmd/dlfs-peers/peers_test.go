@@ -228,7 +228,7 @@ func TestToolsThatAreNotInstalledAreLeftOut(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{{"-tools", "wget"}, {"-run", "("}, {"-size", "0"}, {"argument"}, {"-nonsense"}} {
+	for _, args := range [][]string{{"-tools", "axel"}, {"-run", "("}, {"-size", "0"}, {"argument"}, {"-nonsense"}} {
 		if err := run(context.Background(), args, io.Discard, io.Discard); err == nil {
 			t.Errorf("%q: no error", args)
 		}

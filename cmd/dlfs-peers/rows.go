@@ -15,6 +15,7 @@ type row struct {
 	set    func(*stage)
 	digest bool // the user knows the SHA-256 of the file
 	gzip   bool // the user knows that the origin compresses
+	login  bool // the origin wants the login of a user
 }
 
 // stage is the origin of one cell.
@@ -90,7 +91,9 @@ func rows(size int64) []row {
 	all = append(all, pageRows(size)...)
 	all = append(all, redirectRows(size)...)
 	all = append(all, loadRows(size)...)
-	return append(all, changeRows(size)...)
+	all = append(all, changeRows(size)...)
+	all = append(all, unprovenRows(size)...)
+	return append(all, wordRows(size)...)
 }
 
 func headRows(size int64) []row {

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // job is one file to be had.
@@ -12,6 +13,8 @@ type job struct {
 	name   string // of the file, to be materialized in dir/out
 	sha256 string // hexadecimal, empty if the user does not know it
 	gzip   bool   // the user knows that the origin compresses
+
+	user, password string // empty if there is no login
 }
 
 func (j job) outDir() string { return filepath.Join(j.dir, "out") }
@@ -33,6 +36,7 @@ var known = []tool{
 	{name: "dlfs", args: dlfsArgs},
 	{name: "aria2c", args: aria2cArgs},
 	{name: "curl", args: curlArgs},
+	{name: "wget", args: wgetArgs},
 	{name: "rclone", args: rcloneArgs},
 }
 
@@ -46,9 +50,13 @@ func toolNamed(name string) (tool, bool) {
 }
 
 func dlfsArgs(j job) ([]string, error) {
-	list := j.name + "\t" + j.url + "\n"
+	from := j.url
+	if j.user != "" {
+		from = strings.Replace(from, "://", "://"+j.user+":"+j.password+"@", 1)
+	}
+	list := j.name + "\t" + from + "\n"
 	if j.sha256 != "" { // an input file of aria2c is a list, too
-		list = j.url + "\n  out=" + j.name + "\n  checksum=sha-256=" + j.sha256 + "\n"
+		list = from + "\n  out=" + j.name + "\n  checksum=sha-256=" + j.sha256 + "\n"
 	}
 	path := filepath.Join(j.dir, "list.txt")
 	if err := os.WriteFile(path, []byte(list), 0o600); err != nil {
@@ -69,6 +77,9 @@ func aria2cArgs(j job) ([]string, error) {
 	if j.gzip {
 		args = append(args, "--http-accept-gzip=true")
 	}
+	if j.user != "" {
+		args = append(args, "--http-user="+j.user, "--http-passwd="+j.password)
+	}
 	return append(args, j.url), nil
 }
 
@@ -76,9 +87,27 @@ func curlArgs(j job) ([]string, error) {
 	args := []string{"--disable", "--fail", "--location", "--silent", "--show-error",
 		"--retry", "10", "--retry-delay", "1", "--retry-all-errors", "--continue-at", "-",
 		"--connect-timeout", "10", "--speed-limit", "1", "--speed-time", "10",
-		"--create-dirs", "--output", j.path()}
+		"--cookie", "", "--create-dirs", "--output", j.path()} // which turns cookies on
 	if j.gzip {
 		args = append(args, "--compressed")
+	}
+	if j.user != "" {
+		args = append(args, "--digest", "--user", j.user+":"+j.password)
+	}
+	return append(args, j.url), nil
+}
+
+func wgetArgs(j job) ([]string, error) {
+	if err := os.Mkdir(j.outDir(), 0o700); err != nil {
+		return nil, err
+	}
+	args := []string{"--no-config", "--no-verbose", "--tries=10", "--waitretry=1", "--retry-connrefused",
+		"--retry-on-http-error=408,429,500,502,503,504", "--continue", "--timeout=10", "--output-document=" + j.path()}
+	if j.gzip {
+		args = append(args, "--compression=auto")
+	}
+	if j.user != "" {
+		args = append(args, "--user="+j.user, "--password="+j.password)
 	}
 	return append(args, j.url), nil
 }
