@@ -37,6 +37,7 @@ type Body struct {
 
 	sum     maphash.Hash // of the bytes handed out, if whole: an answer that repeats them is compared
 	summed  int64        // how many those are
+	failed  int          // answers 500 in a row
 	refused bool         // ranges were, and it was asked for without one
 }
 

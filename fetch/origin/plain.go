@@ -70,9 +70,19 @@ func mayMeanTheRange(status int) bool {
 	return false
 }
 
-// refusedFor is plainly, unless err may pass.
+// refusedFor is plainly, unless err may pass. An answer 500 may pass, or be how the origin
+// refuses a range: on first contact it is believed to be that after fewRetries of them in a
+// row.
 func (b *Body) refusedFor(err error) error {
-	if KindOf(err) == Transient {
+	var e *Error
+	switch {
+	case KindOf(err) != Transient:
+		return b.plainly(err)
+	case !errors.As(err, &e) || e.Status != http.StatusInternalServerError || b.pin != nil: // a version is known, so the URL is good
+		b.failed = 0
+		return err
+	}
+	if b.failed++; b.failed < fewRetries {
 		return err
 	}
 	return b.plainly(err)

@@ -80,11 +80,11 @@ func TestLastTryPermanent(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		var at []time.Time
-		down := origintest.Status(500).When(func(*http.Request) bool { at = append(at, time.Now()); return true })
+		down := origintest.Status(502).When(func(*http.Request) bool { at = append(at, time.Now()); return true })
 		x.Inject(down)
 		_, _, err := x.get(nil, 0, 1000)
 		wantKind(t, err, Transient)
-		for i := range len(at) - 2 { // the last request follows at once, without a range
+		for i := range len(at) - 1 {
 			want := min(500*time.Millisecond<<i, maxRetryWait)
 			if got := at[i+1].Sub(at[i]); got < want-want/4 || got > want+want/4+1 {
 				t.Errorf("wait %d was %v, want about %v", i, got, want)
@@ -262,4 +262,17 @@ func closedPort(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// An origin that refuses ranges with 500 is asked without one after a few attempts, and
+// not after all of them.
+func TestRangesRefusedWith500(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		refused := origintest.Status(500).Ranged()
+		x.Inject(refused)
+		_, p, err := x.get(nil, 0, size)
+		x.wantBytes(p, size, err)
+		x.wantRequests(fewRetries + 1)
+		wantHit(t, refused)
+	})
 }
