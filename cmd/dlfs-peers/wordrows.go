@@ -2,11 +2,8 @@ package main
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
-
-	"github.com/icholy/digest"
 
 	ot "dlfs/fetch/origintest"
 )
@@ -39,7 +36,10 @@ func wordRows(size int64) []row {
 	for name, format := range map[string]string{"RFC 850": time.RFC850, "asctime": time.ANSIC} {
 		all = append(all, dated(name, strings.Replace(date.Format(format), "UTC", "GMT", 1), date, size))
 	}
-	return append(all, cookieCircle(), login())
+	circle := faulty("redirects to itself until it gets two cookies", func() []*ot.Fault {
+		return []*ot.Fault{ot.RedirectForCookie("first"), ot.RedirectForCookie("second")}
+	})
+	return append(all, circle, login())
 }
 
 // dated is a row of an origin whose only validator is a date in an old form.
@@ -51,34 +51,9 @@ func dated(name, text string, date time.Time, size int64) row {
 	}}
 }
 
-// cookieCircle is a row of a URL that redirects to itself to set two cookies, one after
-// the other.
-func cookieCircle() row {
-	redirect := func(missing string, cookie string) *ot.Fault {
-		return ot.Status(http.StatusFound, "Location", path, "Set-Cookie", cookie+"; Path=/").When(func(r *http.Request) bool {
-			_, err := r.Cookie(missing)
-			return err != nil
-		})
-	}
-	return faulty("redirects to itself until it gets two cookies", func() []*ot.Fault {
-		return []*ot.Fault{redirect("first", "first=1"), redirect("second", "second=2")}
-	})
-}
-
-// login is a row of an origin that wants Digest authentication (RFC 7616).
+// login is a row of an origin that wants Digest authentication.
 func login() row {
-	r := one("Digest authentication", func() *ot.Fault {
-		challenge := &digest.Challenge{Realm: "x", Nonce: "abc", QOP: []string{"auth"}, Algorithm: "MD5"}
-		return ot.Status(http.StatusUnauthorized, "WWW-Authenticate", challenge.String()).When(func(r *http.Request) bool {
-			got, err := digest.ParseCredentials(r.Header.Get("Authorization"))
-			if err != nil {
-				return true
-			}
-			want, err := digest.Digest(challenge, digest.Options{Method: r.Method, URI: r.RequestURI,
-				Count: got.Nc, Username: user, Password: password, Cnonce: got.Cnonce})
-			return err != nil || got.Response != want.Response
-		})
-	})
+	r := one("Digest authentication", func() *ot.Fault { return ot.WantDigest(user, password) })
 	r.login = true
 	return r
 }
