@@ -3,10 +3,7 @@ package origin
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -83,55 +80,6 @@ func KindOf(err error) Kind {
 		return e.Kind
 	}
 	return Transient
-}
-
-// statusError says what a status means that is neither 200 nor 206.
-func statusError(resp *http.Response) *Error {
-	e := &Error{Status: resp.StatusCode, Err: fmt.Errorf("origin answers %s", statusText(resp.StatusCode))}
-	switch code := resp.StatusCode; {
-	case code == http.StatusNotFound:
-		e.Kind = NotFound
-	case (code == http.StatusForbidden || code == http.StatusAccepted) && after(resp) > 0:
-		e.After = after(resp)
-	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusGone:
-		e.Kind = NeedsURL
-		if code == http.StatusUnauthorized {
-			e.Err = fmt.Errorf("origin answers %s%s", statusText(code), asksFor(resp))
-		}
-	case code == http.StatusRequestTimeout || code == http.StatusTooEarly || code == http.StatusTooManyRequests,
-		code >= 500 && code != http.StatusNotImplemented && code != http.StatusHTTPVersionNotSupported:
-		e.After = after(resp)
-	default:
-		e.Kind = Permanent
-	}
-	return e
-}
-
-func statusText(code int) string {
-	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
-}
-
-// after is for how long an origin that is busy, or has the file not ready yet,
-// asks to be left alone. Some that are asked too often say 403.
-func after(resp *http.Response) time.Duration {
-	switch code := resp.StatusCode; {
-	case code == http.StatusTooManyRequests, code == http.StatusForbidden, code == http.StatusRequestTimeout,
-		code == http.StatusAccepted, code >= 500:
-		return retryAfter(resp.Header.Get("Retry-After"), time.Now())
-	}
-	return 0
-}
-
-// retryAfter parses a Retry-After value, seconds or a date (RFC 9110 section
-// 10.2.3); 0 if there is none, or it does not parse, or is past.
-func retryAfter(v string, now time.Time) time.Duration {
-	if s, err := strconv.ParseInt(v, 10, 32); err == nil {
-		return max(0, time.Duration(s)*time.Second)
-	}
-	if t, err := http.ParseTime(v); err == nil {
-		return max(0, t.Sub(now))
-	}
-	return 0
 }
 
 // Redact returns a URL that may be shown: without credentials, and with its

@@ -6,10 +6,99 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxOffset is beyond any file.
 const maxOffset = 1 << 62
+
+// What a response to a GET means. examine follows this table from the top, verdictOf where
+// it says so. "As Tries" is Options.Tries attempts in a row without progress.
+//
+//	status             header                     verdict               attempts
+//	200, 206           Content-Encoding           Permanent             1 (or decoded: coding.go)
+//	200                no Content-Range           the whole file
+//	200, 206           a Content-Range that       the range
+//	                   begins where it was asked
+//	200, 206           any other Content-Range    NoRanges              1 + fewRetries
+//	416                bytes */N, beyond N        there are no bytes
+//	416                bytes */N, N has changed   Changed               confirmed first
+//	416                bytes */N, inside N        Transient             1 + fewRetries
+//	416                no length                  Permanent             1
+//	verdictOf:
+//	202, 403           Retry-After                Transient, waits      as Tries
+//	401                WWW-Authenticate           NeedsURL              1 (Digest: digestauth.go)
+//	403, 410                                      NeedsURL              1
+//	404                                           NotFound              1
+//	408, 425, 429                                 Transient, waits      as Tries
+//	501, 505                                      Permanent             1
+//	other 5xx                                     Transient, waits      as Tries
+//	any other                                     Permanent             1
+//
+// Three things are asked for after a refusal by this table: the URL itself, if a target that
+// it redirected to refuses (expired.go); a shorter range after 400, 416 and 501 (shorten);
+// and the file without a range (plain.go).
+
+// verdict is what a status means that brings no part of the file.
+type verdict struct {
+	kind  Kind
+	waits bool // as long as Retry-After says
+}
+
+// verdictOf returns the verdict of a status that is none of 200, 206 and 416.
+func verdictOf(status int, retryAfter bool) verdict {
+	switch {
+	case (status == http.StatusAccepted || status == http.StatusForbidden) && retryAfter:
+		return verdict{Transient, true}
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusGone:
+		return verdict{NeedsURL, false}
+	case status == http.StatusNotFound:
+		return verdict{NotFound, false}
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests:
+		return verdict{Transient, true}
+	case status == http.StatusNotImplemented, status == http.StatusHTTPVersionNotSupported:
+		return verdict{Permanent, false}
+	case status >= 500:
+		return verdict{Transient, true}
+	}
+	return verdict{Permanent, false}
+}
+
+// statusError is the error of a response whose status is none of 200, 206 and 416.
+func statusError(resp *http.Response) *Error {
+	code, wait := resp.StatusCode, after(resp)
+	e := &Error{Kind: verdictOf(code, wait > 0).kind, Status: code, After: wait, Err: fmt.Errorf("origin answers %s", statusText(code))}
+	if code == http.StatusUnauthorized {
+		e.Err = fmt.Errorf("%w%s", e.Err, asksFor(resp))
+	}
+	return e
+}
+
+func statusText(code int) string {
+	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
+}
+
+// after is for how long the origin asks to be left alone, 0 if it does not or if that is of
+// no use after its status.
+func after(resp *http.Response) time.Duration {
+	d := retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	if !verdictOf(resp.StatusCode, d > 0).waits {
+		return 0
+	}
+	return d
+}
+
+// retryAfter parses a Retry-After value, seconds or a date (RFC 9110 section
+// 10.2.3); 0 if there is none, or it does not parse, or is past.
+func retryAfter(v string, now time.Time) time.Duration {
+	if s, err := strconv.ParseInt(v, 10, 32); err == nil {
+		return max(0, time.Duration(s)*time.Second)
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return max(0, t.Sub(now))
+	}
+	return 0
+}
 
 // answer is what a response to a GET was found to be: the bytes [off, end) of
 // version follow.
