@@ -115,7 +115,7 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 
 // Close ends the handle. No read may be in progress.
 func (h *Handle) Close() {
-	h.ahead.drop()
+	h.ahead.drop(0)
 	h.cur.release()
 	h.file.set.letGo(h.file)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/iotest"
@@ -29,8 +30,7 @@ func incomplete(t *testing.T, x *fixture) *Handle {
 func TestPresentBytesNeedNoLock(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		h := incomplete(t, x)
-		x.read(h, 0, 4096)
-		x.read(h, 4096, 4096) // has read-ahead look how far all is present
+		x.readThrough(h, 0, 1<<20, 128<<10) // has read-ahead look how far all is present
 		f := h.file
 		h.ahead.mu.Lock()
 		f.mu.Lock()
@@ -38,7 +38,7 @@ func TestPresentBytesNeedNoLock(t *testing.T) {
 		defer h.ahead.mu.Unlock()
 		defer f.mu.Unlock()
 		defer f.set.mu.Unlock()
-		for off := int64(8192); off < 2<<20; off += 128 << 10 {
+		for off := int64(1 << 20); off < 2<<20; off += 128 << 10 {
 			x.read(h, off, 128<<10)
 		}
 		for _, off := range []int64{0, 3 << 20, 1 << 20, 6 << 20, 5<<20 + 17} {
@@ -53,15 +53,17 @@ func TestPresentBytesNeedNoAllocation(t *testing.T) {
 	x := overTCP(t)
 	h := incomplete(t, x)
 	p := make([]byte, 4096)
-	for name, step := range map[string]int64{"sequence": int64(len(p)), "jumps": 3<<20 + 4096} {
+	rng := rand.New(rand.NewPCG(1, 1))
+	for name, next := range map[string]func(off int64) int64{
+		"sequence": func(off int64) int64 { return off + int64(len(p)) },
+		"jumps":    func(int64) int64 { return rng.Int64N(7 << 20) },
+	} {
 		off := int64(0)
 		if n := testing.AllocsPerRun(50, func() {
 			if _, err := h.ReadAt(t.Context(), p, off); err != nil {
 				t.Fatal(err)
 			}
-			if off += step; off > 7<<20 {
-				off %= 1 << 20
-			}
+			off = next(off)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations a read", name, n)
 		}

@@ -134,8 +134,8 @@ func TestJumpEndsReadAhead(t *testing.T) {
 		x.Inject(stall)
 		h := x.open("a")
 		defer h.Close()
-		x.read(h, 0, bs)
-		far := x.reader(t.Context(), h, bs, 1)
+		x.readThrough(h, 0, leastRun, bs)
+		far := x.reader(t.Context(), h, leastRun, 1)
 		synctest.Wait()
 		x.read(h, 128<<20, bs)
 		synctest.Wait()
@@ -163,9 +163,56 @@ func TestReadsNearbyGoNotAhead(t *testing.T) {
 		}
 		synctest.Wait()
 		x.wantBodyBytes(blocks*bs, blocks*bs)
-		x.read(h, 200<<20, 4096)
-		x.read(h, 200<<20+4096, 4096) // but this is what a sequential reader does
+		x.readThrough(h, 200<<20, 200<<20+leastRun, 4096) // but this is what a sequential reader does
+		blocks += leastRun / bs
 		synctest.Wait()
-		x.wantBodyBytes((blocks+1)*bs+minWindow/2, (blocks+1)*bs+2*minWindow)
+		x.wantBodyBytes(blocks*bs+minWindow/2, blocks*bs+2*minWindow)
+	})
+}
+
+// Reads at one distance are fetched ahead, forwards and backwards, and what lies between
+// them is not.
+func TestStridesGoAhead(t *testing.T) {
+	const size, n = 64 << 20, 60
+	for _, tt := range []struct {
+		name           string
+		from, distance int64
+	}{{"forwards", 0, 1 << 20}, {"a little more than a read", 0, 3 * bs}, {"backwards", size - bs, -1 << 20}} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, x *fixture) {
+				x.add("a", size)
+				x.start()
+				far := origintest.FirstByteAfter(50 * time.Millisecond).Method("GET")
+				x.Inject(far)
+				h := x.open("a")
+				defer h.Close()
+				began := time.Now()
+				for i := range int64(n) {
+					x.read(h, tt.from+i*tt.distance, bs)
+				}
+				if took := time.Since(began); took > n*50*time.Millisecond/4 {
+					t.Errorf("took %v", took)
+				}
+				wantHit(t, far)
+				x.wantBodyBytes(n*bs, (n+2*readAheadFlights)*bs)
+			})
+		})
+	}
+}
+
+// What is read backwards without a gap is fetched ahead in flights of many blocks.
+func TestBackwardsGoesAhead(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 64<<20)
+		x.start()
+		h := x.open("a")
+		defer h.Close()
+		for off := int64(32 << 20); off > 16<<20; off -= bs {
+			x.read(h, off-bs, bs)
+		}
+		x.wantBodyBytes(16<<20, 16<<20+(readAheadFlights+1)*minWindow)
+		if got := len(x.gets("a")); got > 3+(16<<20)/minWindow*3/2+readAheadFlights {
+			t.Errorf("%d requests", got)
+		}
 	})
 }

@@ -267,6 +267,11 @@ func (m *Mount) stopWatching() {
 	m.watching.Wait()
 }
 
+// readAheadKB is how much the kernel reads ahead, in KiB. More makes every page fault fetch
+// more, and a sequential reader of an incomplete file no faster, since its requests come out
+// of order.
+const readAheadKB = 256
+
 // raiseReadAhead lets the kernel read ahead as much as one READ may ask for; it
 // caps what INIT asks at its own default, 128 KiB. Only root may, and nothing
 // depends on it. A stat of the mountpoint would ask this process itself.
@@ -275,7 +280,7 @@ func (m *Mount) raiseReadAhead() {
 		return
 	}
 	knob := fmt.Sprintf("/sys/class/bdi/%s/read_ahead_kb", m.device)
-	if err := os.WriteFile(knob, []byte(strconv.Itoa(m.fs.opts.MaxRead>>10)), 0); err != nil {
+	if err := os.WriteFile(knob, []byte(strconv.Itoa(readAheadKB)), 0); err != nil {
 		m.fs.log.Debug("kernel read-ahead stays at its default", "err", err)
 	}
 }
