@@ -21,7 +21,7 @@ type Body struct {
 	what  string // for logs: the redacted URL and the extent
 	whole bool   // ask for everything, and skip what was read before
 
-	version Version // Size is UnknownSize until the first answer, or for ever
+	version Version // Size is UnknownSize until the first answer; if that does not say it, until the end
 	pin     *pin    // nil until the version is known
 	off     int64   // of the next byte Read returns
 	end     int64   // maxOffset if not known
@@ -166,9 +166,9 @@ func (b *Body) Read(p []byte) (n int, err error) {
 // because a TLS connection was closed without a close_notify: it may not be all.
 func (b *Body) Cut() bool { return b.cut }
 
-// Crowded reports whether somebody waits for a place at the host the body comes
-// from, because that takes only so many requests at once. Whoever reads it
-// without need may end it.
+// Crowded reports whether a reader waits for a place at the host that the body comes from,
+// because that host takes only so many requests at once. A caller that no reader waits for
+// may close the body then.
 func (b *Body) Crowded() bool { return b.cur != nil && b.r.c.gate.crowded(b.cur.ticket.host) }
 
 // Close ends the request. If the response was read to its end, its connection

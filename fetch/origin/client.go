@@ -12,20 +12,22 @@
 // the place of a file. That a file has changed is confirmed before it is
 // believed.
 //
-// The second promise is that no call hangs: a watchdog ends a request that
-// makes no progress, and every wait ends with the context. What can pass by
-// itself (a reset, a stall, a short body, 429, 5xx) is retried here with
-// back-off, from the next missing byte on; progress starts the count anew. What
-// cannot is returned as an *Error whose Kind says what it means.
+// The second promise is that no call hangs: a watchdog ends a request that makes no
+// progress, and every wait ends with the context. A failure that may pass by itself (a
+// reset, a stall, a short body, 429, 5xx) is retried here with back-off, from the next
+// missing byte on; progress starts the count anew. Any other failure is returned as an
+// *Error whose Kind says what it means. The table of all statuses is in response.go.
 //
-// The third is that a URL's secrets stay with it: its headers go to its own
-// origin alone, and neither errors nor logs hold its query or credentials. Nor
-// does a public origin lead anywhere that is not public (ssrf.go).
+// The third promise is that a URL's secrets stay with it: its headers go to its own origin
+// alone, and neither errors nor logs hold its query or credentials. A redirect from a public
+// host to an address that is not public is refused (ssrf.go).
 //
-// How a Body comes to its bytes: connect asks for what is left (connect.go), by
-// way of the redirect target the Resource knows (target.go) or of the
-// redirects (redirect.go), one request at a time (request.go). The response is
-// examined (response.go), and its version compared with the pin (version.go).
+// Bytes come to a Body in these steps: connect asks for what is left (connect.go). The
+// request goes to the redirect target that the Resource knows (target.go), or to the URL and
+// along its redirects (redirect.go), one hop at a time (request.go). Before each hop the gate
+// of the host admits the request (gate.go). The response is examined (response.go), its
+// version is compared with the pin (version.go), and a change is confirmed before it is
+// believed (confirm.go, compare.go).
 package origin
 
 import (

@@ -34,8 +34,8 @@ type Credentials struct {
 // An Authorization comes from the first that has one: own, the command line, the
 // user and password of the URL that is asked, or of list if that is the same
 // origin, Bearer, the netrc. The netrc is for https, or where list is http and
-// so asks for no secrecy; its default is for list's own origin, lest any host
-// that is redirected to be told a password.
+// so asks for no secrecy. The netrc's default is for list's own origin alone: another host
+// that a redirect leads to must not get a password.
 func (c *Credentials) dress(req *http.Request, list *url.URL, own http.Header) {
 	agent := c.UserAgent
 	if agent == "" {

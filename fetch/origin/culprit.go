@@ -2,18 +2,16 @@ package origin
 
 import "time"
 
-// A host that refuses with 429 or 503 is most often one that has too much to do. But
-// it may be that one object alone cannot be had: it lies in a cold archive, or the
-// server behind its path is broken. The host is to be asked for its other objects
-// meanwhile as before. An object is found to be the culprit if it is refused again and
-// again although each time others were accepted that were asked for after its last
-// refusal. What its refusals have changed for the host is then undone.
+// A host that refuses with 429 or 503 is most often overloaded. But one object alone may be
+// unavailable: it lies in a cold archive, or the server behind its path is broken. Then the
+// other objects of the host are requested as before. An object is the culprit if the host
+// refuses it repeatedly, and each time has accepted another object that was requested after
+// the refusal before. The bound and the pause that its refusals caused are then removed.
 //
-// While the host is left alone because of Retry-After, no other object is asked for
-// and nothing would show. So one request is let in as a trial if the host accepts
-// others and has not been seen to refuse one for lack of capacity: if the host
-// accepts the trial too, the pause and the bound end, and the next refusal of the
-// object proves that it is the culprit.
+// In a pause no other object is requested, so nothing would be learnt. Therefore one request
+// for another object is sent as a trial, if the host accepts requests and has not refused
+// one for lack of capacity. If the host accepts the trial, the pause and the bound end, and
+// the next refusal of the object proves that the object is the culprit.
 
 const (
 	trialAfter  = time.Second      // after the begin of a pause

@@ -112,7 +112,7 @@ func (d *hostDialer) addrs(ctx context.Context, host string) ([]netip.Addr, erro
 	}
 	answer := d.flights.DoChan(flight, func() (any, error) { return nil, d.refresh(shared, host) })
 	old, _ := d.known(host)
-	var patience <-chan time.Time // for ever, unless there are old ones
+	var patience <-chan time.Time // without limit, unless there are old addresses
 	if old != nil {
 		patience = time.After(lookupPatience)
 	}

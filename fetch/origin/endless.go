@@ -10,8 +10,8 @@ import (
 // closing of the connection (RFC 9112 section 6.3), an early end cannot be
 // told; where the size is known it can.
 
-// resumes decides whether an answer is of the version of which a body of
-// unknown length has read some. It must be proven, for the size proves nothing.
+// resumes decides whether an answer is of the same version as a body of unknown length that
+// was read in part. Validators must prove it, since there is no size to compare.
 func (b *Body) resumes(now Version) error {
 	was := b.version
 	switch {

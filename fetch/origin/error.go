@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Kind is what an error means for whoever asked.
+// Kind is what an error means for the caller.
 type Kind int
 
 const (
@@ -43,8 +43,8 @@ type retry struct {
 	lasting Kind // the Kind of the error after the last attempt; Transient: it stays
 }
 
-// fewRetries is how often an answer that is unusable is asked for again: it is
-// likely to be so for ever.
+// fewRetries is how often a request is repeated whose answer is unusable: the next answer
+// is likely to be unusable too.
 const fewRetries = 3
 
 func (e *Error) Error() string {

@@ -139,8 +139,8 @@ func (t *ticket) leave() {
 	t.g.serve(t.host, t.h)
 }
 
-// crowded reports whether a reader waits for a place at the host, which
-// whoever has one for a lesser purpose may want to give up.
+// crowded reports whether a reader waits for a place at the host. A request that no reader
+// waits for may then give up its place.
 func (g *gate) crowded(host string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -148,7 +148,7 @@ func (g *gate) crowded(host string) bool {
 	return h != nil && len(h.urgent) > 0 && !time.Now().Before(h.paused)
 }
 
-// serve admits whoever may enter, and sets the timer for the others. It is
+// serve admits the waiters that may enter, and sets the timer for the others. It is
 // called with mu held after every change.
 func (g *gate) serve(host string, h *hostGate) {
 	now := time.Now()

@@ -9,8 +9,8 @@ import (
 	"dlfs/listfile/digest"
 )
 
-// exchange is a response, with its body under the watchdog. Whoever has it ends
-// or drains the body.
+// exchange is a response, with its body under the watchdog. The function that gets
+// it ends or drains the body.
 type exchange struct {
 	resp   *http.Response
 	body   *watched

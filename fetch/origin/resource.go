@@ -136,10 +136,10 @@ func (r *Resource) Host() string { return Host(r.raw) }
 // else the error's Kind is NoRanges. On first contact such an answer is kept
 // whole, as of GetWhole, since asking again for the rest would be of no use.
 //
-// If it has no length, the version's Size is UnknownSize, n is ignored, and the
-// body is read to the clean end of its stream; one that breaks off is resumed,
-// from the start, only if validators prove that it is the same, else the
-// error's Kind is Restart. So is one of which such a version is wanted.
+// If the answer has no length, the version's Size is UnknownSize, n is ignored, and the
+// body is read to the clean end of its stream. A body that breaks off is read again from
+// the start if validators prove that it is the same version; else the error's Kind is
+// Restart. The same holds if want is a version of UnknownSize.
 func (r *Resource) Get(ctx context.Context, want *Version, off, n int64) (*Body, error) {
 	if off < 0 || want == nil && n <= 0 {
 		return nil, &Error{Kind: Permanent, URL: r.URL(), Err: fmt.Errorf("[%d +%d) asks for nothing", off, n)}

@@ -9,8 +9,8 @@ import (
 // where is what a Resource knows of the place its URL leads to. It is guarded
 // by Resource.mu.
 //
-// There are three states. Unknown: one request walks the redirects, whoever
-// comes meanwhile waits for the header of its response. Direct: the URL itself
+// There are three states. Unknown: one request walks the redirects, and other
+// requests wait for the header of its response. Direct: the URL itself
 // answers. Target: the URL redirects there, and requests go to the target
 // alone, until it refuses. A new target has a new generation, so that of many
 // requests that find the same target expired, one forgets it.

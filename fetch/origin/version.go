@@ -111,7 +111,8 @@ func changed(what string, was, is any, now Version) error {
 }
 
 // merge returns v with the validators it lacks taken from a later answer that
-// passed check. Those it has stay, lest the pin drift from answer to answer.
+// passed check. The validators that v has stay: with others from each answer, the pin
+// would drift to another version.
 func (v Version) merge(now Version) Version {
 	return Version{v.Size, cmp.Or(v.strong().ETag, now.strong().ETag, v.ETag, now.ETag), cmp.Or(v.LastModified, now.LastModified)}
 }

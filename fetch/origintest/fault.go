@@ -165,7 +165,7 @@ func (f *Fault) Chance(p float64, seed uint64) *Fault {
 	return f.note("chance %g seed %d", p, seed)
 }
 
-// Times lets the Fault hit n times and never again; 0 is for ever.
+// Times lets the Fault hit n times and never again; 0 means each time.
 func (f *Fault) Times(n int) *Fault {
 	f.times = n
 	return f.note("times %d", n)

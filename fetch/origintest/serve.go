@@ -22,7 +22,7 @@ func (o *Origin) Serve(t testing.TB) string {
 }
 
 // Start is Serve for a program: until stop is called, which waits for the
-// answers under way. It panics if there is no port to be had.
+// answers under way. It panics if no port is free.
 func (o *Origin) Start() (url string, stop func()) {
 	s := o.server()
 	s.Start()
