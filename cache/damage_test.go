@@ -209,6 +209,7 @@ func TestWhatIsDamage(t *testing.T) {
 	}
 	for _, err := range []error{
 		errors.New("manifest has bad magic"), fmt.Errorf("manifest: %w", io.ErrUnexpectedEOF),
+		errors.New("Error while reading IV for key registry. err: EOF"),
 		errors.New("file does not exist for table 3"), fmt.Errorf("table 1: %w", errDamaged),
 	} {
 		if !isDamage(err) {

@@ -123,6 +123,10 @@ func (o opener) open() (db database, aside string, err error) {
 	return db, aside, err
 }
 
+// registryBytes is what the smallest KEYREGISTRY of badger has: an initialization
+// vector of AES, and the text by which badger checks the key.
+const registryBytes = 16 + len("Hello Badger")
+
 // formatErrors are the words of badger's errors that say that a file has not the
 // format, or not the checksum, that it must have. badger does not export most of
 // these errors, and does not always wrap those that it does.
@@ -160,7 +164,7 @@ func isDamage(err error) bool {
 			return true
 		}
 	}
-	return false
+	return strings.HasSuffix(text, " EOF") // io.EOF or io.ErrUnexpectedEOF, as text
 }
 
 // oneLine is err with the lines of its text joined. badger's errors may have
@@ -231,6 +235,9 @@ func (o opener) openClean() (db database, err error) {
 		info, err := e.Info()
 		if err != nil {
 			return db, err
+		}
+		if e.Name() == "KEYREGISTRY" && info.Size() < int64(registryBytes) { // badger leaves goroutines behind when it fails on it
+			return db, fmt.Errorf("%w: .dlfs/db/KEYREGISTRY is cut short", errDamaged)
 		}
 		if info.Size() == 0 && isLog(e.Name()) {
 			if err := o.state.Remove("db/" + e.Name()); err != nil {

@@ -164,7 +164,9 @@ func TestQuarantine(t *testing.T) {
 		"garbage MANIFEST": func(state string) error {
 			return os.WriteFile(state+"/db/MANIFEST", []byte("garbage"), 0o600)
 		},
-		"empty MANIFEST": func(state string) error { return os.Truncate(state+"/db/MANIFEST", 0) },
+		"empty MANIFEST":    func(state string) error { return os.Truncate(state+"/db/MANIFEST", 0) },
+		"empty KEYREGISTRY": func(state string) error { return os.Truncate(state+"/db/KEYREGISTRY", 0) },
+		"short KEYREGISTRY": func(state string) error { return os.Truncate(state+"/db/KEYREGISTRY", 17) },
 		"no KEYREGISTRY": func(state string) error {
 			return errors.Join(os.Remove(state+"/db/KEYREGISTRY"), os.Mkdir(state+"/db/KEYREGISTRY", 0o700))
 		},
