@@ -183,6 +183,7 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 		MaxWrite:                 opts.MaxRead, // also the largest READ
 		MaxReadAhead:             opts.MaxRead,
 		MaxBackground:            64,
+		ExtraCapabilities:        fuse.CAP_ASYNC_DIO, // else the kernel sends asynchronous O_DIRECT reads one by one
 		PanicHandler:             f.panicked,
 	})
 	if err != nil {
