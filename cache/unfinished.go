@@ -249,7 +249,9 @@ func (s *Store) findExtended(b *Blob) {
 		return
 	}
 	defer dir.Close()
-	if now, err := standingAt(dir, path.Base(b.name)); err == nil && now.size <= b.version.Size {
+	now, err := standingAt(dir, path.Base(b.name))
+	if err == nil && now.size <= b.version.Size && now != b.mu.replaces {
 		b.mu.replaces = now // nobody else has it yet
+		s.put(b)            // before the exchange: after a crash the record tells the two apart
 	}
 }

@@ -117,16 +117,37 @@ func TestTakeOverOfAFileThatGrows(t *testing.T) {
 
 // A directory that was copied has files with other inode numbers.
 func TestTakeOverInACopiedDirectory(t *testing.T) {
-	s, _ := unfinished(t, pattern("sub/a", 0, beginning))
-	takeOver(t, s)
-	syncNow(t, s)
-	s = open(t, crash(t, s), Options{})
-	b := lookup(t, s, "sub/a")
-	wantBlocks(t, b, 0, 1)
-	put(t, b, 2, 3)
-	check(t, b.Covers(t.Context()))
-	check(t, publish(t, b))
-	wantFile(t, s, "sub/a", blobSize)
+	first, _ := unfinished(t, pattern("sub/a", 0, beginning))
+	takeOver(t, first)
+	syncNow(t, first)
+	for _, crashed := range []bool{false, true} {
+		s := open(t, crash(t, first), Options{})
+		b := lookup(t, s, "sub/a")
+		wantBlocks(t, b, 0, 1)
+		put(t, b, 2, 3)
+		check(t, b.Covers(t.Context()))
+		if crashed {
+			exchangeAndCrash(t, b)
+			s = reopen(t, s)
+			if b := lookup(t, s, "sub/a"); !b.Published() || b.Extends() {
+				t.Errorf("published %v, extends %v", b.Published(), b.Extends())
+			}
+		} else {
+			check(t, publish(t, b))
+		}
+		wantFile(t, s, "sub/a", blobSize)
+		wantDir(t, blobsOf(s))
+	}
+}
+
+// exchangeAndCrash has the state be as after a crash between the exchange of a complete
+// blob and its record. The store is to be opened again.
+func exchangeAndCrash(t *testing.T, b *Blob) {
+	t.Helper()
+	syncNow(t, b.store)
+	check(t, b.force(true))
+	check(t, unix.Renameat2(unix.AT_FDCWD, filepath.Join(blobsOf(b.store), b.id()),
+		unix.AT_FDCWD, filepath.Join(b.store.Path(), b.name), unix.RENAME_EXCHANGE))
 }
 
 // A crash before the record leaves the old file and a blob that nothing names; one
@@ -141,9 +162,7 @@ func TestCrashInsideATakeOver(t *testing.T) {
 
 	b := takeOver(t, s)
 	put(t, b, 2, 3)
-	syncNow(t, s)
-	check(t, b.force(true))
-	check(t, unix.Renameat2(unix.AT_FDCWD, filepath.Join(blobsOf(s), b.id()), unix.AT_FDCWD, path, unix.RENAME_EXCHANGE))
+	exchangeAndCrash(t, b)
 	s = reopen(t, s)
 	if after := lookup(t, s, "sub/a"); !after.Published() || after.Extends() {
 		t.Errorf("published %v, extends %v", after.Published(), after.Extends())
