@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
-	"strings"
 )
 
 // Listed is one entry of the list a store is used with.
@@ -17,9 +16,6 @@ type Listed struct {
 // A value of the list holds consecutive entries, listBytes of them or one:
 //
 //	0, then for each entry: length of the name (uvarint), name, URL (8 bytes)
-//
-// What does not begin with 0, which no name does, is of an earlier release:
-// names alone, one a line.
 const (
 	listFormat = 0
 	listBytes  = 64 << 10
@@ -46,10 +42,7 @@ func encodeList(list []Listed) (value []byte, n int) {
 // decodeList appends the entries of a value to list.
 func decodeList(list []Listed, value []byte) ([]Listed, error) {
 	if len(value) == 0 || value[0] != listFormat {
-		for name := range strings.SplitSeq(string(value), "\n") {
-			list = append(list, Listed{Name: name})
-		}
-		return list, nil
+		return list, errors.New("value of the list has another format")
 	}
 	for value = value[1:]; len(value) > 0; {
 		size, n := binary.Uvarint(value)

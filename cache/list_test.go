@@ -46,21 +46,6 @@ func TestList(t *testing.T) {
 	wantList(t, s, many[4990:])
 }
 
-// TestListOfAnEarlierRelease reads names, one a line, and writes over them.
-func TestListOfAnEarlierRelease(t *testing.T) {
-	s := open(t, t.TempDir(), Options{})
-	old := s.index.batch()
-	old.set(listKey(0), []byte("b\na/1"))
-	old.set(listKey(1), []byte("c"))
-	check(t, s.index.write(old))
-	s = reopen(t, s)
-	names := []Listed{{Name: "b"}, {Name: "a/1"}, {Name: "c"}}
-	wantList(t, s, names)
-	names[1].URL = 7
-	check(t, s.SetList(names))
-	wantList(t, s, names)
-}
-
 // TestListWasDamaged: what is damaged is absent from the list, and does not
 // keep the next one from replacing all of it.
 func TestListWasDamaged(t *testing.T) {

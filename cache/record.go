@@ -63,7 +63,7 @@ type record struct {
 	extends   bool     // what it replaces is an unfinished file that it has the data of
 }
 
-// recordFormat is the format written. Format 1, which had no note, is read, too.
+// recordFormat is the format that is written, and the one that is read.
 const recordFormat = 2
 
 // The bits of a record's second byte.
@@ -140,16 +140,14 @@ func (r record) encode() []byte {
 	return b
 }
 
-// decodeRecord parses what encode wrote, of this format or an earlier one. The
-// checksum has been verified, but a value of a later format must still be
-// refused, never misread.
+// decodeRecord parses what encode wrote. The checksum has been verified, but a value
+// of another format must still be refused, never misread.
 func decodeRecord(b []byte) (r record, err error) {
 	if len(b) < 10 {
 		return r, errShort
 	}
-	format := b[0]
-	if format < 1 || format > recordFormat {
-		return r, fmt.Errorf("record format %d, want at most %d", format, recordFormat)
+	if b[0] != recordFormat {
+		return r, fmt.Errorf("record format %d, want %d", b[0], recordFormat)
 	}
 	r.published = b[1]&flagPublished != 0
 	r.note.Verified = b[1]&flagVerified != 0
@@ -164,23 +162,17 @@ func decodeRecord(b []byte) (r record, err error) {
 		}
 		*p, b = v, b[n:]
 	}
-	texts := []*string{&r.version.ETag, &r.version.LastModified, &r.note.Digest}
-	if format == 1 {
-		texts = texts[:2]
-	}
-	for _, p := range texts {
+	for _, p := range []*string{&r.version.ETag, &r.version.LastModified, &r.note.Digest} {
 		v, n := binary.Uvarint(b)
 		if n <= 0 || v > uint64(len(b)-n) {
 			return r, errShort
 		}
 		*p, b = string(b[n:n+int(v)]), b[n+int(v):]
 	}
-	if format > 1 {
-		if len(b) < 8 {
-			return r, errShort
-		}
-		r.note.URL, b = binary.BigEndian.Uint64(b), b[8:]
+	if len(b) < 8 {
+		return r, errShort
 	}
+	r.note.URL, b = binary.BigEndian.Uint64(b), b[8:]
 	if replaces {
 		if err := r.decodeReplaces(b); err != nil {
 			return r, err

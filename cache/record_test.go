@@ -2,11 +2,8 @@ package cache
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"math"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 )
@@ -42,69 +39,11 @@ func TestRecordCutShort(t *testing.T) {
 	}
 }
 
-// What the first format wrote for the two files of an earlier release.
-const (
-	goldenFinished   = "01010123456789abcdefc8811880808885c2bf918f28032231221d5765642c203231204f637420323031352030373a32383a303020474d54"
-	goldenUnfinished = "0100fedcba9876543210c8811800032231221d5765642c203231204f637420323031352030373a32383a303020474d54"
-)
-
-func TestRecordOfTheFirstFormat(t *testing.T) {
-	for golden, want := range map[string]record{
-		goldenFinished:   {gen: 0x0123456789abcdef, version: version(blobSize), published: true, mtime: publishedAt.UnixNano()},
-		goldenUnfinished: {gen: 0xfedcba9876543210, version: version(blobSize)},
-	} {
-		b, err := hex.DecodeString(golden)
-		check(t, err)
-		got, err := decodeRecord(b)
-		check(t, err)
-		if got != want {
-			t.Errorf("%s is %+v, want %+v", golden, got, want)
-		}
-		for n := range b {
-			if _, err := decodeRecord(b[:n]); !errors.Is(err, errShort) {
-				t.Errorf("the first %d of %d bytes of %s: %v", n, len(b), golden, err)
-			}
-		}
-	}
-}
-
-// TestStateOfTheFirstFormat opens a directory as the earlier release left it.
-func TestStateOfTheFirstFormat(t *testing.T) {
-	s := open(t, t.TempDir(), Options{})
-	const gen = 0xfedcba9876543210
-	check(t, os.WriteFile(filepath.Join(s.Path(), "finished"), pattern("finished", 0, blobSize), 0o644))
-	check(t, os.Chtimes(filepath.Join(s.Path(), "finished"), publishedAt, publishedAt))
-	check(t, os.WriteFile(filepath.Join(blobsOf(s), blobID(gen)), pattern("unfinished", 0, blobSize), 0o644))
-	old := s.index.batch()
-	for name, golden := range map[string]string{"finished": goldenFinished, "unfinished": goldenUnfinished} {
-		b, err := hex.DecodeString(golden)
-		check(t, err)
-		old.set(recordKey(name), b)
-	}
-	old.setChunk(gen, 0, &words{1<<0 | 1<<2})
-	check(t, s.index.write(old))
-
-	s = reopen(t, s)
-	wantPublished(t, s, "finished", 0x0123456789abcdef)
-	b := lookup(t, s, "unfinished")
-	wantBlocks(t, b, 0, 2)
-	if b.Generation() != gen || b.Note() != (Note{}) {
-		t.Errorf("generation %x, note %+v", b.Generation(), b.Note())
-	}
-	b.SetNote(Note{URL: 1})
-	s = reopen(t, s)
-	b = lookup(t, s, "unfinished")
-	wantBlocks(t, b, 0, 2)
-	if b.Generation() != gen || b.Note() != (Note{URL: 1}) {
-		t.Errorf("written again: generation %x, note %+v", b.Generation(), b.Note())
-	}
-}
-
-func TestRecordOfALaterFormat(t *testing.T) {
+func TestRecordOfAnotherFormat(t *testing.T) {
 	for format := range 256 {
 		b := records[2].encode()
 		b[0] = byte(format)
-		if _, err := decodeRecord(b); (err == nil) != (format == 1 || format == recordFormat) {
+		if _, err := decodeRecord(b); (err == nil) != (format == recordFormat) {
 			t.Errorf("format %d: %v", format, err)
 		}
 	}
