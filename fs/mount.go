@@ -151,16 +151,6 @@ func resolve(point string) (string, error) {
 	return os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 }
 
-// Mounted reports whether the topmost mount at point is one of this package.
-func Mounted(point string) (bool, error) {
-	point, err := resolve(point)
-	if err != nil {
-		return false, err
-	}
-	all, err := mountsAt(point)
-	return len(all) > 0 && all[len(all)-1].kind == fsType, err
-}
-
 // holders lists the processes that have something under point open or mapped, as
 // "name (pid)", apart from this one. It reads /proc only, and sees what the user may.
 func holders(point string) (list []string) {

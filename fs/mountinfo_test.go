@@ -171,8 +171,8 @@ func TestMountsAtAPathWithSpaces(t *testing.T) {
 	if kind, err := Kind(point); kind != "ramfs" || err != nil {
 		t.Errorf("kind %q, %v", kind, err)
 	}
-	if ours, err := Mounted(point); ours || err != nil {
-		t.Errorf("Mounted = %v, %v", ours, err)
+	if ours, err := mounted(point); ours || err != nil {
+		t.Errorf("mounted = %v, %v", ours, err)
 	}
 	if cleared, err := ClearDead(point); cleared || err != nil {
 		t.Errorf("ClearDead = %v, %v", cleared, err)
@@ -211,8 +211,8 @@ func TestClearDead(t *testing.T) {
 	}
 	mounted := func(want bool) {
 		t.Helper()
-		if ours, err := Mounted(point); ours != want || err != nil {
-			t.Errorf("Mounted = %v, %v; want %v", ours, err, want)
+		if ours, err := mounted(point); ours != want || err != nil {
+			t.Errorf("mounted = %v, %v; want %v", ours, err, want)
 		}
 	}
 	want(false, nil)
@@ -235,4 +235,14 @@ func TestClearDead(t *testing.T) {
 		t.Errorf("mounts: %q, %v", types, err)
 	}
 	want(false, ErrMounted)
+}
+
+// mounted reports whether the topmost mount at point is one of this package.
+func mounted(point string) (bool, error) {
+	point, err := resolve(point)
+	if err != nil {
+		return false, err
+	}
+	all, err := mountsAt(point)
+	return len(all) > 0 && all[len(all)-1].kind == fsType, err
 }

@@ -109,8 +109,8 @@ func TestMountpointWithSpaces(t *testing.T) {
 	must(t, os.Mkdir(x.config.Point, 0o755))
 	x.add("a", 10)
 	x.start()
-	if ours, err := Mounted(x.config.Point); !ours || err != nil {
-		t.Errorf("Mounted = %v, %v", ours, err)
+	if ours, err := mounted(x.config.Point); !ours || err != nil {
+		t.Errorf("mounted = %v, %v", ours, err)
 	}
 	x.read(x.open("a"), "a", 0, 10)
 	x.kill()
@@ -128,8 +128,8 @@ func TestMountpointBySymlink(t *testing.T) {
 	x.add("a", 10)
 	x.start()
 	t.Cleanup(func() { unix.Unmount(target, unix.MNT_DETACH) })
-	if ours, err := Mounted(x.config.Point); !ours || err != nil {
-		t.Errorf("Mounted = %v, %v", ours, err)
+	if ours, err := mounted(x.config.Point); !ours || err != nil {
+		t.Errorf("mounted = %v, %v", ours, err)
 	}
 	x.open("a")
 	if busy := x.stop(); !strings.Contains(busy, fmt.Sprint(os.Getpid())) {

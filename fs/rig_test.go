@@ -298,7 +298,7 @@ func (x *rig) start() {
 		case <-time.After(hang):
 			x.tb.Error("the child cannot be killed")
 		}
-		for ours, _ := Mounted(point); ours; ours, _ = Mounted(point) {
+		for ours, _ := mounted(point); ours; ours, _ = mounted(point) {
 			if err := unix.Unmount(point, unix.MNT_DETACH); err != nil && Detach(point) != nil {
 				x.tb.Error(err)
 				break

@@ -69,8 +69,8 @@ func TestUnmountFromOutside(t *testing.T) {
 	}
 	must(t, f.Close())
 	must(t, Unmount(x.config.Point))
-	if ours, err := Mounted(x.config.Point); ours || err != nil {
-		t.Errorf("Mounted = %v, %v", ours, err)
+	if ours, err := mounted(x.config.Point); ours || err != nil {
+		t.Errorf("mounted = %v, %v", ours, err)
 	}
 	x.child.stdin.Close()
 	select {

@@ -67,8 +67,8 @@ func TestOrdinaryUser(t *testing.T) {
 	if busy := x.stop(); busy != "" {
 		t.Errorf("busy: %s", busy)
 	}
-	if ours, err := Mounted(x.config.Point); ours || err != nil {
-		t.Errorf("Mounted = %v, %v", ours, err)
+	if ours, err := mounted(x.config.Point); ours || err != nil {
+		t.Errorf("mounted = %v, %v", ours, err)
 	}
 
 	// Who was killed can be cleared away, and the place used again.
