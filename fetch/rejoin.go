@@ -15,9 +15,10 @@ func (fi *fill) rejoinLocked(fl *flight, err error) (ofOne bool, readers error) 
 	if fl.body != nil || !isRefusal(err) {
 		return false, nil
 	}
+	spared := originError(err).Spared() // it was not tried again, so nothing has failed
 	var runs *flight
 	for _, other := range fi.flights {
-		if other.mirror != fl.mirror || other.pos == other.start || other.pos >= other.end {
+		if other.mirror != fl.mirror || !spared && other.pos == other.start || other.pos >= other.end {
 			continue
 		}
 		if runs == nil || other.end == fl.pos {
@@ -25,7 +26,7 @@ func (fi *fill) rejoinLocked(fl *flight, err error) (ofOne bool, readers error) 
 		}
 	}
 	if runs == nil {
-		return false, nil
+		return spared, nil
 	}
 	if !fi.single {
 		fi.single = true

@@ -54,6 +54,10 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %v", e.URL, e.Err)
 }
 
+// Spared reports whether the request was not tried again because another answer about the
+// same Resource was being read: see MaySpare.
+func (e *Error) Spared() bool { return e.retry.none }
+
 func (e *Error) Unwrap() error { return e.Err }
 
 // last is e when it did not pass.
