@@ -18,6 +18,7 @@ type fetchCmd struct {
 	AdoptPartial bool   `negatable:"" default:"true" help:"Go on with files that another program, such as wget or curl, has left unfinished in DIR, where pieces of them are the origin's. On by default."`
 
 	Check bool `name:"check-integrity" short:"V" help:"Verify first what is there, as \"dlfs verify\" does, and fetch again what is wrong."`
+	shardFlag
 	runFlags
 	workFlags
 }
@@ -42,6 +43,7 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 			return err
 		}
 	}
+	w.lister = w.lister.of(c.Shard)
 	list, err := w.readList(ctx)
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ type lister struct {
 	quiet  bool      // what is right is not told
 	where  string    // an absolute path, an http or https URL, or "-" for stdin
 	name   string    // what to call it where everybody may read that
+	shard  shard     // what is taken of the list
 
 	covered *covered // what the mount of this process covers; nil if there is none
 }
@@ -208,7 +209,11 @@ func (l *lister) readSome(ctx context.Context) (*listfile.List, error) {
 	if a, b, n := list.CaseClash(); n > 0 {
 		l.warnOfClash(a, b, n)
 	}
-	return list, needEntries(list, l.name)
+	if err := needEntries(list, l.name); err != nil {
+		return nil, err
+	}
+	l.take(list)
+	return list, nil
 }
 
 // warnOfClash tells of names that may be one where the list is fetched to.

@@ -105,5 +105,6 @@ func (l *lister) reread(ctx context.Context, where string, body io.Reader) (list
 	if err != nil {
 		return nil, alsoTell(err, errKept)
 	}
+	l.take(list)
 	return list, nil
 }

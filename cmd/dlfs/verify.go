@@ -22,6 +22,7 @@ type verifyCmd struct {
 	DryRun bool `short:"n" hidden:"" help:"Only tell what is wrong, also with --repair."`
 	Deep   bool `help:"Read every byte, also of files that were verified before and have the same size and time since."`
 	JSON   bool `help:"Print JSON."`
+	shardFlag
 	workFlags
 }
 
@@ -66,6 +67,7 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	defer w.end()
+	w.lister = w.lister.of(c.Shard)
 	list, err := w.readList(ctx)
 	if err != nil {
 		return err
