@@ -83,16 +83,8 @@ func btoi(b bool) int {
 
 // Expires is when the last of the file's URLs dies, as far as they tell; zero if
 // one does not.
-func (f *File) Expires() (last time.Time) {
-	for _, url := range urlsOf(f.Entry()) {
-		at, ok := origin.Expires(url)
-		if !ok {
-			return time.Time{}
-		}
-		if at.After(last) {
-			last = at
-		}
-	}
+func (f *File) Expires() time.Time {
+	last, _ := origin.LastExpiry(urlsOf(f.Entry()))
 	return last
 }
 

@@ -75,10 +75,11 @@ func printCheck(w io.Writer, name string, list *listfile.List) {
 	}
 }
 
-// expiry is when the first of the URLs dies, and how many do at all.
+// expiry is when the first of the entries loses its last URL, and how many entries
+// lose all their URLs at a known time.
 func expiry(entries []listfile.Entry) (first time.Time, n int) {
 	for i := range entries {
-		at, ok := origin.Expires(entries[i].URL)
+		at, ok := origin.LastExpiry(entries[i].URLs())
 		if !ok {
 			continue
 		}

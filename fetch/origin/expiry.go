@@ -13,6 +13,22 @@ var (
 	lastExpiry  = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 )
 
+// LastExpiry returns when the last of the URLs of one file stops being good, as
+// [Expires] reads each; false if one of them does not say, or if there is none. The
+// file can be fetched until then, because each URL stands in for the others.
+func LastExpiry(urls []string) (last time.Time, ok bool) {
+	for _, url := range urls {
+		at, ok := Expires(url)
+		if !ok {
+			return time.Time{}, false
+		}
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last, len(urls) > 0
+}
+
 // Expires returns when a signed URL stops being good, as its query says in one
 // of the ways in use; false if it does not say. Where it says several times, the
 // earliest counts. Nothing is asked of anyone, and a URL without a query costs

@@ -81,6 +81,29 @@ func FuzzExpires(f *testing.F) {
 	})
 }
 
+func TestLastExpiry(t *testing.T) {
+	const early, late, never = "https://h/a?Expires=1700003600", "https://i/a?Expires=1800000000", "https://j/a"
+	for _, test := range []struct {
+		name string
+		urls []string
+		want int64 // 0: it is not known
+	}{
+		{"no URL", nil, 0},
+		{"one", []string{early}, 1700003600},
+		{"the last of two", []string{early, late}, 1800000000},
+		{"in either order", []string{late, early}, 1800000000},
+		{"a mirror that does not say", []string{early, late, never}, 0},
+		{"a first URL that does not say", []string{never, early}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, ok := LastExpiry(test.urls)
+			if ok != (test.want != 0) || got.IsZero() == ok || ok && got.Unix() != test.want {
+				t.Errorf("got %v, %v, want %d", got, ok, test.want)
+			}
+		})
+	}
+}
+
 // It is called once for each line of a list.
 func BenchmarkExpires(b *testing.B) {
 	for _, u := range []string{
