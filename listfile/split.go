@@ -15,7 +15,7 @@ var (
 	errNoURL     = errors.New("no URL on this line; write NAME<TAB>URL, NAME : URL or a plain URL")
 	errFields    = errors.New("more than two TAB-separated fields; write NAME<TAB>URL and nothing else")
 	errBetween   = errors.New("text between the TAB and the URL; write NAME<TAB>URL and nothing else")
-	errUnparted  = errors.New(`name and URL are not apart; put a TAB, " : " or a space between them`)
+	errUnparted  = errors.New(`name and URL are not apart; put a TAB, " : " or a space between them, or tell the columns of a table with --columns`)
 	errEmptyName = errors.New("name is empty; write a name before the URL, or begin the line with the URL")
 )
 

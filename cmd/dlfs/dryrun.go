@@ -65,6 +65,9 @@ func (w *work) dryRun(ctx context.Context, out io.Writer, entries []listfile.Ent
 	if ctx.Err() != nil {
 		return &exitError{exitInterrupted, fmt.Errorf("%w, before every size was known", context.Cause(ctx))}
 	}
+	if n := w.bad.Count(); n > 0 {
+		return fmt.Errorf("%s left out of the list", lines(n))
+	}
 	return nil
 }
 
