@@ -78,8 +78,8 @@ func (p *bufferPool) put(buf []byte) { p.pool.Put(&buf) }
 
 // launchLocked puts a flight over [off, end) on the table and starts it. The
 // caller holds file.mu and adds a seat or a hold before it releases it; it has
-// called Set.begin and, except for a demand flight, taken a place for it in the
-// budget of m's host.
+// called Set.begin and, except for a demand flight, taken a place for it at
+// m's host.
 func (fi *fill) launchLocked(m *mirror, c hosts.Class, off, end int64) *flight {
 	fl := fi.enlistLocked(m, c, off, end, nil)
 	go fl.run() // owned by the Set; Close waits

@@ -71,7 +71,7 @@ func (p *prefetcher) run(ctx context.Context) error {
 	}
 }
 
-// step launches flights as far as budgets allow, and returns when to look again
+// step launches flights as far as hosts have places, and returns when to look again
 // if nothing happens.
 func (p *prefetcher) step() time.Duration {
 	const whenIdle = time.Second

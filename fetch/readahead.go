@@ -91,7 +91,7 @@ func (r *run) begin(end, n int64) {
 }
 
 // launch puts flights on what is unassigned in the window, as many as the
-// budgets allow. The window's end moves on in halves, so that flights are long;
+// hosts have places for. The window's end moves on in halves, so that flights are long;
 // a gap inside, left where a flight was cut, is filled at once.
 func (a *readAhead) launch(fi *fill, window int64) {
 	a.mu.Lock()

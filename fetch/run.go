@@ -59,7 +59,7 @@ func (s *Set) loadLists(ctx, whileRunning context.Context, loaded chan struct{})
 }
 
 // probers is how many probes run in the background: in a mount, where a user
-// may list a directory at any time, as many as the host's budget; in a batch
+// may list a directory at any time, as many as a host has places; in a batch
 // job just one, so that the total is known early at little cost. What is done
 // within probeAfter had better not be asked about at all.
 func (s *Set) probers() int {
