@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"dlfs/listfile/digest"
+	"dlfs/listfile/header"
 )
 
 // aria2 reads an input file of aria2c: a line of URLs of one file, TAB-separated,
@@ -89,6 +90,9 @@ func (d *draft) setHeader(name, value string) error {
 	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 	if !httpguts.ValidHeaderFieldName(name) {
 		return fmt.Errorf("%s is no name of a header field; write NAME: VALUE", quote(name))
+	}
+	if !header.Allowed(name) {
+		return fmt.Errorf("dlfs alone decides about the header field %s; remove it", quote(name))
 	}
 	if !httpguts.ValidHeaderFieldValue(value) {
 		return fmt.Errorf("value of the header field %s holds a control character; remove it", quote(name))

@@ -201,6 +201,7 @@ func TestProblemsOfEveryForm(t *testing.T) {
 		{Aria2, "http://h/a\n dir=/etc\n out=b", "absolute", 1},
 		{Aria2, "http://h/a\n checksum=md5=12", "digest", 2},
 		{Aria2, "http://h/a\n header=a b: c", "header field", 2},
+		{Aria2, "http://h/a\n header=Range: bytes=0-", "dlfs alone decides about the header field \"Range\"", 2},
 		{Aria2, "http://h/a\n header=a: c\x01secret", "control", 2},
 		{Aria2, "http://h/a\n out=", "name is empty", 2},
 		{Aria2, "http://h/a\n out", "NAME=VALUE", 2},

@@ -12,18 +12,19 @@ import (
 // that each can be understood, tested and replaced without the others.
 var (
 	mayImport = map[string][]string{
-		"dlfs/listfile/digest":  nil,
-		"dlfs/listfile":         {"dlfs/listfile/digest"},                         // text in, entries out
-		"dlfs/cache":            {"dlfs/cache/lockorder"},                         // storage knows no network: crash tests need no origin
-		"dlfs/cache/lockorder":  nil,                                              // the order of all locks needs none of what they guard
-		"dlfs/cache/hosttest":   nil,                                              // nor does what tests ask of their host
-		"dlfs/cache/powercut":   nil,                                              // a disk for tests knows nothing of what is on it
-		"dlfs/fetch/origin":     {"dlfs/cache/lockorder", "dlfs/listfile/digest"}, // HTTP knows no blocks and no disks
-		"dlfs/fetch/origintest": {"dlfs/cache/hosttest"},                          // an origin shares no code with what it tests
-		"dlfs/fetch/hosts":      {"dlfs/cache", "dlfs/cache/lockorder"},           // who may ask a host for how much: no HTTP, no files
+		"dlfs/listfile/digest":  nil,                                                                      // sums of contents: lists name them, origins send them
+		"dlfs/listfile/header":  nil,                                                                      // what users may ask of origins: lists, flags and requests agree
+		"dlfs/listfile":         {"dlfs/listfile/digest", "dlfs/listfile/header"},                         // text in, entries out
+		"dlfs/cache":            {"dlfs/cache/lockorder"},                                                 // storage knows no network: crash tests need no origin
+		"dlfs/cache/lockorder":  nil,                                                                      // the order of all locks needs none of what they guard
+		"dlfs/cache/hosttest":   nil,                                                                      // nor does what tests ask of their host
+		"dlfs/cache/powercut":   nil,                                                                      // a disk for tests knows nothing of what is on it
+		"dlfs/fetch/origin":     {"dlfs/cache/lockorder", "dlfs/listfile/digest", "dlfs/listfile/header"}, // HTTP knows no blocks and no disks
+		"dlfs/fetch/origintest": {"dlfs/cache/hosttest"},                                                  // an origin shares no code with what it tests
+		"dlfs/fetch/hosts":      {"dlfs/cache", "dlfs/cache/lockorder"},                                   // who may ask a host for how much: no HTTP, no files
 		"dlfs/fetch":            {"dlfs/fetch/hosts", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/fetch/origin", "dlfs/listfile/digest", "dlfs/listfile"},
 		"dlfs/fs":               {"dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder"}, // no list, no HTTP
-		"dlfs/cmd/dlfs":         {"dlfs/fs", "dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/listfile"},
+		"dlfs/cmd/dlfs":         {"dlfs/fs", "dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/listfile", "dlfs/listfile/header"},
 		"dlfs/cmd/dlfs-peers":   {"dlfs/fetch/origintest"}, // to it dlfs is a program like others
 		"dlfs/cmd/dlfs-bench":   {"dlfs/fetch/origintest"}, // to it, too
 	}
@@ -33,7 +34,7 @@ var (
 	}{
 		"github.com/dgraph-io/badger/v4":  {[]string{"dlfs/cache"}, "the index is the store's secret"},
 		"github.com/hanwen/go-fuse/v2/fs": {[]string{"dlfs/fs", "dlfs/cache/powercut"}, "FUSE is an adapter, not a foundation; and it makes disks for tests"},
-		"net/http": {[]string{"dlfs/fetch/origin", "dlfs/listfile/digest", "dlfs/listfile", "dlfs/fetch", "dlfs/fetch/origintest", "dlfs/cmd/dlfs", "dlfs/cmd/dlfs-bench"},
+		"net/http": {[]string{"dlfs/fetch/origin", "dlfs/listfile/digest", "dlfs/listfile/header", "dlfs/listfile", "dlfs/fetch", "dlfs/fetch/origintest", "dlfs/cmd/dlfs", "dlfs/cmd/dlfs-bench"},
 			"what HTTP means is decided in one place; the others carry headers there, cmd has the control socket and the demo, and the bench asks without dlfs"},
 		"github.com/alecthomas/kong": {[]string{"dlfs/cmd/dlfs"}, "flags are the command's"},
 		"testing":                    {[]string{"dlfs/fetch/origintest", "dlfs/cache/hosttest"}, "what ships does not test itself"},

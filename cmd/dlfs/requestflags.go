@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"dlfs/fetch/origin"
+	"dlfs/listfile/header"
 )
 
 // requestFlags shape the requests to origins: what they say, how they travel,
@@ -89,6 +90,8 @@ func (f *requestFlags) header() (http.Header, error) {
 		switch {
 		case !ok || !httpguts.ValidHeaderFieldName(name):
 			return nil, usageError("the value of --header number %d is not of the form \"NAME: VALUE\"", i+1)
+		case !header.Allowed(name):
+			return nil, usageError("--header %s: dlfs alone decides about this field; leave it out", name)
 		case !httpguts.ValidHeaderFieldValue(value):
 			return nil, usageError("--header %s: its value holds a control character; remove it", name)
 		}

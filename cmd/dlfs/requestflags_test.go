@@ -45,6 +45,7 @@ func TestWrongRequestFlags(t *testing.T) {
 		{func(f *requestFlags) { f.Key = "k" }, "--key is of no use without --cert"},
 		{func(f *requestFlags) { f.Header = []string{"A: 1", "SECRET"} }, `the value of --header number 2 is not of the form "NAME: VALUE"`},
 		{func(f *requestFlags) { f.Header = []string{"A B: SECRET"} }, `the value of --header number 1 is not of the form "NAME: VALUE"`},
+		{func(f *requestFlags) { f.Header = []string{"range: SECRET"} }, "--header range: dlfs alone decides about this field; leave it out"},
 		{func(f *requestFlags) { f.Header = []string{"A: SECRET\r\nB: 2"} }, "--header A: its value holds a control character; remove it"},
 		{func(f *requestFlags) { f.Proxy = "http://u:SECRET@h:x" }, "--proxy does not parse; write http://HOST:PORT"},
 		{func(f *requestFlags) { f.Proxy = "ftp://u:SECRET@h" }, `--proxy: scheme "ftp" is not supported; use http, https or socks5`},

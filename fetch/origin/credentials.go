@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"dlfs/listfile/header"
 )
 
 // Credentials are what requests carry besides what they ask for. The zero value
@@ -29,7 +31,7 @@ type Credentials struct {
 // list is the URL that stands in the list, where the redirects started; own are
 // the headers that stand there with it, and take the place of those of the
 // command line of the same name. One without a value is not sent at all. What
-// HeaderAllowed does not allow is ignored.
+// header.Allowed does not allow is ignored: the command line and the list have refused it.
 //
 // An Authorization comes from the first that has one: own, the command line, the
 // user and password of the URL that is asked, or of list if that is the same
@@ -69,7 +71,7 @@ func putHeaders(req *http.Request, from http.Header) {
 		name = http.CanonicalHeaderKey(name)
 		empty := !slices.ContainsFunc(values, func(v string) bool { return v != "" })
 		switch {
-		case !HeaderAllowed(name):
+		case !header.Allowed(name):
 		case name == "Host" && !empty:
 			req.Host = values[0]
 		case name == "Host":
@@ -79,18 +81,6 @@ func putHeaders(req *http.Request, from http.Header) {
 			req.Header[name] = slices.Clone(values)
 		}
 	}
-}
-
-// HeaderAllowed reports whether users may set a header. How a message is framed,
-// what range is asked for, and how a body is encoded is not theirs to say.
-func HeaderAllowed(name string) bool {
-	switch http.CanonicalHeaderKey(name) {
-	case "Accept-Encoding", "Connection", "Content-Length", "Expect", "If-Match", "If-Modified-Since",
-		"If-None-Match", "If-Range", "If-Unmodified-Since", "Keep-Alive", "Proxy-Connection", "Range", "Te",
-		"Trailer", "Transfer-Encoding", "Upgrade":
-		return false
-	}
-	return true
 }
 
 // authorization returns the value of the header for a request to u, "" for none.

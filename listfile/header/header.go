@@ -1,0 +1,18 @@
+// Package header tells which header fields of a request a user may set. Those who read
+// them, in lists and on the command line, refuse the others with an error.
+package header
+
+import "net/http"
+
+// Allowed reports whether users may set a field. How a message is framed (RFC 9112), what
+// range of which version is asked for, and how a body is encoded (RFC 9110) is decided by
+// dlfs alone.
+func Allowed(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "Accept-Encoding", "Connection", "Content-Length", "Expect", "If-Match", "If-Modified-Since",
+		"If-None-Match", "If-Range", "If-Unmodified-Since", "Keep-Alive", "Proxy-Connection", "Range", "Te",
+		"Trailer", "Transfer-Encoding", "Upgrade":
+		return false
+	}
+	return true
+}
