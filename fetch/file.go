@@ -69,7 +69,7 @@ func (f *File) change(do func()) {
 	fi := f.fill()
 	publish := fi != nil && fi.finishLocked()
 	if fi != nil {
-		fi.checkLocked()
+		fi.check()
 	}
 	f.mu.Unlock()
 	if publish {

@@ -250,7 +250,7 @@ func (fl *flight) advance(n int64, part bool) (done bool) {
 	fi := fl.fill
 	fi.file.mu.Lock()
 	defer fi.file.mu.Unlock()
-	fl.checkListedLocked()
+	fl.checkListed()
 	fl.pos += n
 	fl.part = part
 	for s := range fl.seats {

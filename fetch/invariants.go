@@ -7,13 +7,13 @@ import (
 	"dlfs/cache/lockorder"
 )
 
-// checkLocked panics where the state of a version contradicts itself. It does nothing unless
+// check panics where the state of a version contradicts itself. The caller holds file.mu. It does nothing unless
 // the program is built with the tag lockcheck.
 //
 // INVARIANT: no two flights on the table bring the same block, unless one of them streams
 // the file from its start; a flight on the table is within the file and of this version;
 // and a mirror counts at least the flights on the table that use it.
-func (fi *fill) checkLocked() {
+func (fi *fill) check() {
 	if !lockorder.Checked {
 		return
 	}
@@ -36,10 +36,10 @@ func (fi *fill) checkLocked() {
 	}
 }
 
-// checkListedLocked panics where a flight that was not given up puts blocks and is not on
+// checkListed panics where a flight that was not given up puts blocks and is not on
 // the table: another flight may bring them, too. It does nothing unless the program is
 // built with the tag lockcheck.
-func (fl *flight) checkListedLocked() {
+func (fl *flight) checkListed() {
 	if lockorder.Checked && fl.ctx.Err() == nil && !slices.Contains(fl.fill.flights, fl) {
 		panic(fmt.Sprintf("%s: a flight over [%d, %d) is not on the table", fl.fill.file.name, fl.pos, fl.end))
 	}
