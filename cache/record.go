@@ -178,6 +178,9 @@ func decodeRecord(b []byte) (r record, err error) {
 			return r, err
 		}
 	}
+	if refuted && (replaces || r.published) {
+		return r, errors.New("a digest is told to be wrong where none can be")
+	}
 	if refuted {
 		r.note.Refuted = string(b)
 	}

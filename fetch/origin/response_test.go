@@ -129,7 +129,7 @@ func FuzzExamine(f *testing.F) {
 			t.Errorf("asked for [%d, %d), got %+v", off, end, a)
 		case v.Size < 0 && !a.whole, status != 416 && !pinned && v.Size >= 0 && a.end > v.Size:
 			t.Errorf("size: %+v", a)
-		case encoding != "" && http.CanonicalHeaderKey(encoding) != "Identity":
+		case status != 416 && encoding != "" && http.CanonicalHeaderKey(encoding) != "Identity": // the body of a 416 is not read
 			t.Errorf("encoded with %q", encoding)
 		case pinned && v.Size >= 0 && v.Size != size,
 			pinned && v.Size < 0 && wasTag+wasDate == "",
