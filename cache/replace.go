@@ -21,6 +21,19 @@ type standing struct {
 	mtime int64 // nanoseconds
 }
 
+// standingFrom is what a stat tells of a file.
+func standingFrom(st *unix.Stat_t) standing { return standing{st.Ino, st.Size, st.Mtim.Nano()} }
+
+// standingNamed returns the regular file of that name in the output directory.
+func (s *Store) standingNamed(name string) (standing, error) {
+	dir, err := s.root.Open(path.Dir(name))
+	if err != nil {
+		return standing{}, err
+	}
+	defer dir.Close()
+	return standingAt(dir, path.Base(name))
+}
+
 // standingAt returns the regular file of that name in dir.
 func standingAt(dir *os.File, name string) (standing, error) {
 	var st unix.Stat_t
@@ -30,7 +43,7 @@ func standingAt(dir *os.File, name string) (standing, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return standing{}, &InTheWayError{name, "is not a regular file"}
 	}
-	return standing{st.Ino, st.Size, st.Mtim.Nano()}, nil
+	return standingFrom(&st), nil
 }
 
 // isAt reports whether the file still has that name in dir, and has not changed.
@@ -44,12 +57,8 @@ func (s *Store) stands(st standing, name string) bool {
 	if st == (standing{}) {
 		return false
 	}
-	dir, err := s.root.Open(path.Dir(name))
-	if err != nil {
-		return false
-	}
-	defer dir.Close()
-	return st.isAt(dir, path.Base(name))
+	now, err := s.standingNamed(name)
+	return err == nil && now == st
 }
 
 // standsAs reports whether the file of b has its name in the output directory, and
@@ -101,12 +110,7 @@ func (b *Blob) replaced(ctx context.Context, bad []Extent) (*Blob, error) {
 
 // standing identifies the file of a published blob, if that is still there.
 func (b *Blob) standing() (standing, error) {
-	dir, err := b.store.root.Open(path.Dir(b.name))
-	if err != nil {
-		return standing{}, err
-	}
-	defer dir.Close()
-	old, err := standingAt(dir, path.Base(b.name))
+	old, err := b.store.standingNamed(b.name)
 	if err != nil {
 		return standing{}, err
 	}

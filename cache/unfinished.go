@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -57,7 +56,7 @@ func standingOf(f *os.File) (standing, error) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return standing{}, &os.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
-	return standing{st.Ino, st.Size, st.Mtim.Nano()}, nil
+	return standingFrom(&st), nil
 }
 
 // Size is the length of the file in bytes, holes included.
@@ -244,12 +243,7 @@ func (s *Store) findExtended(b *Blob) {
 	if !b.mu.extends {
 		return
 	}
-	dir, err := s.root.Open(path.Dir(b.name))
-	if err != nil {
-		return
-	}
-	defer dir.Close()
-	now, err := standingAt(dir, path.Base(b.name))
+	now, err := s.standingNamed(b.name)
 	if err == nil && now.size <= b.version.Size && now != b.mu.replaces {
 		b.mu.replaces = now // nobody else has it yet
 		s.put(b)            // before the exchange: after a crash the record tells the two apart

@@ -55,7 +55,7 @@ var Root = sync.OnceValue(func() error {
 		return errors.New("only root outside of a user namespace can")
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var sets [2]unix.CapUserData // of which each holds 32 capabilities
+	var sets [2]unix.CapUserData // each holds 32 capabilities
 	if err := unix.Capget(&header, &sets[0]); err != nil {
 		return fmt.Errorf("capget: %w", err)
 	}

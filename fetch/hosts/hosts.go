@@ -85,8 +85,8 @@ func (hs *Hosts) Host(name string) *Host {
 	return h
 }
 
-// Taken returns the names of the hosts of which something is taken that was not given
-// back: none when no flight is under way. It is for tests and assertions.
+// Taken returns the names of the hosts where a place is taken or a reader waits: none when
+// no flight is under way. It is for tests and assertions.
 func (hs *Hosts) Taken() (names []string) {
 	hs.mu.Lock()
 	all := maps.Clone(hs.hosts) // a host has a lock of the same rank
@@ -143,16 +143,17 @@ func (h *Host) Rest(refused bool) (end func()) {
 	if refused || h.answers.Load() {
 		n = 1
 	}
-	h.resume(-1, n)
-	return func() { h.resume(1, -n) }
+	h.rest(1, n)
+	return func() { h.rest(-1, -n) }
 }
 
-// resume counts places that are taken again, and resting jobs.
-func (h *Host) resume(places, resting int) {
+// rest counts places of prefetch that are free because their flights rest, and the jobs of
+// these flights.
+func (h *Host) rest(places, jobs int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.bulk -= places
-	h.resting += resting
+	h.bulk += places
+	h.resting += jobs
 }
 
 // Rests is how many prefetch flights wait before another attempt while the host may
