@@ -184,7 +184,7 @@ func (c *contact) ask(m *mirror, urgent bool) (found, error) {
 // listedOtherwise is the error of a file of n bytes that has another size in the
 // list. Another mirror may have the right one.
 func listedOtherwise(e *listfile.Entry, n int64) error {
-	size := listedSize(e)
+	size := e.Said().Size
 	if size < 0 || size == n {
 		return nil
 	}
@@ -203,7 +203,7 @@ func (c *contact) create(m *mirror, v origin.Version, said digest.Digest) (*cach
 		return nil, err
 	}
 	create := f.set.store.Create
-	if known := !said.IsZero() || !listed(e).IsZero(); known && !f.set.opts.Serve { // in a mount it could be read before it is compared
+	if known := !said.IsZero() || !e.Said().Digest.IsZero(); known && !f.set.opts.Serve { // in a mount it could be read before it is compared
 		create = f.set.store.CreateProven
 	}
 	blob, err := create(f.name, cache.Version(v))

@@ -38,18 +38,10 @@ type digesting struct {
 // digestStep is how far the front must have moved on to be worth waking for.
 const digestStep = 1 << 20
 
-// listed is the digest the list gives an entry.
-func listed(e *listfile.Entry) digest.Digest {
-	if e.Details == nil {
-		return digest.Digest{}
-	}
-	return e.Details.Digest
-}
-
 // wanted is the digest the bytes of an entry's version must have, the zero Digest if
 // none is known: the list's, else what the origin said.
 func wanted(blob *cache.Blob, e *listfile.Entry) digest.Digest {
-	if d := listed(e); !d.IsZero() {
+	if d := e.Said().Digest; !d.IsZero() {
 		return d
 	}
 	d, err := digest.Parse(blob.Note().Digest)
@@ -66,7 +58,7 @@ func (f *File) Digest() digest.Digest {
 	if fi := f.fill(); fi != nil {
 		return wanted(fi.blob, f.mu.entry)
 	}
-	return listed(f.mu.entry)
+	return f.mu.entry.Said().Digest
 }
 
 // newDigesting returns what is to be computed of an entry's version, nil if nothing is
@@ -86,12 +78,10 @@ func (s *Set) newDigesting(blob *cache.Blob, e *listfile.Entry) *digesting {
 // digestingAnew is newDigesting for a caller who trusts nothing found before.
 func (s *Set) digestingAnew(blob *cache.Blob, e *listfile.Entry) *digesting {
 	d := &digesting{blob: blob, want: wanted(blob, e)}
-	if e.Details != nil && e.Details.Pieces != nil {
-		if e.Details.Pieces.Fits(blob.Version().Size) {
-			d.pieces = e.Details.Pieces
-		} else {
-			s.log.Warn("piece digests of the list do not fit the file's size, and are not used", "name", e.Name)
-		}
+	if pieces := e.Said().Pieces; pieces != nil && pieces.Fits(blob.Version().Size) {
+		d.pieces = pieces
+	} else if pieces != nil {
+		s.log.Warn("piece digests of the list do not fit the file's size, and are not used", "name", e.Name)
 	}
 	if d.want.IsZero() && d.pieces == nil {
 		return nil
@@ -109,7 +99,7 @@ func (fi *fill) redigestLocked() { fi.digest = fi.file.set.newDigesting(fi.blob,
 // list's own has precedence, and so has what was said first.
 func (fi *fill) saidLocked(said digest.Digest) {
 	note := fi.blob.Note()
-	if said.IsZero() || note.Digest != "" || !fi.current() || !listed(fi.file.mu.entry).IsZero() {
+	if said.IsZero() || note.Digest != "" || !fi.current() || !fi.file.mu.entry.Said().Digest.IsZero() {
 		return
 	}
 	note.Digest = said.String()
@@ -314,7 +304,7 @@ func redo(ctx context.Context, d *digesting) (*cache.Blob, error) {
 // nothing to give up, or if it has these bytes itself.
 func (s *Set) revert(blob *cache.Blob, e *listfile.Entry) (*cache.Blob, error) {
 	note := blob.Note()
-	if note.Refuted == "" || listed(e).IsZero() || listed(e).String() == note.Refuted {
+	if note.Refuted == "" || e.Said().Digest.IsZero() || e.Said().Digest.String() == note.Refuted {
 		return blob, nil
 	}
 	if !blob.Replaces() || blob.Extends() {

@@ -43,7 +43,7 @@ func TestDigestOfTheListIsVerifiedBeforePublishing(t *testing.T) {
 		check(t, x.Run(t.Context()))
 		x.materialized(x.names()...)
 		for _, f := range x.Files() {
-			if n := f.Blob().Note(); !n.Verified || n.Digest != listed(f.Entry()).String() {
+			if n := f.Blob().Note(); !n.Verified || n.Digest != f.Entry().Said().Digest.String() {
 				t.Errorf("%s: %+v", f.Name(), n)
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 	"time"
 
 	"dlfs/cache"
@@ -55,26 +54,6 @@ type flight struct {
 	seats seats
 	holds int
 }
-
-// bufferSize is how much a flight may take from the network before it writes, if
-// the options say nothing else.
-const bufferSize = 512 << 10
-
-// bufferPool keeps the buffers of flights. Each is of one block at least.
-type bufferPool struct {
-	size int
-	pool sync.Pool
-}
-
-// get returns a buffer, to be put back.
-func (p *bufferPool) get() []byte {
-	if buf, ok := p.pool.Get().(*[]byte); ok {
-		return *buf
-	}
-	return make([]byte, p.size)
-}
-
-func (p *bufferPool) put(buf []byte) { p.pool.Put(&buf) }
 
 // launchLocked puts a flight over [off, end) on the table and starts it. The
 // caller holds file.mu and adds a seat or a hold before it releases it; it has

@@ -13,7 +13,7 @@ import (
 	"dlfs/fetch/origintest"
 )
 
-// incomplete opens a file of 16 MiB of which the first 8 are present, and has read-ahead
+// incomplete opens a file of 16 MiB with its first 8 MiB present, and has read-ahead
 // hang at the rest.
 func incomplete(t *testing.T, x *fixture) *Handle {
 	x.add("a", 16<<20)

@@ -40,7 +40,7 @@ func (p *prefetcher) launch(f *File, depth int) {
 	if fi != nil && (fi.flights.bulk() > depth || fi.single && len(fi.flights) > 0) {
 		return
 	}
-	m := f.mirrorsLocked().pick(func(m *mirror) bool { return m.host.Free(hosts.Bulk) })
+	m := f.mirrorFor(hosts.Bulk)
 	if m == nil || !m.host.Try(hosts.Bulk) {
 		return
 	}
@@ -106,7 +106,7 @@ func (p *prefetcher) steal(f *File) {
 	if fi == nil || fi.noRanges || fi.single || f.mu.failure != nil || f.mu.removed || fi.flights.bulk() >= p.set.opts.Split {
 		return
 	}
-	m := f.mirrorsLocked().pick(func(m *mirror) bool { return m.host.Free(hosts.Bulk) })
+	m := f.mirrorFor(hosts.Bulk)
 	if m == nil {
 		return
 	}

@@ -75,7 +75,7 @@ func (c *contact) voters(m *mirror) (others []*mirror) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e, list := f.mu.entry, f.mirrorsLocked().list
-	if len(list) < 3 || listedSize(e) >= 0 || !listed(e).IsZero() {
+	if len(list) < 3 || e.Said().Size >= 0 || !e.Said().Digest.IsZero() {
 		return nil
 	}
 	for _, other := range list {

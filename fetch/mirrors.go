@@ -10,7 +10,6 @@ import (
 
 	"dlfs/fetch/hosts"
 	"dlfs/fetch/origin"
-	"dlfs/listfile"
 )
 
 // mirror is one URL of a file, and how well it does. Most files have one.
@@ -34,37 +33,18 @@ func urlHash(url string) uint64 {
 	return binary.BigEndian.Uint64(sum[:8])
 }
 
-// urlsOf returns the URLs of an entry, best first.
-func urlsOf(e *listfile.Entry) []string {
-	urls := []string{e.URL}
-	if e.Details != nil {
-		urls = append(urls, e.Details.Mirrors...)
-	}
-	return urls
-}
-
-// headerOf returns what the list has sent with an entry's requests.
-func headerOf(e *listfile.Entry) http.Header {
-	if e.Details == nil {
-		return nil
-	}
-	return e.Details.Header
-}
-
-// refusedOf returns why the entry cannot be fetched, nil if it can.
-func refusedOf(e *listfile.Entry) error {
-	if e.Details == nil {
-		return nil
-	}
-	return e.Details.Refused
-}
-
 // mirrors are the URLs of one file. It is a value, guarded by file.mu.
 type mirrors struct {
 	list []*mirror // in the order of the list; nil until first asked for
 
 	// mismatches is how often the bytes had another digest than they must.
 	mismatches int
+}
+
+// mirrorFor returns the mirror for a flight of a speculative class whose host has a place
+// free; nil if there is none. The caller holds f.mu.
+func (f *File) mirrorFor(c hosts.Class) *mirror {
+	return f.mirrorsLocked().pick(func(m *mirror) bool { return m.host.Free(c) })
 }
 
 // mirrorsLocked returns the file's mirrors. They are made when first asked for: most
@@ -80,7 +60,8 @@ func (f *File) mirrorsLocked() *mirrors {
 // that have the same URL.
 func (f *File) remakeMirrorsLocked(old []*mirror) {
 	var list []*mirror
-	for _, url := range urlsOf(f.mu.entry) {
+	said := f.mu.entry.Said()
+	for _, url := range f.mu.entry.URLs() {
 		i := slices.IndexFunc(old, func(m *mirror) bool { return m.url == url })
 		if i >= 0 {
 			list = append(list, old[i])
@@ -89,11 +70,11 @@ func (f *File) remakeMirrorsLocked(old []*mirror) {
 		m := &mirror{url: url, hash: urlHash(url)}
 		opts := origin.ResourceOptions{
 			Name:         f.name,
-			Header:       headerOf(f.mu.entry),
-			Refused:      refusedOf(f.mu.entry),
-			Size:         max(0, listedSize(f.mu.entry)),
+			Header:       said.Header,
+			Refused:      said.Refused,
+			Size:         max(0, said.Size),
 			Sibling:      func() (string, string, http.Header) { return f.sibling(url) },
-			SizeSuffices: f.set.opts.TrustSize || !listed(f.mu.entry).IsZero(),
+			SizeSuffices: f.set.opts.TrustSize || !said.Digest.IsZero(),
 		}
 		opts.Known = f.known
 		if fi := f.fill(); fi != nil {
@@ -117,14 +98,14 @@ func (f *File) sibling(url string) (name, other string, header http.Header) {
 		}
 		e := files[i].Entry()
 		if e.URL != url && origin.Host(e.URL) == origin.Host(url) {
-			return e.Name, e.URL, headerOf(e)
+			return e.Name, e.URL, e.Said().Header
 		}
 	}
 	return "", "", nil
 }
 
-// pick returns the mirror of which a new flight may expect most, among those that have
-// not failed and that may is true of; nil if there is none. A mirror that has not been
+// pick returns the mirror that promises a new flight the highest rate, among those that
+// have not failed and for which may reports true; nil if there is none. A mirror that has not been
 // tried is expected to be like the others, so with every further flight another mirror
 // gets its turn, and what it does decides about its next.
 func (ms *mirrors) pick(may func(*mirror) bool) (best *mirror) {
@@ -204,7 +185,7 @@ func (ms *mirrors) forgive() {
 }
 
 // hopeful returns the mirror for a reader's flight. If all have failed, they get another
-// chance: what the file remembers of their failures is for recentLocked.
+// chance: what the file remembers of their failures is for failure.recent.
 func (ms *mirrors) hopeful() *mirror {
 	m := ms.pick(anyMirror)
 	if m == nil {

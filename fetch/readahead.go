@@ -141,7 +141,7 @@ func (a *readAhead) mayLaunchLocked(fi *fill) bool {
 // returns where it ends; 0 if it is not launched. The caller holds a.mu and file.mu.
 func (a *readAhead) launchOneLocked(fi *fill, off, end int64) int64 {
 	f := fi.file
-	m := f.mirrorsLocked().pick(func(m *mirror) bool { return m.host.Free(hosts.Ahead) })
+	m := f.mirrorFor(hosts.Ahead)
 	if m == nil || !m.host.Try(hosts.Ahead) {
 		return 0
 	}

@@ -84,7 +84,7 @@ func btoi(b bool) int {
 // Expires is when the last of the file's URLs dies, as far as they tell; zero if
 // one does not.
 func (f *File) Expires() time.Time {
-	last, _ := origin.LastExpiry(urlsOf(f.Entry()))
+	last, _ := origin.LastExpiry(f.Entry().URLs())
 	return last
 }
 
@@ -165,13 +165,13 @@ func (s *Set) admit(e *listfile.Entry) *File {
 // the URLs are other ones, and whether the size or digest is.
 func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
 	f.change(func() {
-		was := f.mu.entry
+		was, now := f.mu.entry.Said(), e.Said()
+		newURL = !slices.Equal(f.mu.entry.URLs(), e.URLs())
 		f.mu.entry = e
-		newURL = !slices.Equal(urlsOf(was), urlsOf(e))
-		otherDigest := listed(was) != listed(e)
-		changed = otherDigest || listedSize(was) != listedSize(e)
+		otherDigest := was.Digest != now.Digest
+		changed = otherDigest || was.Size != now.Size
 		if keep := f.mu.mirrors.list; keep != nil {
-			if otherDigest || refusedOf(was) != nil || refusedOf(e) != nil || !maps.EqualFunc(headerOf(was), headerOf(e), slices.Equal) {
+			if otherDigest || was.Refused != nil || now.Refused != nil || !maps.EqualFunc(was.Header, now.Header, slices.Equal) {
 				keep = nil // they were made with other ideas
 			}
 			f.remakeMirrorsLocked(keep)
@@ -184,14 +184,6 @@ func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
 		}
 	})
 	return newURL, changed
-}
-
-// listedSize is the size the list gives an entry, -1 if none.
-func listedSize(e *listfile.Entry) int64 {
-	if e.Details == nil {
-		return -1
-	}
-	return e.Details.Size
 }
 
 // remove takes the file out of the totals. Who has it open may go on.

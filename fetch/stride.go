@@ -40,7 +40,7 @@ func (a *readAhead) followStride(fi *fill, off, n, d int64) {
 		n, step = minWindow, -minWindow
 		off = off/minWindow*minWindow + minWindow // the first extent is around this read
 	}
-	if a.strideIsPresent(fi, off, n, step) {
+	if fi.strideIsPresent(off, n, step) {
 		return
 	}
 	a.mu.Lock()
@@ -51,7 +51,7 @@ func (a *readAhead) followStride(fi *fill, off, n, d int64) {
 		return
 	}
 	for i := int64(1); i <= readAheadFlights && len(a.holding) < readAheadFlights; i++ {
-		from, to := strideExtent(fi, off+i*step, n)
+		from, to := fi.blocksOf(off+i*step, n)
 		if at, missing := fi.unassigned(from, to); missing > 0 && a.launchOneLocked(fi, at, at+missing) == 0 {
 			return
 		}
@@ -59,19 +59,19 @@ func (a *readAhead) followStride(fi *fill, off, n, d int64) {
 }
 
 // strideIsPresent reports whether the next reads find all they need. It takes no lock.
-func (a *readAhead) strideIsPresent(fi *fill, off, n, step int64) bool {
+func (fi *fill) strideIsPresent(off, n, step int64) bool {
 	for i := int64(1); i <= readAheadFlights; i++ {
-		if from, to := strideExtent(fi, off+i*step, n); !fi.blob.Has(from, to-from) {
+		if from, to := fi.blocksOf(off+i*step, n); !fi.blob.Has(from, to-from) {
 			return false
 		}
 	}
 	return true
 }
 
-// strideExtent is the blocks of [off +n) that are in the file.
-func strideExtent(fi *fill, off, n int64) (from, to int64) {
+// blocksOf is the whole blocks of [off +n), as far as they are in the file.
+func (fi *fill) blocksOf(off, n int64) (from, to int64) {
 	size := fi.blob.Version().Size
-	from = min(max(off, 0), size) / cache.BlockSize * cache.BlockSize
-	to = min(max(off+n, 0)+cache.BlockSize-1, size+cache.BlockSize-1) / cache.BlockSize * cache.BlockSize
-	return from, max(from, min(to, size))
+	from, to = min(max(off, 0), size), min(max(off+n, 0), size)
+	up := (to + cache.BlockSize - 1) / cache.BlockSize * cache.BlockSize
+	return from / cache.BlockSize * cache.BlockSize, min(up, size)
 }

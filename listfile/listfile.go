@@ -97,13 +97,17 @@ type Details struct {
 	Refused error          // why the entry cannot be fetched; nil if it can
 }
 
-// URLs returns the entry's URLs, the best first.
-func (e *Entry) URLs() []string {
+// Said returns what the list says of the entry, also where Details is nil. The slices and
+// maps in it are the entry's.
+func (e *Entry) Said() Details {
 	if e.Details == nil {
-		return []string{e.URL}
+		return Details{Size: -1}
 	}
-	return append([]string{e.URL}, e.Details.Mirrors...)
+	return *e.Details
 }
+
+// URLs returns the entry's URLs, the best first.
+func (e *Entry) URLs() []string { return append([]string{e.URL}, e.Said().Mirrors...) }
 
 // List is a parsed list file. It belongs to the caller, who may change it; the
 // package keeps no reference to it.

@@ -53,8 +53,8 @@ func (w *work) dryRun(ctx context.Context, out io.Writer, entries []listfile.Ent
 		case there && s.Size >= 0:
 			t.bytes = addBytes(t.bytes, s.Size)
 			t.present = addBytes(t.present, s.Present)
-		case e.Details != nil && e.Details.Size >= 0:
-			t.bytes = addBytes(t.bytes, e.Details.Size)
+		case e.Said().Size >= 0:
+			t.bytes = addBytes(t.bytes, e.Said().Size)
 		default:
 			ask = append(ask, e)
 		}
@@ -119,10 +119,8 @@ func (w *work) askSizes(ctx context.Context, entries []*listfile.Entry, t *estim
 
 // askSize asks the origin of an entry how long it is; -1 if it does not say.
 func (w *work) askSize(ctx context.Context, e *listfile.Entry) (int64, error) {
-	opts := origin.ResourceOptions{Name: e.Name}
-	if e.Details != nil {
-		opts.Header, opts.Refused = e.Details.Header, e.Details.Refused
-	}
+	said := e.Said()
+	opts := origin.ResourceOptions{Name: e.Name, Header: said.Header, Refused: said.Refused}
 	v, _, err := w.client.Resource(e.URL, opts).Probe(ctx, true)
 	return v.Size, err
 }

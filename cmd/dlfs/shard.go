@@ -20,7 +20,7 @@ type shardFlag struct {
 // zero value is the whole list.
 type shard struct{ index, of uint64 }
 
-// UnmarshalText reads "I/N", of which I is from 0 to N-1, as the indexes of job
+// UnmarshalText reads "I/N". I is from 0 to N-1, as the indexes of job
 // arrays are.
 func (s *shard) UnmarshalText(text []byte) error {
 	i, n, _ := strings.Cut(string(text), "/")
