@@ -35,19 +35,13 @@ const answerTimeout = 5 * time.Second
 func ask(ctx context.Context, dir, method, path string, body io.Reader) (*answer, error) {
 	soon, cancel := context.WithTimeoutCause(ctx, answerTimeout, errNoAnswer)
 	defer cancel()
-	state, err := openState(soon, dir)
+	first, second, err := dialTwice(soon, dir)
 	if err != nil {
-		return nil, err
+		return nil, asNoProcess(soon, err)
 	}
-	defer state.Close()
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives:      true,
-		MaxResponseHeaderBytes: textMost,
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return dialControl(ctx, state) },
-	}}
-	alive, err := send(soon, client, "GET", "/alive", nil)
+	alive, err := send(soon, clientOver(first), "GET", "/alive", nil)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, second.Close())
 	}
 	alive.Body.Close()
 	a := newAnswer(ctx)
@@ -56,13 +50,41 @@ func ask(ctx context.Context, dir, method, path string, body io.Reader) (*answer
 		a.alive()
 		return nil
 	}})
-	resp, err := send(traced, client, method, path, body)
+	resp, err := send(traced, clientOver(second), method, path, body)
 	if err != nil {
 		a.close()
+		second.Close() // its error says no more
 		return nil, err
 	}
 	a.begun(resp)
 	return a, nil
+}
+
+// dialTwice connects to the control socket of dir for two requests. Nothing of dir is
+// open any more when it returns: a process that is asked to unmount would find its mount
+// in use.
+func dialTwice(ctx context.Context, dir string) (first, second net.Conn, err error) {
+	state, err := openState(ctx, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer state.Close()
+	if first, err = dialControl(ctx, state); err != nil {
+		return nil, nil, err
+	}
+	if second, err = dialControl(ctx, state); err != nil {
+		return nil, nil, errors.Join(err, first.Close())
+	}
+	return first, second, nil
+}
+
+// clientOver makes one request over a connection, which it then closes.
+func clientOver(c net.Conn) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: textMost,
+		DialContext:            func(context.Context, string, string) (net.Conn, error) { return c, nil },
+	}}
 }
 
 // dialControl connects to the control socket in a state directory.
@@ -116,16 +138,22 @@ func send(ctx context.Context, client *http.Client, method, path string, body io
 		return nil, err
 	}
 	resp, err := client.Do(req)
-	switch {
-	case err == nil:
-		return resp, nil
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case errors.Is(err, errForeign):
-		return nil, errForeign
-	default:
-		return nil, errors.Join(errNoProcess, err)
+	if err != nil {
+		return nil, asNoProcess(ctx, err)
 	}
+	return resp, nil
+}
+
+// asNoProcess says why a process was not asked: errNoProcess, unless ctx has ended or
+// another user is there.
+func asNoProcess(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, errForeign):
+		return errForeign
+	}
+	return errors.Join(errNoProcess, err)
 }
 
 // order is ask for commands that need a running process. An answer that it did

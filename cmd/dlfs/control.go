@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,9 @@ import (
 //	GET /alive                   nothing: who asks wants to know that it is answered
 //	GET /status                  the Status
 //	POST /stop                   stop; the answer is the process to wait for
+//	POST /stop?wait              the same, after a 102 each second until the mount has
+//	                             been taken away and the fetch has ended; who held the
+//	                             mount follows, a line for each
 //	POST /reload?list=WHERE      take the list at WHERE, an absolute path or a URL;
 //	                             "-" is the body, none the same place again.
 //	                             The answer is a fetch.Difference, after a 102 each
@@ -41,6 +45,9 @@ type control struct {
 	server    *http.Server
 	stopAsked chan struct{} // closed by POST /stop
 	stopOnce  sync.Once
+	ended     chan struct{} // closed when what was to be stopped has ended
+	endOnce   sync.Once
+	held      []string // who held the mount then; read after ended
 	stopped   chan struct{}
 	elsewhere string // path of the socket, if the state directory cannot have it
 }
@@ -51,7 +58,7 @@ func serveControl(e *engine) (*control, error) {
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}
-	c := &control{engine: e, stopAsked: make(chan struct{}), stopped: make(chan struct{})}
+	c := &control{engine: e, stopAsked: make(chan struct{}), ended: make(chan struct{}), stopped: make(chan struct{})}
 	l, err := net.Listen("unix", path)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EOPNOTSUPP) {
 		l, err = c.listenElsewhere(path)
@@ -113,8 +120,25 @@ func (c *control) path() string {
 	return fmt.Sprintf("/proc/%d/fd/%s/%s", os.Getpid(), filepath.Base(c.engine.store.StatePath()), socketName)
 }
 
+// end says that the mount has been taken away, from those who held it, or that the fetch
+// has ended. Only the first word counts.
+func (c *control) end(held []string) {
+	c.endOnce.Do(func() {
+		c.held = held
+		close(c.ended)
+	})
+}
+
+// lastAnswers is how long the socket stays open for answers that are being given.
+const lastAnswers = time.Second
+
 func (c *control) close() {
-	c.server.Close() // and with it the listener, which removes the socket
+	c.end(nil)
+	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
+	if c.server.Shutdown(ctx) != nil { // closes the listener, which removes the socket
+		c.server.Close()
+	}
 	<-c.stopped
 }
 
@@ -193,7 +217,22 @@ func refuse(w http.ResponseWriter, err error) {
 	http.Error(w, err.Error(), status)
 }
 
-func (c *control) stop(w http.ResponseWriter, _ *http.Request) {
+func (c *control) stop(w http.ResponseWriter, r *http.Request) {
 	c.stopOnce.Do(func() { close(c.stopAsked) })
-	fmt.Fprint(w, os.Getpid())
+	if !r.URL.Query().Has("wait") {
+		fmt.Fprint(w, os.Getpid())
+		return
+	}
+	ready := stillWorking(w)
+	select {
+	case <-c.ended:
+	case <-r.Context().Done():
+		ready()
+		return
+	}
+	ready()
+	fmt.Fprintln(w, os.Getpid())
+	for _, who := range c.held {
+		fmt.Fprintln(w, who)
+	}
 }

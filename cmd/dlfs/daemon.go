@@ -17,7 +17,7 @@ import (
 )
 
 // A daemon is this program started again, detached, with a pipe on descriptor
-// 3. It writes "live" there once the mount is, and then what is worth a note; or
+// 3. It writes "live" there once the mount is, or the fetch has its directory, and then what is worth a note; or
 // else what went wrong, and exits with the code that says so. Descriptor 4 is the directory of its log, and
 // the value of daemonEnv the log's name there, "" if it cannot be replaced.
 const (
@@ -50,7 +50,7 @@ func daemonStreams(std stdio) (stdio, error) {
 	return stdio{in: os.Stdin, out: l, err: l, signals: std.signals}.plain(), nil
 }
 
-// tellLive tells a waiting parent that the mount is live, with lines to be noted.
+// tellLive tells a waiting parent that this process is live, with lines to be noted.
 func tellLive(notes string) {
 	if !isDaemon() {
 		return
@@ -78,13 +78,10 @@ func tellParent(err error) error {
 	return &exitError{exitFailed, nil}
 }
 
-// daemonize starts the daemon and waits until it is live or has failed. If ctx ends
+// daemonize starts the daemon, which logs to log and closes it here, and waits until it
+// is live or has failed. doing is what it does then, as "mounted at DIR". If ctx ends
 // first, the daemon is told to stop.
-func (c *mountCmd) daemonize(ctx context.Context, std stdio) error {
-	log, err := c.daemonLog(std.err)
-	if err != nil {
-		return err
-	}
+func daemonize(ctx context.Context, std stdio, list string, log *logFile, doing string) error {
 	defer log.close()
 	self, err := os.Executable()
 	if err != nil {
@@ -103,7 +100,7 @@ func (c *mountCmd) daemonize(ctx context.Context, std stdio) error {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, log.dir) // becomes logDirFD
 	}
 	cmd.Stdout, cmd.Stderr = log.file, log.file
-	if c.List == "-" {
+	if list == "-" {
 		cmd.Stdin = std.in
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -120,7 +117,7 @@ func (c *mountCmd) daemonize(ctx context.Context, std stdio) error {
 		return err
 	}
 	if notes, live := bytes.CutPrefix(said, []byte(liveWord)); live {
-		fmt.Fprintf(std.err, "dlfs: mounted at %s by process %d; it logs to %s\n", printable(c.Mountpoint), cmd.Process.Pid, printable(log.file.Name()))
+		fmt.Fprintf(std.err, "dlfs: %s by process %d; it logs to %s\n", printable(doing), cmd.Process.Pid, printable(log.file.Name()))
 		_, err := std.err.Write(notes)
 		return err
 	}
@@ -130,21 +127,9 @@ func (c *mountCmd) daemonize(ctx context.Context, std stdio) error {
 		code = exit.ExitCode()
 	}
 	if len(said) == 0 {
-		return &exitError{code, fmt.Errorf("the daemon died before the mount was live; see %s", log.file.Name())}
+		return &exitError{code, fmt.Errorf("the daemon died before it was live; see %s", log.file.Name())}
 	}
 	return &exitError{code, errors.New(string(said))}
-}
-
-// daemonLog opens the file that takes the daemon's output: --log-file, or the
-// one in the state directory.
-func (c *mountCmd) daemonLog(notes io.Writer) (*logFile, error) {
-	if c.LogFile != "" {
-		return openLog(c.LogFile, notes)
-	}
-	if err := c.prepare(); err != nil {
-		return nil, err
-	}
-	return stateLog(c.Dir)
 }
 
 // stateLog opens DIR/.dlfs/log. No symbolic link is followed: where others may

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"dlfs/cache"
 	"dlfs/cache/lockorder"
@@ -147,6 +148,24 @@ func (e *engine) close() error {
 		return nil
 	}
 	return err
+}
+
+// stoppable returns a context that ends with ctx, and when the process is asked to stop
+// (errStopped). The caller calls release.
+func (e *engine) stoppable(ctx context.Context) (_ context.Context, release func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var done sync.WaitGroup
+	done.Go(func() { // release waits
+		select {
+		case <-e.control.stopAsked:
+			cancel(errStopped)
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		done.Wait()
+	}
 }
 
 // cover has lists under point, where this process has mounted, read from the output

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -17,7 +19,8 @@ type fetchCmd struct {
 	Output       string `name:"dir" short:"d" aliases:"output-dir,directory-prefix" placeholder:"DIR" help:"The same."`
 	AdoptPartial bool   `negatable:"" default:"true" help:"Go on with files that another program, such as wget or curl, has left unfinished in DIR, where pieces of them are the origin's. On by default."`
 
-	Check bool `name:"check-integrity" short:"V" help:"Verify first what is there, as \"dlfs verify\" does, and fetch again what is wrong."`
+	Check  bool `name:"check-integrity" short:"V" help:"Verify first what is there, as \"dlfs verify\" does, and fetch again what is wrong."`
+	Daemon bool `help:"Return once the directory is open, and go on in the background; \"dlfs wait\" waits for it, \"dlfs stop\" ends it."`
 	shardFlag
 	runFlags
 	workFlags
@@ -25,24 +28,68 @@ type fetchCmd struct {
 
 // Run materializes the list and says how it went.
 func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
+	if err := c.place(); err != nil {
+		return err
+	}
 	if err := checkSink("--save-failed", c.SaveFailed, c.inputs(c.List)...); err != nil {
 		return err
 	}
+	if c.Daemon && !c.DryRun && !isDaemon() {
+		c.warn(std.err)
+		log, err := c.daemonLog(std.err)
+		if err != nil {
+			return err
+		}
+		return daemonize(ctx, std, c.List, log, "fetching into "+c.Dir)
+	}
+	if isDaemon() {
+		var err error
+		if std, err = daemonStreams(std); err != nil {
+			return tellParent(err)
+		}
+	}
+	return tellParent(c.fetch(ctx, std))
+}
+
+// place decides what the output directory is.
+func (c *fetchCmd) place() (err error) {
+	switch {
+	case c.Dir != "" && c.Output != "":
+		return usageError("the output directory is given twice, as %s and as --dir %s", c.Dir, c.Output)
+	case c.Dir == "":
+		c.Dir = c.Output
+	}
+	if c.Dir == "" {
+		c.Dir, err = defaultDir(c.List)
+	}
+	return err
+}
+
+// daemonLog opens the file that takes the daemon's output: --log-file, or the
+// one in the state directory.
+func (c *fetchCmd) daemonLog(notes io.Writer) (*logFile, error) {
+	if c.LogFile != "" {
+		return openLog(c.LogFile, notes)
+	}
+	if err := checkPlace(c.Dir); err != nil {
+		return nil, err
+	}
+	if _, err := fs.ClearDead(c.Dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	return stateLog(c.Dir)
+}
+
+// fetch materializes the list in this process.
+func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
 	w, err := c.begin(ctx, std, c.List)
 	if err != nil {
 		return err
 	}
 	defer w.end()
-	if c.Dir == "" {
-		c.Dir = c.Output
-	} else if c.Output != "" {
-		return usageError("the output directory is given twice, as %s and as --dir %s", c.Dir, c.Output)
-	}
-	if c.Dir == "" {
-		if c.Dir, err = defaultDir(c.List); err != nil {
-			return err
-		}
-	}
 	w.lister = w.lister.of(c.Shard)
 	list, err := w.readList(ctx)
 	if err != nil {
@@ -61,6 +108,9 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	tellLive("")
+	ctx, release := e.stoppable(ctx)
+	defer release()
 	if c.Check {
 		if err := e.set.Verify(ctx, fetch.VerifyOptions{Repair: true, Deep: true}, func(*fetch.File, fetch.Verdict) {}); err != nil {
 			return errors.Join(err, e.close())
@@ -69,7 +119,7 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 	return e.fetch(ctx, std, c.SaveFailed)
 }
 
-// fetch materializes what is missing, says how it went, and closes the engine.
+// fetch materializes what is missing until ctx ends, says how it went, and closes the engine.
 func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error {
 	start := time.Now()
 	quiet := e.listen(ctx)

@@ -51,7 +51,8 @@ func (e *exitError) Unwrap() error { return e.err }
 type cli struct {
 	Mount  mountCmd  `cmd:"" help:"Mount a list: every file is there at once, and materializes."`
 	Fetch  fetchCmd  `cmd:"" aliases:"get" help:"Materialize a list without a mount, as a batch job."`
-	Umount umountCmd `cmd:"" aliases:"unmount,stop" help:"Stop a mount cleanly."`
+	Umount umountCmd `cmd:"" aliases:"unmount" help:"Stop a mount cleanly."`
+	Stop   stopCmd   `cmd:"" help:"Stop a running fetch or mount cleanly."`
 	Status statusCmd `cmd:"" help:"Tell how far a directory or a mount is."`
 	Reload reloadCmd `cmd:"" help:"Have a running dlfs go on with a fresh list; what is there is kept."`
 	Pause  pauseCmd  `cmd:"" help:"Have a running dlfs fetch nothing in the background."`

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,7 +41,11 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	}
 	if c.Daemon && !c.DryRun && !isDaemon() {
 		c.warn(std.err)
-		return c.daemonize(ctx, std)
+		log, err := c.daemonLog(std.err)
+		if err != nil {
+			return err
+		}
+		return daemonize(ctx, std, c.List, log, "mounted at "+c.Mountpoint)
 	}
 	if isDaemon() {
 		var err error
@@ -66,6 +69,18 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 		return tellParent(err)
 	}
 	return c.serve(ctx, w, list.Entries, std, tellLive)
+}
+
+// daemonLog opens the file that takes the daemon's output: --log-file, or the
+// one in the state directory.
+func (c *mountCmd) daemonLog(notes io.Writer) (*logFile, error) {
+	if c.LogFile != "" {
+		return openLog(c.LogFile, notes)
+	}
+	if err := c.prepare(); err != nil {
+		return nil, err
+	}
+	return stateLog(c.Dir)
 }
 
 // prepare makes way for the mount and decides where the files are kept.
@@ -165,7 +180,7 @@ func (c *mountCmd) end(e *engine, m *fs.Mount, runErr, stopped error) error {
 		left = e.unfinished()
 	}
 	e.set.Close()
-	if err := c.unmount(m, e.log); err != nil {
+	if err := c.unmount(m, e); err != nil {
 		return errors.Join(err, e.close())
 	}
 	var saveErr error
@@ -191,7 +206,7 @@ func (c *mountCmd) untilEnd(ctx context.Context, e *engine, m *fs.Mount, ran <-c
 	case <-unmounted:
 		return errors.New(m.WhyGone()), nil
 	case <-e.control.stopAsked:
-		return errors.New("stopped by \"dlfs umount\""), nil
+		return errStopped, nil
 	case <-complete:
 		return errors.New("complete"), nil
 	case err := <-ran:
@@ -200,10 +215,11 @@ func (c *mountCmd) untilEnd(ctx context.Context, e *engine, m *fs.Mount, ran <-c
 }
 
 // unmount ends the mount, and says who held it if somebody did.
-func (c *mountCmd) unmount(m *fs.Mount, log *slog.Logger) error {
+func (c *mountCmd) unmount(m *fs.Mount, e *engine) error {
 	busy, err := m.Close()
 	if len(busy) > 0 {
-		log.Warn("mount was busy and has been taken away", "mountpoint", m.Point(), "held_by", strings.Join(busy, ", "))
+		e.log.Warn("mount was busy and has been taken away", "mountpoint", m.Point(), "held_by", strings.Join(busy, ", "))
 	}
+	e.control.end(busy)
 	return err
 }

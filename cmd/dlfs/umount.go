@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,12 +19,19 @@ type umountCmd struct {
 	Mountpoint string `arg:"" help:"Where the list is mounted."`
 }
 
-// stopTimeout is how long umount waits for the process it asked to stop.
+type stopCmd struct {
+	Dir string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
+}
+
+// stopTimeout is how long umount and stop wait for the process they asked to stop.
 const stopTimeout = 15 * time.Second
+
+// errStopped is why a run ends that was asked to.
+var errStopped = errors.New("stopped by \"dlfs stop\" or \"dlfs umount\"")
 
 // Run asks the process that serves the mount to stop, which it does cleanly. A
 // mount whose process is dead is just taken away.
-func (c *umountCmd) Run(ctx context.Context) error {
+func (c *umountCmd) Run(ctx context.Context, std stdio) error {
 	point, err := filepath.Abs(c.Mountpoint)
 	if err != nil {
 		return err
@@ -34,18 +43,44 @@ func (c *umountCmd) Run(ctx context.Context) error {
 	if err == nil {
 		return fmt.Errorf("%s is not a mount of dlfs", c.Mountpoint)
 	}
-	answer, err := ask(ctx, point, "POST", "/stop", nil)
+	answer, err := ask(ctx, point, "POST", "/stop?wait", nil)
 	if err != nil {
 		return fs.Unmount(point) // not ours to ask: the kernel decides
 	}
 	defer answer.close()
+	return stopped(ctx, c.Mountpoint, answer, std.err)
+}
+
+// Run asks the process that has the directory to stop, be it a mount or a fetch. A
+// mount whose process is dead is just taken away.
+func (c *stopCmd) Run(ctx context.Context, std stdio) error {
+	cleared, err := fs.ClearDead(c.Dir)
+	if cleared || err != nil && !errors.Is(err, fs.ErrMounted) {
+		return err
+	}
+	answer, err := order(ctx, c.Dir, "POST", "/stop?wait", nil)
+	if err != nil {
+		return err
+	}
+	defer answer.close()
+	return stopped(ctx, c.Dir, answer, std.err)
+}
+
+// stopped reads the answer of a process that was asked to stop, tells who held the mount
+// until then, and waits for the process to end.
+func stopped(ctx context.Context, dir string, answer *answer, notes io.Writer) error {
 	text, err := answer.text()
+	if err != nil {
+		return fmt.Errorf("answer to stop of the process on %s: %w", dir, err)
+	}
+	first, held, _ := strings.Cut(text, "\n")
+	pid, err := strconv.Atoi(first)
 	if err != nil {
 		return fmt.Errorf("unexpected answer to stop: %w", err)
 	}
-	pid, err := strconv.Atoi(text)
-	if err != nil {
-		return fmt.Errorf("unexpected answer to stop: %w", err)
+	if held != "" {
+		fmt.Fprintf(notes, "dlfs: %s was in use by %s; it is unmounted now, and their reads fail\n",
+			printable(dir), printable(strings.ReplaceAll(held, "\n", ", ")))
 	}
 	return waitGone(ctx, pid)
 }

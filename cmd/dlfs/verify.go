@@ -81,6 +81,8 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	ctx, release := e.stoppable(ctx)
+	defer release()
 	v, err := c.verify(ctx, e.set, true, std.out)
 	if err != nil {
 		return errors.Join(err, e.close())
