@@ -124,7 +124,12 @@ func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error 
 	start := time.Now()
 	quiet := e.listen(ctx)
 	e.display.show(e.set)
+	ended := std.supervisor.ready(e.set, func(context.Context) error {
+		e.set.Totals() // which takes the lock that everything needs
+		return nil
+	})
 	runErr := e.run(ctx)
+	ended()
 	e.display.close()
 	quiet()
 	failures := e.set.Failures()

@@ -61,16 +61,20 @@ type cli struct {
 	Verify verifyCmd `cmd:"" help:"Compare the files of a directory with their digests, and repair them with --repair."`
 	Check  checkCmd  `cmd:"" help:"Check a list without fetching anything."`
 	Demo   demoCmd   `cmd:"" help:"See it work, without a network, in a temporary directory."`
+	Setup  setupCmd  `cmd:"" help:"Print what has dlfs started at boot, or by another program."`
+	Statfs statfsCmd `cmd:"" hidden:"" help:"Ask a mount whether it answers."`
 	Help   helpCmd   `cmd:"" help:"Show a page of the reference, or list them."`
 
 	Version kong.VersionFlag `env:"-" help:"Tell which dlfs this is."`
 }
 
-// stdio is the process's standard streams, as run was given them, and its signals.
+// stdio is the process's standard streams, as run was given them, its signals, and its
+// supervisor.
 type stdio struct {
-	in       io.Reader
-	out, err io.Writer
-	signals  *signals
+	in         io.Reader
+	out, err   io.Writer
+	signals    *signals
+	supervisor supervisor
 }
 
 func main() {
@@ -84,6 +88,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 	adoptStandardLog(newLogger(std.err, slog.LevelWarn))
 	ctx, std.signals = catchSignals(ctx)
 	defer std.signals.stop()
+	std.supervisor = findSupervisor()
 	out := &answers{w: std.out}
 	std.out = out
 	err := out.judge(dispatch(ctx, args, std))
@@ -117,18 +122,7 @@ func report(w io.Writer, err error) {
 func dispatch(ctx context.Context, args []string, std stdio) error {
 	var c cli
 	helped := false
-	parser, err := kong.New(&c,
-		kong.Name("dlfs"),
-		kong.Description("Remote files of a list, as a directory: what is read comes first, the rest in the background."),
-		kong.Writers(std.out, std.err),
-		kong.Exit(func(int) { helped = true }),
-		kong.UsageOnError(),
-		kong.DefaultEnvars("DLFS"),
-		requestDefaults(),
-		kong.Vars{"version": fmt.Sprintf("dlfs %s, %s", version(), runtime.Version())},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Bind(std),
-		kong.BindTo(ctx, (*context.Context)(nil)))
+	parser, err := newParser(&c, std, kong.Exit(func(int) { helped = true }), kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {
 		return err
 	}
@@ -146,6 +140,20 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 		return err
 	}
 	return kctx.Run()
+}
+
+// newParser returns a parser of the command line into c.
+func newParser(c *cli, std stdio, more ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append(more,
+		kong.Name("dlfs"),
+		kong.Description("Remote files of a list, as a directory: what is read comes first, the rest in the background."),
+		kong.Writers(std.out, std.err),
+		kong.UsageOnError(),
+		kong.DefaultEnvars("DLFS"),
+		requestDefaults(),
+		kong.Vars{"version": fmt.Sprintf("dlfs %s, %s", version(), runtime.Version())},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Bind(std))...)
 }
 
 // refuseEmpty returns an error if a list, directory or mountpoint is given as "",

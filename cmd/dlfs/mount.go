@@ -153,6 +153,7 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	fmt.Fprintf(std.err, "dlfs: %d files at %s; stop with Ctrl-C or \"dlfs umount %s\"\n", len(e.set.Files()), m.Point(), m.Point())
 	live(notes.String())
 	e.display.show(e.set)
+	ended := std.supervisor.ready(e.set, func(ctx context.Context) error { return e.answers(ctx, m.Point()) })
 
 	runCtx, stop := context.WithCancel(ctx)
 	ran := make(chan error, 1)
@@ -164,6 +165,7 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	}()
 	stopped, runErr := c.untilEnd(ctx, e, m, ran, unmounted)
 	stop()
+	ended()
 	if stopped != nil {
 		runErr = nil
 		<-ran // its error is that it was stopped

@@ -76,7 +76,8 @@ func appendEscape(out []byte, r rune, raw []byte) []byte {
 // plain returns the streams with standard output and error escaped, and standard error
 // such that a reader that stops holds nobody up.
 func (s stdio) plain() stdio {
-	return stdio{s.in, plainWriter{s.out}, plainWriter{throughOutbox(s.err)}, s.signals}
+	s.out, s.err = plainWriter{s.out}, plainWriter{throughOutbox(s.err)}
+	return s
 }
 
 // raw returns the stream that takes escape sequences, too.

@@ -34,6 +34,7 @@ type work struct {
 
 // readList reads the list, which has an entry.
 func (w *work) readList(ctx context.Context) (*listfile.List, error) {
+	w.display.std.supervisor.tell("STATUS=reading the list")
 	list, err := w.lister.readSome(ctx)
 	if err == nil {
 		w.bad = list.Bad

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"unicode"
+)
+
+type systemdCmd struct {
+	List       string   `arg:"" help:"List to mount: a file or a URL."`
+	Mountpoint string   `arg:"" help:"Where to mount it."`
+	Flags      []string `arg:"" optional:"" help:"Flags for \"dlfs mount\", after --."`
+
+	User bool   `help:"Units for this user's own systemd instead of the machine's."`
+	Name string `placeholder:"NAME" help:"Name of the service; dlfs- and the mountpoint if not given."`
+	To   string `placeholder:"DIR" help:"Write the units as files in DIR instead of printing them."`
+}
+
+// units is what the templates of units are filled with. Each field is escaped for
+// where it stands.
+type units struct {
+	Name   string // of the service, without suffix
+	What   string // is mounted, for people
+	User   bool
+	Needs  string // paths that must be mounted before
+	Start  string // command line
+	Reload string // command line
+	Watch  string // path of the list
+}
+
+// Run prints the units, or writes them.
+func (c *systemdCmd) Run(std stdio) error {
+	if err := c.check(std); err != nil {
+		return err
+	}
+	u, err := c.units()
+	if err != nil {
+		return err
+	}
+	files := []string{"dlfs.service"}
+	if u.Watch != "" {
+		files = append(files, "dlfs-list.path", "dlfs-list.service")
+	}
+	var names []string
+	for i, file := range files {
+		name := u.Name + strings.TrimPrefix(file, "dlfs")
+		names = append(names, name)
+		text, err := template.ParseFS(dist, "dist/"+file)
+		if err != nil {
+			return err
+		}
+		if c.To == "" && i > 0 {
+			fmt.Fprintln(std.out)
+		}
+		err = c.write(name, std.out, func(w io.Writer) error { return text.Execute(w, u) })
+		if err != nil {
+			return err
+		}
+	}
+	c.tellNext(std.err, names)
+	return nil
+}
+
+// check refuses what would only fail at boot.
+func (c *systemdCmd) check(std stdio) error {
+	if c.List == "-" {
+		return usageError("standard input is not there at boot; give the list as a file or a URL")
+	}
+	for _, s := range append([]string{c.List, c.Mountpoint, c.Name}, c.Flags...) {
+		if strings.ContainsFunc(s, unicode.IsControl) {
+			return usageError("%q has a control character, which a unit cannot hold", s)
+		}
+	}
+	if strings.Contains(c.Name, "/") {
+		return usageError("--name %s has a slash; give the name of a unit", c.Name)
+	}
+	mount, err := newParser(new(cli), std)
+	if err != nil {
+		return err
+	}
+	if _, err := mount.Parse(append([]string{"mount", c.List, c.Mountpoint}, c.Flags...)); err != nil {
+		return usageError("flags of \"dlfs mount\": %w", err)
+	}
+	if isURL(c.List) {
+		return nil
+	}
+	if info, err := os.Stat(c.List); err != nil {
+		return usageError("list: %w", err)
+	} else if !info.Mode().IsRegular() {
+		return usageError("list %s is not a regular file; give a file or a URL", c.List)
+	}
+	return nil
+}
+
+// units are made of absolute paths: a service has no directory of its own.
+func (c *systemdCmd) units() (u units, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return u, err
+	}
+	list, err := absolute(c.List)
+	if err != nil {
+		return u, err
+	}
+	point, err := filepath.Abs(c.Mountpoint)
+	if err != nil {
+		return u, err
+	}
+	u = units{Name: c.Name, User: c.User, What: unitText(shown(list) + " on " + point)}
+	if u.Name == "" {
+		u.Name = "dlfs" + unitName(point)
+	}
+	u.Start = unitCommand(append([]string{self, "mount", list, point}, c.Flags...)...)
+	u.Reload = unitCommand(self, "reload", point)
+	u.Needs = unitWord(filepath.Dir(point))
+	if !isURL(list) {
+		u.Watch = unitText(list)
+		u.Needs += " " + unitWord(filepath.Dir(list))
+	}
+	return u, nil
+}
+
+// write has one unit written to its file, or to out.
+func (c *systemdCmd) write(name string, out io.Writer, unit func(io.Writer) error) error {
+	if c.To == "" {
+		return unit(out)
+	}
+	path := filepath.Join(c.To, name)
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("unit: %w", err)
+	}
+	if err := errors.Join(unit(f), f.Close()); err != nil {
+		return fmt.Errorf("unit %s: %w", path, err)
+	}
+	return nil
+}
+
+// tellNext says how the units come into force.
+func (c *systemdCmd) tellNext(w io.Writer, names []string) {
+	systemctl, dir := "systemctl", "/etc/systemd/system"
+	if c.User {
+		systemctl, dir = "systemctl --user", "~/.config/systemd/user"
+	}
+	if c.To == "" {
+		fmt.Fprintf(w, "dlfs: save each unit under its name in %s, or have --to do it; then run\n", dir)
+	} else {
+		fmt.Fprintf(w, "dlfs: %s in %s; once that is %s, run\n", strings.Join(names, ", "), c.To, dir)
+	}
+	fmt.Fprintf(w, "dlfs: %s daemon-reload && %s enable --now %s\n", systemctl, systemctl, strings.Join(names[:min(2, len(names))], " "))
+}
+
+// unitName turns a path into a part of a unit's name that no shell needs quoted.
+func unitName(path string) string {
+	return strings.Map(func(r rune) rune {
+		if r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' || r == '.') {
+			return r
+		}
+		return '-'
+	}, strings.TrimSuffix(path, "/"))
+}
+
+// unitText escapes a text that is the whole of a setting: systemd.unit(5) expands
+// specifiers, which begin with %.
+func unitText(s string) string { return strings.ReplaceAll(s, "%", "%%") }
+
+// unitWord quotes a text that is one of the words of a setting.
+func unitWord(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%").Replace(s) + `"`
+}
+
+// unitCommand is a command line (systemd.service(5)), where $ begins a variable, too.
+func unitCommand(words ...string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = strings.ReplaceAll(w, "$", "$$")
+		if w == "" || strings.ContainsFunc(w, func(r rune) bool { return !isPlainInUnit(r) }) {
+			quoted[i] = unitWord(quoted[i])
+		}
+	}
+	return strings.Join(quoted, " ")
+}
+
+// isPlainInUnit reports whether a character means itself in a command line, also
+// outside of quotes.
+func isPlainInUnit(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_./:=@,+?&$~", r)
+}
