@@ -45,6 +45,11 @@ func (s *Store) lookup(name string, r record) (*Blob, error) {
 			return b, s.adopt(b)
 		}
 	}
+	if err == nil && links(info) > 1 && s.shared != nil && !s.readOnly() && b.Complete() && s.standsAs(b) {
+		// A publish by link was not ended. Other processes may have adopted the file.
+		b.remove()
+		return b, s.adopt(b)
+	}
 	if err == nil && links(info) > 1 && !s.readOnly() {
 		// A Redo died before it took the name away, or a publish by link before
 		// it took the blob's away. The name goes: blocks may be missing.

@@ -39,6 +39,8 @@ func TestMain(m *testing.M) {
 		os.Exit(putterMain())
 	case "worker":
 		os.Exit(workerMain())
+	case "sharer":
+		os.Exit(sharerMain())
 	case "checker":
 		os.Exit(checkerMain())
 	}

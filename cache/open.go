@@ -182,7 +182,9 @@ func (s *Store) sweep() error {
 	if err != nil {
 		return err
 	}
-	orphans := slices.DeleteFunc(blobs, func(e fs.DirEntry) bool { return live[e.Name()] })
+	orphans := slices.DeleteFunc(blobs, func(e fs.DirEntry) bool {
+		return live[e.Name()] || s.shared != nil && !blobName.MatchString(e.Name()) // alive, and what NFS makes
+	})
 	if s.index.lost.Load() {
 		return s.keepOrphans(orphans)
 	}
@@ -202,8 +204,9 @@ func (s *Store) keepOrphans(orphans []fs.DirEntry) error {
 	if len(orphans) == 0 {
 		return nil
 	}
+	parent, work := s.work()
 	kept := "blobs.kept-" + stamp()
-	if err := s.state.Mkdir(kept, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := parent.Mkdir(kept, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	var bytes int64
@@ -213,7 +216,7 @@ func (s *Store) keepOrphans(orphans []fs.DirEntry) error {
 				bytes += st.Blocks * 512
 			}
 		}
-		if err := s.state.Rename("blobs/"+e.Name(), kept+"/"+e.Name()); err != nil {
+		if err := parent.Rename(work+"/"+e.Name(), kept+"/"+e.Name()); err != nil {
 			return err
 		}
 	}

@@ -35,6 +35,9 @@ func (e *UnfinishedError) Unwrap() error { return e.InTheWayError }
 // otherSpelling is why a file is in the way whose name the disk takes for another's.
 const otherSpelling = "has another spelling of that name, and the disk takes both for one"
 
+// sizeUnknown is why a file is in the way of a version of unknown size.
+const sizeUnknown = "cannot be told to be whole: its origin does not say how long it is"
+
 // errAbandoned answers who wanted a blob published that was given up since.
 var errAbandoned = errors.New("blob was abandoned")
 
@@ -136,8 +139,14 @@ func (s *Store) rename(b *Blob, in *inDir) error {
 	} else {
 		err = renameNoReplace(s.blobsDir, b.id(), dir, path.Base(b.name))
 	}
-	if errors.Is(err, fs.ErrExist) {
+	if errors.Is(err, fs.ErrExist) && s.shared == nil {
 		return &InTheWayError{b.name, "appeared while it was being fetched"}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		if err := s.adoptTwin(b, dir, path.Base(b.name)); err != nil {
+			return err
+		}
+		err = nil
 	}
 	if isFull(err) {
 		return s.noSpace(err)
@@ -211,15 +220,12 @@ func (s *Store) makeParent(dir string) error {
 }
 
 // renameNoReplace renames atomically where the filesystem can refuse to
-// replace, else by link and unlink, which no crash can turn into a loss.
+// replace, else as linkOrRename does.
 func renameNoReplace(fromDir *os.File, from string, toDir *os.File, to string) error {
 	ffd, tfd := int(fromDir.Fd()), int(toDir.Fd())
 	err := unix.Renameat2(ffd, from, tfd, to, unix.RENAME_NOREPLACE)
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS) {
-		err = unix.Linkat(ffd, from, tfd, to, 0)
-		if err == nil || errors.Is(err, fs.ErrExist) && sameFile(ffd, from, tfd, to) {
-			err = unix.Unlinkat(ffd, from, 0)
-		}
+	if isUnsupported(err) {
+		return linkOrRename(ffd, from, tfd, to)
 	}
 	return err
 }
@@ -311,7 +317,7 @@ func (s *Store) fits(name string, version Version) (fs.FileInfo, error) {
 		return nil, &InTheWayError{name, "is not a regular file"}
 	}
 	if version.Size == UnknownSize {
-		return nil, &InTheWayError{name, "cannot be told to be whole: its origin does not say how long it is"}
+		return nil, &InTheWayError{name, sizeUnknown}
 	}
 	if info.Size() != version.Size {
 		err := &InTheWayError{name, fmt.Sprintf("has %d bytes where the origin has %d", info.Size(), version.Size)}

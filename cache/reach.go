@@ -42,7 +42,7 @@ func (s *Store) reaches(name string) error {
 			return fmt.Errorf("%q: %w", name, err)
 		}
 		there, err := placeOf(dir)
-		here, err2 := placeOf(s.stateDir)
+		here, err2 := placeOf(s.blobsDir)
 		if err := errors.Join(err, err2, dir.Close()); err != nil {
 			return fmt.Errorf("%q: %w", name, err)
 		}

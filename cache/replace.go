@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -211,7 +210,7 @@ func (s *Store) exchange(b *Blob, old standing, dir *os.File, name string) error
 		return err
 	}
 	err = swap()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS) {
+	if isUnsupported(err) {
 		if err = unix.Renameat(int(s.blobsDir.Fd()), b.id(), int(dir.Fd()), name); err == nil {
 			b.look(was)
 		}
@@ -223,7 +222,7 @@ func (s *Store) exchange(b *Blob, old standing, dir *os.File, name string) error
 	step("exchanged")
 	if !old.isAt(s.blobsDir, b.id()) {
 		if err := swap(); err != nil {
-			return fmt.Errorf("file that was put in its place meanwhile is %s/blobs/%s now: %w", ".dlfs", b.id(), err)
+			return fmt.Errorf("file that was put in its place meanwhile is %s/%s now: %w", s.workPath(), b.id(), err)
 		}
 		return fs.ErrExist
 	}

@@ -14,9 +14,21 @@ import (
 // or made, not even where a process was killed, and another process may open the
 // store at any time. What that one writes later is not seen.
 //
+// Dir may also be a state directory that is apart from its output directory; that one
+// is then found.
+//
 // Blobs of a read-only store are as Lookup and Recorded give them. Nothing may be
 // put into them, and nothing of the store is to be changed. Dir must be a store.
 func OpenReadOnly(dir string, opts Options) (_ *Store, err error) {
+	if opts.State == "" {
+		output, err := OutputOf(dir)
+		if err != nil {
+			return nil, fmt.Errorf("read the state of %s: %w", dir, err)
+		}
+		if output != "" {
+			dir, opts.State = output, dir
+		}
+	}
 	s, err := newStore(dir, opts)
 	if err != nil {
 		return nil, err
@@ -32,7 +44,7 @@ func (s *Store) openReadOnly() (err error) {
 	if s.root, err = os.OpenRoot(s.path); err != nil {
 		return err
 	}
-	if s.state, s.stateDir, err = openSubdir(s.root, ".dlfs"); err != nil {
+	if s.state, s.stateDir, err = s.openStateReadOnly(); err != nil {
 		return err
 	}
 	if s.snapshot, err = makeTemp(); err != nil {
@@ -43,10 +55,7 @@ func (s *Store) openReadOnly() (err error) {
 		return err
 	}
 	defer to.Close()
-	if s.blobs, s.blobsDir, err = openSubdir(s.state, "blobs"); errors.Is(err, fs.ErrNotExist) {
-		s.blobs, s.blobsDir, err = subdir(to, "blobs")
-	}
-	if err != nil {
+	if err := s.openBlobsReadOnly(to); err != nil {
 		return err
 	}
 	if err := copyIndex(to, s.state); err != nil {
@@ -54,6 +63,31 @@ func (s *Store) openReadOnly() (err error) {
 	}
 	plenty := func() error { return nil }
 	s.index, err = openIndex(opener{state: to, base: s.snapshot, log: s.log, copied: true}, plenty, plenty)
+	return err
+}
+
+// openStateReadOnly opens the directory of the state.
+func (s *Store) openStateReadOnly() (*os.Root, *os.File, error) {
+	if s.opts.State == "" {
+		return openSubdir(s.root, ".dlfs")
+	}
+	local, err := os.OpenRoot(s.opts.State)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer local.Close()
+	return openSubdir(local, ".dlfs")
+}
+
+// openBlobsReadOnly opens the directory for unfinished files. If there is none, an empty
+// one is made in spare.
+func (s *Store) openBlobsReadOnly(spare *os.Root) (err error) {
+	if s.opts.State != "" {
+		return s.openWorkReadOnly(spare)
+	}
+	if s.blobs, s.blobsDir, err = openSubdir(s.state, "blobs"); errors.Is(err, fs.ErrNotExist) {
+		s.blobs, s.blobsDir, err = subdir(spare, "blobs")
+	}
 	return err
 }
 

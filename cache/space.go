@@ -49,7 +49,7 @@ func (s *Store) room(n int64) error {
 	if s.tight.Load() {
 		return s.full()
 	}
-	free, inodes, err := s.space()
+	free, inodes, err := spaceIn(s.blobsDir)
 	switch {
 	case err != nil:
 		return err
@@ -61,7 +61,17 @@ func (s *Store) room(n int64) error {
 	return nil
 }
 
-func (s *Store) blockRoom() error { return s.room(0) }
+// tableRoom reports ErrNoSpace unless the index can begin a new memtable.
+func (s *Store) tableRoom() error {
+	if s.shared == nil {
+		return s.room(0)
+	}
+	free, inodes, err := spaceIn(s.stateDir)
+	if err == nil && (free < s.floor() || inodes < inodeFloor) {
+		err = errStateFull
+	}
+	return err
+}
 
 // inodeFloor is how many inodes must be free for a block to be stored. The index
 // makes a few files before it removes others.
@@ -70,15 +80,21 @@ const inodeFloor = 8
 // Free returns the bytes an ordinary user can still write to the disk of the
 // output directory, math.MaxInt64 where that is not known.
 func (s *Store) Free() (int64, error) {
-	free, _, err := s.space()
+	free, _, err := spaceIn(s.blobsDir)
 	return free, err
 }
 
-// space returns the bytes and inodes that are free.
-func (s *Store) space() (bytes, inodes int64, err error) {
+// freeForState is Free for the disk of the state.
+func (s *Store) freeForState() (int64, error) {
+	free, _, err := spaceIn(s.stateDir)
+	return free, err
+}
+
+// spaceIn returns the bytes and inodes that are free on the disk of a directory.
+func spaceIn(dir *os.File) (bytes, inodes int64, err error) {
 	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(s.stateDir.Fd()), &st); err != nil {
-		return 0, 0, fmt.Errorf("statfs %s: %w", s.path, err)
+	if err := unix.Fstatfs(int(dir.Fd()), &st); err != nil {
+		return 0, 0, fmt.Errorf("statfs %s: %w", dir.Name(), err)
 	}
 	bytes, inodes = spaceOf(&st)
 	return bytes, inodes, nil
@@ -104,11 +120,25 @@ const fewInodes = 4
 
 // full is what a full disk lacks: ErrNoInodes, or ErrNoSpace.
 func (s *Store) full() error {
-	if _, inodes, err := s.space(); err == nil && inodes < inodeFloor {
+	if _, inodes, err := spaceIn(s.blobsDir); err == nil && inodes < inodeFloor {
 		return ErrNoInodes
+	}
+	if s.shared != nil && s.tight.Load() {
+		if free, err := s.freeForState(); err == nil && free < 2*s.floor() {
+			return errStateFull
+		}
 	}
 	return ErrNoSpace
 }
+
+// errStateFull is an ErrNoSpace of a disk that has the state alone.
+var errStateFull = fmt.Errorf("disk of the state directory is full: %w", stateFull{})
+
+type stateFull struct{}
+
+func (stateFull) Error() string        { return syscall.ENOSPC.Error() }
+func (stateFull) Is(target error) bool { return target == ErrNoSpace }
+func (stateFull) Unwrap() error        { return syscall.ENOSPC }
 
 // Full says why HasRoom reports that there is none: ErrNoInodes, or ErrNoSpace.
 func (s *Store) Full() error { return s.full() }
@@ -155,23 +185,26 @@ func (s *Store) floor() int64 { return min(indexFloor, s.opts.MinFree) }
 
 // watchRoom gives the ballast up when others have filled the disk.
 func (s *Store) watchRoom() {
-	if free, err := s.Free(); err == nil && free < s.floor() {
+	if free, err := s.freeForState(); err == nil && free < s.floor() {
 		s.squeeze()
 	}
 }
 
 // indexRoom reports ErrNoSpace unless the index can be written.
 func (s *Store) indexRoom() error {
-	free, err := s.Free()
+	free, err := s.freeForState()
 	if err == nil && free < s.floor() {
 		s.squeeze()
-		free, err = s.Free()
+		free, err = s.freeForState()
 	}
 	if err != nil {
 		return err
 	}
 	if free < s.floor()/2 {
 		s.noteFull()
+		if s.shared != nil {
+			return errStateFull
+		}
 		return ErrNoSpace
 	}
 	return nil
@@ -194,11 +227,15 @@ func (s *Store) squeeze() {
 func (s *Store) relax() error {
 	s.ballast.Lock()
 	defer s.ballast.Unlock()
-	free, err := s.Free()
+	free, err := s.freeForState()
 	if err != nil {
 		return err
 	}
-	if free-s.floor() < s.opts.MinFree {
+	above := s.opts.MinFree
+	if s.shared != nil {
+		above = s.floor() // no blocks are stored there
+	}
+	if free-s.floor() < above {
 		return ErrNoSpace
 	}
 	if err := s.makeBallast(); err != nil {

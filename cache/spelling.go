@@ -4,17 +4,18 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 )
 
-// foldsCase reports whether the disk of a state directory, which has a file "lock",
-// takes names that differ in case for one, as FAT and exFAT do, and ext4 in a
-// directory with the flag F, which is inherited.
-func foldsCase(state *os.Root) bool {
-	lower, err := state.Lstat("lock")
+// foldsCase reports whether the disk of a directory, which has a file of that name in
+// lower case, takes names that differ in case for one, as FAT and exFAT do, and ext4
+// in a directory with the flag F, which is inherited.
+func foldsCase(dir *os.Root, name string) bool {
+	lower, err := dir.Lstat(name)
 	if err != nil {
 		return false
 	}
-	upper, err := state.Lstat("LOCK")
+	upper, err := dir.Lstat(strings.ToUpper(name))
 	return err == nil && os.SameFile(lower, upper)
 }
 

@@ -9,6 +9,9 @@
 //	DIR/.dlfs/writes   how many writes the index has had
 //	DIR/.dlfs/lock     held while a Store is open
 //
+// All but the files and the unfinished files may be in a directory of their own, so
+// that DIR may be on a filesystem of several machines, see Options.State.
+//
 // A Blob is the local copy of one version of one origin file. Blocks are put
 // into it in any order and are readable at once; one syncer goroutine makes
 // them durable about once a second, bytes first and bits after, so that after a
@@ -45,6 +48,12 @@ type Options struct {
 	// Log gets what is worth a person's attention. If nil, nothing is logged.
 	Log *slog.Logger
 
+	// State is a directory on a local disk that has the index and the lock instead of
+	// DIR. Then DIR may be on a shared filesystem, and several processes may have it open
+	// at once, each with a State of its own. A State belongs to one output directory
+	// for good. If empty, DIR.
+	State string
+
 	// Owner says, in a few words, what opened the store. It is shown to
 	// whoever finds the directory in use.
 	Owner string
@@ -80,10 +89,11 @@ type Store struct {
 	log      *slog.Logger
 	path     string   // as given, made absolute; for messages only
 	root     *os.Root // DIR
-	state    *os.Root // DIR/.dlfs
+	state    *os.Root // DIR/.dlfs, or STATE/.dlfs
 	stateDir *os.File // the same, kept open: paths through it survive a mount over DIR
-	blobs    *os.Root // DIR/.dlfs/blobs
+	blobs    *os.Root // DIR/.dlfs/blobs, or DIR/.dlfs/w-RANDOM
 	blobsDir *os.File
+	shared   *shared  // nil if the state is in DIR
 	lock     *os.File // nil if read-only
 	index    *index
 	snapshot string // directory of the copy of the index that a read-only store reads; "" if it is not read-only
@@ -161,6 +171,11 @@ func newStore(dir string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.State != "" {
+		if opts.State, err = filepath.Abs(opts.State); err != nil {
+			return nil, err
+		}
+	}
 	s := &Store{opts: opts, log: opts.Log, path: abs, shelf: shelf{most: opts.Shelf},
 		wake: make(chan struct{}, 1), calls: make(chan func()),
 		removed: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}), named: map[string]bool{}}
@@ -177,24 +192,14 @@ func (s *Store) open() (err error) {
 	if s.root, err = os.OpenRoot(s.path); err != nil {
 		return err
 	}
-	if s.state, s.stateDir, err = subdir(s.root, ".dlfs"); err != nil {
-		return err
-	}
-	if err := s.closeToOthers(); err != nil {
-		return err
-	}
-	if err := s.takeLock(); err != nil {
-		return err
-	}
-	s.folds = foldsCase(s.state)
-	if s.blobs, s.blobsDir, err = subdir(s.state, "blobs"); err != nil {
+	if err := s.openState(); err != nil {
 		return err
 	}
 	if err := s.indexRoom(); err != nil {
 		return fmt.Errorf("%w; at least %d MiB must be free", err, s.floor()>>20)
 	}
 	o := opener{state: s.state, base: s.StatePath(), log: s.log}
-	if s.index, err = openIndex(o, s.indexRoom, s.blockRoom); err != nil {
+	if s.index, err = openIndex(o, s.indexRoom, s.tableRoom); err != nil {
 		return err
 	}
 	if err := s.relax(); err != nil && !isFull(err) {
@@ -207,10 +212,42 @@ func (s *Store) open() (err error) {
 	return s.sweep()
 }
 
+// openState opens the directories of the state, locks it, and opens the directory for
+// unfinished files.
+func (s *Store) openState() (err error) {
+	if s.opts.State != "" {
+		err = s.openStateApart()
+	} else {
+		s.state, s.stateDir, err = subdir(s.root, ".dlfs")
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.closeToOthers(); err != nil {
+		return err
+	}
+	if err := s.takeLock(); err != nil {
+		return err
+	}
+	if s.opts.State != "" {
+		if err := s.openWork(); err != nil {
+			return err
+		}
+		s.folds = foldsCase(s.blobs, aliveName)
+		return s.sweepWorks()
+	}
+	if err := s.refuseState(); err != nil {
+		return err
+	}
+	s.folds = foldsCase(s.state, "lock")
+	s.blobs, s.blobsDir, err = subdir(s.state, "blobs")
+	return err
+}
+
 // Path returns the output directory as an absolute path.
 func (s *Store) Path() string { return s.path }
 
-// StatePath returns a path of DIR/.dlfs that stays valid, in this process,
+// StatePath returns a path of the state directory, DIR/.dlfs or STATE/.dlfs, that stays valid, in this process,
 // when something is mounted over DIR.
 func (s *Store) StatePath() string { return fmt.Sprintf("/proc/self/fd/%d", s.stateDir.Fd()) }
 
@@ -302,17 +339,21 @@ func (s *Store) Close() error {
 	}
 	close(s.stop)
 	<-s.stopped
-	return errors.Join(s.closeErr, s.index.close(), s.closeFiles())
+	return errors.Join(s.closeErr, s.index.close(), s.leaveWork(), s.closeFiles())
 }
 
 func (s *Store) closeFiles() error {
 	var errs []error
-	for _, r := range []*os.Root{s.blobs, s.state, s.root} {
+	roots, files := []*os.Root{s.blobs, s.state, s.root}, []*os.File{s.blobsDir, s.stateDir, s.lock}
+	if s.shared != nil {
+		roots, files = append(roots, s.shared.root), append(files, s.shared.dir)
+	}
+	for _, r := range roots {
 		if r != nil {
 			errs = append(errs, r.Close())
 		}
 	}
-	for _, f := range []*os.File{s.blobsDir, s.stateDir, s.lock} {
+	for _, f := range files {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}

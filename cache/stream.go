@@ -49,12 +49,13 @@ type Stream struct {
 
 // Stream returns an empty stream for a version of name, which is of UnknownSize.
 // If anything stands under that name in the output directory, the error is an
-// *InTheWayError: whether it is whole cannot be told.
+// *InTheWayError: whether it is whole cannot be told. Where other processes publish, too
+// (see IsShared), that is told when the stream is published: then the bytes are compared.
 func (s *Store) Stream(name string, v Version) (*Stream, error) {
 	if v.Size != UnknownSize {
 		return nil, fmt.Errorf("stream %q: its size is known, %d bytes", name, v.Size)
 	}
-	if _, err := s.adoptable(name, v); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.adoptable(name, v); !errors.Is(err, fs.ErrNotExist) && !s.mayBeTwin(err) {
 		return nil, err
 	}
 	st := &Stream{store: s, name: name, gen: newGeneration(), version: v}

@@ -48,6 +48,7 @@ func (s *Store) run() {
 		case <-tick.C:
 			s.watchRoom()
 			s.watchState()
+			s.keepAlive()
 			s.round()
 			s.index.tellTables()
 		case <-s.wake:
@@ -81,10 +82,12 @@ func (s *Store) IsRemoved() bool {
 }
 
 // isRemoved reports whether an open directory has no name any more. Then it has no
-// link either, also on btrfs, where a directory has one at most.
+// link either, also on btrfs, where a directory has one at most. Of a directory that
+// another machine has removed, NFS says ESTALE.
 func isRemoved(dir *os.File) bool {
 	var st unix.Stat_t
-	return unix.Fstat(int(dir.Fd()), &st) == nil && st.Nlink == 0
+	err := unix.Fstat(int(dir.Fd()), &st)
+	return err == nil && st.Nlink == 0 || errors.Is(err, unix.ESTALE)
 }
 
 // Removed is closed within Options.SyncEvery after IsRemoved has become true.

@@ -15,12 +15,21 @@ import (
 // Mount shows the disk at point until the returned function is called. This
 // process must touch nothing there: it would wait for itself.
 func (d *Disk) Mount(point string) (unmount func() error, err error) {
-	root := &node{disk: d, id: rootID}
+	return d.mount(point, &node{disk: d, id: rootID})
+}
+
+// MountShared is Mount, but the disk is as poor as a filesystem of several machines may
+// be: it has no locks, no shared mappings and no flags of renameat2(2).
+func (d *Disk) MountShared(point string) (unmount func() error, err error) {
+	return d.mount(point, &node{disk: d, id: rootID, shared: true})
+}
+
+func (d *Disk) mount(point string, root *node) (unmount func() error, err error) {
 	long := time.Hour // nobody but the kernel changes anything
 	server, err := fs.Mount(point, root, &fs.Options{
 		EntryTimeout: &long, AttrTimeout: &long,
 		OnAdd:        func(context.Context) { root.grow() },
-		MountOptions: fuse.MountOptions{FsName: "powercut", Name: "powercut", DirectMount: true},
+		MountOptions: fuse.MountOptions{FsName: "powercut", Name: "powercut", DirectMount: true, EnableLocks: root.shared},
 	})
 	if err != nil {
 		return nil, err
@@ -37,8 +46,9 @@ func (d *Disk) Mount(point string) (unmount func() error, err error) {
 // node is an inode as the kernel knows it.
 type node struct {
 	fs.Inode
-	disk *Disk
-	id   int
+	disk   *Disk
+	id     int
+	shared bool // see MountShared
 }
 
 var _ interface {
@@ -56,6 +66,8 @@ var _ interface {
 	fs.NodeUnlinker
 	fs.NodeRmdirer
 	fs.NodeRenamer
+	fs.NodeSetlker
+	fs.NodeSetlkwer
 } = (*node)(nil)
 
 // inodes number what go-fuse shows; those of the disk would do, if two names of
@@ -87,7 +99,7 @@ func (n *node) childLocked(id int) *fs.Inode {
 	if n.disk.mu.live[id].mode.IsDir() {
 		mode = syscall.S_IFDIR
 	}
-	return n.NewPersistentInode(context.Background(), &node{disk: n.disk, id: id},
+	return n.NewPersistentInode(context.Background(), &node{disk: n.disk, id: id, shared: n.shared},
 		fs.StableAttr{Mode: mode, Ino: inodes.Add(1) + 1})
 }
 
@@ -136,7 +148,25 @@ func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 }
 
 func (n *node) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	return nil, fuse.FOPEN_KEEP_CACHE, 0
+	return nil, n.opened(), 0
+}
+
+// opened is how the kernel treats an open file. It refuses a shared mapping of one whose
+// pages it does not keep.
+func (n *node) opened() uint32 {
+	if n.shared {
+		return fuse.FOPEN_DIRECT_IO
+	}
+	return fuse.FOPEN_KEEP_CACHE
+}
+
+// Setlk is flock(2), and locks of fcntl(2), which are asked for where the disk has none.
+func (n *node) Setlk(context.Context, fs.FileHandle, uint64, *fuse.FileLock, uint32) syscall.Errno {
+	return syscall.ENOSYS
+}
+
+func (n *node) Setlkw(context.Context, fs.FileHandle, uint64, *fuse.FileLock, uint32) syscall.Errno {
+	return syscall.ENOSYS
 }
 
 func (n *node) Read(_ context.Context, _ fs.FileHandle, p []byte, off int64) (fuse.ReadResult, syscall.Errno) {
@@ -192,7 +222,7 @@ func (n *node) add(name string, mode os.FileMode, out *fuse.EntryOut) (*fs.Inode
 
 func (n *node) Create(_ context.Context, name string, _, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
 	child, err := n.add(name, os.FileMode(mode).Perm(), out)
-	return child, nil, fuse.FOPEN_KEEP_CACHE, err
+	return child, nil, n.opened(), err
 }
 
 func (n *node) Mkdir(_ context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
@@ -244,7 +274,7 @@ func (n *node) Rename(_ context.Context, name string, to fs.InodeEmbedder, newNa
 	live, dir := n.disk.mu.live, to.(*node).id
 	id, taken := live[n.id].entries[name], live[dir].entries[newName]
 	switch {
-	case flags&^unix.RENAME_NOREPLACE != 0:
+	case flags&^unix.RENAME_NOREPLACE != 0, flags != 0 && n.shared:
 		return syscall.EINVAL
 	case flags != 0 && taken != 0:
 		return syscall.EEXIST
