@@ -23,20 +23,20 @@ type draft struct {
 // a wrong URL is two problems.
 func (p *parser) accept(d *draft) {
 	p.seen++
-	urls, first, urlErr := p.checkURLs(d)
+	urls, path, urlErr := p.checkURLs(d)
 	if d.name == "" && p.opts.NameFrom == Disposition && urlErr == nil {
-		p.guess(d, urls, first)
+		p.guess(d, urls, path)
 		return
 	}
 	guessed := d.name == ""
 	if guessed && urlErr == nil {
-		d.name, urlErr = p.nameOf(first)
+		d.name, urlErr = p.nameOf(path)
 	}
 	var nameErr error
 	if !guessed || urlErr == nil {
 		nameErr = checkName(d.name)
 	}
-	if errors.As(nameErr, new(*longName)) {
+	if nameErr != nil && errors.As(nameErr, new(*longName)) {
 		if !guessed {
 			d.details.Refused = nameErr
 		}
@@ -55,7 +55,7 @@ func (p *parser) accept(d *draft) {
 		return
 	}
 	e := Entry{Name: d.name, URL: urls[0], Line: d.line}
-	d.details.Mirrors = urls[1:]
+	d.details.Mirrors = mirrorsOf(urls)
 	if !d.details.empty() {
 		details := d.details
 		e.Details = &details
@@ -65,8 +65,8 @@ func (p *parser) accept(d *draft) {
 
 // guess takes an entry whose origin is to be asked for its name. Until then there
 // is no knowing whether the name is right, or one of those that are wanted.
-func (p *parser) guess(d *draft, urls []string, first *url.URL) {
-	name, err := p.nameOf(first)
+func (p *parser) guess(d *draft, urls []string, path string) {
+	name, err := p.nameOf(path)
 	if err == nil {
 		err = checkName(name)
 	}
@@ -84,8 +84,17 @@ func (p *parser) guess(d *draft, urls []string, first *url.URL) {
 		return
 	}
 	details := d.details
-	details.Mirrors, details.Guessed = urls[1:], true
+	details.Mirrors, details.Guessed = mirrorsOf(urls), true
 	p.append(Entry{Name: name, URL: urls[0], Line: d.line, Details: &details}, d.dialect)
+}
+
+// mirrorsOf returns the URLs after the first one. It does not keep a draft alive that has
+// no others.
+func mirrorsOf(urls []string) []string {
+	if len(urls) == 1 {
+		return nil
+	}
+	return urls[1:]
 }
 
 // empty reports whether nothing is said.
@@ -94,27 +103,27 @@ func (d *Details) empty() bool {
 }
 
 // checkURLs checks the URLs of an entry, made absolute, and leaves out those
-// that stand twice. It also returns the first one, taken apart.
-func (p *parser) checkURLs(d *draft) (urls []string, first *url.URL, err error) {
+// that stand twice. It also returns the path of the first one.
+func (p *parser) checkURLs(d *draft) (urls []string, first string, err error) {
 	if len(d.urls) == 0 {
-		return nil, nil, errNoURL
+		return nil, "", errNoURL
 	}
 	if len(d.urls) == 1 { // the common case, without a copy
-		u, text, err := p.checkURL(d.urls[0], d)
+		path, text, err := p.checkURL(d.urls[0], d)
 		if err != nil {
-			return nil, nil, err
+			return nil, "", err
 		}
 		d.urls[0] = text
-		return d.urls, u, nil
+		return d.urls, path, nil
 	}
 	seen := make(map[string]bool, len(d.urls))
-	for _, text := range d.urls {
-		u, text, err := p.checkURL(text, d)
+	for i, text := range d.urls {
+		path, text, err := p.checkURL(text, d)
 		if err != nil {
-			return nil, nil, err
+			return nil, "", err
 		}
-		if first == nil {
-			first = u
+		if i == 0 {
+			first = path
 		}
 		if !seen[text] {
 			urls, seen[text] = append(urls, text), true
@@ -123,13 +132,15 @@ func (p *parser) checkURLs(d *draft) (urls []string, first *url.URL, err error) 
 	return urls, first, nil
 }
 
-// checkURL checks a URL and makes it absolute.
-func (p *parser) checkURL(text string, d *draft) (*url.URL, string, error) {
+// checkURL checks a URL and makes it absolute. It also returns its path.
+func (p *parser) checkURL(text string, d *draft) (path, absolute string, err error) {
+	if path, plain := plainPath(text); plain {
+		return path, text, nil
+	}
 	if d.apart {
 		text = strings.ReplaceAll(text, " ", "%20")
 	}
 	if urlStart(text) != 0 {
-		var err error
 		switch {
 		case (d.isURL || p.baseScheme != "") && p.base == nil && isHostPath(text):
 			if p.baseScheme == "" {
@@ -140,12 +151,15 @@ func (p *parser) checkURL(text string, d *draft) (*url.URL, string, error) {
 			text = strings.TrimSuffix(cmp.Or(p.baseScheme, "https://"), "//") + text
 		case p.base != nil:
 			if text, err = p.resolve(text); err != nil {
-				return nil, "", err
+				return "", "", err
 			}
 		}
 	}
 	u, err := checkURL(text)
-	return u, text, err
+	if err != nil {
+		return "", "", err
+	}
+	return u.Path, text, nil
 }
 
 // resolve makes a relative URL absolute.
@@ -195,6 +209,8 @@ func (p *parser) add(e Entry, d Dialect, guessed bool) {
 // append appends an entry to the list.
 func (p *parser) append(e Entry, d Dialect) {
 	p.noteDialect(d)
+	p.texts.keep(&e)
+	p.list.Entries = p.progress.grow(p.list.Entries)
 	p.list.Entries = append(p.list.Entries, e)
 }
 

@@ -46,7 +46,7 @@ func signedLine(i int) string {
 
 // TestRetained measures what a parsed list keeps alive.
 func TestRetained(t *testing.T) {
-	const n, bound = 200_000, 400
+	const n, bound = 200_000, 220
 	before := heap()
 	l, err := Parse(&generated{n: n, line: signedLine}, "list", Options{})
 	if err != nil {

@@ -330,7 +330,7 @@ func isMirrors(line string) bool {
 func (p *parser) eachLine(in io.Reader, f func(text string, line int)) error {
 	lines := newLineReader(in)
 	for lines.next() {
-		p.reached = lines.number
+		p.reached, p.progress.read = lines.number, lines.read
 		if lines.tooLong {
 			p.begun = true
 			p.fail(lines.number, fmt.Errorf("line is longer than %d bytes; remove it or shorten it", maxLine))
@@ -341,7 +341,7 @@ func (p *parser) eachLine(in io.Reader, f func(text string, line int)) error {
 			continue
 		}
 		if content := bytes.Trim(lines.text, blanks); len(content) > 0 && content[0] != '#' {
-			f(string(lines.text), lines.number) // the one copy that the entry's strings share
+			f(string(lines.text), lines.number)
 		}
 		if p.inVain() {
 			p.stop(lines.number, errInVain)

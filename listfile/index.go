@@ -18,13 +18,67 @@ import (
 // in dirs.
 type index struct {
 	list  *List
-	files map[uint64]int32    // by the hash of a name: the index of the entry in the list
-	alike map[string]int32    // by name: the same, of names whose hash another name has
+	files hashTable           // of names
 	dirs  map[uint64]struct{} // hashes of the directories that entries lie in
+	last  string              // the directory of the last entry that was added
 	told  int                 // clashes whose line was looked for
 	urls  []uint64            // hashes of the URLs of all entries
 	seed  maphash.Seed        // of the hashes
 	most  int                 // of files and dirs together
+}
+
+// hashTable is a hash table with open addressing: it finds the entry of a name by the name's
+// hash, in a tenth of the memory of a map of names. It may find entries of other names too,
+// so the caller compares.
+type hashTable struct {
+	slots []slot // a power of two, at most three quarters of them taken; nil while there are none
+	taken int
+}
+
+// slot is one slot of the table.
+type slot struct {
+	hash uint32
+	at   int32 // one more than the index of the entry in the list; 0 if the slot is free
+}
+
+// slotOf returns the first slot of a hash. Those of its entries follow it without a gap.
+func (t *hashTable) slotOf(hash uint32) int { return int(hash) & (len(t.slots) - 1) }
+
+// add puts in the i-th entry of the list.
+func (t *hashTable) add(hash uint64, i int) {
+	if t.taken >= len(t.slots)/4*3 {
+		old := t.slots
+		t.slots = make([]slot, max(1024, 2*len(old)))
+		for _, p := range old {
+			if p.at != 0 {
+				t.put(p)
+			}
+		}
+	}
+	t.put(slot{uint32(hash), int32(i + 1)})
+	t.taken++
+}
+
+func (t *hashTable) put(p slot) {
+	i := t.slotOf(p.hash)
+	for t.slots[i].at != 0 {
+		i = (i + 1) & (len(t.slots) - 1)
+	}
+	t.slots[i] = p
+}
+
+// find returns the index of the first entry of a hash for which is reports true, -1 if there
+// is none.
+func (t *hashTable) find(hash uint64, is func(i int) bool) int {
+	if t.taken == 0 {
+		return -1
+	}
+	for i := t.slotOf(uint32(hash)); t.slots[i].at != 0; i = (i + 1) & (len(t.slots) - 1) {
+		if p := t.slots[i]; p.hash == uint32(hash) && is(int(p.at-1)) {
+			return int(p.at - 1)
+		}
+	}
+	return -1
 }
 
 // maxKnown bounds the entries of a list and the directories they lie in, which
@@ -74,12 +128,10 @@ func (x *index) sharedURLs() int {
 
 func newIndex(list *List) *index {
 	return &index{
-		list:  list,
-		files: make(map[uint64]int32),
-		alike: make(map[string]int32),
-		dirs:  make(map[uint64]struct{}),
-		seed:  maphash.MakeSeed(),
-		most:  maxKnown,
+		list: list,
+		dirs: make(map[uint64]struct{}),
+		seed: maphash.MakeSeed(),
+		most: maxKnown,
 	}
 }
 
@@ -87,13 +139,14 @@ func newIndex(list *List) *index {
 // one, which it reports. The error says which earlier line it contradicts, and then the index is as it
 // was.
 func (x *index) add(e Entry, i int) (repeated bool, err error) {
-	if earlier := x.find(e.Name); earlier != nil {
+	hash := maphash.String(x.seed, e.Name)
+	if earlier := x.fileAt(e.Name, hash); earlier != nil {
 		if same(earlier, &e) {
 			return true, nil
 		}
 		return false, &sameName{e.Name, earlier.Line}
 	}
-	if _, ok := x.dirs[maphash.String(x.seed, e.Name)]; ok {
+	if _, ok := x.dirs[hash]; ok {
 		return false, fmt.Errorf("name %s is a file here and a directory on %s; rename one of them",
 			quote(e.Name), x.lineBelow(e.Name))
 	}
@@ -101,24 +154,16 @@ func (x *index) add(e Entry, i int) (repeated bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if len(x.files)+len(x.alike)+len(x.dirs) >= x.most {
+	if x.files.taken+len(x.dirs) >= x.most {
 		return false, errFull
 	}
 	for _, hash := range dirs {
 		x.dirs[hash] = struct{}{}
 	}
+	x.last = parent(e.Name)
 	x.urls = append(x.urls, maphash.String(x.seed, e.URL))
-	if hash := maphash.String(x.seed, e.Name); x.taken(hash) {
-		x.alike[e.Name] = int32(i)
-	} else {
-		x.files[hash] = int32(i)
-	}
+	x.files.add(hash, i)
 	return false, nil
-}
-
-func (x *index) taken(hash uint64) bool {
-	_, taken := x.files[hash]
-	return taken
 }
 
 // find returns the entry of that name, nil if there is none.
@@ -128,16 +173,11 @@ func (x *index) find(name string) *Entry {
 
 // fileAt is find of a name whose hash is known.
 func (x *index) fileAt(name string, hash uint64) *Entry {
-	i, ok := x.files[hash]
-	if ok && x.list.Entries[i].Name == name {
-		return &x.list.Entries[i]
+	i := x.files.find(hash, func(i int) bool { return x.list.Entries[i].Name == name })
+	if i < 0 {
+		return nil
 	}
-	if len(x.alike) > 0 { // hardly ever
-		if i, ok = x.alike[name]; ok {
-			return &x.list.Entries[i]
-		}
-	}
-	return nil
+	return &x.list.Entries[i]
 }
 
 // newDirs returns the hashes of the directories that name lies in and that are not
@@ -145,7 +185,7 @@ func (x *index) fileAt(name string, hash uint64) *Entry {
 // known directory is one. It hashes the name once, however deep it lies.
 func (x *index) newDirs(name string) (hashes []uint64, err error) {
 	dir := parent(name)
-	if dir == "" {
+	if dir == "" || dir == x.last {
 		return nil, nil
 	}
 	if _, known := x.dirs[maphash.String(x.seed, dir)]; known {

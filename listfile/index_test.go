@@ -20,7 +20,7 @@ func TestNamesOfOneHash(t *testing.T) {
 	if repeated, err := put("a"); repeated || err != nil {
 		t.Fatal(repeated, err)
 	}
-	x.files[maphash.String(x.seed, "b")] = 0 // as if the hashes of a and b were one
+	x.files.add(maphash.String(x.seed, "b"), 0) // as if the hashes of a and b were one
 	for _, name := range []string{"b", "c"} {
 		if repeated, err := put(name); repeated || err != nil {
 			t.Errorf("%s: %v, %v", name, repeated, err)

@@ -39,7 +39,8 @@ func (p *parser) line(text string, number int) {
 		p.fail(number, err)
 		return
 	}
-	d := &draft{name: f.name, urls: []string{f.url}, details: Details{Size: -1}, line: number, dialect: f.dialect, apart: f.quoted}
+	d := &p.draft
+	*d = draft{name: f.name, urls: append(d.urls[:0], f.url), details: Details{Size: -1}, line: number, dialect: f.dialect, apart: f.quoted}
 	d.fragment(f.url)
 	p.accept(d)
 }
@@ -94,7 +95,8 @@ func (p *parser) plainURL(text string, number int) {
 		return
 	}
 	url := strings.ReplaceAll(strings.Trim(text, blanks), " ", "%20")
-	p.accept(&draft{urls: []string{url}, details: Details{Size: -1}, line: number, dialect: URLs})
+	p.draft = draft{urls: append(p.draft.urls[:0], url), details: Details{Size: -1}, line: number, dialect: URLs}
+	p.accept(&p.draft)
 }
 
 // isHeader reports whether a line names what the lines below it hold: it is of

@@ -28,6 +28,7 @@ type lineReader struct {
 	text    []byte // without LF or CRLF; meaningless if tooLong
 	number  int    // 1-based
 	tooLong bool
+	read    int64 // bytes so far, with the line
 
 	// Valid after next returned false; nil at the end of the input. The line
 	// being read when the reader failed is number+1.
@@ -62,6 +63,7 @@ func (l *lineReader) next() bool {
 		return false
 	}
 	l.number++
+	l.read += int64(size)
 	l.text = bytes.TrimSuffix(l.text, []byte("\n"))
 	l.text = bytes.TrimSuffix(l.text, []byte("\r"))
 	l.tooLong = size > maxLine+len("\r\n") || len(l.text) > maxLine

@@ -77,7 +77,8 @@ import (
 	"dlfs/listfile/digest"
 )
 
-// Entry is one file of a list. Its strings are cut from one copy of its line.
+// Entry is one file of a list. Its name and URL share their memory with those of other
+// entries.
 type Entry struct {
 	Name    string   // slash-separated relative path, valid for io/fs.ValidPath
 	URL     string   // http or https with a host, as the list spells it; may hold secrets
@@ -204,10 +205,14 @@ func Parse(r io.Reader, file string, opts Options) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, done, err := unpack(bufio.NewReaderSize(r, sampleBytes))
+	packed := bufio.NewReaderSize(r, sampleBytes)
+	in, done, err := unpack(packed)
 	defer done()
 	if err != nil {
 		return nil, fmt.Errorf("%s: unpack: %w", printable(file), err)
+	}
+	if in == packed {
+		p.progress.total = lengthOf(r)
 	}
 	if bom, _ := in.Peek(len(byteOrderMark)); string(bom) == string(byteOrderMark) {
 		in.Discard(len(byteOrderMark)) // has been peeked at
@@ -236,6 +241,9 @@ type parser struct {
 	keep       selection
 	list       *List
 	index      *index
+	draft      draft // of the line being read, where that is all there is to an entry
+	texts      texts // of the entries
+	progress   progress
 	full       bool // the index took no more
 	begun      bool // a line that is neither blank nor a comment has been seen
 	signed     bool // a line of a signature has been seen

@@ -17,7 +17,7 @@ type token struct {
 }
 
 // closing is the quotes around a field.
-var closing = map[byte]byte{'"': '"', '\'': '\'', '<': '>'}
+var closing = [256]byte{'"': '"', '\'': '\'', '<': '>'}
 
 // tokens takes a line apart. Where there is a TAB outside of quotes, only TABs part
 // fields.

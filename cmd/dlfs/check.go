@@ -79,7 +79,7 @@ func printCheck(w io.Writer, name string, list *listfile.List) {
 // lose all their URLs at a known time.
 func expiry(entries []listfile.Entry) (first time.Time, n int) {
 	for i := range entries {
-		at, ok := origin.LastExpiry(entries[i].URLs())
+		at, ok := expiryOf(&entries[i])
 		if !ok {
 			continue
 		}
@@ -88,4 +88,13 @@ func expiry(entries []listfile.Entry) (first time.Time, n int) {
 		}
 	}
 	return first, n
+}
+
+// expiryOf is when an entry loses its last URL. Most have one, for which no list of URLs is
+// made.
+func expiryOf(e *listfile.Entry) (time.Time, bool) {
+	if e.Details == nil {
+		return origin.Expires(e.URL)
+	}
+	return origin.LastExpiry(e.URLs())
 }
