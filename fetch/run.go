@@ -110,6 +110,9 @@ func (s *Set) Pause() {
 	}
 }
 
+// Paused reports whether Pause was called, and Resume not since.
+func (s *Set) Paused() bool { return s.paused.Load() }
+
 // Resume has prefetch go on after a Pause.
 func (s *Set) Resume() {
 	s.paused.Store(false)

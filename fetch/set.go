@@ -213,6 +213,9 @@ func (s *Set) Files() []*File { return s.list.Load().files }
 // File returns the file of that name, nil if there is none.
 func (s *Set) File(name string) *File { return s.list.Load().byName[name] }
 
+// Replaced is closed when another list has taken the place of the one that Files returns.
+func (s *Set) Replaced() <-chan struct{} { return s.list.Load().replaced }
+
 // Done is closed when every file is complete.
 func (s *Set) Done() <-chan struct{} { return s.done }
 

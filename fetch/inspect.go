@@ -1,0 +1,176 @@
+package fetch
+
+import (
+	"time"
+
+	"dlfs/cache"
+	"dlfs/fetch/origin"
+)
+
+// MaxCells is how many cells a map has at most.
+const MaxCells = 4096
+
+// The states of a run of cells.
+const (
+	CellsPresent = "present"   // all of each is present
+	CellsPartial = "partial"   // some of each is present
+	CellsMissing = "missing"   // nothing of each is present
+	CellsFlight  = "in-flight" // missing blocks of each are being fetched
+	CellsAwaited = "awaited"   // and a reader waits for them
+)
+
+// Cells are cells of a map that are next to each other and alike.
+type Cells struct {
+	Count  int    `json:"count"`
+	State  string `json:"state"`  // present, partial, missing, in-flight or awaited
+	Tenths int    `json:"tenths"` // of each that are present: 0 to 10
+}
+
+// Detail is one file with what is known of it. No secret of a URL is in it.
+type Detail struct {
+	EntryStatus
+	BlockBytes int64          `json:"block_bytes"`
+	CellBytes  int64          `json:"cell_bytes"` // a multiple of BlockBytes
+	Map        []Cells        `json:"map"`        // in the order of the file; empty while its size is not known
+	ETag       string         `json:"etag"`       // of the version that is here; "" if it has none
+	Modified   string         `json:"last_modified"`
+	Digest     string         `json:"digest"`  // that the bytes must have; "" if none is known
+	Readers    int            `json:"readers"` // handles that are open
+	Expires    *time.Time     `json:"expires"` // when the last of its URLs dies; null if one does not, or does not tell
+	Mirrors    []MirrorStatus `json:"mirrors"` // the URLs of the file, in the order of the list
+}
+
+// MirrorStatus is one URL of a file.
+type MirrorStatus struct {
+	URL     string  `json:"url"` // without what is secret in it
+	Flights int     `json:"flights"`
+	Rate    float64 `json:"bytes_per_second"` // of one flight, typically; 0 while none has ended
+	Error   string  `json:"error"`            // why it is not asked for now; "" if it may be asked
+}
+
+// Inspect returns the file as it is now, with a map of at most the given number of cells,
+// from 1 to MaxCells. It blocks for the disk if the file was not loaded yet.
+func (f *File) Inspect(cells int) Detail {
+	d := Detail{EntryStatus: f.Status(), BlockBytes: cache.BlockSize, CellBytes: cache.BlockSize,
+		Map: []Cells{}, Mirrors: []MirrorStatus{}, Readers: f.set.handles(f)}
+	if sum := f.Digest(); !sum.IsZero() {
+		d.Digest = sum.String()
+	}
+	if at := f.Expires(); !at.IsZero() {
+		at = at.UTC()
+		d.Expires = &at
+	}
+	f.mu.Lock()
+	fi, spans := f.fill(), []span(nil)
+	for i, url := range f.mu.entry.URLs() {
+		if url == "" { // of a list whose URLs are not known
+			continue
+		}
+		m := MirrorStatus{URL: origin.Redact(url)}
+		if i < len(f.mu.mirrors.list) {
+			m.describe(f.mu.mirrors.list[i])
+		}
+		d.Mirrors = append(d.Mirrors, m)
+	}
+	if fi != nil {
+		spans = fi.flights.spans()
+	}
+	f.mu.Unlock()
+	if fi != nil {
+		v := fi.blob.Version()
+		d.ETag, d.Modified = v.ETag, v.LastModified
+		d.CellBytes, d.Map = mapOf(fi.blob, spans, min(max(cells, 1), MaxCells))
+	}
+	return d
+}
+
+// describe fills in what is known of a mirror. The caller holds file.mu.
+func (s *MirrorStatus) describe(m *mirror) {
+	s.Flights, s.Rate = m.flights, m.rate
+	if m.failure != nil {
+		s.Error = m.failure.err.Error()
+	}
+}
+
+// handles is how many handles of f are open.
+func (s *Set) handles(f *File) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.held[f]
+}
+
+// span is what is left of a flight: [pos, end), of which readers wait for what is before
+// awaited.
+type span struct{ pos, end, awaited int64 }
+
+// spans returns what is left of each flight. The caller holds file.mu.
+func (fs flights) spans() (list []span) {
+	for _, fl := range fs {
+		s := span{pos: fl.pos, end: fl.end}
+		for seat := range fl.seats {
+			s.awaited = max(s.awaited, seat.want)
+		}
+		if s.pos < s.end {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// mapOf draws blob and what is in flight in at most most cells of size bytes each.
+func mapOf(blob *cache.Blob, spans []span, most int) (size int64, runs []Cells) {
+	all := blob.Version().Size
+	blocks := (all + cache.BlockSize - 1) / cache.BlockSize
+	size = max(1, (blocks+int64(most)-1)/int64(most)) * cache.BlockSize
+	cells := make([]Cells, (all+size-1)/size)
+	for i := range cells {
+		off := int64(i) * size
+		cells[i] = cellOf(blob, off, min(size, all-off))
+	}
+	for _, s := range spans {
+		for i := s.pos / size; i <= (s.end-1)/size; i++ {
+			switch {
+			case cells[i].State == CellsPresent:
+			case i*size < s.awaited:
+				cells[i].State = CellsAwaited
+			case cells[i].State != CellsAwaited:
+				cells[i].State = CellsFlight
+			}
+		}
+	}
+	return size, runsOf(cells)
+}
+
+// cellOf is the cell of the n bytes at off, as far as blocks are present.
+func cellOf(blob *cache.Blob, off, n int64) Cells {
+	var missing int64
+	for at := off; at < off+n; {
+		first, run := blob.Missing(at, off+n-at)
+		if run == 0 {
+			break
+		}
+		end := min(first+run, off+n)
+		missing += end - first
+		at = end
+	}
+	switch {
+	case missing == 0:
+		return Cells{1, CellsPresent, 10}
+	case missing == n:
+		return Cells{1, CellsMissing, 0}
+	}
+	return Cells{1, CellsPartial, min(max(1, int((n-missing)*10/n)), 9)}
+}
+
+// runsOf puts cells together that are next to each other and alike.
+func runsOf(cells []Cells) []Cells {
+	runs := []Cells{} // not nil, for JSON
+	for _, c := range cells {
+		if n := len(runs); n > 0 && runs[n-1].State == c.State && runs[n-1].Tenths == c.Tenths {
+			runs[n-1].Count++
+			continue
+		}
+		runs = append(runs, c)
+	}
+	return runs
+}
