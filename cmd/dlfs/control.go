@@ -22,6 +22,15 @@ import (
 //
 //	GET /alive                   nothing: who asks wants to know that it is answered
 //	GET /status                  the Status
+//	GET /summary                 the Summary, whose length does not grow with the list
+//	GET /files?PARAMETERS        a Selection: state=STATE or trouble, q=TEXT in the
+//	                             name, sort=name|size|progress|state, desc=1,
+//	                             offset=N, limit=N
+//	GET /file?name=NAME&cells=N  the fetch.Detail of one file, with a map of at most
+//	                             N cells
+//	POST /first?name=NAME        fetch this file next
+//	POST /retry?name=NAME        try this file again if it failed; without a name, all
+//	                             that failed. The answer is how many these are
 //	POST /stop                   stop; the answer is the process to wait for
 //	POST /stop?wait              the same, after a 102 each second until the mount has
 //	                             been taken away and the fetch has ended; who held the
@@ -50,6 +59,7 @@ type control struct {
 	held      []string // who held the mount then; read after ended
 	stopped   chan struct{}
 	elsewhere string // path of the socket, if the state directory cannot have it
+	looks     looks
 }
 
 // serveControl listens, in place of whoever did before the lock was ours.
@@ -103,6 +113,11 @@ func (c *control) mux() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /alive", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /status", c.status)
+	mux.HandleFunc("GET /summary", c.summary)
+	mux.HandleFunc("GET /files", c.files)
+	mux.HandleFunc("GET /file", c.file)
+	mux.HandleFunc("POST /first", c.first)
+	mux.HandleFunc("POST /retry", c.retry)
 	mux.HandleFunc("POST /stop", c.stop)
 	mux.HandleFunc("POST /reload", c.reload)
 	mux.HandleFunc("POST /pause", func(http.ResponseWriter, *http.Request) { c.engine.set.Pause() })
