@@ -91,9 +91,19 @@ func (s *Set) Active(n int) []EntryStatus {
 func (s *Set) Failures() []EntryStatus {
 	var list []EntryStatus
 	for _, f := range s.Files() {
+		if !f.hasFailed() { // and is not loaded for this
+			continue
+		}
 		if e := f.Status(); e.Error != "" {
 			list = append(list, e)
 		}
 	}
 	return list
+}
+
+// hasFailed reports whether the last attempt failed.
+func (f *File) hasFailed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.failure != nil
 }

@@ -198,15 +198,29 @@ func orderText(ctx context.Context, dir, method, path string) (string, error) {
 }
 
 // visitStatus asks the running process how far it is. It calls head with that,
-// less the entries, and then each with each of these.
-func visitStatus(ctx context.Context, dir string, head func(*Status) error, each func(fetch.EntryStatus) error) error {
-	a, err := ask(ctx, dir, "GET", "/status", nil)
+// less the entries, and then each with each of those that are wanted.
+func visitStatus(ctx context.Context, dir string, want selection, head func(*Status) error, each func(fetch.EntryStatus) error) error {
+	a, err := ask(ctx, dir, "GET", "/status"+want.query(), nil)
 	if err != nil {
 		return err
 	}
 	defer a.close()
-	if err := a.status(head, each); err != nil {
+	err = a.status(func(s *Status) error {
+		if err := head(s); err != nil || !want.none {
+			return err
+		}
+		return errEnough
+	}, func(e fetch.EntryStatus) error {
+		if !want.matches(e) {
+			return nil
+		}
+		return each(e)
+	})
+	if err != nil && !errors.Is(err, errEnough) {
 		return fmt.Errorf("status of %s: %w", dir, err)
 	}
 	return nil
 }
+
+// errEnough ends the reading of an answer early.
+var errEnough = errors.New("no more is wanted")

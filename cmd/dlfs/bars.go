@@ -26,11 +26,9 @@ type picture struct {
 // showBars draws one overall bar and a line for each active file below it. mpb
 // does the drawing: it moves the cursor, follows the width of the terminal, and
 // prints log lines above.
-func (d *display) showBars(set *fetch.Set) {
-	var m meter
+func (d *display) showBars(look func() *picture) {
 	var now atomic.Pointer[picture]
-	look := func() { now.Store(&picture{m.frame(set), set.Active(activeShown)}) }
-	look()
+	now.Store(look())
 	bars := mpb.New(mpb.WithOutput(raw(d.std.err)), mpb.WithAutoRefresh(), mpb.WithRefreshRate(redraw))
 	d.bars.Store(bars)
 	bar := bars.MustAdd(1, mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
@@ -50,10 +48,9 @@ func (d *display) showBars(set *fetch.Set) {
 		for {
 			select {
 			case <-t.C:
-				look()
+				now.Store(look())
 			case <-d.stop:
-				p := &picture{frame: m.frame(set)}
-				now.Store(p)
+				now.Store(&picture{frame: look().frame})
 				bar.SetCurrent(1) // completes it: one last drawing
 				bars.Wait()
 				return

@@ -21,7 +21,8 @@ import (
 // The control socket, DIR/.dlfs/control.sock, speaks HTTP:
 //
 //	GET /alive                   nothing: who asks wants to know that it is answered
-//	GET /status                  the Status
+//	GET /status                  the Status; with ?brief without entries, with ?name=
+//	                             and ?state=, any number, with those entries alone
 //	GET /summary                 the Summary, whose length does not grow with the list
 //	GET /files?PARAMETERS        a Selection: state=STATE or trouble, q=TEXT in the
 //	                             name, sort=name|size|progress|state, desc=1,
@@ -157,11 +158,11 @@ func (c *control) close() {
 	<-c.stopped
 }
 
-func (c *control) status(w http.ResponseWriter, _ *http.Request) {
+func (c *control) status(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	out := bufio.NewWriter(w)
 	p := &jsonStatus{w: out}
-	err := eachStatus(c.engine.brief(), c.engine.set, p.head, p.entry)
+	err := eachStatus(c.engine.brief(), c.engine.set, selectionOf(r.URL.Query()), p.head, p.entry)
 	if err := errors.Join(err, p.end(), out.Flush()); err != nil {
 		c.engine.log.Debug("answer not delivered", "err", err)
 	}

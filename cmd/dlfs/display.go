@@ -88,34 +88,39 @@ func (d *display) notes() io.Writer { return &logWriter{d: d} }
 
 // show starts to show the progress of set. close ends it.
 func (d *display) show(set *fetch.Set) {
+	var m meter
+	d.showWhat(func() *picture { return &picture{m.frame(set), set.Active(activeShown)} })
+}
+
+// showWhat starts to show what look sees, which one goroutine calls. close ends it.
+func (d *display) showWhat(look func() *picture) {
 	switch d.mode {
 	case "bar":
-		d.showBars(set)
+		d.showBars(look)
 	case "line":
-		d.every(set, func(f frame) { fmt.Fprintln(d.std.err, f.line()) })
+		d.every(look, func(f frame) { fmt.Fprintln(d.std.err, f.line()) })
 	case "json":
 		enc := json.NewEncoder(d.std.out)
-		d.every(set, func(f frame) { enc.Encode(f.json()) }) // a reader that left is no reason to stop
+		d.every(look, func(f frame) { enc.Encode(f.json()) }) // a reader that left is no reason to stop
 	}
 }
 
 // every shows a frame now and then, if anything has changed, and a last one at
 // the end.
-func (d *display) every(set *fetch.Set, show func(frame)) {
+func (d *display) every(look func() *picture, show func(frame)) {
 	d.stopped.Go(func() { // owned by the display; close waits
 		t := time.NewTicker(d.opts.Stats)
 		defer t.Stop()
-		var m meter
-		shown := m.frame(set).Totals
+		shown := look().Totals
 		for {
 			select {
 			case <-t.C:
-				if f := m.frame(set); f.Totals != shown {
-					show(f)
+				if f := look(); f.Totals != shown {
+					show(f.frame)
 					shown = f.Totals
 				}
 			case <-d.stop:
-				show(m.frame(set))
+				show(look().frame)
 				return
 			}
 		}
@@ -149,17 +154,29 @@ type frame struct {
 	eta  time.Duration // 0 if it cannot be told
 }
 
+// frame looks at set now.
 func (m *meter) frame(set *fetch.Set) frame {
-	f := frame{Totals: set.Totals()}
-	now := time.Now()
-	m.samples = append(m.samples, sample{now, f.OriginBytes})
+	t := set.Totals()
+	return frameOf(t, m.rate(time.Now(), t.OriginBytes))
+}
+
+// rate is in bytes a second, where so many bytes have come until now.
+func (m *meter) rate(now time.Time, bytes int64) float64 {
+	m.samples = append(m.samples, sample{now, bytes})
 	for len(m.samples) > 2 && now.Sub(m.samples[1].at) > rateWindow {
 		m.samples = m.samples[1:]
 	}
 	first := m.samples[0]
-	if dt := now.Sub(first.at).Seconds(); dt > 0 {
-		f.rate = max(0, float64(f.OriginBytes-first.bytes)/dt)
+	dt := now.Sub(first.at).Seconds()
+	if dt <= 0 {
+		return 0
 	}
+	return max(0, float64(bytes-first.bytes)/dt)
+}
+
+// frameOf is the frame of totals at a rate in bytes a second.
+func frameOf(t fetch.Totals, rate float64) frame {
+	f := frame{Totals: t, rate: rate}
 	if left := f.TotalBytes - f.PresentBytes; f.rate > 0 && left > 0 {
 		f.eta = timeLeft(left, f.rate)
 	}

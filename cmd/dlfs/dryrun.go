@@ -81,7 +81,7 @@ func knownFiles(ctx context.Context, entries []listfile.Entry, dir string, log *
 	for i := range entries {
 		known[entries[i].Name] = fetch.EntryStatus{Size: -1}
 	}
-	err := statusOf(ctx, dir, log, func(*Status) error { return nil }, func(e fetch.EntryStatus) error {
+	err := statusOf(ctx, dir, selection{}, log, func(*Status) error { return nil }, func(e fetch.EntryStatus) error {
 		if _, listed := known[e.Name]; listed {
 			known[e.Name] = e
 		}

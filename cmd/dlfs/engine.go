@@ -24,6 +24,7 @@ type engine struct {
 	control *control
 	display *display
 	memory  memory
+	speed   *speedometer
 	log     *slog.Logger
 	ends    bool // the run ends when everything is complete, or cannot become so
 
@@ -49,7 +50,7 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	f := w.flags
 	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, ends: !opts.Serve, lister: w.lister, bad: w.bad, memory: w.memory}
 	files := shareFiles()
-	e.store, err = cache.Open(dir, cache.Options{Log: e.log, Owner: owner, MinFree: f.MinFree << 20, MaxUnsynced: files.unsynced,
+	e.store, err = cache.Open(dir, cache.Options{Log: e.log, Owner: owner, MinFree: max(1, int64(f.MinFree)), MaxUnsynced: files.unsynced,
 		Shelf: int64(shelfBuffers * e.memory.buffer(bufferSize))})
 	if err != nil {
 		return nil, err
@@ -73,6 +74,7 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	opts.Buffer = e.memory.buffer(bufferSize)
 	// Flights end when the set is closed, not when the command is interrupted:
 	// that leaves them time to finish the block they are in.
+	e.speed = startSpeedometer(e.client.Received)
 	e.set = fetch.New(context.WithoutCancel(ctx), e.store, e.client, entries, opts)
 	if e.control, err = serveControl(e); err != nil {
 		return nil, errors.Join(err, e.close())
@@ -140,6 +142,7 @@ func (e *engine) close() error {
 	if e.control != nil {
 		e.control.close()
 	}
+	e.speed.close()
 	e.set.Close()
 	removed := e.store.IsRemoved()
 	err := e.store.Close()
@@ -176,6 +179,16 @@ func (e *engine) cover(point string) {
 	l := *e.lister
 	l.covered = &covered{point, e.store}
 	e.lister = &l
+}
+
+// mountpoint is where this process has mounted, "" if it has not.
+func (e *engine) mountpoint() string {
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
+	if e.lister.covered == nil {
+		return ""
+	}
+	return e.lister.covered.point
 }
 
 // onReload has tell called after every reload.

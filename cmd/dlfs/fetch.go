@@ -137,6 +137,8 @@ func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error 
 	if saveFailed != "" {
 		saveErr = e.unfinished().save(saveFailed, std.err)
 	}
+	e.set.Close()
+	e.remember(e.outcome(runErr, context.Cause(ctx)), failures)
 	if err := e.close(); err != nil {
 		return errors.Join(saveErr, err)
 	}

@@ -2,19 +2,24 @@ package main
 
 // fetchFlags shape how files are fetched.
 type fetchFlags struct {
-	Jobs       int    `short:"j" default:"8" aliases:"transfers" help:"Files fetched at once in the background."`
-	Split      int    `short:"s" default:"4" aliases:"multi-thread-streams" help:"Requests a file, when there are places free."`
-	MaxPerHost int    `short:"x" default:"8" aliases:"parallel-max-host" help:"Requests a host for the background; readers and their read-ahead may have as many each."`
-	Order      string `enum:"list,expiry" default:"list" help:"Which files come first: those first in the list, or those whose URL expires first (${enum})."`
-	OnChange   string `enum:"restart,fail,keep" default:"restart" help:"What to do when a file changed on its origin: fetch the new version, fail, or keep the old one as far as it is there (${enum})."`
-	TrustSize  bool   `help:"Take a file of the same size for the same version when a new URL or a mirror gives no other proof."`
-	MinFree    int64  `default:"64" placeholder:"MIB" help:"Stop storing when less than this many MiB are free."`
-	Continue   bool   `short:"c" hidden:"" help:"Accepted, and always on."`
+	Jobs       int       `short:"j" default:"8" aliases:"transfers" help:"Files fetched at once in the background."`
+	Split      int       `short:"s" default:"4" aliases:"multi-thread-streams" help:"Requests a file, when there are places free."`
+	MaxPerHost int       `short:"x" default:"8" aliases:"parallel-max-host" help:"Requests a host for the background; readers and their read-ahead may have as many each."`
+	Order      string    `enum:"list,expiry" default:"list" help:"Which files come first: those first in the list, or those whose URL expires first (${enum})."`
+	OnChange   string    `enum:"restart,fail,keep" default:"restart" help:"What to do when a file changed on its origin: fetch the new version, fail, or keep the old one as far as it is there (${enum})."`
+	TrustSize  bool      `help:"Take a file of the same size for the same version when a new URL or a mirror gives no other proof."`
+	MinFree    mebibytes `default:"64M" placeholder:"SIZE" help:"Stop storing when less than this is free on the disk, such as 500M, 1G or 0; a number alone is of MiB. ${default} if not given."`
+	Continue   bool      `short:"c" hidden:"" help:"Accepted, and always on."`
 }
 
 func (f *fetchFlags) validate() error {
-	if f.Jobs < 1 || f.Split < 1 || f.MaxPerHost < 1 || f.MinFree < 1 {
-		return usageError("--jobs, --split, --max-per-host and --min-free must be at least 1")
+	for _, flag := range []struct {
+		name  string
+		value int
+	}{{"--jobs", f.Jobs}, {"--split", f.Split}, {"--max-per-host", f.MaxPerHost}} {
+		if flag.value < 1 {
+			return usageError("%s must be at least 1, not %d", flag.name, flag.value)
+		}
 	}
 	return nil
 }

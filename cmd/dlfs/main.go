@@ -22,6 +22,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -54,6 +55,7 @@ type cli struct {
 	Umount umountCmd `cmd:"" aliases:"unmount" help:"Stop a mount cleanly."`
 	Stop   stopCmd   `cmd:"" help:"Stop a running fetch or mount cleanly."`
 	Status statusCmd `cmd:"" help:"Tell how far a directory or a mount is."`
+	Wait   waitCmd   `cmd:"" help:"Wait until a directory is complete or a mount is usable."`
 	Reload reloadCmd `cmd:"" help:"Have a running dlfs go on with a fresh list; what is there is kept."`
 	Pause  pauseCmd  `cmd:"" help:"Have a running dlfs fetch nothing in the background."`
 	Resume resumeCmd `cmd:"" help:"Have it go on."`
@@ -103,12 +105,16 @@ func run(ctx context.Context, args []string, std stdio) int {
 		return e.code
 	case errors.Is(err, syscall.EPIPE) && !errors.Is(err, errInterrupted):
 		return exitOK // the reader of an answer has left, and wants no more
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case isDiskFull(err):
 		report(std.err, fmt.Errorf("%w; make room and run the same command again", err))
 		return exitDiskFull
 	}
 	report(std.err, err)
 	return exitFailed
+}
+
+func isDiskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // report prints the error that ends the program, each of its lines once.
@@ -151,7 +157,8 @@ func newParser(c *cli, std stdio, more ...kong.Option) (*kong.Kong, error) {
 		kong.UsageOnError(),
 		kong.DefaultEnvars("DLFS"),
 		requestDefaults(),
-		kong.Vars{"version": fmt.Sprintf("dlfs %s, %s", version(), runtime.Version())},
+		durations(),
+		kong.Vars{"files_shown": strconv.Itoa(filesShown), "version": fmt.Sprintf("dlfs %s, %s", version(), runtime.Version())},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Bind(std))...)
 }

@@ -182,6 +182,7 @@ func (c *mountCmd) end(e *engine, m *fs.Mount, runErr, stopped error) error {
 		left = e.unfinished()
 	}
 	e.set.Close()
+	e.remember(e.outcome(runErr, stopped), e.set.Failures())
 	if err := c.unmount(m, e); err != nil {
 		return errors.Join(err, e.close())
 	}

@@ -195,7 +195,7 @@ func peak(samples []usage) (p usage) {
 // askStatus asks the running process how far it is.
 func askStatus(ctx context.Context, dir string) (*Status, error) {
 	return wholeStatus(func(head func(*Status) error, each func(fetch.EntryStatus) error) error {
-		return visitStatus(ctx, dir, head, each)
+		return visitStatus(ctx, dir, selection{}, head, each)
 	})
 }
 

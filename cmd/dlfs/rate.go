@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 )
 
@@ -18,16 +16,8 @@ func (r *rate) UnmarshalText(text []byte) error {
 		*r = 0
 		return nil
 	}
-	s = strings.TrimSuffix(s, "/s")
-	s = strings.TrimSuffix(strings.TrimSuffix(s, "b"), "i")
-	unit := 1.0
-	if i := strings.IndexAny(s, "kmgt"); i >= 0 && i == len(s)-1 {
-		unit = math.Pow(1024, float64(strings.IndexByte("kmgt", s[i])+1))
-		s = s[:i]
-	}
-	v, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
-	n := v * unit
-	if err != nil || !(n >= 0 && n < math.MaxInt64) || n > 0 && n < 1 {
+	n, err := parseBytes(strings.TrimSuffix(s, "/s"), 1)
+	if err != nil {
 		return fmt.Errorf("%q is no rate; write one such as 500K, 10M or none", printable(string(text)))
 	}
 	*r = rate(n)

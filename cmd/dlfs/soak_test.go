@@ -369,7 +369,7 @@ func (s *soak) account(t *testing.T) {
 		t.Error("nothing was read")
 	}
 	status, err := wholeStatus(func(head func(*Status) error, each func(fetch.EntryStatus) error) error {
-		return statusOf(t.Context(), s.dir, newLogger(t.Output(), slog.LevelWarn), head, each)
+		return statusOf(t.Context(), s.dir, selection{}, newLogger(t.Output(), slog.LevelWarn), head, each)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -6,41 +6,61 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"text/tabwriter"
 	"time"
 
-	"dlfs/cache"
 	"dlfs/fetch"
 	"dlfs/fetch/origin"
-	"dlfs/listfile"
 )
 
 type statusCmd struct {
-	Dir  string `arg:"" help:"Output directory or mountpoint."`
-	JSON bool   `help:"Print JSON."`
+	Dir      string   `arg:"" help:"Output directory or mountpoint."`
+	Files    bool     `help:"Tell of every file; otherwise of ${files_shown} at most."`
+	State    []string `placeholder:"STATE" enum:"unknown,waiting,fetching,complete,failed,needs-url,mismatch" help:"Tell of the files in this state alone, all of them: ${enum}; several with commas."`
+	Watch    bool     `help:"Show the progress until the run ends, as it shows it itself."`
+	ExitCode bool     `help:"End with the exit code that a fetch would have: 0 if every file is complete, 7 while it goes on."`
+	JSON     bool     `help:"Print JSON."`
 }
 
 // Run asks the running process, or else reads the state on disk.
 func (c *statusCmd) Run(ctx context.Context, std stdio) error {
-	var p statusPrinter = &textStatus{t: tabwriter.NewWriter(std.out, 0, 8, 2, ' ', 0)}
+	if c.Watch {
+		return c.watch(ctx, std)
+	}
+	want := selection{states: c.State}
+	var p statusPrinter = &textStatus{w: std.out, all: c.Files || len(c.State) > 0}
 	if c.JSON {
 		p = &jsonStatus{w: std.out, indent: "  "}
 	}
-	if err := statusOf(ctx, c.Dir, newLogger(std.err, slog.LevelWarn), p.head, p.entry); err != nil {
+	var whole *Status
+	err := statusOf(ctx, c.Dir, want, newLogger(std.err, slog.LevelWarn), func(s *Status) error {
+		whole = s
+		return p.head(s)
+	}, p.entry)
+	if err != nil {
 		return err
 	}
-	return p.end()
+	if err := p.end(); err != nil || !c.ExitCode {
+		return err
+	}
+	return quietly(whole.outcome(c.Dir))
+}
+
+// quietly is an exit whose reason has been told already.
+func quietly(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{codeOf(err), nil}
 }
 
 // statusOf asks the process that has dir, or else reads the state on disk, and
-// calls head with the status less the entries, and then each with each of these.
-// What was lost of the state is logged: the next one to open it is not told any
+// calls head with the status less the entries, and then each with each of those that are
+// wanted. What was lost of the state is logged: the next one to open it is not told any
 // more.
-func statusOf(ctx context.Context, dir string, log *slog.Logger, head func(*Status) error, each func(fetch.EntryStatus) error) error {
-	err := visitStatus(ctx, dir, head, each)
+func statusOf(ctx context.Context, dir string, want selection, log *slog.Logger, head func(*Status) error, each func(fetch.EntryStatus) error) error {
+	err := visitStatus(ctx, dir, want, head, each)
 	if errors.Is(err, errNoProcess) {
-		return readStatus(ctx, dir, log, head, each)
+		return readStatus(ctx, dir, want, log, head, each)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
@@ -50,18 +70,33 @@ func statusOf(ctx context.Context, dir string, log *slog.Logger, head func(*Stat
 
 // Status is what status --json prints. Keys are stable: new ones may come.
 type Status struct {
-	PID int `json:"pid"` // of the running process, 0 if none is
+	PID        int    `json:"pid"`        // of the running process, 0 if none is
+	Version    string `json:"version"`    // of the dlfs that runs, "" if none does
+	Mountpoint string `json:"mountpoint"` // where it has mounted; "" if it has not
 	fetch.Totals
+	Rate     int64               `json:"bytes_per_second"`       // received in the last while
+	ETA      int64               `json:"eta_seconds"`            // 0 if it cannot be told
+	DiskFull string              `json:"disk_full"`              // why nothing can be stored; "" if it can
 	Limit    int64               `json:"limit_bytes_per_second"` // 0 is none
 	Expires  *time.Time          `json:"expires"`                // when the first URL of an incomplete file dies; null if none tells
 	Expiring int                 `json:"files_expiring"`         // incomplete files whose URL tells when it dies
 	Waiting  []origin.Pause      `json:"hosts_waiting"`          // hosts that are left alone, as they asked
+	Active   []fetch.EntryStatus `json:"active"`                 // some of the files that are being fetched
+	Readers  []fetch.Wait        `json:"readers_waiting"`        // files that readers wait for, the longest waits
+	LastRun  *lastRun            `json:"last_run"`               // how the last process ended, if none runs; null if that is not known
 	Entries  []fetch.EntryStatus `json:"entries"`
 }
 
 // brief is the status without the entries.
 func (e *engine) brief() *Status {
-	s := &Status{PID: os.Getpid(), Totals: e.set.Totals(), Limit: e.limit.Get(), Waiting: e.client.Pauses()}
+	s := &Status{PID: os.Getpid(), Version: version(), Mountpoint: e.mountpoint(), Totals: e.set.Totals(), Limit: e.limit.Get(),
+		Waiting: e.client.Pauses(), Active: e.set.Active(activeShown)}
+	s.Readers, _ = e.set.Waits(shownWaits)
+	f := frameOf(s.Totals, e.speed.rate())
+	s.Rate, s.ETA = int64(f.rate), int64(f.eta/time.Second)
+	if !e.store.FullSince().IsZero() {
+		s.DiskFull = e.store.Full().Error()
+	}
 	if first, n := e.set.Expiry(); n > 0 {
 		first = first.UTC()
 		s.Expires, s.Expiring = &first, n
@@ -69,64 +104,46 @@ func (e *engine) brief() *Status {
 	return s
 }
 
-// eachStatus calls head with s, and then each with the status of each file of set.
-func eachStatus(s *Status, set *fetch.Set, head func(*Status) error, each func(fetch.EntryStatus) error) error {
+// eachStatus calls head with s, and then each with the status of each file of set that is
+// wanted.
+func eachStatus(s *Status, set *fetch.Set, want selection, head func(*Status) error, each func(fetch.EntryStatus) error) error {
 	s.Entries = []fetch.EntryStatus{} // not nil, for JSON
+	if s.Active == nil {
+		s.Active = []fetch.EntryStatus{}
+	}
+	if s.Readers == nil {
+		s.Readers = []fetch.Wait{}
+	}
 	if err := head(s); err != nil {
 		return err
 	}
-	for _, f := range set.Files() {
-		if err := each(f.Status()); err != nil {
+	for _, f := range want.files(set) {
+		e := f.Status()
+		if !want.matches(e) {
+			continue
+		}
+		if err := each(e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// needState says that dir is no directory of dlfs, if so.
-func needState(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, ".dlfs")); err != nil {
-		return fmt.Errorf("%s holds no state of dlfs; give the directory of a mount or fetch", dir)
+// outcome is how a command that did all that the status tells would end: as a fetch that
+// has ended so, and while it goes on, as one that is interrupted now.
+func (s *Status) outcome(dir string) error {
+	var stopped error
+	over := s.FilesComplete+s.FilesFailed == s.FilesTotal
+	switch {
+	case s.PID != 0 && !over:
+		stopped = fmt.Errorf("process %d goes on", s.PID)
+	case s.FilesComplete == s.FilesTotal:
+	case s.LastRun != nil && s.LastRun.Code != exitOK:
+		return &exitError{s.LastRun.Code, errors.New(s.LastRun.Why)}
+	case !over:
+		stopped = errors.New("no dlfs is running")
 	}
-	return nil
-}
-
-// readStatus reads the state while no process has it. Nothing is fetched.
-func readStatus(ctx context.Context, dir string, log *slog.Logger, head func(*Status) error, each func(fetch.EntryStatus) error) error {
-	if err := needState(dir); err != nil {
-		return err
-	}
-	store, err := cache.OpenReadOnly(dir, cache.Options{Log: log})
-	if err != nil {
-		return err
-	}
-	set, err := offlineSet(ctx, store, listFlags{})
-	if err != nil {
-		return errors.Join(err, store.Close())
-	}
-	for _, f := range set.Files() {
-		f.Status() // has it loaded, so that it counts
-	}
-	err = eachStatus(&Status{Waiting: []origin.Pause{}, Totals: set.Totals()}, set, head, each)
-	set.Close()
-	return errors.Join(err, store.Close())
-}
-
-// offlineSet is the files of the list a store was last used with, whose URLs
-// nobody knows: nothing of them can be fetched.
-func offlineSet(ctx context.Context, store *cache.Store, flags listFlags) (*fetch.Set, error) {
-	list, err := store.List()
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]listfile.Entry, len(list))
-	for i, l := range list {
-		entries[i].Name = l.Name
-	}
-	if err := flags.addChecksums(&listfile.List{Entries: entries}); err != nil {
-		return nil, err
-	}
-	return fetch.New(ctx, store, origin.New(origin.Options{}), entries, fetch.Options{}), nil
+	return outcome(s.Totals, dir, nil, stopped)
 }
 
 // line is the whole in one line.
@@ -136,6 +153,12 @@ func (s *Status) line() string {
 		line = fmt.Sprintf("process %d: ", s.PID)
 	}
 	line += totalsText(s.Totals)
+	if s.PID != 0 && s.FilesComplete < s.FilesTotal {
+		line += fmt.Sprintf(", %s/s", bytesText(s.Rate))
+		if eta := s.frame().etaText(); eta != "" {
+			line += ", " + eta
+		}
+	}
 	if s.Limit > 0 {
 		line += fmt.Sprintf(", limit %v", rate(s.Limit))
 	}
@@ -146,6 +169,27 @@ func (s *Status) line() string {
 		line += ", " + expiryText(*s.Expires, s.Expiring)
 	}
 	return line
+}
+
+// frame is what a display shows of the status.
+func (s *Status) frame() frame {
+	return frame{Totals: s.Totals, rate: float64(s.Rate), eta: time.Duration(s.ETA) * time.Second}
+}
+
+// notes are lines about what a person has to know or do.
+func (s *Status) notes() (lines []string) {
+	if s.DiskFull != "" {
+		lines = append(lines, s.DiskFull+"; nothing is stored until there is room")
+	}
+	if len(s.Readers) > 0 {
+		w := s.Readers[0]
+		lines = append(lines, fmt.Sprintf("%s for %s since %s, and for %s", count(w.Readers, "reader waits", "readers wait"), w.Name,
+			w.Since.Local().Format(time.TimeOnly), count(len(s.Readers)-1, "other file", "other files")))
+	}
+	if s.LastRun != nil && s.LastRun.Why != "" && s.FilesComplete < s.FilesTotal {
+		lines = append(lines, fmt.Sprintf("the last run ended at %s: %s", s.LastRun.Ended.Local().Format(time.DateTime), s.LastRun.Why))
+	}
+	return lines
 }
 
 // waitingText tells which host is waited for, the longest first.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 
 	"dlfs/fetch"
@@ -21,29 +22,75 @@ type statusPrinter interface {
 // alignedTogether is how many entries have their columns aligned.
 const alignedTogether = 1000
 
-// textStatus prints for a person: a line for each entry, and the whole at the end.
+// filesShown is of how many files status tells unless it is to tell of all.
+const filesShown = 20
+
+// textStatus prints for a person: the whole, and a line for each entry. If not all entries
+// are wanted, those that are not complete come first.
 type textStatus struct {
-	t     *tabwriter.Writer
-	whole string
-	n     int
+	w   io.Writer
+	all bool
+
+	t        *tabwriter.Writer
+	n        int             // entries so far
+	left     []numberedEntry // the first that are not complete
+	complete []numberedEntry // the first that are
+}
+
+// numberedEntry is an entry and its place in the list.
+type numberedEntry struct {
+	fetch.EntryStatus
+	n int
 }
 
 func (p *textStatus) head(s *Status) error {
-	p.whole = s.line()
+	p.t = tabwriter.NewWriter(p.w, 0, 8, 2, ' ', 0)
+	for _, line := range append([]string{s.line()}, s.notes()...) {
+		if _, err := fmt.Fprintln(p.w, printable(line)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 func (p *textStatus) entry(e fetch.EntryStatus) error {
-	fmt.Fprintf(p.t, "%s\t%s\t%s of %s\t%s\n", printable(e.State), percent(e.Present, e.Size), bytesText(e.Present), sizeText(e.Size), printable(nameAndError(e)))
-	if p.n++; p.n%alignedTogether == 0 {
+	p.n++
+	if !p.all {
+		list := &p.left
+		if e.State == stateComplete {
+			list = &p.complete
+		}
+		if len(*list) < filesShown {
+			*list = append(*list, numberedEntry{e, p.n})
+		}
+		return nil
+	}
+	p.print(e)
+	if p.n%alignedTogether == 0 {
 		return p.t.Flush()
 	}
 	return nil
 }
 
+func (p *textStatus) print(e fetch.EntryStatus) {
+	fmt.Fprintf(p.t, "%s\t%s\t%s of %s\t%s\n", printable(e.State), percent(e.Present, e.Size), bytesText(e.Present), sizeText(e.Size), printable(nameAndError(e)))
+}
+
 func (p *textStatus) end() error {
-	fmt.Fprintln(p.t, p.whole)
-	return p.t.Flush()
+	shown := append(p.left, p.complete...)
+	shown = shown[:min(filesShown, len(shown))]
+	slices.SortFunc(shown, func(a, b numberedEntry) int { return a.n - b.n })
+	for _, e := range shown {
+		p.print(e.EntryStatus)
+	}
+	if err := p.t.Flush(); err != nil {
+		return err
+	}
+	if more := p.n - len(shown); !p.all && more > 0 {
+		_, err := fmt.Fprintf(p.w, "and %s; --files tells of each\n", count(more, "file more", "files more"))
+		return err
+	}
+	return nil
 }
 
 func nameAndError(e fetch.EntryStatus) string {

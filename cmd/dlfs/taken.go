@@ -14,11 +14,7 @@ import (
 // form, and what its columns mean.
 func taken(name string, list *listfile.List) string {
 	var b strings.Builder
-	entries := "entries"
-	if len(list.Entries) == 1 {
-		entries = "entry"
-	}
-	fmt.Fprintf(&b, "%s: %s %s, %s", printable(name), humanize.Comma(int64(len(list.Entries))), entries, dialectText(list.Dialect))
+	fmt.Fprintf(&b, "%s: %s, %s", printable(name), count(len(list.Entries), "entry", "entries"), dialectText(list.Dialect))
 	if list.Columns != "" {
 		fmt.Fprintf(&b, ": %s", printable(list.Columns))
 	}
@@ -35,11 +31,14 @@ func taken(name string, list *listfile.List) string {
 }
 
 // lines is a number of wrong lines.
-func lines(n int) string {
+func lines(n int) string { return count(n, "wrong line", "wrong lines") }
+
+// count is a number of things.
+func count(n int, one, many string) string {
 	if n == 1 {
-		return "1 wrong line"
+		return "1 " + one
 	}
-	return humanize.Comma(int64(n)) + " wrong lines"
+	return humanize.Comma(int64(n)) + " " + many
 }
 
 // dialectText describes the form of a list.

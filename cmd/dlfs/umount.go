@@ -85,9 +85,18 @@ func stopped(ctx context.Context, dir string, answer *answer, notes io.Writer) e
 	return waitGone(ctx, pid)
 }
 
-// waitGone waits for the process to end: then the mount is gone and the
-// directory free. A pidfd says so even of a process nobody has reaped.
+// waitGone waits for a process that was asked to stop: then the mount is gone and the
+// directory free.
 func waitGone(ctx context.Context, pid int) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, stopTimeout,
+		fmt.Errorf("process %d was asked to stop and has not within %v; look at its log", pid, stopTimeout))
+	defer cancel()
+	return waitEnd(ctx, pid)
+}
+
+// waitEnd waits for a process to end, or for ctx. A pidfd tells the end even of a process
+// that its parent has not waited for.
+func waitEnd(ctx context.Context, pid int) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil
@@ -96,13 +105,8 @@ func waitGone(ctx context.Context, pid int) error {
 		return fmt.Errorf("watch process %d: %w", pid, err)
 	}
 	defer unix.Close(fd)
-	deadline := time.Now().Add(stopTimeout)
 	for ctx.Err() == nil {
-		left := time.Until(deadline)
-		if left <= 0 {
-			return fmt.Errorf("process %d was asked to stop and has not within %v; look at its log", pid, stopTimeout)
-		}
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(lookEvery.Milliseconds()))
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("watch process %d: %w", pid, err)
 		}
@@ -112,3 +116,6 @@ func waitGone(ctx context.Context, pid int) error {
 	}
 	return context.Cause(ctx)
 }
+
+// lookEvery is how often waitEnd looks whether its context has ended.
+const lookEvery = 100 * time.Millisecond

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"dlfs/fetch"
+)
+
+type waitCmd struct {
+	Dir   string   `arg:"" help:"Output directory or mountpoint."`
+	Names []string `arg:"" optional:"" name:"name" help:"Wait until these files are complete, named as in the list."`
+
+	Complete bool          `xor:"what" help:"Wait until every file is complete. This is what is waited for if nothing else is said."`
+	Usable   bool          `xor:"what" help:"Wait until a mount is there to be read from, or every file is complete. The mount may have yet to be begun."`
+	Timeout  time.Duration `placeholder:"TIME" help:"Wait no longer than this; for ever if not given."`
+}
+
+// Run waits, and ends with the exit code that a fetch would have.
+func (c *waitCmd) Run(ctx context.Context, std stdio) error {
+	if len(c.Names) > 0 && (c.Usable || c.Complete) {
+		return usageError("names, --complete and --usable exclude one another; give one of them")
+	}
+	if c.Timeout < 0 {
+		return usageError("--timeout must be above 0")
+	}
+	if c.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("not within %v", c.Timeout))
+		defer cancel()
+	}
+	w := &waiting{waitCmd: c, log: newLogger(std.err, slog.LevelWarn)}
+	switch {
+	case c.Usable:
+		return w.usable(ctx)
+	case len(c.Names) > 0:
+		return w.names(ctx)
+	}
+	return w.complete(ctx)
+}
+
+// waiting is a wait under way.
+type waiting struct {
+	*waitCmd
+	log  *slog.Logger
+	last *Status // what was seen last; nil if nothing was
+}
+
+// complete waits until every file is complete, or nothing more is being done.
+func (w *waiting) complete(ctx context.Context) error {
+	err := follow(ctx, w.Dir, selection{none: true}, func(s *Status) (bool, error) {
+		w.last = s
+		return s.FilesComplete+s.FilesFailed == s.FilesTotal, nil
+	})
+	if err != nil {
+		return w.late(err)
+	}
+	if w.last == nil || w.last.FilesComplete < w.last.FilesTotal {
+		if w.last, err = briefStatus(ctx, w.Dir, w.log); err != nil {
+			return w.late(err)
+		}
+	}
+	return w.last.outcome(w.Dir)
+}
+
+// late adds to the error of a wait that has ended before its time how far the files are.
+func (w *waiting) late(err error) error {
+	e := new(exitError)
+	if !errors.As(err, &e) || e.code != exitInterrupted {
+		return err
+	}
+	far := ""
+	if w.last != nil {
+		far = "; " + totalsText(w.last.Totals)
+	}
+	return &exitError{e.code, fmt.Errorf("%s is not complete: %w%s", w.Dir, e.err, far)}
+}
+
+// usable waits until a mount is live, or every file is complete.
+func (w *waiting) usable(ctx context.Context) error {
+	if needState(w.Dir) == nil {
+		s, err := briefStatus(ctx, w.Dir, w.log)
+		if err == nil && s.PID == 0 && s.FilesTotal > 0 && s.FilesComplete == s.FilesTotal {
+			return nil
+		}
+	}
+	t := time.NewTicker(askEvery)
+	defer t.Stop()
+	for {
+		live := false
+		err := follow(ctx, w.Dir, selection{none: true}, func(s *Status) (bool, error) {
+			if s.Version == "" {
+				return false, errors.New("the dlfs there is of an older version, which does not tell whether its mount is live; end it and start it again")
+			}
+			w.last = s
+			live = s.Mountpoint != "" || s.FilesComplete == s.FilesTotal
+			return live, nil
+		})
+		if live || err != nil {
+			return w.late(err)
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return &exitError{exitInterrupted, fmt.Errorf("no dlfs has mounted at %s: %w", w.Dir, context.Cause(ctx))}
+		}
+	}
+}
+
+// names waits until files are complete, or have failed.
+func (w *waiting) names(ctx context.Context) error {
+	want := selection{names: w.Names}
+	err := follow(ctx, w.Dir, want, func(s *Status) (bool, error) {
+		w.last = s
+		if err := w.known(); err != nil {
+			return false, err
+		}
+		return !slices.ContainsFunc(s.Entries, func(e fetch.EntryStatus) bool { return !over(e) }), nil
+	})
+	if err != nil {
+		return w.late(err)
+	}
+	if w.last == nil || slices.ContainsFunc(w.last.Entries, func(e fetch.EntryStatus) bool { return !over(e) }) {
+		if err := w.read(ctx, want); err != nil {
+			return err
+		}
+	}
+	return outcomeOf(w.last, w.Dir)
+}
+
+// read reads the state that a process has left.
+func (w *waiting) read(ctx context.Context, want selection) error {
+	err := statusOf(ctx, w.Dir, want, w.log, func(s *Status) error {
+		w.last = s
+		return nil
+	}, func(e fetch.EntryStatus) error {
+		w.last.Entries = append(w.last.Entries, e)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return w.known()
+}
+
+// known returns an error if the list does not have one of the names.
+func (w *waiting) known() error {
+	for _, name := range w.Names {
+		if !slices.ContainsFunc(w.last.Entries, func(e fetch.EntryStatus) bool { return e.Name == name }) {
+			return usageError("the list of %s has no file %s", w.Dir, name)
+		}
+	}
+	return nil
+}
+
+// over reports whether nothing more is being done for a file.
+func over(e fetch.EntryStatus) bool { return e.State == stateComplete || e.Error != "" }
+
+// outcomeOf is the exit for the entries of a status, as if they were the whole list.
+func outcomeOf(s *Status, dir string) error {
+	of := *s
+	of.Totals = fetch.Totals{FilesTotal: len(s.Entries)}
+	for _, e := range s.Entries {
+		if e.State == stateComplete {
+			of.FilesComplete++
+		}
+		countFailure(&of.Totals, e.State)
+	}
+	err := of.outcome(dir)
+	for _, e := range s.Entries {
+		if e.Error != "" {
+			err = alsoTell(err, fmt.Errorf("%s: %s", e.Name, e.Error))
+		}
+	}
+	return err
+}

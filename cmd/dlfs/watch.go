@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"dlfs/fetch"
+)
+
+// askEvery is how often a process is asked that is waited for.
+const askEvery = 250 * time.Millisecond
+
+// watch shows the progress of the process that has the directory until it ends, and then
+// the status.
+func (c *statusCmd) watch(ctx context.Context, std stdio) error {
+	log := newLogger(std.err, slog.LevelWarn)
+	last, err := briefStatus(ctx, c.Dir, log)
+	if err != nil {
+		return err
+	}
+	if last.PID != 0 {
+		if err := c.show(ctx, std, last); err != nil {
+			return err
+		}
+		if last, err = briefStatus(ctx, c.Dir, log); err != nil {
+			return err
+		}
+	}
+	if c.JSON {
+		p := &jsonStatus{w: std.out}
+		err = errors.Join(p.head(last), p.end())
+	} else {
+		p := &textStatus{w: std.out, all: true}
+		err = errors.Join(p.head(last), p.end())
+	}
+	if err != nil || !c.ExitCode {
+		return err
+	}
+	return quietly(last.outcome(c.Dir))
+}
+
+// show shows the progress of the running process until it ends.
+func (c *statusCmd) show(ctx context.Context, std stdio, now *Status) error {
+	mode := "auto"
+	if c.JSON {
+		mode = "json"
+	}
+	d, err := newDisplay(std, progressFlags{Progress: mode, Stats: 5 * time.Second}, logFlags{})
+	if err != nil {
+		return err
+	}
+	var last atomic.Pointer[Status]
+	last.Store(now)
+	d.showWhat(func() *picture {
+		s := last.Load()
+		return &picture{s.frame(), s.Active}
+	})
+	err = follow(ctx, c.Dir, selection{none: true}, func(s *Status) (bool, error) {
+		last.Store(s)
+		return false, nil
+	})
+	d.close()
+	d.lines.close()
+	return err
+}
+
+// briefStatus is the status of dir without entries.
+func briefStatus(ctx context.Context, dir string, log *slog.Logger) (whole *Status, err error) {
+	err = statusOf(ctx, dir, selection{none: true}, log, func(s *Status) error {
+		whole = s
+		return nil
+	}, func(fetch.EntryStatus) error { return nil })
+	return whole, err
+}
+
+// follow asks the process that has dir again and again, with the entries that are wanted,
+// until look has seen enough or the process has ended. If ctx ends first, the error is an
+// exit with exitInterrupted.
+func follow(ctx context.Context, dir string, want selection, look func(*Status) (enough bool, err error)) error {
+	t := time.NewTicker(askEvery)
+	defer t.Stop()
+	pid := 0
+	for {
+		var s *Status
+		err := visitStatus(ctx, dir, want, func(head *Status) error {
+			s = head
+			return nil
+		}, func(e fetch.EntryStatus) error {
+			s.Entries = append(s.Entries, e)
+			return nil
+		})
+		switch {
+		case ctx.Err() != nil:
+			return &exitError{exitInterrupted, context.Cause(ctx)}
+		case errors.Is(err, errNoProcess):
+			if pid == 0 {
+				return nil
+			}
+			return waitEnd(ctx, pid) // it may have something to write yet
+		case err != nil:
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+		pid = s.PID
+		if enough, err := look(s); enough || err != nil {
+			return err
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+}
