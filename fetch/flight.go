@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"dlfs/cache"
 	"dlfs/fetch/hosts"
 	"dlfs/fetch/origin"
 )
+
+// mostAmple bounds flight.ample.
+const mostAmple = 8
 
 // flight is one request in progress, bringing the blocks of [pos, end) of a fill in order.
 //
@@ -44,6 +48,10 @@ type flight struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	body   *origin.Body // open already if this goes on from first contact
+
+	// Of the last reads, how many more took all they could, and perhaps left some, than did
+	// not. Written by run alone.
+	ample atomic.Int32
 
 	// Mutable, guarded by file.mu.
 	born  time.Time // when its bytes began to come, or may have
@@ -147,6 +155,11 @@ func (fl *flight) receive(host *hosts.Host, p []byte, wanted bool) (int, error) 
 		p = p[:host.Turn(fl.ctx, int64(len(p)))]
 	}
 	n, err := fl.body.Read(p)
+	if n == len(p) {
+		fl.ample.Store(min(fl.ample.Load()+1, mostAmple))
+	} else {
+		fl.ample.Store(max(fl.ample.Load()-1, 0))
+	}
 	host.Took(int64(n), forReader)
 	return n, err
 }

@@ -17,6 +17,13 @@ const (
 	// firstExtent is what prefetch asks for at first where there may be readers.
 	firstExtent = 2 << 20
 
+	// cutCost is what a cut may cost: what the buffers of a connection hold at both ends,
+	// which has been sent and is lost. Of all bytes received, cuts may cost one in cutShare;
+	// what would take longTail is divided whatever that costs.
+	cutCost  = 4 << 20
+	cutShare = 100
+	longTail = time.Second
+
 	// readersStay is how long after one has asked more readers are expected.
 	readersStay = 10 * time.Second
 )
@@ -98,7 +105,7 @@ func (fi *fill) nextRun() (off, n int64) {
 }
 
 // steal gives a free place the far half of f's longest flight, when f has
-// nothing else left and the flight would take a while yet.
+// nothing else left, the flight would take a while yet, and the cut may be afforded.
 func (p *prefetcher) steal(f *File) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -111,7 +118,7 @@ func (p *prefetcher) steal(f *File) {
 		return
 	}
 	fl, middle := fi.flights.longest(m.host)
-	if fl == nil || !m.host.Try(hosts.Bulk) {
+	if fl == nil || !p.mayCut(fl) || !m.host.Try(hosts.Bulk) {
 		return
 	}
 	if !f.set.begin() {
@@ -120,7 +127,20 @@ func (p *prefetcher) steal(f *File) {
 	}
 	end := fl.end
 	fl.cutLocked(middle)
+	p.cuts++
 	fi.launchLocked(m, hosts.Bulk, middle, end).holds++
+}
+
+// mayCut reports whether a flight may be cut for another that takes over its far half. What
+// is on its way then is lost, and nothing is gained if the user's own limit holds the
+// flight, or if its bytes come faster than they are taken. The caller holds file.mu.
+func (p *prefetcher) mayCut(fl *flight) bool {
+	client := p.set.client
+	if client.Limited() || fl.ample.Load() > mostAmple/2 {
+		return false
+	}
+	eta, _ := fl.eta(fl.end)
+	return eta > longTail || (p.cuts+1)*cutCost <= client.Received()/cutShare
 }
 
 // longest returns the prefetch flight with most left to do and where to halve it; nil if

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/fetch/origin"
 	"dlfs/fetch/origintest"
 )
 
@@ -69,6 +70,50 @@ func TestFlightsOfABatchJobAreLong(t *testing.T) {
 		check(t, x.Run(t.Context()))
 		if ns := x.lengths("a"); ns[0] != maxExtent {
 			t.Errorf("requests were for %v", ns)
+		}
+	})
+}
+
+// A flight is divided where that brings its end sooner, and not where the limit of the user
+// holds it: what is on its way when a flight is cut has been sent for nothing.
+func TestFlightIsNotDividedUnderTheLimitOfTheUser(t *testing.T) {
+	gets := func(t *testing.T, limit int64) (n int) {
+		bubble(t, func(t *testing.T, x *fixture) {
+			x.add("a", 24<<20)
+			slow := origintest.Throttle(2 << 20)
+			if limit > 0 {
+				x.originOpts.Limit = &origin.Limit{}
+				x.originOpts.Limit.Set(limit)
+			} else {
+				x.Inject(slow)
+			}
+			x.start()
+			check(t, x.Run(t.Context()))
+			x.materialized("a")
+			n = len(x.gets("a"))
+		})
+		return n
+	}
+	if n := gets(t, 2<<20); n != 1 {
+		t.Errorf("%d requests under a limit of the user, want 1", n)
+	}
+	if n := gets(t, 0); n < 3 {
+		t.Errorf("%d requests of an origin that is slow in each answer, want 3 at least", n)
+	}
+}
+
+// At an origin that is fast enough, nothing is cut.
+func TestFlightThatEndsSoonIsNotDivided(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 16<<20)
+		quick := origintest.Throttle(32 << 20)
+		x.Inject(quick)
+		x.start()
+		check(t, x.Run(t.Context()))
+		x.materialized("a")
+		wantHit(t, quick)
+		if gets := x.gets("a"); len(gets) != 1 {
+			t.Errorf("requests were for %v", gets)
 		}
 	})
 }

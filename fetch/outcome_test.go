@@ -57,7 +57,7 @@ func TestChangeWhilePrefetching(t *testing.T) {
 		x.add("a", 24<<20)
 		x.start()
 		swap := origintest.Swap(origintest.File{Content: other(x.contents["a"], 7)}).After(3).Method("GET")
-		x.Inject(origintest.Throttle(4<<20), swap)
+		x.Inject(origintest.Throttle(2<<20), swap)
 		x.contents["a"] = other(x.contents["a"], 7)
 		check(t, x.Run(t.Context()))
 		wantHit(t, swap)

@@ -45,6 +45,7 @@ type prefetcher struct {
 	inFront   map[*File]struct{}  // the files of front
 	badSyncs  int                 // in a row, while there was nothing left but to publish
 	full      bool                // the disk is full, and that has been said
+	cuts      int64               // flights that were cut to be divided
 }
 
 // run launches what can be launched, whenever something changed.

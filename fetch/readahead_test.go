@@ -114,6 +114,7 @@ func TestCloseEndsReadAhead(t *testing.T) {
 		x.Inject(slow)
 		h := x.open("a")
 		x.readThrough(h, 0, 4*bs, bs)
+		synctest.Wait()
 		if x.Counts().Open == 0 {
 			t.Error("nothing is read ahead")
 		}

@@ -178,6 +178,10 @@ func (c *Client) Close() {
 // Received is the number of body bytes received so far.
 func (c *Client) Received() int64 { return c.received.Load() }
 
+// Limited reports whether Options.Limit is what keeps bytes from coming faster, so that
+// another connection brings no more.
+func (c *Client) Limited() bool { return c.opts.Limit.Holds() }
+
 // urgentKey marks the context of requests somebody waits for.
 type urgentKey struct{}
 

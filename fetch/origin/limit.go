@@ -45,6 +45,14 @@ func (l *Limit) Get() int64 {
 	return l.bytes
 }
 
+// Holds reports whether the limit is what keeps bytes from coming faster: of what it allows,
+// hardly any is left unused.
+func (l *Limit) Holds() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.limiter != nil && l.limiter.Tokens() < float64(l.limiter.Burst())/2
+}
+
 // Most is how many bytes to read at once: what comes in a twentieth of a second,
 // so that nobody waits long behind the reads of others, but at least 4 KiB.
 func (l *Limit) Most() int {

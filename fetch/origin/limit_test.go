@@ -138,3 +138,24 @@ func TestLimitEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestLimitHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l Limit
+		want := func(when string, want bool) {
+			t.Helper()
+			if got := l.Holds(); got != want {
+				t.Errorf("%s: the limit holds: %v, want %v", when, got, want)
+			}
+		}
+		want("without a limit", false)
+		l.Set(1000)
+		want("before a byte", false)
+		if err := l.Wait(t.Context(), 500); err != nil {
+			t.Fatal(err)
+		}
+		want("when all it allows has come", true)
+		<-time.After(time.Second)
+		want("after a second of nothing", false)
+	})
+}
