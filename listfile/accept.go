@@ -201,6 +201,7 @@ func (p *parser) add(e Entry, d Dialect, guessed bool) {
 	if repeated {
 		p.noteDialect(d)
 		p.list.Folded++
+		p.repeated++
 		return
 	}
 	p.append(e, d)
@@ -209,6 +210,7 @@ func (p *parser) add(e Entry, d Dialect, guessed bool) {
 // append appends an entry to the list.
 func (p *parser) append(e Entry, d Dialect) {
 	p.noteDialect(d)
+	p.repeated = 0
 	p.texts.keep(&e)
 	p.list.Entries = p.progress.grow(p.list.Entries)
 	p.list.Entries = append(p.list.Entries, e)

@@ -180,6 +180,9 @@ func (p *parser) tellLines(s *opening) (reader, error) {
 		case verdict != implausible:
 			return nil, errRivals(s.lines[0].text, comma, form)
 		}
+		if t := s.bareTable(comma); t != nil {
+			return p.byTable(t), nil
+		}
 	}
 	if s.some(aria2Option.MatchString) || s.every(isMirrors) && s.some(aria2URLs.MatchString) {
 		return p.readerOf(Aria2), nil
@@ -343,8 +346,8 @@ func (p *parser) eachLine(in io.Reader, f func(text string, line int)) error {
 		if content := bytes.Trim(lines.text, blanks); len(content) > 0 && content[0] != '#' {
 			f(string(lines.text), lines.number)
 		}
-		if p.inVain() {
-			p.stop(lines.number, errInVain)
+		if err := p.inVain(); err != nil {
+			p.stop(lines.number, err)
 			return nil
 		}
 	}

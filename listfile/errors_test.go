@@ -41,7 +41,7 @@ func TestProblems(t *testing.T) {
 		{"a\thttp://h/x\t17", "1: more than two TAB-separated fields; write NAME<TAB>URL and nothing else"},
 		{"a\t: http://h/x", "1: text between the TAB and the URL; write NAME<TAB>URL and nothing else"},
 		{"a\tb http://h/x", "1: text between the TAB and the URL; write NAME<TAB>URL and nothing else"},
-		{"a.tar,http://h/x", `1: name and URL are not apart; put a TAB, " : " or a space between them, or tell the columns of a table with --columns`},
+		{"a,http://h/x", `1: name and URL are not apart; put a TAB, " : " or a space between them, or tell the columns of a table with --columns`},
 		{"1http://h/x", `1: name and URL are not apart; put a TAB, " : " or a space between them, or tell the columns of a table with --columns`},
 		{"\x1f\x8c\x08\x00", "1: this is binary data, not a list; a list is text"},
 		{"\xff\xfea\x00\n\x00b\x00", "1: the list is UTF-16; save it as UTF-8"},

@@ -54,7 +54,7 @@ func allocated(f func()) int64 {
 // Whatever a list repeats without end, there is one problem that says so, and
 // little memory that was used.
 func TestListsWithoutEnd(t *testing.T) {
-	const most = 256 << 20
+	const most = 512 << 20
 	long := func(head, unit, tail string, size int) io.Reader {
 		block := strings.Repeat(unit, max(1, 1<<20/len(unit)))
 		n := size/len(block) + 1
@@ -81,6 +81,7 @@ func TestListsWithoutEnd(t *testing.T) {
 		"objects without a URL":    {long("[", "{\"a\":\"b\"},\n", "", 1<<18), "list:1000: and 995 more problems of this kind"},
 		"a text without a URL":     {long("", "x\n", "", 1<<18), "list:1: none of the first 200 lines has a URL"},
 		"one line again and again": {long("", "a http://h/a\n", "", 1<<18), ""},
+		"one line without end":     {long("", "http://h/a\n", "", 1<<28), "list:2000001: the last 2000000 lines repeat earlier ones"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var err error

@@ -74,7 +74,7 @@ func (p *parser) json(in *bufio.Reader, start []byte) error {
 		return l.in.failed
 	case errors.Is(err, errObject), errors.Is(err, io.ErrUnexpectedEOF):
 		p.stop(l.line(), fmt.Errorf("%w; the JSON is not complete", err))
-	case errors.Is(err, errShape), errors.Is(err, errInVain):
+	case errors.Is(err, errShape), errors.Is(err, errInVain), errors.Is(err, errRepeated):
 		p.stop(l.line(), err)
 	default:
 		p.stop(l.line(), fmt.Errorf("JSON is wrong: %s", printable(err.Error())))
@@ -143,8 +143,8 @@ func (l *jsonList) array(at place) error {
 		if err == nil {
 			err = l.value(t, place{group: at.group})
 		}
-		if err == nil && l.p.inVain() {
-			err = errInVain
+		if err == nil {
+			err = l.p.inVain()
 		}
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -330,19 +331,45 @@ func (d *jsonDraft) split(urls, paths []string) (drafts []draft, _ error) {
 	return drafts, nil
 }
 
-// namesOfURLs takes an object whose keys are names and whose values are URLs. It
-// reports whether it is one.
+// namesOfURLs takes an object whose keys are names and whose values are URLs, or arrays
+// of mirrors. It reports whether it is one.
 func (p *parser) namesOfURLs(o *object) bool {
-	var urls []string
+	var urls [][]string
 	for _, key := range o.keys {
-		var url string
-		if json.Unmarshal(o.values[key], &url) != nil || urlStart(url) != 0 || wordOf(key).column != otherColumn && path.Ext(key) == "" {
+		list := urlsOf(key, o.values[key])
+		if list == nil {
 			return false
 		}
-		urls = append(urls, url)
+		urls = append(urls, list)
 	}
 	for i, key := range o.keys {
-		p.accept(&draft{name: key, urls: urls[i : i+1 : i+1], details: Details{Size: -1}, line: o.line, dialect: JSON, apart: true})
+		p.accept(&draft{name: key, urls: urls[i], details: Details{Size: -1}, line: o.line, dialect: JSON, apart: true})
 	}
 	return len(urls) > 0
+}
+
+// urlsOf returns the URLs that stand under the name of a file, nil if none do. An array
+// is of mirrors if the name has an extension and every URL ends in that name, or in one
+// name at hosts that differ: otherwise the URLs may be of several files.
+func urlsOf(name string, raw json.RawMessage) []string {
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		if urlStart(one) != 0 || wordOf(name).column != otherColumn && path.Ext(name) == "" {
+			return nil
+		}
+		return []string{one}
+	}
+	var urls []string
+	if json.Unmarshal(raw, &urls) != nil || path.Ext(name) == "" {
+		return nil
+	}
+	hosts := map[string]bool{}
+	for _, text := range urls {
+		u, err := url.Parse(escapePercent(text))
+		if err != nil || urlStart(text) != 0 || baseOf(text) != baseOf(urls[0]) || hosts[u.Host] && baseOf(text) != baseOf(name) {
+			return nil
+		}
+		hosts[u.Host] = true
+	}
+	return urls
 }

@@ -248,6 +248,7 @@ type parser struct {
 	begun      bool // a line that is neither blank nor a comment has been seen
 	signed     bool // a line of a signature has been seen
 	seen       int  // drafts, right or wrong
+	repeated   int  // entries in a row that the list has already
 	reached    int  // the last line read
 }
 
@@ -280,14 +281,27 @@ func (p *parser) fail(line int, err error) {
 	p.faults.add(line, err, OneLine)
 }
 
-// mostInVain is how many problems a list may have before its first entry.
-const mostInVain = 1000
+// mostInVain is how many problems a list may have before its first entry, and
+// mostRepeated how many entries that it has already may follow one another.
+const (
+	mostInVain   = 1000
+	mostRepeated = 2_000_000
+)
 
-var errInVain = fmt.Errorf("%d lines and no entry among them; this is no list, or not in the form it seems to have", mostInVain)
+var (
+	errInVain   = fmt.Errorf("%d lines and no entry among them; this is no list, or not in the form it seems to have", mostInVain)
+	errRepeated = fmt.Errorf("the last %d lines repeat earlier ones, as if the list had no end; cut the list there", mostRepeated)
+)
 
-// inVain reports whether reading on is of no use.
-func (p *parser) inVain() bool {
-	return max(p.total, p.list.Ignored) >= mostInVain && len(p.list.Entries) == 0 && p.list.LeftOut == 0
+// inVain is the reason why reading on is of no use, nil if it is of use.
+func (p *parser) inVain() error {
+	switch {
+	case max(p.total, p.list.Ignored) >= mostInVain && len(p.list.Entries) == 0 && p.list.LeftOut == 0:
+		return errInVain
+	case p.repeated >= mostRepeated:
+		return errRepeated
+	}
+	return nil
 }
 
 // stop records a problem after which the list is not read on.

@@ -1,0 +1,213 @@
+package listfile
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"dlfs/listfile/digest"
+)
+
+// rows reads a table (RFC 4180), below its heading.
+func (p *parser) rows(in *bufio.Reader, t *table) error {
+	p.list.Columns = t.String()
+	p.list.Header, p.list.Ignored = t.heading, t.ignored()
+	if t.comma == ' ' {
+		return p.eachLine(in, func(text string, number int) {
+			p.reached = number
+			p.row(t, rowOf(text, t.comma))
+		})
+	}
+	for range t.heading {
+		if _, err := in.ReadSlice('\n'); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	p.reached = t.heading
+	b := &bounded{r: in, err: errRecord}
+	r := csv.NewReader(b)
+	r.Comma, r.Comment, r.FieldsPerRecord, r.ReuseRecord = t.comma, '#', -1, true
+	r.LazyQuotes = t.comma != ',' // where a quote is mostly nothing special
+	for {
+		b.left = 2 * maxLine
+		record, err := r.Read()
+		var wrong *csv.ParseError
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.As(err, &wrong):
+			err := fmt.Errorf("%w; put quotes around the field, and write a quote inside it twice", wrong.Err)
+			if wrong.StartLine == wrong.Line {
+				p.fail(t.heading+wrong.Line, err)
+				continue
+			}
+			p.stop(t.heading+wrong.Line, err)
+			return nil // where the quotes belong in what follows cannot be told
+		case errors.Is(err, errRecord):
+			p.stop(p.reached+1, err)
+			return nil
+		case err != nil:
+			return err
+		}
+		p.reached, _ = r.FieldPos(0)
+		p.reached += t.heading
+		p.row(t, record)
+		if err := p.inVain(); err != nil {
+			p.stop(p.reached, err)
+			return nil
+		}
+	}
+}
+
+var errRecord = fmt.Errorf("record is longer than %d bytes; a closing quote may be missing", maxLine)
+
+// row takes a record.
+func (p *parser) row(t *table, record []string) {
+	if isRule(record) {
+		return
+	}
+	drafts, err := p.draftsOf(t, record)
+	if err != nil {
+		p.fail(p.reached, err)
+		return
+	}
+	for i := range drafts {
+		p.accept(&drafts[i])
+	}
+}
+
+// isRule reports whether a record is the line that Markdown has below a heading.
+func isRule(record []string) bool {
+	rule := false
+	for _, field := range record {
+		if strings.Trim(field, "-: \t") != "" {
+			return false
+		}
+		rule = rule || strings.Contains(field, "---")
+	}
+	return rule
+}
+
+// draftsOf makes a draft of each URL of a record.
+func (p *parser) draftsOf(t *table, record []string) ([]draft, error) {
+	for len(record) > len(t.words) && strings.Trim(record[len(record)-1], blanks) == "" {
+		record = record[:len(record)-1]
+	}
+	if len(record) > len(t.words) {
+		return nil, fmt.Errorf("%d fields where there are %d columns; put quotes around a field with a separator in it", len(record), len(t.words))
+	}
+	n := 1
+	var values [6]string // shares the record, which is the reader's, until draft
+	fields := values[:0]
+	for i, field := range record {
+		field = strings.Trim(field, edges)
+		if isMissing(field) {
+			field = ""
+		}
+		fields = append(fields, field)
+		if t.words[i].column == urlColumn && strings.Contains(field, ";") {
+			n = max(n, len(splitURLs(field)))
+		}
+	}
+	drafts := make([]draft, n)
+	for k := range drafts {
+		d := &drafts[k]
+		*d = draft{details: Details{Size: -1}, line: p.reached, dialect: t.dialect, isURL: t.plainURL, apart: true}
+		for i, field := range fields {
+			if w := t.words[i]; field != "" && w.column != otherColumn {
+				if err := d.part(w, field, k, n); err != nil {
+					return nil, err
+				}
+			}
+		}
+		p.complete(d)
+	}
+	return drafts, nil
+}
+
+// part takes the k-th of n values that a field has.
+func (d *draft) part(w word, field string, k, n int) error {
+	if n == 1 {
+		return d.field(w, field)
+	}
+	parts := splitURLs(field)
+	if w.column != urlColumn {
+		parts = strings.Split(strings.Trim(field, ";"), ";")
+	}
+	switch {
+	case len(parts) == n:
+		return d.field(w, strings.Trim(parts[k], blanks))
+	case w.column == nameColumn || w.column == idColumn:
+		return nil // one name for several files is the name of none
+	}
+	return fmt.Errorf("%d URLs, but %d values %s; each URL needs one", n, len(parts), quote(field))
+}
+
+// field takes a field of a column with that meaning.
+func (d *draft) field(w word, field string) (err error) {
+	switch w.column {
+	case nameColumn:
+		d.name = strings.Clone(field)
+	case urlColumn:
+		d.urls = append(d.urls, strings.Clone(field))
+	case idColumn:
+		d.id = strings.Clone(field)
+	case sizeColumn:
+		if !isRounded(field) {
+			d.details.Size, err = parseSize(strings.TrimRight(strings.TrimSuffix(field, "B"), " "))
+		}
+	case digestColumn:
+		sum, wrong := parseDigest(w.algorithm, field)
+		if w.algorithm == digest.None && wrong != nil {
+			return nil // a checksum of another kind
+		}
+		err = d.addDigest(sum, wrong)
+	}
+	return err
+}
+
+// complete gives a draft without a URL that of the base URL and its name, or its
+// identifier.
+func (p *parser) complete(d *draft) {
+	below := cmp.Or(d.id, d.name)
+	if len(d.urls) > 0 || p.base == nil || below == "" {
+		return
+	}
+	if d.id == "" && checkName(d.name) != nil {
+		return // accept tells it
+	}
+	d.urls = []string{p.under(below)}
+}
+
+// addDigest takes a digest if it is the strongest so far.
+func (d *draft) addDigest(sum digest.Digest, err error) error {
+	if err == nil && sum.Algorithm > d.details.Digest.Algorithm {
+		d.details.Digest = sum
+	}
+	return err
+}
+
+// bounded reads at most left bytes of r, and then fails with err.
+type bounded struct {
+	r    io.Reader
+	left int64
+	err  error
+
+	failed error // what r failed with; nil while it has not
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, b.err
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	if err != nil && err != io.EOF {
+		b.failed = err
+	}
+	return n, err
+}
