@@ -22,6 +22,7 @@ var (
 		"dlfs/fetch/origin":     {"dlfs/cache/lockorder", "dlfs/listfile/digest", "dlfs/listfile/header"}, // HTTP knows no blocks and no disks
 		"dlfs/fetch/origintest": {"dlfs/cache/hosttest"},                                                  // an origin shares no code with what it tests
 		"dlfs/fetch/hosts":      {"dlfs/cache", "dlfs/cache/lockorder"},                                   // who may ask a host for how much: no HTTP, no files
+		"dlfs/fetch/peers":      {"dlfs/cache/lockorder"},                                                 // which machine to ask: no HTTP, no files, no clock
 		"dlfs/fetch":            {"dlfs/fetch/hosts", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/fetch/origin", "dlfs/listfile/digest", "dlfs/listfile"},
 		"dlfs/fs":               {"dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder"}, // no list, no HTTP
 		"dlfs/cmd/dlfs":         {"dlfs/fs", "dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/listfile", "dlfs/listfile/header"},

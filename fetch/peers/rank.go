@@ -1,0 +1,74 @@
+package peers
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"time"
+)
+
+// maxRank bounds how many machines are asked for one extent, so that where none of a
+// thousand can give it the origin is asked soon.
+const maxRank = 32
+
+// Key is an extent of a file, as it is hashed.
+type Key uint64
+
+// KeyOf returns the key of an extent of the file of that name. Machines must agree on it,
+// so it never changes: it is of the first eight bytes, big-endian, of the SHA-256 of the
+// name.
+func KeyOf(name string, index int64) Key {
+	return Key(mix(hash(name) + uint64(index)))
+}
+
+// candidate is a machine with the hash of its name.
+type candidate struct {
+	name string
+	hash uint64
+}
+
+func newCandidate(name string) candidate { return candidate{name, hash(name)} }
+
+func hash(s string) uint64 {
+	sum := sha256.Sum256([]byte(s))
+	return binary.BigEndian.Uint64(sum[:8])
+}
+
+// mix is the finalizer of SplitMix64 (Steele, Lea, Flood 2014): each bit of x changes
+// every bit of the result with the probability one half.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// Rank returns the machines that may own the extent, the owner first: those of the
+// highest score, maxRank at most, without those that are left out now and those that
+// unfit reports. unfit may be nil. This machine is among them if it has a high score.
+func (r *Ring) Rank(k Key, unfit func(name string) bool, now time.Time) []string {
+	r.mu.Lock()
+	all := r.all
+	r.mu.Unlock()
+	type scored struct {
+		*candidate
+		score uint64
+	}
+	best := make([]scored, 0, maxRank+1)
+	for i := range all {
+		s := scored{&all[i], mix(all[i].hash ^ uint64(k))}
+		if len(best) == maxRank && s.score < best[maxRank-1].score || r.isOut(s.name, now) || unfit != nil && unfit(s.name) {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(best, s, func(a, b scored) int {
+			return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.name, b.name))
+		})
+		best = slices.Insert(best, at, s)
+		best = best[:min(len(best), maxRank)]
+	}
+	names := make([]string, len(best))
+	for i, s := range best {
+		names[i] = s.name
+	}
+	return names
+}
