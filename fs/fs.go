@@ -85,7 +85,7 @@ type Mount struct {
 	fs     *fileSystem
 	server *fuse.Server
 	point  string // where it was mounted
-	id     string // number of the mount, "" if there is no /proc
+	id     int    // of the mount in mountinfo, 0 if there is no /proc
 	device string // "major:minor" of the filesystem, "" if there is no /proc
 
 	ended       chan struct{} // closed when the kernel has closed the connection

@@ -120,22 +120,6 @@ func mountError(err error) error {
 	return err
 }
 
-// unescape undoes the octal escapes of mountinfo (proc_pid_mountinfo(5)).
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if v, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(v))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
 // resolve returns point as the kernel writes it in /proc: absolute and without
 // symbolic links. It asks nothing of what is mounted there, dead or alive.
 func resolve(point string) (string, error) {

@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -58,8 +58,8 @@ func clearDead(point string, within time.Duration) (cleared bool, err error) {
 
 // mountInfo is a line of /proc/self/mountinfo.
 type mountInfo struct {
-	id       string // number of the mount
-	parent   string // number of the mount that this one is mounted on
+	id       int
+	parent   int // id of the mount that this one is mounted on
 	point    string
 	kind     string // filesystem type
 	device   string // "major:minor"
@@ -98,22 +98,15 @@ func mountsThat(are func(mountInfo) bool) (all []mountInfo, err error) {
 	return mountsOf(f, are)
 }
 
-// mountsOf picks lines of a mountinfo. Its fields end with a blank each: whatever
-// else looks like one may be in a path as it is (proc_pid_mountinfo(5)).
-func mountsOf(mountinfo io.Reader, are func(mountInfo) bool) (all []mountInfo, err error) {
-	lines := bufio.NewReader(mountinfo)
-	for err == nil {
-		var line string
-		line, err = lines.ReadString('\n')
-		head, tail, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
-		fields := strings.Split(head, " ")
-		if !ok || len(fields) < 5 {
-			continue
-		}
-		m := mountInfo{id: fields[0], parent: fields[1], point: unescape(fields[4]), device: fields[2]}
-		fields = strings.Split(tail, " ") // type, source, options
-		m.kind = fields[0]
-		for option := range strings.SplitSeq(fields[len(fields)-1], ",") {
+// mountsOf picks mounts of a mountinfo.
+func mountsOf(table io.Reader, are func(mountInfo) bool) (all []mountInfo, err error) {
+	lines, err := mountinfo.GetMountsFromReader(table, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lines {
+		m := mountInfo{id: l.ID, parent: l.Parent, point: l.Mountpoint, kind: l.FSType, device: fmt.Sprintf("%d:%d", l.Major, l.Minor)}
+		for option := range strings.SplitSeq(l.VFSOptions, ",") {
 			if key, value, _ := strings.Cut(option, "="); key == "user_id" {
 				m.uid, _ = strconv.Atoi(value) // a number
 			} else if key == "group_id" {
@@ -123,9 +116,6 @@ func mountsOf(mountinfo io.Reader, are func(mountInfo) bool) (all []mountInfo, e
 		if are(m) {
 			all = append(all, m)
 		}
-	}
-	if err != io.EOF {
-		return nil, err
 	}
 	return all, nil
 }

@@ -122,36 +122,19 @@ func TestRootClearsTheDeadMountOfAUser(t *testing.T) {
 	x.read(x.open("a"), "a", 0, 10)
 }
 
-func TestUnescapeTable(t *testing.T) {
-	for in, want := range map[string]string{
-		`/a`: "/a", `/a\040b`: "/a b", `\134040`: `\040`, `/a\011\012`: "/a\t\n",
-		`/a\0`: `/a\0`, `/a\999`: `/a\999`, `\040`: " ", ``: ``, `\`: `\`,
-	} {
-		if got := unescape(in); got != want {
-			t.Errorf("unescape(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-// FuzzMountsOf: whatever a mountpoint is called and whatever else is mounted, the
-// mount there is found, as the kernel writes it.
-func FuzzMountsOf(f *testing.F) {
+// Whatever a mountpoint is called, the mount there is found, as the kernel writes it.
+func TestMountsOf(t *testing.T) {
 	const others = "22 1 259:2 / / rw shared:1 - ext4 /dev/root rw,discard\n" +
 		"31 22 0:27 / /mnt/a\\040b rw,nosuid - overlay overlay rw,lowerdir=/x,upperdir=/y\n"
-	for _, point := range []string{"mnt", "mnt/a b", "mnt/a\\040b\t\n#", "mnt/a\u00a0b", "mnt/a\r", "mnt/a - b", "\xff"} {
-		f.Add(others, point, uint16(0))
-	}
-	f.Fuzz(func(t *testing.T, others, point string, id uint16) {
-		point = "/" + point
+	for _, point := range []string{"/mnt", "/mnt/a b", "/mnt/a\\040b\t\n#", "/mnt/a\u00a0b", "/mnt/a\r", "/mnt/a - b", "/\xff"} {
 		escaped := strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`, "#", `\043`).Replace(point) // show_mountinfo, Linux 6.18
-		line := fmt.Sprintf("99 22 0:%d / %s rw,nosuid,nodev,relatime shared:7 - fuse.dlfs dlfs rw,user_id=%d,group_id=%[1]d,default_permissions\n",
-			id, escaped, id/2)
-		want := mountInfo{id: "99", parent: "22", point: point, kind: fsType, device: fmt.Sprint("0:", id), uid: int(id / 2), gid: int(id)}
-		all, err := mountsOf(strings.NewReader(strings.TrimSuffix(others, "\n")+"\n"+line), func(m mountInfo) bool { return m.point == point })
+		line := fmt.Sprintf("99 22 0:65 / %s rw,nosuid,nodev,relatime shared:7 - fuse.dlfs dlfs rw,user_id=32,group_id=65,default_permissions\n", escaped)
+		want := mountInfo{id: 99, parent: 22, point: point, kind: fsType, device: "0:65", uid: 32, gid: 65}
+		all, err := mountsOf(strings.NewReader(others+line), func(m mountInfo) bool { return m.point == point })
 		if err != nil || len(all) == 0 || all[len(all)-1] != want {
-			t.Fatalf("found %+v, %v, want %+v", all, err, want)
+			t.Errorf("found %+v, %v, want %+v", all, err, want)
 		}
-	})
+	}
 }
 
 func TestMountsAtAPathWithSpaces(t *testing.T) {

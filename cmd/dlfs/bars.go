@@ -31,17 +31,7 @@ func (d *display) showBars(look func() *picture) {
 	now.Store(look())
 	bars := mpb.New(mpb.WithOutput(raw(d.std.err)), mpb.WithAutoRefresh(), mpb.WithRefreshRate(redraw))
 	d.bars.Store(bars)
-	bar := bars.MustAdd(1, mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
-		_, err := io.WriteString(w, now.Load().overall(s.AvailableWidth))
-		return err
-	}), mpb.BarFillerTrim(), mpb.BarExtender(mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
-		for _, e := range now.Load().active {
-			if _, err := fmt.Fprintln(w, activeLine(e, s.AvailableWidth)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}), false))
+	bar := bars.New(1, drawn(func(width int) string { return now.Load().overall(width) }), mpb.BarFillerTrim(), mpb.BarBtmExtender(activeLines(&now)...))
 	d.stopped.Go(func() { // owned by the display; close waits
 		t := time.NewTicker(redraw)
 		defer t.Stop()
@@ -57,6 +47,33 @@ func (d *display) showBars(look func() *picture) {
 			}
 		}
 	})
+}
+
+// drawn is a line that a function makes for the width of the terminal.
+type drawn func(width int) string
+
+// Build is that of mpb.BarFillerBuilder.
+func (line drawn) Build() mpb.BarFiller { return line }
+
+// Fill is that of mpb.BarFiller.
+func (line drawn) Fill(w io.Writer, s decor.Statistics) error {
+	_, err := io.WriteString(w, line(s.AvailableWidth))
+	return err
+}
+
+// activeLines are the lines below the overall bar. mpb wants each for itself; one that is
+// empty takes no room.
+func activeLines(now *atomic.Pointer[picture]) (lines []mpb.BarFiller) {
+	for i := range activeShown {
+		lines = append(lines, drawn(func(width int) string {
+			active := now.Load().active
+			if i >= len(active) {
+				return ""
+			}
+			return activeLine(active[i], width) + "\n"
+		}))
+	}
+	return lines
 }
 
 // overall is the first line, at most width columns wide.
