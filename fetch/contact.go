@@ -19,8 +19,9 @@ import (
 // least traffic because a caller wants to know the size; fetch is prefetch's, and its
 // first request goes on to be its first flight.
 type contact struct {
-	file *File
-	done chan struct{} // closed when the contact has ended
+	file  *File
+	began time.Time
+	done  chan struct{} // closed when the contact has ended
 }
 
 // Probe returns the file's copy, asking the origin for the version if it is not
@@ -58,7 +59,7 @@ func (f *File) contactLocked(how func(*contact)) *contact {
 	if !f.set.begin() {
 		return nil
 	}
-	c := &contact{file: f, done: make(chan struct{})}
+	c := &contact{file: f, began: time.Now(), done: make(chan struct{})}
 	f.mu.contact = c
 	go func() { // owned by the Set; Close waits
 		defer f.set.flights.Done()
@@ -70,6 +71,7 @@ func (f *File) contactLocked(how func(*contact)) *contact {
 // end ends the contact: do changes the file by what was found, and those who wait look
 // again.
 func (c *contact) end(do func()) {
+	c.file.set.probe.observe(time.Since(c.began))
 	c.file.change(func() {
 		do()
 		c.file.mu.contact = nil

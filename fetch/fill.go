@@ -102,10 +102,15 @@ func (fi *fill) readAt(ctx context.Context, p []byte, off int64) (n int, err err
 // ends. Blocks in flight are joined; for missing ones a flight is launched over each run
 // of them, all at once.
 func (fi *fill) ensure(ctx context.Context, off, n int64) error {
+	var began time.Time // the wait; zero while there was none
 	for {
 		seats, err := fi.sit(off, n)
 		if len(seats) == 0 {
 			return err
+		}
+		if began.IsZero() {
+			began = time.Now()
+			defer func() { fi.file.set.readWait.observe(time.Since(began)) }()
 		}
 		err = wait(ctx, seats)
 		fi.stand(seats, errors.Is(err, context.Canceled))

@@ -230,6 +230,7 @@ func (g *growth) settleLocked(m *mirror, err error) error {
 // readAt reads what there is at off, at least a byte, waiting for it if
 // need be; at the end of the file it returns io.EOF.
 func (g *growth) readAt(ctx context.Context, p []byte, off int64) (int, error) {
+	var began time.Time // the wait; zero while there was none
 	for {
 		g.file.mu.Lock()
 		moved, over, err := g.moved, g.over, g.err
@@ -242,6 +243,10 @@ func (g *growth) readAt(ctx context.Context, p []byte, off int64) (int, error) {
 			return 0, err
 		case over:
 			return 0, io.EOF
+		}
+		if began.IsZero() {
+			began = time.Now()
+			defer func() { g.file.set.readWait.observe(time.Since(began)) }()
 		}
 		select {
 		case <-moved:

@@ -150,6 +150,8 @@ type Set struct {
 	flights    sync.WaitGroup // flights, first contacts and digests
 	publishing atomic.Int64   // blobs complete and not yet published
 	digesting  atomic.Int64   // digests being computed
+	readWait   histogram      // of reads that waited for bytes
+	probe      histogram      // of first contacts
 	wake       chan struct{}  // something changed that prefetch may act on
 	done       chan struct{}  // closed when every file is complete
 

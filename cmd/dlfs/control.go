@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -40,6 +41,8 @@ import (
 //	                             "-" is the body, none the same place again.
 //	                             The answer is a fetch.Difference, after a 102 each
 //	                             second that the list takes
+//	GET /metrics                 metrics for Prometheus, also as OpenMetrics
+//	GET /debug/pprof/            profiles of the process, as net/http/pprof has them
 //	POST /pause, POST /resume    prefetch
 //	GET /limit                   bytes a second, 0 for no limit
 //	POST /limit?rate=BYTES       set it
@@ -123,6 +126,11 @@ func (c *control) mux() *http.ServeMux {
 	mux.HandleFunc("POST /reload", c.reload)
 	mux.HandleFunc("POST /pause", func(http.ResponseWriter, *http.Request) { c.engine.set.Pause() })
 	mux.HandleFunc("POST /resume", func(http.ResponseWriter, *http.Request) { c.engine.set.Resume() })
+	mux.Handle("GET /metrics", metricsHandler(c.engine))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /limit", c.limit)
 	mux.HandleFunc("POST /limit", c.setLimit)
 	return mux

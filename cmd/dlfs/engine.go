@@ -26,7 +26,8 @@ type engine struct {
 	memory  memory
 	speed   *speedometer
 	log     *slog.Logger
-	ends    bool // the run ends when everything is complete, or cannot become so
+	metrics func() // ends what shows them; nil if nothing does
+	ends    bool   // the run ends when everything is complete, or cannot become so
 
 	reloading lockorder.Mutex[lockorder.Engine] // held while a list takes the place of another
 	lister    *lister                           // of the list as it is now; guarded by reloading
@@ -79,6 +80,7 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	if e.control, err = serveControl(e); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
+	e.metrics = e.showMetrics(&f.metricsFlags, w.metrics)
 	e.memory.limitHeap()
 	return e, nil
 }
@@ -143,6 +145,9 @@ func (e *engine) close() error {
 		e.control.close()
 	}
 	e.speed.close()
+	if e.metrics != nil {
+		e.metrics()
+	}
 	e.set.Close()
 	removed := e.store.IsRemoved()
 	err := e.store.Close()

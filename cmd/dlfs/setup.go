@@ -1,8 +1,6 @@
 package main
 
-import (
-	"embed"
-)
+import "embed"
 
 // dist is what belongs beside the program: templates of units, and other files that
 // "dlfs setup" prints.
@@ -12,4 +10,26 @@ var dist embed.FS
 
 type setupCmd struct {
 	Systemd systemdCmd `cmd:"" help:"Print units of systemd that mount a list at boot, and reload it when it changes."`
+	Alerts  alertsCmd  `cmd:"" help:"Print alert rules for Prometheus, as YAML."`
+	Grafana grafanaCmd `cmd:"" help:"Print a dashboard for Grafana, as JSON."`
+}
+
+type alertsCmd struct{}
+
+// Run prints the rules.
+func (*alertsCmd) Run(std stdio) error { return printDist(std, "alerts.yml") }
+
+type grafanaCmd struct{}
+
+// Run prints the dashboard.
+func (*grafanaCmd) Run(std stdio) error { return printDist(std, "grafana.json") }
+
+// printDist prints a file of dist as it is.
+func printDist(std stdio, name string) error {
+	b, err := dist.ReadFile("dist/" + name)
+	if err != nil {
+		return err
+	}
+	_, err = std.out.Write(b)
+	return err
 }

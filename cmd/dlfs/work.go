@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 
 	"dlfs/fetch/origin"
 	"dlfs/listfile"
@@ -15,10 +16,11 @@ type workFlags struct {
 	fetchFlags    `group:"Fetching"`
 	progressFlags `group:"Progress and log"`
 	logFlags      `group:"Progress and log"`
+	metricsFlags  `group:"Progress and log"`
 }
 
 func (f *workFlags) validate() error {
-	return errors.Join(f.requestFlags.validate(), f.fetchFlags.validate())
+	return errors.Join(f.requestFlags.validate(), f.fetchFlags.validate(), f.metricsFlags.validate())
 }
 
 // work is what a command that fetches has before it opens a directory.
@@ -30,6 +32,7 @@ type work struct {
 	lister  *lister
 	bad     listfile.Errors // what readList left out of the list
 	memory  memory
+	metrics net.Listener // nil if there is none
 }
 
 // readList reads the list, which has an entry.
@@ -71,15 +74,22 @@ func (f *workFlags) work(std stdio, list string) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
+	metrics, err := f.metricsFlags.listen()
+	if err != nil {
+		return nil, err
+	}
 	client := origin.New(opts)
 	l, err := newLister(f.listFlags, client, std.in, d.notes(), list)
 	if err == nil {
 		l.quiet = f.Quiet
 	}
-	return &work{flags: f, display: d, client: client, limit: opts.Limit, lister: l, memory: m}, err
+	return &work{flags: f, display: d, client: client, limit: opts.Limit, lister: l, memory: m, metrics: metrics}, err
 }
 
 func (w *work) end() {
+	if w.metrics != nil {
+		w.metrics.Close() // the engine has, if it served it
+	}
 	w.display.close()
 	w.client.Close()
 	w.display.lines.close()

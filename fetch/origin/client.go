@@ -127,6 +127,7 @@ type Client struct {
 	http     *http.Client
 	public   *http.Client // the same, for what is not to be asked of other than public addresses
 	received atomic.Int64
+	answered answered
 	gate     gate
 	seats    seats
 	plain    plain

@@ -59,6 +59,7 @@ func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges
 	}
 	resp, err := r.c.exchange(client.Transport.(*http.Transport), req)
 	w.rest()
+	r.c.answered.add(u.Host, statusOf(resp))
 	if err != nil {
 		if cause := context.Cause(watchedCtx); cause != nil { // asked before end is one
 			err = cause
@@ -81,6 +82,14 @@ func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges
 		ticket.good()
 	}
 	return x, nil
+}
+
+// statusOf is the status of a response, 0 if there is none.
+func statusOf(resp *http.Response) int {
+	if resp == nil {
+		return 0
+	}
+	return resp.StatusCode
 }
 
 // exchange sends a request and returns the response. What net/http does not

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metricsFlags are where metrics are shown beside the control socket.
+type metricsFlags struct {
+	MetricsListen string `placeholder:"ADDR" help:"Serve metrics for Prometheus at http://ADDR/metrics, to whoever can connect, such as 127.0.0.1:9469."`
+	MetricsFile   string `placeholder:"FILE" help:"Write metrics to FILE every 15 seconds and at the end, for node_exporter's textfile collector; the name must end with .prom."`
+}
+
+// metricsEvery is how often the file of metrics is written.
+const metricsEvery = 15 * time.Second
+
+func (f *metricsFlags) validate() error {
+	if f.MetricsFile != "" && filepath.Ext(f.MetricsFile) != ".prom" {
+		return usageError("--metrics-file %s does not end with .prom, and node_exporter would not read it", f.MetricsFile)
+	}
+	return checkSink("--metrics-file", f.MetricsFile)
+}
+
+// listen takes the address of --metrics-listen; the listener is nil if there is none.
+func (f *metricsFlags) listen() (net.Listener, error) {
+	if f.MetricsListen == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", f.MetricsListen)
+	if err != nil {
+		err = fmt.Errorf("--metrics-listen: %w", err)
+		if errno := syscall.Errno(0); !errors.As(err, &errno) { // not the system's: no such address
+			return nil, &exitError{exitUsage, err}
+		}
+		return nil, err
+	}
+	return l, nil
+}
+
+// showMetrics serves metrics at l, if that is not nil, and writes them to the file of
+// --metrics-file, until the returned function is called, and then once more.
+func (e *engine) showMetrics(f *metricsFlags, l net.Listener) (stop func()) {
+	var done sync.WaitGroup
+	ended := make(chan struct{})
+	var server http.Server
+	if l != nil {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", metricsHandler(e))
+		server = http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: time.Minute,
+			ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug)}
+		done.Go(func() { server.Serve(l) }) // until Close; stop waits
+	}
+	if f.MetricsFile != "" {
+		done.Go(func() { e.writeMetrics(f.MetricsFile, ended) }) // until ended; stop waits
+	}
+	return func() {
+		close(ended)
+		server.Close()
+		done.Wait()
+	}
+}
+
+// writeMetrics writes metrics to a file, beside it and then in its place, now and then
+// until ended, and then once more. The textfile collector has the files of several
+// processes in one place, so a label tells the directory; metrics of the process itself
+// would be taken for the collector's own.
+func (e *engine) writeMetrics(path string, ended <-chan struct{}) {
+	r := prometheus.NewRegistry()
+	prometheus.WrapRegistererWith(prometheus.Labels{"dir": e.store.Path()}, r).MustRegister(&meters{engine: e})
+	write := func() {
+		if err := prometheus.WriteToTextfile(path, r); err != nil {
+			e.log.Warn("metrics are not written", "file", path, "err", err)
+		}
+	}
+	t := time.NewTicker(metricsEvery)
+	defer t.Stop()
+	for {
+		write()
+		select {
+		case <-t.C:
+		case <-ended:
+			write()
+			return
+		}
+	}
+}
