@@ -101,7 +101,9 @@ func (p *parser) layoutOf(headings []string, rows [][]string) (*layout, error) {
 	l := &layout{words: make([]word, len(headings)), headings: headings}
 	all := make([]word, len(headings))
 	for i, heading := range headings {
-		all[i] = wordOf(heading)
+		if all[i] = wordOf(heading); all[i].label && !areNames(rows, i) {
+			all[i] = word{}
+		}
 	}
 	url, err := l.chooseURL(all, rows)
 	if err != nil {
@@ -122,6 +124,16 @@ func (p *parser) layoutOf(headings []string, rows [][]string) (*layout, error) {
 		l.choose(all, group, idColumn)
 	}
 	return l, nil
+}
+
+// areNames reports whether a column holds names of files in every row that has a value.
+func areNames(rows [][]string, column int) bool {
+	for _, row := range rows {
+		if column < len(row) && row[column] != "" && !looksLikeName(row[column]) {
+			return false
+		}
+	}
+	return true
 }
 
 // chooseURL chooses the column of the URLs: by its heading, or else as the only one

@@ -169,6 +169,9 @@ func (d *jsonDraft) word(w word, key string, raw json.RawMessage) error {
 		d.values = append(d.values, f)
 		return nil
 	}
+	if w.label && !looksLikeName(f.value) {
+		return nil
+	}
 	if w.column == nameColumn && plain(key) == "path" {
 		d.path = f
 	}

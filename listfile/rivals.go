@@ -76,7 +76,7 @@ func judgeFields(fields []string) rival {
 // extension.
 func looksLikeName(text string) bool {
 	ext := extension(text)
-	return checkName(text) == nil && len(ext) > 1 && strings.Trim(ext[1:], "0123456789") != "" && !strings.ContainsAny(text, "=&?")
+	return checkName(text) == nil && len(ext) > 1 && strings.Trim(ext[1:], "0123456789") != "" && !strings.ContainsAny(ext, blanks) && !strings.ContainsAny(text, "=&?")
 }
 
 // errRivals is of lines that may be read in two ways.

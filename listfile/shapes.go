@@ -68,6 +68,9 @@ func (t token) role() byte {
 	return 'n'
 }
 
+// hasTab reports whether TABs part the fields of a line.
+func hasTab(text string) bool { return strings.Contains(strings.Trim(text, blanks), "\t") }
+
 // isNumber reports whether a text is a number as sizes are written.
 func isNumber(text string) bool {
 	return text != "" && strings.Trim(text, "0123456789") == "" && (text[0] != '0' || len(text) == 1)
@@ -96,8 +99,9 @@ var shapes = map[string]bool{
 // quotedShapes are lines that quotes make clear, or the extension of the name.
 var quotedShapes = map[string]bool{"un": true, "nu": true, "uns": true, "nus": true, "nsu": true}
 
-// isShape reports whether the fields of a line tell what they are.
-func isShape(fields []token) bool {
+// isShape reports whether the fields of a line tell what they are. parted says that TABs
+// part them, so that no URL has more than one field.
+func isShape(fields []token, parted bool) bool {
 	shape := shapeOf(fields)
 	if shapes[shape] {
 		return true
@@ -105,7 +109,7 @@ func isShape(fields []token) bool {
 	if !quotedShapes[shape] {
 		return false
 	}
-	clear := shape[0] != 'u' || standsAlone(fields[0].text) // else the rest may be of the URL
+	clear := parted || shape[0] != 'u' || standsAlone(fields[0].text) // else the rest may be of the URL
 	for i, f := range fields {
 		if f.quoted && (shape[i] == 'u' || shape == "nu") || clear && len(shape) == 3 && shape[i] == 'n' && looksLikeName(f.text) {
 			return true
@@ -131,7 +135,7 @@ func (s *opening) findShapes() (bool, error) {
 	doubt := false
 	for _, l := range s.lines {
 		fields := tokens(l.text)
-		if !isShape(fields) {
+		if !isShape(fields, hasTab(l.text)) {
 			return false, nil
 		}
 		for i, role := range []byte(shapeOf(fields)) {
@@ -194,7 +198,7 @@ func baseOf(text string) string {
 // shape takes a line whose fields tell what they are.
 func (p *parser) shape(text string, number int) {
 	fields := tokens(text)
-	if !isShape(fields) {
+	if !isShape(fields, hasTab(text)) {
 		p.fail(number, errors.New("fields are not as those of the first lines; write each line in the same form"))
 		return
 	}

@@ -25,6 +25,7 @@ type word struct {
 	rank      int              // of several headings of one meaning the lowest rank is taken
 	algorithm digest.Algorithm // of digestColumn; None if the value tells it
 	group     string           // a heading of a group belongs to the URL of this group
+	label     bool             // it is a name only where the value looks like that of a file
 }
 
 // headings is the table of synonyms: for each column its headings in classes, the
@@ -38,7 +39,8 @@ var headings = map[column][][]string{
 	},
 	nameColumn: {
 		{"filename", "file", "outputname", "outputfile", "outfile", "localpath", "destination", "dest", "saveas", "fname", "originalfilename", "originalname", "localfile", "localfilename", "targetpath", "outputpath"},
-		{"name", "filepath", "path", "rfilename", "key", "objectname", "objectkey", "imagename", "imgname", "label"},
+		{"name", "filepath", "path", "rfilename", "key", "objectname", "objectkey", "imagename", "imgname"},
+		{"label"},
 	},
 	sizeColumn: {
 		{"filesize", "sizebytes", "sizeinbytes", "filesizebytes", "filesizeinbytes", "contentsize", "contentlength", "bytesize", "numbytes", "lengthbytes", "sizeinbyte", "originalsize"},
@@ -58,7 +60,7 @@ func makeWords() map[string]word {
 	for c, classes := range headings {
 		for rank, class := range classes {
 			for i, heading := range class {
-				w := word{column: c, rank: rank}
+				w := word{column: c, rank: rank, label: c == nameColumn && rank == 2}
 				if c != urlColumn { // of URLs, those of a class are equals
 					w.rank = 100*rank + i
 				}

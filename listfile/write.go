@@ -51,7 +51,7 @@ func isLine(e *Entry) bool {
 func isMixed(line string) bool {
 	s := newOpening([]byte(line))
 	return notAList([]byte(line)) == "" && !isJSON([]byte(line)) && len(s.lines) == 1 && s.lines[0].text != condaMark &&
-		!isShape(tokens(line)) && !s.every(isPooch) && !s.every(isChecksum) && !s.some(isClearsigned) && !s.some(aria2Option.MatchString)
+		!isShape(tokens(line), hasTab(line)) && !s.every(isPooch) && !s.every(isChecksum) && !s.some(isClearsigned) && !s.some(aria2Option.MatchString)
 }
 
 func writeLine(b *bufio.Writer, e *Entry, why string) error {
