@@ -68,7 +68,7 @@ func (s *Store) tableRoom() error {
 	}
 	free, inodes, err := spaceIn(s.stateDir)
 	if err == nil && (free < s.floor() || inodes < inodeFloor) {
-		err = errStateFull
+		err = ErrStateFull
 	}
 	return err
 }
@@ -125,14 +125,14 @@ func (s *Store) full() error {
 	}
 	if s.shared != nil && s.tight.Load() {
 		if free, err := s.freeForState(); err == nil && free < 2*s.floor() {
-			return errStateFull
+			return ErrStateFull
 		}
 	}
 	return ErrNoSpace
 }
 
-// errStateFull is an ErrNoSpace of a disk that has the state alone.
-var errStateFull = fmt.Errorf("disk of the state directory is full: %w", stateFull{})
+// ErrStateFull is an ErrNoSpace of a disk that has the state alone.
+var ErrStateFull = fmt.Errorf("disk of the state directory is full: %w", stateFull{})
 
 type stateFull struct{}
 
@@ -203,7 +203,7 @@ func (s *Store) indexRoom() error {
 	if free < s.floor()/2 {
 		s.noteFull()
 		if s.shared != nil {
-			return errStateFull
+			return ErrStateFull
 		}
 		return ErrNoSpace
 	}

@@ -214,7 +214,11 @@ func (n *node) add(name string, mode os.FileMode, out *fuse.EntryOut) (*fs.Inode
 	}
 	d.mu.lastID++
 	id := d.mu.lastID
-	d.doLocked(change{kind: made, id: id, mode: mode}, change{kind: linked, id: id, dir: n.id, name: name})
+	changes := []change{{kind: made, id: id, mode: mode}, {kind: linked, id: id, dir: n.id, name: name}}
+	if n.shared { // other machines ask how old it is
+		changes = append(changes, change{kind: touched, id: id, time: time.Now()})
+	}
+	d.doLocked(changes...)
 	child := n.childLocked(id)
 	child.Operations().(*node).attrLocked(&out.Attr)
 	return child, 0

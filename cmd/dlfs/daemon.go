@@ -132,9 +132,12 @@ func daemonize(ctx context.Context, std stdio, list string, log *logFile, doing 
 	return &exitError{code, errors.New(string(said))}
 }
 
-// stateLog opens DIR/.dlfs/log. No symbolic link is followed: where others may
+// stateLog opens DIR/.dlfs/log, and makes DIR if need be. No symbolic link is followed: where others may
 // write to DIR, it could lead to any file of this user.
 func stateLog(dir string) (*logFile, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
 	at, err := cache.OpenState(dir)
 	if err != nil {
 		return nil, err

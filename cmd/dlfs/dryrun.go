@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ type estimate struct {
 func (w *work) dryRun(ctx context.Context, out io.Writer, entries []listfile.Entry, dir string) error {
 	t := &estimate{files: len(entries), dir: dir}
 	t.first, t.expiring = expiry(entries)
-	known, err := knownFiles(ctx, entries, dir, w.display.log)
+	known, err := knownFiles(ctx, entries, cmp.Or(w.flags.State, dir), w.display.log)
 	if err != nil {
 		return err
 	}
@@ -71,10 +72,10 @@ func (w *work) dryRun(ctx context.Context, out io.Writer, entries []listfile.Ent
 	return nil
 }
 
-// knownFiles is what the state of dir tells of the files of entries, by name:
+// knownFiles is what the state in dir tells of the files of entries, by name:
 // nothing if there is none.
 func knownFiles(ctx context.Context, entries []listfile.Entry, dir string, log *slog.Logger) (map[string]fetch.EntryStatus, error) {
-	if needState(dir) != nil {
+	if needState(dir) != nil || isElsewhere(dir) {
 		return nil, nil
 	}
 	known := make(map[string]fetch.EntryStatus, len(entries))

@@ -45,13 +45,13 @@ func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner st
 }
 
 func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner string, opts fetch.Options) (_ *engine, err error) {
-	if err := checkPlace(dir); err != nil {
+	f := w.flags
+	if err := checkPlaces(dir, f.State); err != nil {
 		return nil, err
 	}
-	f := w.flags
 	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, ends: !opts.Serve, lister: w.lister, bad: w.bad, memory: w.memory}
 	files := shareFiles()
-	e.store, err = cache.Open(dir, cache.Options{Log: e.log, Owner: owner, MinFree: max(1, int64(f.MinFree)), MaxUnsynced: files.unsynced,
+	e.store, err = cache.Open(dir, cache.Options{Log: e.log, State: f.State, Owner: owner, MinFree: max(1, int64(f.MinFree)), MaxUnsynced: files.unsynced,
 		Shelf: int64(shelfBuffers * e.memory.buffer(bufferSize))})
 	if err != nil {
 		return nil, err

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -71,16 +71,13 @@ func (c *fetchCmd) daemonLog(notes io.Writer) (*logFile, error) {
 	if c.LogFile != "" {
 		return openLog(c.LogFile, notes)
 	}
-	if err := checkPlace(c.Dir); err != nil {
+	if err := checkPlaces(c.Dir, c.State); err != nil {
 		return nil, err
 	}
 	if _, err := fs.ClearDead(c.Dir); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
-		return nil, err
-	}
-	return stateLog(c.Dir)
+	return stateLog(cmp.Or(c.State, c.Dir))
 }
 
 // fetch materializes the list in this process.
@@ -99,7 +96,7 @@ func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
 		return w.dryRun(ctx, std.out, list.Entries, c.Dir)
 	}
 	if _, err := filepath.Abs(c.Dir); err != nil {
-		return checkPlace(c.Dir)
+		return checkPlaces(c.Dir, c.State)
 	}
 	if _, err := fs.ClearDead(c.Dir); err != nil {
 		return err
@@ -123,6 +120,7 @@ func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
 func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error {
 	start := time.Now()
 	quiet := e.listen(ctx)
+	told := e.tellOthers()
 	e.display.show(e.set)
 	ended := std.supervisor.ready(e.set, func(context.Context) error {
 		e.set.Totals() // which takes the lock that everything needs
@@ -132,6 +130,7 @@ func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error 
 	ended()
 	e.display.close()
 	quiet()
+	told()
 	failures := e.set.Failures()
 	var saveErr error
 	if saveFailed != "" {

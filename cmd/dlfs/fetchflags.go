@@ -8,6 +8,7 @@ type fetchFlags struct {
 	Order      string    `enum:"list,expiry" default:"list" help:"Which files come first: those first in the list, or those whose URL expires first (${enum})."`
 	OnChange   string    `enum:"restart,fail,keep" default:"restart" help:"What to do when a file changed on its origin: fetch the new version, fail, or keep the old one as far as it is there (${enum})."`
 	TrustSize  bool      `help:"Take a file of the same size for the same version when a new URL or a mirror gives no other proof."`
+	State      string    `placeholder:"LOCAL" help:"Keep the state in LOCAL, a directory on a local disk or on tmpfs, and only files in DIR. Then DIR may be on a shared filesystem such as NFS or Lustre, and many machines may use it at once, each with a LOCAL of its own."`
 	MinFree    mebibytes `default:"64M" placeholder:"SIZE" help:"Stop storing when less than this is free on the disk, such as 500M, 1G or 0; a number alone is of MiB. ${default} if not given."`
 	Continue   bool      `short:"c" hidden:"" help:"Accepted, and always on."`
 }

@@ -158,7 +158,7 @@ func newParser(c *cli, std stdio, more ...kong.Option) (*kong.Kong, error) {
 		kong.DefaultEnvars("DLFS"),
 		requestDefaults(),
 		durations(),
-		kong.Vars{"files_shown": strconv.Itoa(filesShown), "version": fmt.Sprintf("dlfs %s, %s", version(), runtime.Version())},
+		kong.Vars{"files_shown": strconv.Itoa(filesShown), "file_states": strings.Join(fileStates, ","), "version": fmt.Sprintf("dlfs %s, %s", version(), runtime.Version())},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Bind(std))...)
 }

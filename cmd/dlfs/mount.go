@@ -80,13 +80,13 @@ func (c *mountCmd) daemonLog(notes io.Writer) (*logFile, error) {
 	if err := c.prepare(); err != nil {
 		return nil, err
 	}
-	return stateLog(c.Dir)
+	return stateLog(cmp.Or(c.State, c.Dir))
 }
 
 // prepare makes way for the mount and decides where the files are kept.
 func (c *mountCmd) prepare() (err error) {
 	if c.Mountpoint, err = filepath.Abs(c.Mountpoint); err != nil {
-		return checkPlace(c.Mountpoint)
+		return checkPlaces(c.Mountpoint, c.State)
 	}
 	if _, err := fs.ClearDead(c.Mountpoint); err != nil {
 		return err
@@ -102,9 +102,9 @@ func (c *mountCmd) prepare() (err error) {
 	}
 	if c.Dir == "" {
 		c.Dir = c.Mountpoint
-		return checkPlace(c.Dir)
+		return checkPlaces(c.Dir, c.State)
 	}
-	if err := checkPlace(c.Dir); err != nil {
+	if err := checkPlaces(c.Dir, c.State); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {

@@ -46,6 +46,8 @@ func outcome(t fetch.Totals, dir string, runErr, stopped error) error {
 		return nil
 	case errors.Is(runErr, cache.ErrNoInodes):
 		return exit(exitDiskFull, "no inodes left on the disk of %s, which can have no more files; remove some, and run the same command again", dir)
+	case errors.Is(runErr, cache.ErrStateFull):
+		return exit(exitDiskFull, "%w; make room where --state says and run the same command again", cache.ErrStateFull)
 	case errors.Is(runErr, cache.ErrNoSpace):
 		return exit(exitDiskFull, "%w; make room in %s and run the same command again", cache.ErrNoSpace, dir)
 	case stopped != nil:

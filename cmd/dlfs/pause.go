@@ -8,36 +8,39 @@ import (
 
 type pauseCmd struct {
 	Dir string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
+	stateFlag
 }
 
 // Run has prefetch pause. Readers go on.
 func (c *pauseCmd) Run(ctx context.Context) error {
-	_, err := orderText(ctx, c.Dir, "POST", "/pause")
+	_, err := orderText(ctx, c.or(c.Dir), "POST", "/pause")
 	return err
 }
 
 type resumeCmd struct {
 	Dir string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
+	stateFlag
 }
 
 // Run ends a pause.
 func (c *resumeCmd) Run(ctx context.Context) error {
-	_, err := orderText(ctx, c.Dir, "POST", "/resume")
+	_, err := orderText(ctx, c.or(c.Dir), "POST", "/resume")
 	return err
 }
 
 type limitCmd struct {
 	Dir  string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
 	Rate *rate  `arg:"" optional:"" help:"What to receive at most a second, such as 500K or 10M; none for no limit. If not given, the limit is printed."`
+	stateFlag
 }
 
 // Run sets or prints the limit.
 func (c *limitCmd) Run(ctx context.Context, std stdio) error {
 	if c.Rate != nil {
-		_, err := orderText(ctx, c.Dir, "POST", fmt.Sprintf("/limit?rate=%d", *c.Rate))
+		_, err := orderText(ctx, c.or(c.Dir), "POST", fmt.Sprintf("/limit?rate=%d", *c.Rate))
 		return err
 	}
-	answer, err := orderText(ctx, c.Dir, "GET", "/limit")
+	answer, err := orderText(ctx, c.or(c.Dir), "GET", "/limit")
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,26 @@ import (
 	"dlfs/fs"
 )
 
-// checkPlace says in one sentence what keeps dir from being an output directory,
-// which may have yet to be made.
+// checkPlaces says in one sentence what keeps dir from being an output directory, and
+// state, unless it is empty, from having the state of it. Both may have yet to be made.
+func checkPlaces(dir, state string) error {
+	if state == "" {
+		return checkPlace(dir)
+	}
+	if err := checkDir(dir, ""); err != nil {
+		return err
+	}
+	return checkDir(state, "give --state a directory on a local disk or on tmpfs")
+}
+
+// checkPlace is checkPlaces of an output directory that has its state, too.
 func checkPlace(dir string) error {
+	return checkDir(dir, `give a directory on a local disk ("dlfs mount --dir"), or one for the state with --state`)
+}
+
+// checkDir says what keeps dir from being written. If it is to have the state, inStead
+// says what to do where it cannot.
+func checkDir(dir, inStead string) error {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return errors.New("the current directory is gone; change to another one")
@@ -37,10 +54,10 @@ func checkPlace(dir string) error {
 	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(there, &st); err != nil {
-		return fmt.Errorf("output directory %s: %w", there, err)
+		return fmt.Errorf("directory %s: %w", there, err)
 	}
-	if kind := unfit(uint32(st.Type)); kind != "" && !(kind == "FUSE" && isKernels(there)) {
-		return fmt.Errorf("%s is on %s, where the state of dlfs is not safe; give a directory on a local disk (\"dlfs mount --dir\")", abs, kind)
+	if kind := unfit(uint32(st.Type)); kind != "" && inStead != "" && !(kind == "FUSE" && isKernels(there)) {
+		return fmt.Errorf("%s is on %s, where the state of dlfs is not safe; %s", abs, kind, inStead)
 	}
 	switch err := unix.Faccessat(unix.AT_FDCWD, there, unix.W_OK|unix.X_OK, unix.AT_EACCESS); {
 	case errors.Is(err, unix.EROFS):

@@ -14,6 +14,7 @@ import (
 type reloadCmd struct {
 	Dir  string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
 	List string `arg:"" optional:"" help:"The list to go on with; - for standard input. If not given, the same one is read again."`
+	stateFlag
 }
 
 // Run has the running process go on with another list, and tells the
@@ -30,7 +31,7 @@ func (c *reloadCmd) Run(ctx context.Context, std stdio) error {
 			body = std.in
 		}
 	}
-	answer, err := order(ctx, c.Dir, "POST", "/reload"+query, body)
+	answer, err := order(ctx, c.or(c.Dir), "POST", "/reload"+query, body)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 // shardFlag is fetch's and verify's. It is never taken from the environment: the
 // tasks of a job array may as well have a list each.
 type shardFlag struct {
-	Shard shard `env:"-" placeholder:"I/N" help:"Take only the entries whose names hash to shard I of N, from 0 to N-1. Machines that run one shard each, of the same list, divide it among them; each needs a DIR of its own."`
+	Shard shard `env:"-" placeholder:"I/N" help:"Take only the entries whose names hash to shard I of N, from 0 to N-1. Machines that run one shard each, of the same list, divide it among them. To have one DIR, on a shared filesystem, each needs a --state of its own."`
 }
 
 // shard is one part of a list that is divided into of parts, numbered from 0. The

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"dlfs/fetch"
@@ -15,7 +17,7 @@ import (
 type statusCmd struct {
 	Dir      string   `arg:"" help:"Output directory or mountpoint."`
 	Files    bool     `help:"Tell of every file; otherwise of ${files_shown} at most."`
-	State    []string `placeholder:"STATE" enum:"unknown,waiting,fetching,complete,failed,needs-url,mismatch" help:"Tell of the files in this state alone, all of them: ${enum}; several with commas."`
+	State    []string `placeholder:"STATE" help:"Tell of the files in this state alone, all of them: ${file_states}; several with commas. Or the directory that mount or fetch was given by --state."`
 	Watch    bool     `help:"Show the progress until the run ends, as it shows it itself."`
 	ExitCode bool     `help:"End with the exit code that a fetch would have: 0 if every file is complete, 7 while it goes on."`
 	JSON     bool     `help:"Print JSON."`
@@ -23,6 +25,9 @@ type statusCmd struct {
 
 // Run asks the running process, or else reads the state on disk.
 func (c *statusCmd) Run(ctx context.Context, std stdio) error {
+	if err := c.findState(); err != nil {
+		return err
+	}
 	if c.Watch {
 		return c.watch(ctx, std)
 	}
@@ -43,6 +48,27 @@ func (c *statusCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	return quietly(whole.outcome(c.Dir))
+}
+
+// fileStates are the states of files, as Status tells them.
+var fileStates = []string{"unknown", "waiting", "fetching", stateComplete, "failed", "needs-url", "mismatch"}
+
+// findState takes a state directory out of what --state has been given, since that means
+// one thing to the commands that fetch, and to this one two.
+func (c *statusCmd) findState() error {
+	states := c.State
+	c.State = nil
+	for _, s := range states {
+		switch {
+		case slices.Contains(fileStates, s):
+			c.State = append(c.State, s)
+		case needState(s) == nil:
+			c.Dir = s
+		default:
+			return usageError("--state must be one of %s, or the directory that mount or fetch was given by --state; %q is neither", strings.Join(fileStates, ","), s)
+		}
+	}
+	return nil
 }
 
 // quietly is an exit whose reason has been told already.
@@ -84,6 +110,7 @@ type Status struct {
 	Active   []fetch.EntryStatus `json:"active"`                 // some of the files that are being fetched
 	Readers  []fetch.Wait        `json:"readers_waiting"`        // files that readers wait for, the longest waits
 	LastRun  *lastRun            `json:"last_run"`               // how the last process ended, if none runs; null if that is not known
+	Shards   []shardStatus       `json:"shards,omitempty"`       // of an output directory whose state is elsewhere
 	Entries  []fetch.EntryStatus `json:"entries"`
 }
 
@@ -149,6 +176,9 @@ func (s *Status) outcome(dir string) error {
 // line is the whole in one line.
 func (s *Status) line() string {
 	line := "not running: "
+	if len(s.Shards) > 0 {
+		line = shardsText(s.Shards, time.Now())
+	}
 	if s.PID != 0 {
 		line = fmt.Sprintf("process %d: ", s.PID)
 	}

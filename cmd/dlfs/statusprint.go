@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"text/tabwriter"
+	"time"
 
 	"dlfs/fetch"
 )
@@ -49,6 +50,10 @@ func (p *textStatus) head(s *Status) error {
 		if _, err := fmt.Fprintln(p.w, printable(line)); err != nil {
 			return err
 		}
+	}
+	for _, shard := range s.Shards {
+		fmt.Fprintf(p.t, "shard %s\t%s\t%s\ton %s, %s\n", shard.Shard, shard.state(time.Now()), totalsText(shard.Totals),
+			printable(shard.Host), shard.Told.Format("2006-01-02 15:04:05 UTC"))
 	}
 	return nil
 }

@@ -32,6 +32,9 @@ func readStatus(ctx context.Context, dir string, want selection, log *slog.Logge
 	if err := needState(dir); err != nil {
 		return err
 	}
+	if isElsewhere(dir) {
+		return readShards(dir, log, head)
+	}
 	store, err := cache.OpenReadOnly(dir, cache.Options{Log: log})
 	if err != nil {
 		return err

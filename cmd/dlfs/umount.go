@@ -17,10 +17,12 @@ import (
 
 type umountCmd struct {
 	Mountpoint string `arg:"" help:"Where the list is mounted."`
+	stateFlag
 }
 
 type stopCmd struct {
 	Dir string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
+	stateFlag
 }
 
 // stopTimeout is how long umount and stop wait for the process they asked to stop.
@@ -43,7 +45,7 @@ func (c *umountCmd) Run(ctx context.Context, std stdio) error {
 	if err == nil {
 		return fmt.Errorf("%s is not a mount of dlfs", c.Mountpoint)
 	}
-	answer, err := ask(ctx, point, "POST", "/stop?wait", nil)
+	answer, err := ask(ctx, c.or(point), "POST", "/stop?wait", nil)
 	if err != nil {
 		return fs.Unmount(point) // not ours to ask: the kernel decides
 	}
@@ -58,7 +60,7 @@ func (c *stopCmd) Run(ctx context.Context, std stdio) error {
 	if cleared || err != nil && !errors.Is(err, fs.ErrMounted) {
 		return err
 	}
-	answer, err := order(ctx, c.Dir, "POST", "/stop?wait", nil)
+	answer, err := order(ctx, c.or(c.Dir), "POST", "/stop?wait", nil)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,12 +47,15 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 	if _, err := fs.ClearDead(c.Dir); err != nil {
 		return err
 	}
-	if err := needState(c.Dir); err != nil {
+	if err := needState(cmp.Or(c.State, c.Dir)); err != nil {
 		return err
+	}
+	if c.State == "" && isElsewhere(c.Dir) {
+		return errElsewhere(c.Dir)
 	}
 	if c.List == "" {
 		var err error
-		if c.List, err = lastList(c.Dir, newLogger(std.err, c.level())); err != nil {
+		if c.List, err = lastList(cmp.Or(c.State, c.Dir), newLogger(std.err, c.level())); err != nil {
 			return err
 		}
 	}
@@ -114,7 +118,7 @@ func lastList(dir string, log *slog.Logger) (string, error) {
 
 // report verifies the files of the set that newSet makes, and fetches nothing.
 func (c *verifyCmd) report(ctx context.Context, std stdio, newSet func(*cache.Store) (*fetch.Set, error)) error {
-	store, err := cache.OpenReadOnly(c.Dir, cache.Options{Log: newLogger(std.err, c.level())})
+	store, err := cache.OpenReadOnly(c.Dir, cache.Options{State: c.State, Log: newLogger(std.err, c.level())})
 	if err != nil {
 		return err
 	}
