@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -68,6 +69,9 @@ type Blob struct {
 
 // Version returns the version the blob is a copy of.
 func (b *Blob) Version() Version { return b.version }
+
+// ModTime is the time that the origin gave the version, zero if it gave none.
+func (b *Blob) ModTime() time.Time { return b.version.ModTime() }
 
 // Name is the name of the file.
 func (b *Blob) Name() string { return b.name }

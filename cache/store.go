@@ -122,6 +122,7 @@ type Store struct {
 		touched       map[*Blob]struct{} // with something for the next round
 		syncing       int                // blobs in the round under way
 		records       map[string]*Blob   // whose record the next round writes, by name
+		recording     map[string]*Blob   // the same of the round under way
 		unsyncedBytes int64
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -78,6 +79,9 @@ func (st *Stream) Version() Version {
 	v.Size = st.Present()
 	return v
 }
+
+// ModTime is the time that the origin gave the version, zero if it gave none.
+func (st *Stream) ModTime() time.Time { return st.version.ModTime() }
 
 // Generation is a number no other stream or blob of the store has, but the blob
 // this stream becomes.

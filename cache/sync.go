@@ -99,7 +99,7 @@ func (s *Store) round() error {
 	s.mu.Lock()
 	blobs, records := s.mu.touched, s.mu.records
 	s.mu.touched, s.mu.records, s.mu.unsyncedBytes = map[*Blob]struct{}{}, map[string]*Blob{}, 0
-	s.mu.syncing = len(blobs)
+	s.mu.syncing, s.mu.recording = len(blobs), records
 	s.mu.Unlock()
 	if len(blobs) == 0 && len(records) == 0 {
 		return nil
@@ -115,7 +115,7 @@ func (s *Store) round() error {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.mu.syncing = 0
+		s.mu.syncing, s.mu.recording = 0, nil
 	}()
 	step("blocks claimed")
 	dataErr := s.forceAll(claims)

@@ -32,7 +32,10 @@ func (f *File) Probe(ctx context.Context) (Copy, error) { return f.contact(ctx, 
 func (f *File) contact(ctx context.Context, urgent bool) (Copy, error) {
 	for {
 		f.mu.Lock()
-		err := f.loadLocked(f.lookup)
+		var err error
+		if f.copy() == nil {
+			err = f.loadLocked(f.lookup)
+		}
 		known, under := f.copy(), f.mu.contact
 		if known == nil && err == nil && under == nil {
 			if err = f.mu.failure.recent(); err == nil {
@@ -89,7 +92,9 @@ type found struct {
 func (c *contact) pin(v found, err error) {
 	c.end(func() {
 		if err == nil {
-			c.file.pinLocked(v.blob).proven = v.proven
+			fi := c.file.pinLocked(v.blob)
+			fi.proven = v.proven
+			fi.restLocked()
 		} else {
 			c.file.failLocked(err)
 		}

@@ -48,14 +48,15 @@ type File struct {
 		entry    *listfile.Entry // as the list has it now; never changed, only replaced
 		removed  bool            // the list has it no longer
 		mirrors  mirrors
-		cur      localCopy // nil until the version is known
-		contact  *contact  // the first contact under way, nil if there is none
-		failure  *failure  // the last error, nil once something succeeded
-		headLies bool      // a GET disagreed with a HEAD: HEAD is not asked again
-		changes  int       // how often the file was found changed, in this run
-		cutAt    int64     // one more than where a body of unknown length ended with its TLS connection; 0 for nowhere
-		restarts int       // of a body of unknown length
-		counted  tally     // as which the set counts it
+		cur      localCopy      // nil until the version is known, and while the file is at rest
+		rest     *cache.Outline // of a file at rest, whose version is known and of which nothing is there; else nil
+		contact  *contact       // the first contact under way, nil if there is none
+		failure  *failure       // the last error, nil once something succeeded
+		headLies bool           // a GET disagreed with a HEAD: HEAD is not asked again
+		changes  int            // how often the file was found changed, in this run
+		cutAt    int64          // one more than where a body of unknown length ended with its TLS connection; 0 for nowhere
+		restarts int            // of a body of unknown length
+		counted  tally          // as which the set counts it
 	}
 }
 
@@ -125,11 +126,13 @@ func (f *File) Entry() *listfile.Entry {
 // URL is the entry's URL with what is secret in it left out.
 func (f *File) URL() string { return origin.Redact(f.Entry().URL) }
 
-// Copy is the local copy of one version of a file: a *cache.Blob, or, while
-// the length of the file is not known, a *cache.Stream.
+// Copy is the local copy of one version of a file: a *cache.Blob, a *cache.Outline while
+// nothing is there and no handle is open, or, while the length of the file is not known, a
+// *cache.Stream.
 type Copy interface {
 	Generation() uint64
-	Version() cache.Version // of a stream, the size is the bytes so far
+	Version() cache.Version // of a stream, the size is the bytes so far; of an outline, without validators
+	ModTime() time.Time     // that the origin gave the version, zero if none
 	Present() int64         // bytes
 	Published() bool        // complete, durable, and a file of the output directory
 }
@@ -146,31 +149,45 @@ type localCopy interface {
 
 // copy is what there is of the file, nil while nothing is known. The caller holds f.mu.
 func (f *File) copy() Copy {
-	if f.mu.cur == nil {
-		return nil
+	switch {
+	case f.mu.cur != nil:
+		return f.mu.cur.copy()
+	case f.mu.rest != nil:
+		return f.mu.rest
 	}
-	return f.mu.cur.copy()
+	return nil
 }
 
-// load takes, once, what earlier runs left of the file: lookup asks the store. After an
-// error the file is not loaded, and the next caller meets the error again.
+// load takes, once, what earlier runs left of the file: lookup asks the store. A file of
+// which nothing is there is at rest afterwards. After an error the file is not loaded, and
+// the next caller meets the error again.
 func (f *File) load(lookup func() (*cache.Blob, error)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.loadLocked(lookup)
+	if f.loaded.Load() {
+		return
+	}
+	f.set.sayUnreadable(f, f.loadLocked(lookup))
+	if fi := f.fill(); fi != nil {
+		fi.restLocked()
+	}
 }
 
 // lookup asks the store for the file.
 func (f *File) lookup() (*cache.Blob, error) { return f.set.store.Lookup(f.name) }
 
+// loadLocked is load for who needs the fill: a file at rest is woken.
 func (f *File) loadLocked(lookup func() (*cache.Blob, error)) error {
-	if f.loaded.Load() {
+	if f.loaded.Load() && f.mu.rest == nil {
 		return nil
 	}
 	if !f.set.begin() { // Close waits: the store may be closed after it
 		return errClosing
 	}
 	defer f.set.flights.Done()
+	if rest := f.mu.rest; rest != nil {
+		lookup = func() (*cache.Blob, error) { return f.set.store.Restore(f.name, rest) }
+	}
 	blob, err := lookup()
 	if err != nil {
 		return err
@@ -181,10 +198,11 @@ func (f *File) loadLocked(lookup func() (*cache.Blob, error)) error {
 		}
 	}
 	f.loaded.Store(true)
+	f.mu.rest = nil
 	if blob != nil {
 		f.pinLocked(blob).proven = blob.Present() > 0
-		f.countLocked()
 	}
+	f.countLocked()
 	return nil
 }
 
@@ -202,17 +220,22 @@ func (f *File) Known() Copy {
 }
 
 // Blob returns the file's blob, which holds its version; nil while that is not
-// known. It does not block.
+// known. It does not block for the network.
 func (f *File) Blob() *cache.Blob {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.loadLocked(f.lookup); err != nil && err != errClosing {
-		f.set.log.Error("state of a file cannot be read", "name", f.name, "err", err)
-	}
+	f.set.sayUnreadable(f, f.loadLocked(f.lookup))
 	if fi := f.fill(); fi != nil {
 		return fi.blob
 	}
 	return nil
+}
+
+// sayUnreadable logs why a file could not be loaded, if it could not.
+func (s *Set) sayUnreadable(f *File, err error) {
+	if err != nil && err != errClosing {
+		s.log.Error("state of a file cannot be read", "name", f.name, "err", err)
+	}
 }
 
 // failLocked remembers an error, unless it only says that everything stops.

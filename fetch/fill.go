@@ -39,10 +39,24 @@ type fill struct {
 func (f *File) pinLocked(blob *cache.Blob) *fill {
 	fi := &fill{file: f, blob: blob}
 	fi.redigestLocked()
-	f.mu.cur = fi
+	f.mu.cur, f.mu.rest = fi, nil
 	f.mu.failure = nil
 	f.mu.mirrors.forgive()
 	return fi
+}
+
+// restLocked puts the file to rest if no block of the version is there, as most files of a
+// long list are most of the time. Nobody has the fill yet.
+func (fi *fill) restLocked() {
+	f := fi.file
+	if fi.proven || f.mu.mirrors.mismatches > 0 {
+		return
+	}
+	if o, ok := fi.blob.Outline(); ok {
+		f.mu.cur, f.mu.rest = nil, o
+		f.mu.mirrors.list = nil
+		f.countLocked()
+	}
 }
 
 // fill returns the version that is being filled; nil if none is known, or if the

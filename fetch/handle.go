@@ -28,6 +28,10 @@ func (f *File) Open(ctx context.Context) (*Handle, error) {
 			return nil, err
 		}
 		f.mu.Lock()
+		if err := f.loadLocked(f.lookup); err != nil {
+			f.mu.Unlock()
+			return nil, err
+		}
 		h := &Handle{file: f, cur: f.mu.cur, fill: f.fill()}
 		changed := f.mu.failure.changed()
 		f.mu.Unlock()

@@ -49,8 +49,9 @@ type MirrorStatus struct {
 }
 
 // Inspect returns the file as it is now, with a map of at most the given number of cells,
-// from 1 to MaxCells. It blocks for the disk if the file was not loaded yet.
+// from 1 to MaxCells. It blocks for the disk if the file was not loaded yet, or is at rest.
 func (f *File) Inspect(cells int) Detail {
+	f.Blob() // which has the validators
 	d := Detail{EntryStatus: f.Status(), BlockBytes: cache.BlockSize, CellBytes: cache.BlockSize,
 		Map: []Cells{}, Mirrors: []MirrorStatus{}, Readers: f.set.handles(f)}
 	if sum := f.Digest(); !sum.IsZero() {

@@ -24,7 +24,9 @@ func (fi *fill) flightEnded(fl *flight, err error) {
 	f := fi.file
 	f.change(func() {
 		fi.flights.remove(fl)
-		fi.manyAgainLocked(fl)
+		if fi.singleFor == fl { // the refusal of further streams may have passed with it
+			fi.single, fi.singleFor = false, nil
+		}
 		fl.mirror.landed(fl)
 		switch {
 		case err == nil:

@@ -44,14 +44,6 @@ func (fi *fill) rejoinLocked(fl *flight, err error) (ofOne bool, readers error) 
 	return true, readers
 }
 
-// manyAgainLocked has further streams tried again after fl has ended, if the refusal of one
-// was of a kind that may pass.
-func (fi *fill) manyAgainLocked(fl *flight) {
-	if fi.singleFor == fl {
-		fi.single, fi.singleFor = false, nil
-	}
-}
-
 // isRefusal reports whether an origin answered with a status that refuses, and
 // with nothing that concerns the version.
 func isRefusal(err error) bool {

@@ -225,7 +225,7 @@ func (s *Set) load(ctx context.Context, l *list) error {
 			return ctx.Err()
 		}
 		names[i] = cache.Listed{Name: f.name, URL: urlHash(f.Entry().URL)}
-		f.Blob()            // loads it
+		f.load(f.lookup)
 		f.change(func() {}) // complete, perhaps, before it could be published
 	}
 	err = s.store.SetList(names)

@@ -26,7 +26,7 @@ type EntryStatus struct {
 
 // Status returns the file as it is now. It does not block.
 func (f *File) Status() EntryStatus {
-	f.Blob() // loads it
+	f.load(f.lookup)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := f.tally()

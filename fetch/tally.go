@@ -30,13 +30,14 @@ type tally struct {
 	state state
 	known bool // the size is known
 	size  int64
+	blob  *cache.Blob // of a file that is incomplete and not at rest
 }
 
 // tally describes the file as it is. The caller holds f.mu.
 func (f *File) tally() (t tally) {
 	fi := f.fill()
-	if fi != nil {
-		t.known, t.size = true, fi.blob.Version().Size
+	if c := f.copy(); fi != nil || f.mu.rest != nil {
+		t.known, t.size = true, c.Version().Size
 	}
 	switch fail := f.mu.failure; {
 	case fail != nil && errors.Is(fail.err, ErrMismatch):
@@ -47,10 +48,13 @@ func (f *File) tally() (t tally) {
 		t.state = needsURL
 	case fail != nil:
 		t.state = failed
-	case fi != nil && len(fi.flights) == 0:
+	case f.mu.rest != nil || fi != nil && len(fi.flights) == 0:
 		t.state = waiting
 	case f.mu.cur != nil:
 		t.state = fetching
+	}
+	if fi != nil && t.state != complete {
+		t.blob = fi.blob
 	}
 	return t
 }
@@ -99,8 +103,8 @@ func (s *Set) count(f *File, was, is tally) {
 	ts := &s.mu.tallies
 	ts.add(was, -1)
 	ts.add(is, 1)
-	if is.known && is.state != complete {
-		ts.partial[f] = f.fill().blob
+	if is.blob != nil {
+		ts.partial[f] = is.blob
 	} else {
 		delete(ts.partial, f)
 	}

@@ -68,7 +68,7 @@ func (s *Set) Verify(ctx context.Context, opts VerifyOptions, tell func(f *File,
 }
 
 func (f *File) verify(ctx context.Context, opts VerifyOptions) (Verdict, error) {
-	f.Blob() // loads it
+	f.load(f.lookup)
 	f.mu.Lock()
 	fi := f.fill()
 	var d *digesting

@@ -26,7 +26,7 @@ type node struct {
 	// Constant data
 	fs    *fileSystem
 	file  *fetch.File
-	local fetch.Copy
+	local fetch.Copy // as it was when the node was made; see now
 
 	failure atomic.Pointer[string] // why the last read or open that waited failed, nil if it did not
 
@@ -39,6 +39,17 @@ type node struct {
 func (n *node) growing() bool {
 	_, is := n.local.(*cache.Stream)
 	return is
+}
+
+// now returns what there is of the node's version. Of a file that is at rest the node was made
+// from an outline, and somebody may have opened it since.
+func (n *node) now() fetch.Copy {
+	if o, resting := n.local.(*cache.Outline); resting {
+		if blob, ok := n.file.Known().(*cache.Blob); ok && blob.Generation() == o.Generation() {
+			return blob
+		}
+	}
+	return n.local
 }
 
 // stable is what tells the node from others. What a growing file becomes may be
@@ -65,9 +76,9 @@ func (n *node) attr(a *fuse.Attr) {
 	a.Mode = syscall.S_IFREG | 0o644
 	a.Nlink = 1
 	a.Size = uint64(n.size())
-	a.Blocks = uint64(n.local.Present()+511) / 512 // what du adds up
+	a.Blocks = uint64(n.now().Present()+511) / 512 // what du adds up
 	a.Blksize = cache.BlockSize
-	t := n.local.Version().ModTime()
+	t := n.local.ModTime()
 	if t.IsZero() {
 		t = n.fs.mounted
 	}
@@ -78,9 +89,12 @@ func (n *node) attr(a *fuse.Attr) {
 // the kernel reads through its page cache all the same, as sendfile(2) and a
 // private mapping have it do, it keeps the last page as it first saw it.
 func (n *node) size() int64 {
+	if !n.growing() {
+		return n.local.Version().Size
+	}
 	ended := n.file.Blob() != nil // and nothing is added from here on
 	size := n.local.Version().Size
-	if n.growing() && !ended {
+	if !ended {
 		size -= size % int64(os.Getpagesize())
 	}
 	return size
@@ -91,7 +105,7 @@ func (n *node) timeout() time.Duration {
 	switch {
 	case n.growing():
 		return 0
-	case n.local.Published():
+	case n.now().Published():
 		return forever
 	}
 	return whileMoves
@@ -122,7 +136,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 	if err != nil {
 		return nil, 0, n.fail("open", err)
 	}
-	if h.Copy() != n.local {
+	if h.Copy() != n.now() {
 		h.Close()
 		return nil, 0, syscall.ESTALE // the kernel looks the name up again
 	}
@@ -150,7 +164,7 @@ func (n *node) fail(what string, err error, more ...any) syscall.Errno {
 func (n *node) mayPass() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.cached == 0 && n.local.Published() && n.fs.passthrough {
+	if n.cached == 0 && n.now().Published() && n.fs.passthrough {
 		return true
 	}
 	n.cached++

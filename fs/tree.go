@@ -86,8 +86,9 @@ func (d *dir) lookupKnown(ctx context.Context, l *listing, name string, out *fus
 		return d.NewInode(ctx, sub, fusefs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino(sub.path+"/", 0), Gen: sub.gen}), 0
 	}
 	if f := l.files[name]; f != nil {
-		if blob, ok := f.Known().(*cache.Blob); ok {
-			return d.found(ctx, &node{fs: d.fs, file: f, local: blob}, out), 0
+		local := f.Known()
+		if _, grows := local.(*cache.Stream); local != nil && !grows {
+			return d.found(ctx, &node{fs: d.fs, file: f, local: local}, out), 0
 		}
 	}
 	return nil, syscall.ENOENT

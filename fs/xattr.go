@@ -22,11 +22,12 @@ const (
 )
 
 func (n *node) xattrs() map[string]string {
-	s := n.file.Status()
-	v := n.local.Version()
+	n.file.Blob() // which has the validators, where the file is at rest
+	s, local := n.file.Status(), n.now()
+	v := local.Version()
 	all := map[string]string{
 		xattrState:        s.State,
-		xattrPresent:      strconv.FormatInt(n.local.Present(), 10),
+		xattrPresent:      strconv.FormatInt(local.Present(), 10),
 		xattrURL:          n.file.URL(),
 		xattrETag:         v.ETag,
 		xattrLastModified: v.LastModified,
