@@ -16,7 +16,7 @@ type batch struct {
 	err     error
 }
 
-// batch waits for the batch of somebody else to be written.
+// batch begins a batch. It blocks until the batch of another caller has been written.
 func (x *index) batch() *batch {
 	x.writer.Lock() // until write
 	b := &batch{index: x, err: x.ready()}
@@ -61,10 +61,10 @@ func (x *index) tidy() error {
 	return nil
 }
 
-// revive opens the database anew after a failed write. What a failed sync left
-// of the log has a hole, at which a replay would stop, whatever is acknowledged
-// behind it; and without a memtable badger ends the process at the next write.
-// Closing it puts all that it has in memory into a table.
+// revive opens the database anew after a failed write. A failed sync may leave
+// a hole in the log. A replay stops at the hole and loses the entries behind it, although
+// their writes were acknowledged. And without a memtable badger ends the process at the
+// next write. Closing the database writes all that it has in memory into a table.
 func (x *index) revive() error {
 	x.use.Lock()
 	defer x.use.Unlock()
@@ -140,8 +140,11 @@ func (b *batch) forget(gen uint64, size int64) {
 // the index depend on no two keys changing together.
 func (x *index) write(b *batch) error {
 	defer x.writer.Unlock()
-	if b.changed { // the count goes last, and so is lost with whatever is
-		x.count++ // never taken back: what fails may be in the log all the same
+	if b.changed {
+		// The count is the last entry of the batch: if the log loses an entry of the
+		// batch, it loses the count, too. The count is not lowered after a failed write,
+		// because the write may be in the log nevertheless.
+		x.count++
 		b.set(countKey, binary.BigEndian.AppendUint64(nil, x.count))
 	}
 	if b.err != nil {

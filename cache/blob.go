@@ -139,8 +139,8 @@ func (b *Blob) PresentFrom(off int64) (at, n int64) {
 }
 
 // Acquire keeps the blob's file open until the matching Release, so that
-// ReadAt and File cost no open. A blob that was given up and that nobody holds is
-// fs.ErrClosed: its file is gone, or another blob's.
+// ReadAt and File cost no open. After Abandon and the last
+// Release the error is fs.ErrClosed: the file has been removed, or is another blob's.
 func (b *Blob) Acquire() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -186,8 +186,8 @@ func (b *Blob) Release() {
 	}
 }
 
-// Abandon says that the blob's version is the file's no longer: its blocks give
-// their room back once nobody holds it. A published file stays.
+// Abandon says that the file has another version now. The blob's blocks are freed
+// after the last Release. A published file stays.
 func (b *Blob) Abandon() {
 	b.mu.Lock()
 	if b.mu.published {
@@ -212,7 +212,7 @@ func (b *Blob) abandoned() bool {
 }
 
 // unusedLocked reports whether the blob's file is to be removed: it was abandoned, and
-// nobody holds it. The file of a blob that replaces a finished file stays until another
+// each Acquire has had its Release. The file of a blob that replaces a finished file stays until another
 // record is written: a record without its file says that the file has been renamed to its
 // name.
 func (b *Blob) unusedLocked() bool {
@@ -266,7 +266,7 @@ func (b *Blob) readStored(p []byte, off int64) (int, error) {
 	if n > 0 {
 		if k, err := f.ReadAt(p[:n], off); err != nil {
 			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF // somebody cut the file short
+				err = io.ErrUnexpectedEOF // another program has cut the file short
 			}
 			return k, fmt.Errorf("read %q [%d +%d): %w", b.name, off, n, err)
 		}

@@ -87,7 +87,7 @@ func openBadger(path string) (*badger.DB, error) {
 		WithMemTableSize(memTableSize).
 		WithNumMemtables(2).
 		WithNumLevelZeroTables(2).
-		WithNumLevelZeroTablesStall(1 << 20). // never: nobody would end it
+		WithNumLevelZeroTablesStall(1 << 20). // never: no compaction would end a stall
 		WithNumCompactors(0).                 // tidy does it, when there is room
 		WithBaseTableSize(1 << 20).
 		WithValueLogFileSize(1 << 20).
@@ -224,8 +224,8 @@ func (x *index) scan(prefix []byte, f func(key, value []byte)) error {
 	})
 }
 
-// keys returns the keys under prefix from first on, whatever their values. A
-// damaged table hides some of them.
+// keys returns the keys under prefix from first on. It does not read their values. A
+// damaged table hides some of the keys.
 func (x *index) keys(prefix, first []byte) (keys [][]byte, err error) {
 	err = x.walk(prefix, first, func(item *badger.Item) (more bool, err error) {
 		keys = append(keys, item.KeyCopy(nil))

@@ -32,7 +32,7 @@ func (s *Store) lookup(name string, r record) (*Blob, error) {
 		return nil, err
 	}
 	if r.replaces != (standing{}) {
-		b.mu.replaces, b.mu.extends = r.replaces, r.extends // nobody else has it yet
+		b.mu.replaces, b.mu.extends = r.replaces, r.extends // b is not shared yet
 		if found, err := s.lookupReplacing(b, r.replaces); found != nil || err != nil {
 			return found, err
 		}
@@ -62,7 +62,7 @@ func (s *Store) lookup(name string, r record) (*Blob, error) {
 	}
 	s.log.Warn("unfinished file is gone or was cut short; it is fetched again", "name", name)
 	again := s.fresh(name, r.version, r.note.unverified())
-	again.mu.replaces = r.replaces // nobody else has it yet
+	again.mu.replaces = r.replaces // again is not shared yet
 	return again, nil
 }
 
@@ -117,7 +117,7 @@ func (s *Store) create(name string, v Version, adoptable func(string, Version) (
 		// is neither adopted nor in the way.
 		if r, ok, failed := s.index.record(name); failed == nil && ok && !r.extends && s.stands(r.replaces, name) {
 			b := s.blob(name, newGeneration(), v, Note{})
-			b.mu.replaces = r.replaces // nobody else has it yet
+			b.mu.replaces = r.replaces // b is not shared yet
 			s.put(b)
 			return b, nil
 		}
@@ -155,8 +155,8 @@ func newGeneration() uint64 {
 }
 
 // adopt takes the file that stands under the blob's name for the blob. It may
-// be another one than was verified, and neither its bytes nor its name need be
-// on disk: whoever made it may have been killed.
+// be another file than the one that was verified. Neither its bytes nor its name need
+// be durable: the program that wrote it may have been killed.
 func (s *Store) adopt(b *Blob) error {
 	if !s.readOnly() {
 		if err := s.forceFile(b.name); err != nil {

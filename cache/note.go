@@ -1,8 +1,8 @@
 package cache
 
 // Note is what the caller wants remembered of a blob. The store keeps it with
-// the blob's version and does not interpret it, except that it takes Verified
-// back wherever it cannot answer for the bytes any more.
+// the blob's version and does not interpret it, except that it
+// clears Verified where it can no longer answer for the bytes.
 type Note struct {
 	// URL is a hash of the URL that told the blob's version, 0 if none. The
 	// state never holds a URL, which may grant access.
@@ -21,7 +21,7 @@ type Note struct {
 	Refuted string
 }
 
-// unverified returns the note for bytes nobody has compared.
+// unverified returns the note for bytes that were not compared with a digest.
 func (n Note) unverified() Note {
 	n.Verified = false
 	return n

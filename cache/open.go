@@ -65,7 +65,7 @@ func subdir(parent *os.Root, name string) (*os.Root, *os.File, error) {
 
 // openSubdir opens a directory of the state that is there. What is opened is
 // checked, not its name: the directory must belong to this user, root not excepted,
-// and nobody else may write to it. Otherwise another user could put symbolic links
+// and no other user may write to it. Otherwise another user could put symbolic links
 // there, and badger, which opens its files by path, would follow them. A symbolic
 // link in place of the directory is refused.
 func openSubdir(parent *os.Root, name string) (*os.Root, *os.File, error) {
@@ -140,8 +140,8 @@ func (s *Store) closeToOthers() error {
 	return err
 }
 
-// takeLock makes this process the only one with the store. The lock goes with
-// the process, whatever way it ends.
+// takeLock makes this process the only one with the store. The kernel
+// releases the lock when the process ends, also after kill -9.
 func (s *Store) takeLock() (err error) {
 	if s.lock, err = s.state.OpenFile("lock", os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK, 0o600); err != nil {
 		return err

@@ -112,7 +112,7 @@ func (s *Store) recordPublished(blobs []*Blob) {
 	}
 }
 
-// answer tells whoever asked for b to be published.
+// answer calls the functions that were given to Publish.
 func (b *Blob) answer(err error) {
 	b.mu.Lock()
 	done := b.mu.publish

@@ -9,7 +9,7 @@ import (
 // Put stores p at off. [off +len(p)) must be whole blocks, the last one of the
 // blob at its own length. When Put returns nil the blocks are present and
 // readable; the store makes them durable later. Blocks already present stay as
-// they are: somebody may have read them, or computed their digest. The caller
+// they are: they may have been read, or be part of a digest. The caller
 // keeps p and holds an Acquire.
 func (b *Blob) Put(off int64, p []byte) error {
 	n := int64(len(p))

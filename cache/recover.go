@@ -138,7 +138,8 @@ var formatErrors = []string{
 }
 
 // isDamage reports whether an error of opening the database proves that a file of
-// it is damaged. An error of the system proves nothing, whatever it was met on.
+// it is damaged. An error of the operating system proves nothing: a good file may meet
+// one, too.
 func isDamage(err error) bool {
 	if err == nil {
 		return false

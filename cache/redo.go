@@ -26,7 +26,8 @@ type Extent struct{ Off, N int64 }
 // the new blob. When ctx ends or the disk is full before all are copied, Redo fails
 // with that error.
 //
-// b is abandoned. Who holds it goes on reading; nobody can acquire it any more.
+// b is abandoned. Callers that have acquired b may go on reading; Acquire fails from
+// then on.
 //
 // Where b is not published, the new blob keeps the file: the good blocks are not
 // copied, and the bad ones stay in it until they are put again, see Restore. So who
@@ -108,7 +109,7 @@ func (s *Store) redo(b *Blob, bad []Extent) (*Blob, error) {
 	}
 	step("redo: linked")
 	if err := s.writeAgain(again); err != nil {
-		s.put(b) // it may have been written all the same
+		s.put(b) // the record may have been written in spite of the error
 		return nil, err
 	}
 	step("redo: recorded")
@@ -152,7 +153,7 @@ func (b *Blob) Restore() (bool, error) {
 // that touch a bad extent.
 func (b *Blob) without(bad []Extent) *Blob {
 	again := b.store.blob(b.name, newGeneration(), b.version, b.Note().unverified())
-	again.mu.replaces, again.mu.extends = b.toReplace(), b.Extends() // nobody else has it yet
+	again.mu.replaces, again.mu.extends = b.toReplace(), b.Extends() // again is not shared yet
 	again.bits = b.good(bad)
 	blocks := b.geo.blocks()
 	for i := again.bits.next(0, blocks, true); i < blocks; i = again.bits.next(i+1, blocks, true) {

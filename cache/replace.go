@@ -96,7 +96,7 @@ func (b *Blob) replaced(ctx context.Context, bad []Extent) (*Blob, error) {
 		return nil, err
 	}
 	again := b.store.blob(b.name, newGeneration(), b.version, b.Note().unverified())
-	again.mu.replaces = old // nobody else has it yet
+	again.mu.replaces = old // again is not shared yet
 	if err := b.copyGood(ctx, again, bad); err != nil {
 		again.giveUp()
 		return nil, err
@@ -197,10 +197,11 @@ func (l looks) giveTo(f *os.File) error {
 }
 
 // exchange publishes the blob's file in the place of the file it replaces, with that
-// file's permissions and owner. These are given after the exchange: a blob that its
-// owner may not write could not be gone on with after a crash. The two are exchanged, and the old file is looked at again after that: a file that
-// somebody put there in between gets its name back. Where the filesystem cannot
-// exchange, the old file is renamed over.
+// file's permissions and owner. The permissions are set after the exchange: after a crash
+// dlfs could not go on with a blob that its owner may not write. The old file is checked
+// again after the exchange: if another program has put a file there in between, that file
+// gets its name back. Where the filesystem cannot exchange two names, the blob is renamed
+// over the old file.
 func (s *Store) exchange(b *Blob, old standing, dir *os.File, name string) error {
 	swap := func() error {
 		return unix.Renameat2(int(s.blobsDir.Fd()), b.id(), int(dir.Fd()), name, unix.RENAME_EXCHANGE)
@@ -281,7 +282,7 @@ func (s *Store) lookupReplacing(b *Blob, old standing) (*Blob, error) {
 	}
 	s.log.Warn("unfinished repair is gone; it is fetched again", "name", b.name)
 	again := s.fresh(b.name, b.version, b.Note().unverified())
-	again.mu.replaces = old // nobody else has it yet
+	again.mu.replaces = old // again is not shared yet
 	return again, nil
 }
 

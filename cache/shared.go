@@ -40,7 +40,7 @@ const (
 	outputName = "output"
 
 	// aliveEvery is how often alive is written, and orphanAge how old it is when
-	// nobody writes it any more.
+	// no process writes it any more.
 	aliveEvery = 10 * time.Minute
 	orphanAge  = 24 * time.Hour
 )

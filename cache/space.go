@@ -17,13 +17,13 @@ import (
 // the process with SIGBUS. Three things keep it from meeting one:
 //
 //   - no block is stored below the floor, Options.MinFree, and nothing is written
-//     to the index below half of its own, indexFloor, so that whoever else fills
-//     the disk is noticed in time;
+//     to the index below half of its own, indexFloor, so that dlfs notices in
+//     time that other programs fill the disk;
 //   - the memtable's file, which takes every write, is allocated whole, and so is
 //     the next one; a memtable is only filled up, and tables are only merged,
 //     where there is room for blocks, and so for the tables this makes;
 //   - a ballast file holds room that is given up when the disk turns out to be
-//     full all the same, or the quota used: the index lives on it meanwhile, and
+//     full in spite of that, or the quota used: the index lives on it meanwhile, and
 //     blocks are refused until the ballast can be made again.
 
 // indexFloor is the free space the index is to find. A memtable that is flushed

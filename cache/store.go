@@ -54,8 +54,8 @@ type Options struct {
 	// for good. If empty, DIR.
 	State string
 
-	// Owner says, in a few words, what opened the store. It is shown to
-	// whoever finds the directory in use.
+	// Owner says, in a few words, what opened the store. Another process that finds
+	// the directory in use shows it.
 	Owner string
 
 	// SyncEvery is how often blocks are made durable, and so what a crash may
@@ -108,7 +108,7 @@ type Store struct {
 
 	// The syncer
 	wake     chan struct{} // a round is due early
-	calls    chan func()   // to be run between rounds; somebody waits
+	calls    chan func()   // functions to run between rounds; their callers wait
 	removed  chan struct{} // closed by the syncer, see Removed
 	stop     chan struct{}
 	stopped  chan struct{}
@@ -300,8 +300,8 @@ func (s *Store) wrote(b *Blob, n int64) {
 	}
 }
 
-// Remember keeps a value under a key, for whoever opens the store next. It is
-// durable when Remember returns.
+// Remember stores a value under a key, for Recall in this or a later process. The
+// value is durable when Remember returns.
 func (s *Store) Remember(key, value string) error { return s.index.remember(key, value) }
 
 // Recall returns what was remembered under a key, "" if nothing was.

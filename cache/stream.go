@@ -93,8 +93,8 @@ func (st *Stream) Published() bool { return false }
 // Present returns the bytes so far. It takes no lock.
 func (st *Stream) Present() int64 { return st.size.Load() }
 
-// Acquire keeps the stream's file open until the matching Release. A stream that
-// has ended and that nobody holds is fs.ErrClosed: what there is of it is a blob.
+// Acquire keeps the stream's file open until the matching Release. After the end of
+// the stream and the last Release the error is fs.ErrClosed: its bytes are a blob then.
 func (st *Stream) Acquire() error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -168,7 +168,7 @@ func (st *Stream) ReadAt(p []byte, off int64) (int, error) {
 	}
 	if k, err := st.file.ReadAt(p[:n], off); err != nil {
 		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF // somebody cut the file short
+			err = io.ErrUnexpectedEOF // another program has cut the file short
 		}
 		return k, fmt.Errorf("read %q [%d +%d): %w", st.name, off, n, err)
 	}
@@ -225,8 +225,8 @@ func (st *Stream) blobLocked() (*Blob, error) {
 	return b, nil
 }
 
-// Abandon gives the stream up: its bytes give their room back once nobody holds
-// it. A finished stream is a blob, and is abandoned as such.
+// Abandon gives the stream up: its room on the disk is freed after the last Release.
+// A finished stream is a blob, and Blob.Abandon is for that.
 func (st *Stream) Abandon() {
 	st.appends.Lock()
 	defer st.appends.Unlock()
@@ -241,7 +241,7 @@ func (st *Stream) Abandon() {
 	st.end()
 }
 
-// end has the file closed once nobody holds it.
+// end has the file closed after the last Release.
 func (st *Stream) end() {
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -75,8 +75,8 @@ func (s *Store) watchState() {
 	}
 }
 
-// IsRemoved reports whether somebody has removed the state, DIR/.dlfs, or a part of
-// it. Then nothing more can be made durable or published.
+// IsRemoved reports whether another program has removed the state, DIR/.dlfs, or a part
+// of it. Then nothing more can be made durable or published.
 func (s *Store) IsRemoved() bool {
 	return isRemoved(s.stateDir) || isRemoved(s.blobsDir) || isRemoved(s.index.dir)
 }

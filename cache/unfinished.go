@@ -127,7 +127,7 @@ func withoutZeros(f *os.File, start, end int64) (int64, error) {
 func (u *Unfinished) TakeOver(ctx context.Context) (*Blob, error) {
 	s := u.store
 	b := s.blob(u.name, newGeneration(), u.version, Note{})
-	b.mu.replaces, b.mu.extends = u.at, true // nobody else has it yet
+	b.mu.replaces, b.mu.extends = u.at, true // b is not shared yet
 	err := u.copyTo(ctx, b)
 	if err == nil && !s.stands(u.at, u.name) {
 		err = &InTheWayError{u.name, "is being changed by another program"}
@@ -245,7 +245,7 @@ func (s *Store) findExtended(b *Blob) {
 	}
 	now, err := s.standingNamed(b.name)
 	if err == nil && now.size <= b.version.Size && now != b.mu.replaces {
-		b.mu.replaces = now // nobody else has it yet
+		b.mu.replaces = now // b is not shared yet
 		s.put(b)            // before the exchange: after a crash the record tells the two apart
 	}
 }

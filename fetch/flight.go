@@ -43,7 +43,7 @@ type flight struct {
 	mirror *mirror
 	class  hosts.Class
 	launch time.Time
-	whole  bool // the origin knows no ranges: streams from 0, whatever is present
+	whole  bool // the origin knows no ranges: the flight begins at 0, also where blocks are present
 	start  int64
 	ctx    context.Context
 	cancel context.CancelFunc

@@ -233,8 +233,8 @@ func (p *prefetcher) gone(f *File) bool {
 	return over
 }
 
-// over reports whether prefetch is through with f, for good or for now: a file
-// that failed, be it by a probe before its turn came, has another one later.
+// over reports whether prefetch has finished with f, for good or for now. A file that
+// failed has another turn later, also if it failed in a probe before its first turn.
 func (p *prefetcher) over(f *File) bool {
 	if !f.over() {
 		return false

@@ -93,7 +93,7 @@ type Difference struct {
 	Added   []string `json:"added"`
 	Removed []string `json:"removed"`
 	NewURL  []string `json:"new_url"` // the same name, other URLs
-	Changed []string `json:"changed"` // the same name, of which the list now says another size or digest
+	Changed []string `json:"changed"` // the same name, with another size or digest in the list
 }
 
 // Reload replaces the list by another one, whose names are distinct, and returns

@@ -11,8 +11,8 @@ import (
 
 // catalog is the files of a list in the order of their names. In that order the
 // files below a directory are one run, so a directory needs no memory before
-// somebody looks at it: names that are thousands of directories deep cost what
-// they cost in the list. It is immutable once it is the tree's.
+// its first lookup: names that are thousands of directories deep cost no more than
+// their text in the list. It is immutable once it is the tree's.
 type catalog struct {
 	files []*fetch.File
 	since time.Time
@@ -136,7 +136,7 @@ func (f *fileSystem) show(files []*fetch.File) (changes []change) {
 		switch {
 		case f.tree.dirs[path] != d: // gone
 		case was == nil:
-			continue // nobody has looked at it
+			continue // it was never looked up
 		default:
 			is = c.listing(path, func(path string) *dir { return f.dirLocked(d, path) })
 		}

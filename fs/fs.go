@@ -12,11 +12,11 @@
 // data is kept for as long as there is room, since the content of an inode never
 // changes: another version of a file is another inode.
 //
-// A file whose length nobody knows is shown as long as it is so far, in whole
+// A file of unknown length is shown as long as it is so far, in whole
 // pages, and nothing of it is kept: reads come here, and at its end so far they
 // wait for more. When it has come to its end, the name means another inode. Until
 // then it cannot be mapped shared (ENODEV); what the kernel reads through its page
-// cache all the same, for a private mapping, sendfile(2) and splice(2), ends where
+// cache nevertheless, for a private mapping, sendfile(2) and splice(2), ends where
 // the size was when it was last asked for.
 //
 // # How reads end
@@ -190,9 +190,9 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 		return nil, fmt.Errorf("mount %s: %w", point, mountError(err))
 	}
 	// The mount is live and initialized. WaitMount would do nothing but open a
-	// file of it, to have POLL refused early. A process that is killed while it
-	// waits for itself never ends, and neither does whoever uses its mount; so
-	// nothing here may ask the mount anything.
+	// file of it, to have POLL refused early. If a process is killed while it
+	// waits for its own mount, it never ends, and programs that use the mount wait for
+	// ever, too. So nothing here may ask the mount anything.
 	f.device = device()
 	go server.Serve() // ends with the mount
 	m := &Mount{fs: f, server: server, point: point,

@@ -23,8 +23,8 @@ const lookEvery = 20 * time.Millisecond
 // The kernel tells of any signal as an interrupt, once a call. It is obeyed for
 // those that are to stop the caller, as Ctrl-C is: not even SIGKILL frees it
 // before it is answered. For others the call goes on, as on any disk, since
-// EINTR of a stat or an open comes as a surprise to most programs, whatever
-// SA_RESTART says; and what comes after those, only the caller's state tells.
+// most programs do not expect EINTR of a stat or an open, and SA_RESTART does not help
+// there. Which signals follow can be read from the caller's state alone.
 // A suspend of the machine interrupts, too, without any signal, and go-fuse does
 // when the mount has ended.
 func (f *fileSystem) patient(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -23,7 +23,7 @@ func (m *Mount) Point() string { return m.point }
 // must be one of this package.
 func Detach(point string) error { return unmount(point, unix.MNT_DETACH, "-u", "-z") }
 
-// Unmount unmounts the topmost mount at point if nobody uses it. It must be one of
+// Unmount unmounts the topmost mount at point if it is not in use. It must be one of
 // this package.
 func Unmount(point string) error { return unmount(point, 0, "-u") }
 
@@ -129,7 +129,7 @@ func resolve(point string) (string, error) {
 	}
 	fd, err := unix.Open(point, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return point, nil // whoever uses it will say why
+		return point, nil // the caller that opens it gets the reason
 	}
 	defer unix.Close(fd)
 	return os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))

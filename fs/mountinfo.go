@@ -155,10 +155,11 @@ func (m mountInfo) ask(within time.Duration) error {
 	}
 }
 
-// onOwnThread calls f; for root, if the mount is another user's, on a thread that
-// is that user from then on, and ends with f: of nobody else does the kernel hand
-// on a question, and it answers by itself that all is well. The goroutine's
-// caller must call nothing else.
+// onOwnThread calls f. If the mount is another user's and this process is root's, f runs
+// on a thread of its own that has become that user. The reason: the kernel forwards a
+// question about a FUSE mount only for the user who mounted it, and answers others by
+// itself that all is well. The thread ends with f, so the calling goroutine must do
+// nothing after onOwnThread.
 func (m mountInfo) onOwnThread(f func(error)) {
 	if os.Geteuid() != 0 || m.uid == 0 {
 		f(nil)

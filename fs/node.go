@@ -19,7 +19,7 @@ import (
 )
 
 // node is the inode of one version of a file. Another version is another inode,
-// so whatever the kernel keeps of this one stays true.
+// so what the kernel caches of this one stays true.
 type node struct {
 	fusefs.Inode
 
@@ -53,8 +53,8 @@ func (n *node) now() fetch.Copy {
 }
 
 // stable is what tells the node from others. What a growing file becomes may be
-// of the same generation: it keeps the inode number then, which whoever follows
-// the name goes by, but is another inode to the kernel.
+// of the same generation: it keeps the inode number then, which programs that follow
+// the name compare, but is another inode to the kernel.
 func (n *node) stable() fusefs.StableAttr {
 	attr := fusefs.StableAttr{Mode: syscall.S_IFREG, Ino: ino(n.file.Name(), n.local.Generation())}
 	if n.growing() {
@@ -86,7 +86,7 @@ func (n *node) attr(a *fuse.Attr) {
 }
 
 // size is what the kernel is told. While a file grows it is whole pages: where
-// the kernel reads through its page cache all the same, as sendfile(2) and a
+// the kernel reads through its page cache nevertheless, as sendfile(2) and a
 // private mapping have it do, it keeps the last page as it first saw it.
 func (n *node) size() int64 {
 	if !n.growing() {
@@ -117,11 +117,11 @@ var _ = (fusefs.NodeOpener)((*node)(nil))
 //
 // A published file is handed to the kernel to read by itself (passthrough), but
 // only while no handle reads this inode through the page cache: the kernel
-// refuses to mix the two, with EIO for whoever opens second. A file with a
-// missing block never is: passthrough shows holes as zeros.
+// refuses to mix the two, and the second open gets EIO. A file with a missing
+// block is never handed over: passthrough shows holes as zeros.
 //
 // FOPEN_KEEP_CACHE is always set. Without it an open waits for the pages that a
-// stalled read of somebody else holds, beyond the reach of SIGKILL; and since an
+// stalled read of another program holds, beyond the reach of SIGKILL; and since an
 // inode's content never changes there is nothing to drop.
 //
 // A growing file is read past the page cache, which would end it at a size that
@@ -209,7 +209,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	}
 	n, err := h.h.ReadAt(ctx, dest, off)
 	if err != nil && context.Cause(ctx) == errPageByPage {
-		return nil, syscall.EIO // of which the application hears nothing
+		return nil, syscall.EIO // the application does not see it: the kernel asks again page by page
 	}
 	if err != nil && err != io.EOF {
 		if timedOut(err) {

@@ -69,7 +69,7 @@ var _ = (fusefs.FileLookuper)((*openDir)(nil))
 
 // Lookup adds the attributes of an entry to it (READDIRPLUS), so that ls -l asks
 // for a hundred files at a time. A file whose size is not known, or may yet grow,
-// goes without: the kernel looks it up when somebody wants to know. So does a name
+// goes without: the kernel looks it up when a program asks for it. So does a name
 // that is listed no longer, which the kernel may have been told already.
 func (o *openDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if len(o.dir.fs.set.Files()) > plusAtMost {

@@ -12,8 +12,8 @@ const toldWithin = time.Second
 // take longer. Whoever has a file open reads on. A name that means the same file
 // as before keeps its inode, and what the kernel keeps of it.
 //
-// Refresh makes no request, and nobody who reads waits for it. It may be called
-// concurrently, but not by who answers a request of the kernel.
+// Refresh makes no request, and no reader waits for it. It may be called concurrently,
+// but not from a function that answers a request of the kernel.
 func (m *Mount) Refresh() {
 	told := m.fs.refresh()
 	t := time.NewTimer(toldWithin)
@@ -89,7 +89,7 @@ func (f *fileSystem) forget(d *dir, names []string) (left []string) {
 		if d.quiet() != nil {
 			return names[i:]
 		}
-		d.NotifyEntry(name) // even if nobody was told of it: an answer may be on its way
+		d.NotifyEntry(name) // also a name the kernel was not told yet: an answer may be under way
 	}
 	d.NotifyContent(-1, 0) // its attributes
 	return nil

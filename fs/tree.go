@@ -27,9 +27,9 @@ const (
 // nameMax is the length of the longest name of a directory, in bytes.
 const nameMax = 255
 
-// dir is a directory of the list: what its names say, nothing more. What it
-// lists is made when somebody asks first, and replaced as a whole when the list
-// is, so that asking it never waits for a network. See catalog.
+// dir is a directory of the list. It exists because names of the list have it as a
+// parent. Its listing is made at the first question, and replaced as a whole when the
+// list is replaced, so that a listing never waits for a network. See catalog.
 type dir struct {
 	fusefs.Inode
 
@@ -39,7 +39,7 @@ type dir struct {
 	path   string // "" for the root
 	gen    uint64 // of the catalog it came with: one that went and comes back is another
 
-	list atomic.Pointer[listing] // nil until somebody asks
+	list atomic.Pointer[listing] // nil until the first question
 
 	mu struct {
 		lockorder.Mutex[lockorder.Leaf]

@@ -13,9 +13,9 @@ import (
 )
 
 // A mount is known by the device number of its filesystem, which no other
-// filesystem has while this one lives, and by the number of the mount. So it is
-// found again where somebody has moved it, and nothing else is taken away that was
-// mounted over it or in its old place.
+// filesystem has while this one lives, and by the number of the mount. So
+// this package finds the mount again after a mount --move, and does not unmount another
+// filesystem that was mounted over it or in its old place.
 
 // detachedFor is how long a detached mount goes on serving those who hold it.
 const detachedFor = 500 * time.Millisecond
@@ -31,8 +31,8 @@ func (m *Mount) WhyGone() string {
 	return "unmounted"
 }
 
-// Close unmounts. If somebody uses the mount, it is detached instead: it
-// disappears from the tree, readers may go on for half a second,
+// Close unmounts. If the mount is in use, it is detached instead: it disappears from the
+// tree, readers may go on for half a second,
 // and then everything they ask fails; busy says who they are, as far as that
 // can be seen, and where the filesystem is still to be seen by another mount of
 // it. A mount that something else was mounted over cannot be reached: it stays, and
@@ -68,7 +68,7 @@ func (m *Mount) takeAway() (busy []string, err error) {
 		return nil, nil
 	}
 	busy = holders(at)
-	if len(busy) == 0 { // nobody to be seen, so perhaps only for a moment
+	if len(busy) == 0 { // no holder was found, so the use may end in a moment
 		time.Sleep(settleTime)
 		if at, covered, err = m.find(); err != nil || at == "" || covered != "" {
 			return nil, err
@@ -86,7 +86,7 @@ func (m *Mount) takeAway() (busy []string, err error) {
 const settleTime = 200 * time.Millisecond
 
 // endsWithin waits until the kernel has closed the connection, which it does at once
-// unless somebody holds the mount or there is another view.
+// unless a process uses the mount or there is another view of it.
 func (m *Mount) endsWithin(most time.Duration) (ended bool) {
 	t := time.NewTimer(most)
 	defer t.Stop()
@@ -153,7 +153,7 @@ func (m *Mount) views() (list []string) {
 }
 
 // abort has the kernel close the connection, so that every call on the filesystem
-// fails from then on, in whatever view. Without the right to do so, the connection
+// fails from then on, in each view of it. Without the right to do so, the connection
 // ends with the process.
 func (m *Mount) abort() {
 	_, minor, _ := strings.Cut(m.device, ":")

@@ -258,7 +258,7 @@ func (l *jsonList) below(raw json.RawMessage, line int, at place) error {
 }
 
 // judge takes an object that holds none of lists: a file, or names and URLs, or names
-// and files, or a list under a key nobody knows.
+// and files, or a list under an unknown key.
 func (l *jsonList) judge(o *object) error {
 	l.p.reached = o.line
 	if len(o.keys) == 0 && (o.at.list || o.at.group) {

@@ -86,7 +86,7 @@ func checkEnd(f fields) error {
 	return nil
 }
 
-// plainURL takes a line that is a URL, whatever is in it.
+// plainURL takes a line as one URL, also if there are spaces or commas in it.
 func (p *parser) plainURL(text string, number int) {
 	first := !p.begun
 	p.begun = true

@@ -50,7 +50,7 @@ func (m *RWMutex[R]) RUnlock() {
 	m.m.RUnlock()
 }
 
-// TryRLock waits for nobody, so no order forbids it.
+// TryRLock does not block, so the order of locks does not matter to it.
 func (m *RWMutex[R]) TryRLock() bool {
 	var rank R
 	ok := m.m.TryRLock()

@@ -21,9 +21,9 @@ const (
 	// it free, so that prefetch takes less, and soon nearly nothing.
 	paceShare = 0.9
 
-	// putOffAtMost bounds how long a flight is put off for each thing it takes,
-	// whatever readers take, and however little the host was seen to send: a reader
-	// may join it meanwhile.
+	// putOffAtMost bounds how long a flight is put off before each read. The bound holds
+	// also if readers take much, or if the host was seen to send little, because a
+	// reader may join the flight meanwhile.
 	putOffAtMost = 100 * time.Millisecond
 
 	// paceStep is how far apart in time prefetch takes what it may; minStep spares

@@ -57,7 +57,7 @@ type Options struct {
 	TLS *tls.Config
 
 	// HTTP2 allows HTTP/2. Not by default: one HTTP/2 connection is one TCP
-	// stream, whatever the number of ranges on it.
+	// stream, and all ranges share its congestion window.
 	HTTP2 bool
 
 	// Limit bounds what is received. If nil, nothing does.
@@ -81,7 +81,7 @@ type Options struct {
 	// DefaultConnectTimeout.
 	ConnectTimeout time.Duration
 
-	// Timeout ends a request of which nothing arrived for so long. If zero,
+	// Timeout ends a request when nothing has arrived for that long. If zero,
 	// DefaultTimeout.
 	Timeout time.Duration
 
@@ -183,7 +183,7 @@ func (c *Client) Received() int64 { return c.received.Load() }
 // another connection brings no more.
 func (c *Client) Limited() bool { return c.opts.Limit.Holds() }
 
-// urgentKey marks the context of requests somebody waits for.
+// urgentKey marks the context of a request that a reader waits for.
 type urgentKey struct{}
 
 // Urgent returns a context whose requests go before others where a host takes
@@ -209,8 +209,8 @@ func WithRest(ctx context.Context, begin func(refused bool) (end func())) contex
 type spareKey struct{}
 
 // MaySpare returns a context whose requests are not needed if another answer about the same
-// Resource is being read: if they are refused beside one, they fail at once, whatever may
-// pass.
+// Resource is being read: if they are refused while one is, they fail at once, also where a
+// retry might succeed.
 func MaySpare(ctx context.Context) context.Context { return context.WithValue(ctx, spareKey{}, true) }
 
 func maySpare(ctx context.Context) bool { return ctx.Value(spareKey{}) != nil }

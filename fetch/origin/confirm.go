@@ -49,7 +49,8 @@ func (r *Resource) confirm(ctx context.Context, p *pin, seen Version, err error)
 	return &Error{Kind: Changed, Now: now, Err: because(err)}
 }
 
-// look asks for the version that the URL has now, whatever target is known.
+// look asks for the version that the URL has now. It begins at the URL itself, not at a
+// known redirect target.
 func (r *Resource) look(ctx context.Context, p *pin) (v Version, err error) {
 	ranges := rangeHeader(0, 1)
 	if r.isPlain() {

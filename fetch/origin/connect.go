@@ -189,7 +189,7 @@ func (b *Body) skip(n int64) error {
 }
 
 // contradicted is the error of an answer that repeats other bytes than came before:
-// it is of another version, whatever it says of that.
+// it is of another version, even if its validators say otherwise.
 func (b *Body) contradicted() error {
 	if b.version.Size == UnknownSize {
 		return errRestart()

@@ -39,7 +39,7 @@ func (h *hostGate) refuse(object *Resource) (culprit, ofHost bool) {
 	if object == nil {
 		return false, true
 	}
-	lone := h.goodSent > h.refusedSent // since the refusal before, of whatever object
+	lone := h.goodSent > h.refusedSent // another object was accepted since the last refusal
 	h.refusedSent = h.sent
 	was := h.refused[object]
 	if was == nil {

@@ -147,9 +147,9 @@ func (d *hostDialer) known(host string) (addrs []netip.Addr, fresh bool) {
 	return addrs, time.Now().Before(h.until)
 }
 
-// allowed returns the addresses that may be connected to: a host that was at a public
-// address first leads to no other, whatever its name service says later. Such an
-// answer may be an attack on this network (DNS rebinding).
+// allowed returns the addresses that may be connected to: if a host was at a public
+// address first, later answers of its name service with other addresses are not followed.
+// Such an answer may be an attack on this network (DNS rebinding).
 func (d *hostDialer) allowed(host string, addrs []netip.Addr) ([]netip.Addr, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -189,8 +189,8 @@ func (d *hostDialer) refresh(ctx context.Context, host string) error {
 	return err
 }
 
-// postpone has nobody wait for the lookup of a host for a while: it is slow, or
-// will not end well.
+// postpone has requests not wait for the lookup of a host for a while, because the
+// lookup is slow or is likely to fail.
 func (d *hostDialer) postpone(host string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

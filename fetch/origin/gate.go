@@ -18,7 +18,7 @@ const urgentInARow = 7
 // object of the host is the cause of its refusals, it alone is held back (culprit.go). The
 // zero value is a gate that knows of no bounds. It is safe for concurrent use.
 type gate struct {
-	maxPause time.Duration // whatever Retry-After says; 0: DefaultMaxWait
+	maxPause time.Duration // the longest pause, also if Retry-After says more; 0: DefaultMaxWait
 
 	mu    lockorder.Mutex[lockorder.Leaf]
 	hosts map[string]*hostGate // guarded by mu, and so is what is in it
@@ -26,7 +26,7 @@ type gate struct {
 
 // hostGate is what is known of a host.
 //
-// INVARIANT: whenever mu is free, either nobody waits, or there is a pause, or
+// INVARIANT: whenever mu is free, either no request waits, or there is a pause, or
 // open >= bound > 0; and then a timer is set for the moment that may change.
 type hostGate struct {
 	open int // tickets that have not left
@@ -36,7 +36,7 @@ type hostGate struct {
 	inARow          int       // urgent ones served while another waited
 	timer           *time.Timer
 
-	paused   time.Time // nobody enters before, but for a trial
+	paused   time.Time // no request is admitted before, except a trial
 	pausedAt time.Time // when that pause began
 	tried    bool      // a trial was sent in it
 

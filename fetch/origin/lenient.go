@@ -169,7 +169,7 @@ func mendValue(name, value string) string {
 		}
 		for other := range strings.SplitSeq(rest, ",") {
 			if strings.TrimSpace(other) != first {
-				return value // which nobody can make sense of
+				return value // the lengths differ, so none can be believed
 			}
 		}
 		return first

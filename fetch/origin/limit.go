@@ -20,7 +20,7 @@ type Limit struct {
 	mu      lockorder.Mutex[lockorder.Leaf]
 	bytes   int64         // a second, 0 for no limit; guarded by mu
 	limiter *rate.Limiter // nil for no limit; guarded by mu
-	changed chan struct{} // closed by the next Set, nil if nobody waits; guarded by mu
+	changed chan struct{} // closed by the next Set, nil if no caller waits; guarded by mu
 }
 
 // Set changes the limit, for those who wait already too. 0 or less is none.
@@ -54,7 +54,7 @@ func (l *Limit) Holds() bool {
 }
 
 // Most is how many bytes to read at once: what comes in a twentieth of a second,
-// so that nobody waits long behind the reads of others, but at least 4 KiB.
+// so that no read waits long behind other reads, but at least 4 KiB.
 func (l *Limit) Most() int {
 	if bytes := l.Get(); bytes > 0 {
 		return int(max(minRead, bytes/20))

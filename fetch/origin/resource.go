@@ -24,12 +24,12 @@ type Resource struct {
 	err  error    // why nothing can be asked of raw
 
 	fruitless    atomic.Int32 // re-resolves in a row without a byte of progress
-	pageMeant    atomic.Bool  // the file is a web page, whatever its name says
+	pageMeant    atomic.Bool  // the file is a web page, although its name says otherwise
 	ranged       atomic.Bool  // the URL has given a range
 	public       atomic.Bool  // the URL's host was seen at a public address
 	saidUnstable atomic.Bool
 	streams      atomic.Int32  // answers about it that are being read
-	confirming   chan struct{} // holds a token while somebody confirms a change
+	confirming   chan struct{} // holds a token while a request confirms a change
 
 	mu struct {
 		lockorder.Mutex[lockorder.Resource]

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// seats bounds the requests that are open at once, whatever their hosts: each takes a
+// seats bounds the requests to all hosts that are open at once, because each takes a
 // descriptor. Urgent requests have seats of their own. It is safe for concurrent use.
 type seats struct{ urgent, patient *semaphore.Weighted }
 

@@ -65,7 +65,7 @@ var (
 )
 
 // parseCookieDate parses a date in any of the forms of RFC 6265 section 5.1.1,
-// which finds the parts wherever they stand.
+// which takes the parts in any order.
 func parseCookieDate(s string) (t time.Time, ok bool) {
 	var clock []int
 	day, month, year := -1, -1, -1

@@ -43,7 +43,7 @@ func (r *Resource) get(ctx context.Context, ranges string) (*exchange, error) {
 		}
 		x, err := r.walk(ctx, http.MethodGet, from, ranges)
 		if ctx.Err() != nil && err != nil {
-			return nil, err // which is nobody's fault
+			return nil, err // the caller gave up; the URL is not to blame
 		}
 		if again := r.settle(x, err, gen); !again || round == maxFruitless {
 			return x, err

@@ -34,7 +34,7 @@ type transportOptions struct {
 	TLS *tls.Config
 
 	// HTTP2 allows HTTP/2 with hosts that offer it. Not by default: one HTTP/2
-	// connection is one TCP stream, whatever the number of ranges on it.
+	// connection is one TCP stream, and all ranges share its congestion window.
 	HTTP2 bool
 }
 

@@ -135,7 +135,7 @@ func (d Digest) Is(h hash.Hash) bool { return string(h.Sum(nil)) == d.sum }
 
 // FromHeader returns the strongest digest of the whole file that a response
 // tells, the zero Digest if none. whole says that the body is the whole file:
-// Content-MD5 is of the body, whatever part of the file that is. The others
+// Content-MD5 is of the body, which may be a part of the file. The others
 // are of the file: Repr-Digest (RFC 9530 section 3), x-goog-hash (Cloud
 // Storage), and X-Linked-Etag (Hugging Face), which is a SHA-256 when it has
 // the form of one.
