@@ -47,7 +47,12 @@ func daemonStreams(std stdio) (stdio, error) {
 	}
 	l := newLogFile(dir, name, os.NewFile(uintptr(fd), "log"), io.Discard)
 	l.follow = []int{1, 2} // where the runtime says why it dies
-	return stdio{in: os.Stdin, out: l, err: l, signals: std.signals}.plain(), nil
+	s := stdio{in: os.Stdin, out: l, err: l, signals: std.signals, log: l}.plain()
+	if m, ok := std.err.(*messages); ok { // where the error goes that ends the program
+		m.w = s.err.(*messages).w
+		s.err = m
+	}
+	return s, nil
 }
 
 // tellLive tells a waiting parent that this process is live, with lines to be noted.

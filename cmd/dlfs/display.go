@@ -29,6 +29,7 @@ type display struct {
 	lines *lineHandler // of log
 	mode  string
 	std   stdio
+	file  *logFile // that the log goes to; nil if that is no file of its own
 	opts  progressFlags
 
 	bars    atomic.Pointer[mpb.Progress] // of mode bar, else nil
@@ -41,37 +42,48 @@ const redraw = 150 * time.Millisecond
 
 func newDisplay(std stdio, p progressFlags, l logFlags) (*display, error) {
 	d := &display{mode: p.Progress, std: std, opts: p, stop: make(chan struct{})}
-	if d.mode == "auto" && (l.Quiet || isDaemon()) {
+	if d.mode == "auto" && (l.Quiet || isDaemon() || l.toJournal(std.err)) {
 		d.mode = "none"
 	}
 	if d.mode == "auto" {
 		d.mode = "line"
-		if f := fileOf(std.err); f != nil && term.IsTerminal(int(f.Fd())) {
+		if f := fileOf(std.err); f != nil && l.LogFormat != "json" && term.IsTerminal(int(f.Fd())) {
 			d.mode = "bar"
 		}
 	}
 	if d.mode != "" && p.Stats <= 0 {
 		return nil, &exitError{exitUsage, fmt.Errorf("--stats must be above 0")}
 	}
-	w := io.Writer(&logWriter{d: d})
+	form, records := l.form(std.err)
+	w := io.Writer(&logWriter{d, std.err})
+	if m, ok := std.err.(*messages); ok {
+		w = &logWriter{d, m.w}
+		if records {
+			m.form.Store(&form)
+		}
+	}
+	d.file = std.log
 	if l.LogFile != "" && !isDaemon() { // whose standard error it is
 		f, err := openLog(l.LogFile, d.notes())
 		if err != nil {
 			return nil, err
 		}
-		w = f // for the life of the process
+		w, d.file = f, f // for the life of the process
 	}
 	if l.LogFile != "" || d.mode == "bar" { // else standard error has an outbox
 		w = newOutbox(w)
 	}
-	d.lines = newLineHandler(w, l.level())
+	d.lines = newLineHandler(w, l.level(), form)
 	d.log = slog.New(d.lines)
 	adoptStandardLog(d.log)
 	return d, nil
 }
 
-// logWriter writes above the bars while there are bars.
-type logWriter struct{ d *display }
+// logWriter writes above the bars while there are bars, else to w.
+type logWriter struct {
+	d *display
+	w io.Writer
+}
 
 func (w *logWriter) Write(p []byte) (int, error) {
 	if bars := w.d.bars.Load(); bars != nil {
@@ -79,12 +91,12 @@ func (w *logWriter) Write(p []byte) (int, error) {
 			return len(p), nil
 		}
 	}
-	return w.d.std.err.Write(p)
+	return w.w.Write(p)
 }
 
 // notes is standard error, above the bars while there are bars. It is safe for
 // concurrent use.
-func (d *display) notes() io.Writer { return &logWriter{d: d} }
+func (d *display) notes() io.Writer { return &logWriter{d, d.std.err} }
 
 // show starts to show the progress of set. close ends it.
 func (d *display) show(set *fetch.Set) {

@@ -21,6 +21,7 @@ const (
 // written at once; how often it came again within foldFor, and the last of them,
 // is written after that. Of different ones, those beyond the bound are counted.
 type folder struct {
+	form logForm
 	seed maphash.Seed
 
 	mu       sync.Mutex
@@ -43,8 +44,8 @@ type repeats struct {
 	last  slog.Record
 }
 
-func newFolder(w io.Writer) *folder {
-	return &folder{seed: maphash.MakeSeed(), w: w, seen: map[uint64]*repeats{}, lines: linesAtOnce}
+func newFolder(w io.Writer, form logForm) *folder {
+	return &folder{form: form, seed: maphash.MakeSeed(), w: w, seen: map[uint64]*repeats{}, lines: linesAtOnce}
 }
 
 // key is what a record has in common with those that repeat it: all but the
@@ -73,7 +74,7 @@ func (f *folder) write(r slog.Record) error {
 }
 
 func (f *folder) writeLocked(r slog.Record) error {
-	_, err := io.WriteString(f.w, lineOf(r))
+	_, err := io.WriteString(f.w, f.form(r))
 	return err
 }
 

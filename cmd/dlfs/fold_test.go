@@ -21,7 +21,7 @@ func logged(b *strings.Builder) (lines []string) {
 func TestRepeatedLinesAreFolded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b strings.Builder
-		h := newLineHandler(&b, slog.LevelWarn)
+		h := newLineHandler(&b, slog.LevelWarn, textForm(clockTime))
 		log := slog.New(h)
 		want := func(lines ...string) {
 			t.Helper()
@@ -60,7 +60,7 @@ func TestRepeatedLinesAreFolded(t *testing.T) {
 func TestDifferentLinesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b strings.Builder
-		h := newLineHandler(&b, slog.LevelWarn)
+		h := newLineHandler(&b, slog.LevelWarn, textForm(clockTime))
 		log := slog.New(h)
 		const entries = 300_000
 		for i := range entries {

@@ -16,7 +16,9 @@ import (
 type logFlags struct {
 	Verbose int    `short:"v" type:"counter" help:"Log more: -v what is retried, -vv everything."`
 	Quiet   bool   `short:"q" help:"Log errors only, and show no progress."`
-	LogFile string `placeholder:"FILE" help:"Log to FILE instead of standard error."`
+	LogFile string `placeholder:"FILE" help:"Log to FILE instead of standard error. SIGHUP opens it anew."`
+
+	LogFormat string `enum:"auto,text,json,journal" default:"auto" help:"How to write the log: ${enum}. auto is journal where standard error is systemd's journal, else text."`
 }
 
 func (f *logFlags) level() slog.Level {
@@ -31,7 +33,7 @@ func (f *logFlags) level() slog.Level {
 	return slog.LevelWarn
 }
 
-// lineHandler writes each record as one line for a person:
+// lineHandler writes each record as one line, for a person unless it has another form:
 //
 //	15:04:05 warn  what happened  key=value key="a value"
 //
@@ -44,12 +46,12 @@ type lineHandler struct {
 	out   *folder
 }
 
-func newLineHandler(w io.Writer, level slog.Level) *lineHandler {
-	return &lineHandler{level: level, out: newFolder(w)}
+func newLineHandler(w io.Writer, level slog.Level, form logForm) *lineHandler {
+	return &lineHandler{level: level, out: newFolder(w, form)}
 }
 
 func newLogger(w io.Writer, level slog.Level) *slog.Logger {
-	return slog.New(newLineHandler(w, level))
+	return slog.New(newLineHandler(w, level, textForm(clockTime)))
 }
 
 // close writes what is left to say of records that were folded.
@@ -81,10 +83,11 @@ func (h *lineHandler) WithGroup(string) slog.Handler { return h }
 // lineMost bounds a line of the log, in bytes. What is longer is cut.
 const lineMost = 8 << 10
 
-// lineOf returns a record as a line.
-func lineOf(r slog.Record) string {
+// lineOf returns a record as a line, which begins with prefix.
+func lineOf(prefix string, r slog.Record) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %-5s %s", r.Time.Format("15:04:05"), strings.ToLower(r.Level.String()), printable(r.Message))
+	b.WriteString(prefix)
+	b.WriteString(printable(r.Message))
 	r.Attrs(func(a slog.Attr) bool {
 		writeAttr(&b, a)
 		return b.Len() < lineMost

@@ -84,6 +84,25 @@ func (l *logFile) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
+// reopen goes on in the file that has the log's name now, which is another one if the log
+// was moved away, and made if there is none. Where that fails, the log stays what it was.
+func (l *logFile) reopen() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dir == nil || l.most == 0 {
+		return nil // it has no name, or is no file
+	}
+	next, err := unix.Openat(int(l.dir.Fd()), l.name, unix.O_CREAT|unix.O_NOFOLLOW|logFileFlags, 0o600)
+	if err != nil {
+		return fmt.Errorf("log file %s cannot be opened anew: %w", l.name, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(next, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return errors.Join(fmt.Errorf("log file %s cannot be opened anew: it is not a regular file", l.name), err, unix.Close(next))
+	}
+	return l.goOnLocked(next, st.Size)
+}
+
 // close lets the log go, in a process that has handed it on.
 func (l *logFile) close() {
 	l.file.Close() // nothing was written here
@@ -95,7 +114,7 @@ func (l *logFile) close() {
 // replaceLocked begins another file. Where the directory lets nobody do so, the
 // file is emptied.
 func (l *logFile) replaceLocked() error {
-	l.length = 0
+	l.length = 0 // whatever comes of it
 	if l.dir == nil {
 		return l.file.Truncate(0)
 	}
@@ -107,12 +126,17 @@ func (l *logFile) replaceLocked() error {
 	if err != nil {
 		return fmt.Errorf("begin another: %w", err)
 	}
+	return l.goOnLocked(next, 0)
+}
+
+// goOnLocked has the log go on in an open file of that length.
+func (l *logFile) goOnLocked(next int, length int64) error {
 	for _, other := range l.follow {
 		if err := unix.Dup3(next, other, 0); err != nil {
 			return errors.Join(fmt.Errorf("begin another: %w", err), unix.Close(next))
 		}
 	}
-	err = l.file.Close()
-	l.file = os.NewFile(uintptr(next), l.name)
+	err := l.file.Close()
+	l.file, l.length = os.NewFile(uintptr(next), l.name), length
 	return err
 }

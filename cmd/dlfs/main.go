@@ -9,8 +9,8 @@
 //   - an error that ends the program is one line, "dlfs: what failed, on what,
 //     and what to do", without a capital or a full stop.
 //
-// SIGINT and SIGTERM stop it cleanly. While it fetches, SIGHUP has it read its list
-// again, and SIGUSR1 tell its status; see signals.
+// SIGINT and SIGTERM stop it cleanly. While it fetches, SIGHUP has it open its log
+// file anew and read its list again, and SIGUSR1 tell its status; see signals.
 package main
 
 import (
@@ -70,13 +70,14 @@ type cli struct {
 	Version kong.VersionFlag `env:"-" help:"Tell which dlfs this is."`
 }
 
-// stdio is the process's standard streams, as run was given them, its signals, and its
-// supervisor.
+// stdio is the process's standard streams, as run was given them, its signals, its
+// supervisor, and its log.
 type stdio struct {
 	in         io.Reader
 	out, err   io.Writer
 	signals    *signals
 	supervisor supervisor
+	log        *logFile // a daemon's, which out and err are; nil for others
 }
 
 func main() {
@@ -119,6 +120,10 @@ func isDiskFull(err error) bool {
 
 // report prints the error that ends the program, each of its lines once.
 func report(w io.Writer, err error) {
+	if m, ok := w.(*messages); ok && m.form.Load() != nil {
+		m.say(slog.LevelError, err.Error())
+		return
+	}
 	for line := range strings.Lines(strings.TrimSpace(err.Error())) {
 		fmt.Fprintln(w, "dlfs:", printable(strings.TrimSpace(line)))
 	}

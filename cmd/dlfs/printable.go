@@ -76,12 +76,15 @@ func appendEscape(out []byte, r rune, raw []byte) []byte {
 // plain returns the streams with standard output and error escaped, and standard error
 // such that a reader that stops holds nobody up.
 func (s stdio) plain() stdio {
-	s.out, s.err = plainWriter{s.out}, plainWriter{throughOutbox(s.err)}
+	s.out, s.err = plainWriter{s.out}, &messages{w: plainWriter{throughOutbox(s.err)}}
 	return s
 }
 
 // raw returns the stream that takes escape sequences, too.
 func raw(w io.Writer) io.Writer {
+	if m, ok := w.(*messages); ok {
+		w = m.w
+	}
 	if p, ok := w.(plainWriter); ok {
 		w = p.w
 	}

@@ -20,7 +20,8 @@ var errInterrupted = errors.New("interrupted")
 //   - the first SIGINT or SIGTERM ends the context of the command; the second ends
 //     the process at once: what was fetched and synced is safe;
 //   - SIGHUP ends the context, too, if it comes because the terminal is gone.
-//     Otherwise it asks for the list to be read again;
+//     Otherwise it asks for the log file to be opened anew, and for the list to be
+//     read again;
 //   - SIGUSR1 asks for the status;
 //   - SIGPIPE is an error of the write that caused it (EPIPE), and nothing else.
 type signals struct {
@@ -95,7 +96,7 @@ func hasTerminal() bool {
 	return true
 }
 
-// listen has SIGHUP reload the list, and SIGUSR1 tell the status on standard
+// listen has SIGHUP open the log file anew and reload the list, and SIGUSR1 tell the status on standard
 // error, until the returned function is called.
 func (e *engine) listen(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -121,6 +122,11 @@ func (e *engine) heed(ctx context.Context, s os.Signal) {
 	if s == syscall.SIGUSR1 {
 		fmt.Fprintf(e.display.notes(), "dlfs: %s\n", e.brief().line())
 		return
+	}
+	if e.display.file != nil {
+		if err := e.display.file.reopen(); err != nil {
+			report(e.display.notes(), err)
+		}
 	}
 	if _, err := e.reload(ctx, "", nil); err != nil && ctx.Err() == nil {
 		report(e.display.notes(), err)
