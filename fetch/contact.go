@@ -148,7 +148,7 @@ func (c *contact) probe(urgent bool) {
 		return err
 	})
 	if err == nil && v.blob == nil {
-		c.grow(from, nil)
+		c.grow(from, nil, hosts.Bulk)
 		return
 	}
 	c.pin(v, err)
@@ -239,29 +239,30 @@ func keepHead(blob *cache.Blob, head []byte) error {
 }
 
 // fetch asks m for the start of a file whose version is not known, and goes on
-// streaming it: a small file costs one request. It has a prefetch place of m's host.
-func (c *contact) fetch(m *mirror) {
+// streaming it: a small file costs one request. It has a place of m's host for a
+// speculative class.
+func (c *contact) fetch(m *mirror, class hosts.Class) {
 	f := c.file
 	if f.set.store.Occupied(f.name) { // perhaps to be adopted: ask before fetching
-		m.host.Put(hosts.Bulk)
+		m.host.Put(class)
 		c.probe(false)
 		return
 	}
-	from, err := c.open(m)
+	from, err := c.open(m, class)
 	if err != nil {
-		m.host.Put(hosts.Bulk)
+		m.host.Put(class)
 		c.fail(m, err)
 		return
 	}
 	body := from.body
 	if body.Version().Size == origin.UnknownSize {
-		c.grow(m, from)
+		c.grow(m, from, class)
 		return
 	}
 	blob, err := c.create(m, body.Version(), body.Digest())
 	if err != nil || blob.Complete() || !f.set.begin() {
 		from.close()
-		m.host.Put(hosts.Bulk)
+		m.host.Put(class)
 		if originError(err) != nil {
 			c.fail(m, err)
 		} else {
@@ -273,14 +274,14 @@ func (c *contact) fetch(m *mirror) {
 	c.end(func() {
 		fi := f.pinLocked(blob)
 		fi.noRanges = !body.Ranged()
-		fl = fi.enlistLocked(m, hosts.Bulk, 0, body.End(), from)
+		fl = fi.enlistLocked(m, class, 0, body.End(), from)
 		fl.holds++
 	})
 	fl.run()
 }
 
 // open makes the request of fetch.
-func (c *contact) open(m *mirror) (*response, error) {
+func (c *contact) open(m *mirror, class hosts.Class) (*response, error) {
 	s, asked := c.file.set, time.Now()
 	ctx, cancel := context.WithCancel(origin.WithRest(s.ctx, s.rest(m.host)))
 	first := int64(maxExtent)
@@ -289,6 +290,9 @@ func (c *contact) open(m *mirror) (*response, error) {
 	}
 	if s.opts.Serve {
 		first = m.host.Beside(min(max(m.host.Worth(), firstExtent), maxExtent))
+	}
+	if class == hosts.Ahead {
+		first = m.host.Small()
 	}
 	body, err := m.res.Get(ctx, nil, 0, first)
 	if err != nil {

@@ -177,7 +177,12 @@ func (fi *fill) demandLocked(off, end int64) (*flight, error) {
 		return nil, errClosing
 	}
 	fi.demanded = time.Now()
-	return fi.launchLocked(f.mirrorsLocked().hopeful(), hosts.Demand, off, fi.flights.freeUntil(off, end)), nil
+	m := f.mirrorsLocked().hopeful()
+	if size := fi.blob.Version().Size; size <= m.host.Small() { // what is left costs less than to ask for it
+		at, n := fi.blob.Missing(off, size-off)
+		end = max(end, at+n)
+	}
+	return fi.launchLocked(m, hosts.Demand, off, fi.flights.freeUntil(off, end)), nil
 }
 
 // stand gives up the seats that are still taken. A reader that was interrupted

@@ -38,12 +38,12 @@ func (g *growth) movedLocked() {
 }
 
 // grow ends first contact with an origin that does not say how long the file
-// is. from is its response, if there is one already, which then has a prefetch
-// place of m's host.
-func (c *contact) grow(m *mirror, from *response) {
+// is. from is its response, if there is one already, which then has a place of m's host
+// for the class.
+func (c *contact) grow(m *mirror, from *response, class hosts.Class) {
 	done := func() {}
 	if from != nil {
-		done = func() { m.host.Put(hosts.Bulk) }
+		done = func() { m.host.Put(class) }
 	}
 	from, err := c.whole(m, from)
 	if err != nil {

@@ -52,7 +52,7 @@ func (p *prefetcher) launch(f *File, depth int) {
 		return
 	}
 	if fi == nil {
-		if f.contactLocked(func(c *contact) { c.fetch(m) }) != nil {
+		if f.contactLocked(func(c *contact) { c.fetch(m, hosts.Bulk) }) != nil {
 			return // the contact has the place
 		}
 	} else if off, n := fi.nextRun(); n > 0 && f.set.begin() {

@@ -140,6 +140,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 		h.Close()
 		return nil, 0, syscall.ESTALE // the kernel looks the name up again
 	}
+	n.fs.opened(n.file)
 	if n.growing() {
 		return &handle{node: n, h: h}, fuse.FOPEN_DIRECT_IO, 0
 	}

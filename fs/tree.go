@@ -46,6 +46,7 @@ type dir struct {
 		waiting int                       // lookups that wait for the network
 		quiet   chan struct{}             // closed when none does any more; nil while none does
 		gaveUp  map[*fetch.File]time.Time // when a lookup last timed out, if it was the file's last
+		walks   walks
 	}
 }
 
@@ -99,6 +100,8 @@ func (d *dir) lookupFile(ctx context.Context, f *fetch.File, out *fuse.EntryOut)
 		if d.justGaveUp(f) {
 			return nil, syscall.EIO
 		}
+		_, name := split(f.Name())
+		d.asked(name)
 		d.wait(1)
 		defer d.wait(-1)
 	}

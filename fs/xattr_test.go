@@ -27,7 +27,7 @@ func xattrNames(tb testing.TB, path string) map[string]bool {
 
 func TestXattrs(t *testing.T) {
 	x := newRig(t)
-	c := x.add("a", 4*bs)
+	c := x.add("a", 16*bs)
 	x.Put("/a", origintest.File{Content: c, ETag: `"tag"`, ModTime: time.Date(2020, 2, 29, 12, 0, 0, 0, time.UTC)})
 	x.config.Entries[0].URL = strings.Replace(x.url, "//", "//user:PASSWORD@", 1) + "/a?sig=SECRET"
 	x.start()
@@ -80,7 +80,7 @@ func TestXattrs(t *testing.T) {
 	}
 
 	x.Inject(origintest.Status(500))
-	if _, err := f.ReadAt(make([]byte, 1), 3*bs); !errors.Is(err, syscall.EIO) {
+	if _, err := f.ReadAt(make([]byte, 1), 15*bs); !errors.Is(err, syscall.EIO) {
 		t.Errorf("read: %v", err)
 	}
 	if v, err := xattr(path, xattrError); err != nil || !strings.Contains(v, "500") || strings.Contains(v, "SECRET") || strings.Contains(v, "PASSWORD") {

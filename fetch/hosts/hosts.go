@@ -37,6 +37,10 @@ const (
 	stuckAfter = 5 * time.Second
 	muteAfter  = time.Second
 
+	// Host.Small is between these.
+	leastSmall = 256 << 10
+	mostSmall  = 1 << 20
+
 	// worthCosts is how often as long a flight should take as its request does.
 	worthCosts = 6
 )
@@ -244,6 +248,15 @@ func (h *Host) Worth() int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return int64(worthCosts*h.rate*h.ttfb.Seconds()) / cache.BlockSize * cache.BlockSize
+}
+
+// Small is how long a file may be that is best fetched whole: it takes the host no longer
+// than it takes to answer another request. It is whole blocks.
+func (h *Host) Small() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	carried := int64(h.rate*h.ttfb.Seconds()) / cache.BlockSize * cache.BlockSize
+	return min(max(carried, leastSmall), mostSmall)
 }
 
 // RequestCost is what a new request may be expected to take to its first byte.

@@ -150,6 +150,27 @@ func TestPaceIsNotLearntFromLittle(t *testing.T) {
 	})
 }
 
+// What is small enough to be fetched whole is what comes while a request is answered, in
+// whole blocks.
+func TestSmall(t *testing.T) {
+	h := New(8).Host("h")
+	for _, tt := range []struct {
+		rate float64
+		ttfb time.Duration
+		want int64
+	}{
+		{0, 50 * time.Millisecond, leastSmall},
+		{1e6, 10 * time.Millisecond, leastSmall},
+		{20e6, 31 * time.Millisecond, 620_000 / cache.BlockSize * cache.BlockSize},
+		{1e9, time.Second, mostSmall},
+	} {
+		h.rate, h.ttfb = tt.rate, tt.ttfb
+		if got := h.Small(); got != tt.want {
+			t.Errorf("%.0f bytes a second, a first byte after %v: %d, want %d", tt.rate, tt.ttfb, got, tt.want)
+		}
+	}
+}
+
 // A request beside readers is short, but not so short that it costs much.
 func TestRequestsBesideReaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
