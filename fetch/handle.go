@@ -117,6 +117,16 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return h.cur.readAt(ctx, p, off)
 }
 
+// Ensure fetches what is missing of [off +n), as for a reader, and returns when all of it
+// is present, as far as the file goes. It blocks until the origin proves unable to give it,
+// or until ctx ends. Of a file of unknown length nothing is fetched.
+func (h *Handle) Ensure(ctx context.Context, off, n int64) error {
+	if h.fill == nil || n <= 0 {
+		return nil
+	}
+	return h.fill.ensure(ctx, off, n)
+}
+
 // Close ends the handle. No read may be in progress.
 func (h *Handle) Close() {
 	h.ahead.drop(0)

@@ -70,6 +70,9 @@ type Options struct {
 	// who know only the mountpoint. If empty, there is none.
 	ControlSocket string
 
+	// LogFile is where .dlfs/log in the mount points. If empty, there is none.
+	LogFile string
+
 	// MaxRead is how many bytes the kernel asks for in one READ at most, and
 	// how far it reads ahead; each READ under way has a buffer of its length
 	// here. If zero, 1 MiB.
@@ -242,15 +245,20 @@ func (f *fileSystem) panicked(v any) fuse.Status {
 }
 
 // hidden returns what is found by name at the root but not listed: .dlfs, with
-// a symbolic link to the control socket, whose own path is under the mount.
+// symbolic links to the control socket and the log, whose own paths are under the mount.
 func (f *fileSystem) hidden(ctx context.Context, d *dir, name string) *fusefs.Inode {
 	if d != f.root || name != ".dlfs" || f.opts.ControlSocket == "" {
 		return nil
 	}
 	state := d.NewInode(ctx, &fusefs.Inode{}, fusefs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino(".dlfs/", 0)})
-	link := d.NewInode(ctx, &fusefs.MemSymlink{Data: []byte(f.opts.ControlSocket)},
-		fusefs.StableAttr{Mode: syscall.S_IFLNK, Ino: ino(".dlfs/control.sock", 0)})
-	state.AddChild("control.sock", link, true)
+	for name, target := range map[string]string{"control.sock": f.opts.ControlSocket, "log": f.opts.LogFile} {
+		if target == "" {
+			continue
+		}
+		link := d.NewInode(ctx, &fusefs.MemSymlink{Data: []byte(target)},
+			fusefs.StableAttr{Mode: syscall.S_IFLNK, Ino: ino(".dlfs/"+name, 0)})
+		state.AddChild(name, link, true)
+	}
 	return state
 }
 

@@ -13,6 +13,18 @@ import (
 // pattern without a slash is one of the last component.
 type selection struct{ include, exclude []string }
 
+// Patterns are patterns of names, as Options.Include has them.
+type Patterns struct{ list []string }
+
+// NewPatterns returns the patterns. The error says which one is wrong.
+func NewPatterns(list []string) (p Patterns, err error) {
+	p.list, err = globs(list)
+	return p, err
+}
+
+// Match reports whether one of the patterns matches the name.
+func (p Patterns) Match(name string) bool { return matchesAny(p.list, name) }
+
 func newSelection(include, exclude []string) (s selection, err error) {
 	if s.include, err = globs(include); err == nil {
 		s.exclude, err = globs(exclude)

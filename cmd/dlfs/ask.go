@@ -177,7 +177,10 @@ func order(ctx context.Context, dir, method, path string, body io.Reader) (*answ
 	if err != nil {
 		return nil, fmt.Errorf("answer of the process on %s: %w", dir, err)
 	}
-	if a.resp.StatusCode == http.StatusUnprocessableEntity {
+	switch a.resp.StatusCode {
+	case http.StatusNotFound, http.StatusMethodNotAllowed: // the socket has no such thing
+		return nil, fmt.Errorf("the dlfs on %s is of an older version, which cannot do this; stop it and start it again", dir)
+	case http.StatusUnprocessableEntity:
 		return nil, &exitError{exitUsage, errors.New(text)}
 	}
 	return nil, errors.New(text)

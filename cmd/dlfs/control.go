@@ -31,8 +31,12 @@ import (
 //	GET /file?name=NAME&cells=N  the fetch.Detail of one file, with a map of at most
 //	                             N cells
 //	POST /first?name=NAME        fetch this file next
-//	POST /retry?name=NAME        try this file again if it failed; without a name, all
-//	                             that failed. The answer is how many these are
+//	POST /first?match=PATTERN    fetch those files next whose names match, any number of
+//	                             patterns; the answer is how many files these are. With
+//	                             &range=FROM-TO that part of each, at once
+//	POST /retry?name=NAME        try this file again if it failed, or by ?match= those;
+//	                             without either, all that failed. The answer is how many
+//	                             these are
 //	POST /stop                   stop; the answer is the process to wait for
 //	POST /stop?wait              the same, after a 102 each second until the mount has
 //	                             been taken away and the fetch has ended; who held the

@@ -11,12 +11,14 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"dlfs/cache"
 	"dlfs/fetch"
 	"dlfs/fetch/origin"
 	"dlfs/listfile"
@@ -82,13 +84,26 @@ func knownFiles(ctx context.Context, entries []listfile.Entry, dir string, log *
 	for i := range entries {
 		known[entries[i].Name] = fetch.EntryStatus{Size: -1}
 	}
-	err := statusOf(ctx, dir, selection{}, log, func(*Status) error { return nil }, func(e fetch.EntryStatus) error {
+	err := visitStatus(ctx, dir, selection{}, func(*Status) error { return nil }, func(e fetch.EntryStatus) error {
 		if _, listed := known[e.Name]; listed {
 			known[e.Name] = e
 		}
 		return nil
 	})
-	return known, err
+	if !errors.Is(err, errNoProcess) {
+		return known, err
+	}
+	// The list that the state was last used with may be another one.
+	store, err := cache.OpenReadOnly(dir, cache.Options{Log: log})
+	if err != nil {
+		return nil, err
+	}
+	set := fetch.New(ctx, store, origin.New(origin.Options{}), slices.Clone(entries), fetch.Options{})
+	for _, f := range set.Files() {
+		known[f.Name()] = f.Status()
+	}
+	set.Close()
+	return known, store.Close()
 }
 
 // askSizes asks origins how long files are.

@@ -17,17 +17,19 @@ import (
 // engine is a list being materialized in a directory: the store and the set,
 // opened in this order and closed in the other.
 type engine struct {
-	store   *cache.Store
-	client  *origin.Client
-	limit   *origin.Limit // of the client
-	set     *fetch.Set
-	control *control
-	display *display
-	memory  memory
-	speed   *speedometer
-	log     *slog.Logger
-	metrics func() // ends what shows them; nil if nothing does
-	ends    bool   // the run ends when everything is complete, or cannot become so
+	store    *cache.Store
+	client   *origin.Client
+	limit    *origin.Limit // of the client
+	set      *fetch.Set
+	control  *control
+	display  *display
+	memory   memory
+	speed    *speedometer
+	log      *slog.Logger
+	metrics  func() // ends what shows them; nil if nothing does
+	prefetch fetch.Mode
+	errands  *errands
+	ends     bool // the run ends when everything is complete, or cannot become so
 
 	reloading lockorder.Mutex[lockorder.Engine] // held while a list takes the place of another
 	lister    *lister                           // of the list as it is now; guarded by reloading
@@ -75,6 +77,7 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	opts.Buffer = e.memory.buffer(bufferSize)
 	// Flights end when the set is closed, not when the command is interrupted:
 	// that leaves them time to finish the block they are in.
+	e.prefetch, e.errands = opts.Prefetch, newErrands(e)
 	e.speed = startSpeedometer(e.client.Received)
 	e.set = fetch.New(context.WithoutCancel(ctx), e.store, e.client, entries, opts)
 	if e.control, err = serveControl(e); err != nil {
@@ -148,6 +151,7 @@ func (e *engine) close() error {
 	if e.metrics != nil {
 		e.metrics()
 	}
+	e.errands.close()
 	e.set.Close()
 	removed := e.store.IsRemoved()
 	err := e.store.Close()

@@ -55,6 +55,23 @@ func openLog(path string, notes io.Writer) (*logFile, error) {
 	return newLogFile(dir, filepath.Base(real), f, notes), nil
 }
 
+// logPath is where other processes find the log of this one, "" if it is not in a file.
+// named is --log-file, which is the standard error of a daemon.
+func logPath(named string) string {
+	if named != "" && !isDaemon() {
+		path, err := filepath.Abs(named)
+		if err != nil {
+			return ""
+		}
+		return path
+	}
+	var st unix.Stat_t
+	if unix.Fstat(2, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return ""
+	}
+	return fmt.Sprintf("/proc/%d/fd/2", os.Getpid())
+}
+
 // newLogFile returns the log that f is, called name in dir. Both are its own.
 func newLogFile(dir *os.File, name string, f *os.File, notes io.Writer) *logFile {
 	l := &logFile{dir: dir, name: name, most: logMost, notes: notes, file: f}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -181,37 +180,4 @@ func (c *control) file(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.answer(w, f.Inspect(cells))
-}
-
-func (c *control) first(w http.ResponseWriter, r *http.Request) {
-	f, err := c.named(r)
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	c.engine.set.First(f)
-}
-
-func (c *control) retry(w http.ResponseWriter, r *http.Request) {
-	files, err := c.failed(r)
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	n := 0
-	for _, f := range files {
-		if c.engine.set.Retry(f) {
-			n++
-		}
-	}
-	fmt.Fprint(w, n)
-}
-
-// failed returns the file that a request names, or else those that failed.
-func (c *control) failed(r *http.Request) ([]*fetch.File, error) {
-	if !r.URL.Query().Has("name") {
-		return c.engine.set.Select(fetch.Query{State: fetch.Trouble})
-	}
-	f, err := c.named(r)
-	return []*fetch.File{f}, err
 }

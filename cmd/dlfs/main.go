@@ -20,7 +20,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,16 +55,23 @@ type cli struct {
 	Stop   stopCmd   `cmd:"" help:"Stop a running fetch or mount cleanly."`
 	Status statusCmd `cmd:"" help:"Tell how far a directory or a mount is."`
 	Wait   waitCmd   `cmd:"" help:"Wait until a directory is complete or a mount is usable."`
+	First  firstCmd  `cmd:"" help:"Have a running dlfs fetch some files before all others."`
+	Retry  retryCmd  `cmd:"" help:"Have it try files again that failed."`
 	Reload reloadCmd `cmd:"" help:"Have a running dlfs go on with a fresh list; what is there is kept."`
 	Pause  pauseCmd  `cmd:"" help:"Have a running dlfs fetch nothing in the background."`
 	Resume resumeCmd `cmd:"" help:"Have it go on."`
 	Limit  limitCmd  `cmd:"" help:"Tell or set how much a running dlfs receives a second."`
 	Verify verifyCmd `cmd:"" help:"Compare the files of a directory with their digests, and repair them with --repair."`
 	Check  checkCmd  `cmd:"" help:"Check a list without fetching anything."`
+	Log    logCmd    `cmd:"" help:"Print the log of a dlfs that runs, or ran, in the background."`
+	Ls     lsCmd     `cmd:"" help:"Print the names of a list, without a mount."`
+	Cat    catCmd    `cmd:"" help:"Print a file of a list, or a part of it, without a mount."`
 	Demo   demoCmd   `cmd:"" help:"See it work, without a network, in a temporary directory."`
 	Setup  setupCmd  `cmd:"" help:"Print what has dlfs started at boot, or by another program."`
 	Statfs statfsCmd `cmd:"" hidden:"" help:"Ask a mount whether it answers."`
 	Help   helpCmd   `cmd:"" help:"Show a page of the reference, or list them."`
+
+	Tell versionCmd `cmd:"" name:"version" help:"Tell which dlfs this is."`
 
 	Version kong.VersionFlag `env:"-" help:"Tell which dlfs this is."`
 }
@@ -163,7 +169,7 @@ func newParser(c *cli, std stdio, more ...kong.Option) (*kong.Kong, error) {
 		kong.DefaultEnvars("DLFS"),
 		requestDefaults(),
 		durations(),
-		kong.Vars{"files_shown": strconv.Itoa(filesShown), "file_states": strings.Join(fileStates, ","), "version": fmt.Sprintf("dlfs %s, %s", version(), runtime.Version())},
+		kong.Vars{"files_shown": strconv.Itoa(filesShown), "file_states": strings.Join(fileStates, ","), "version": versionText()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Bind(std))...)
 }

@@ -140,7 +140,7 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	}
 	m, err := fs.New(e.set, c.Mountpoint, fs.Options{
 		Log: e.log, ReadTimeout: c.ReadTimeout, AllowOther: c.AllowOther,
-		NoPassthrough: c.NoPassthrough, MaxRead: e.memory.buffer(1 << 20), ControlSocket: e.control.path(),
+		NoPassthrough: c.NoPassthrough, MaxRead: e.memory.buffer(1 << 20), ControlSocket: e.control.path(), LogFile: logPath(c.LogFile),
 	})
 	if err != nil {
 		return tellParent(errors.Join(err, e.close()))

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 // checkSink refuses, before anything is fetched, a file that a flag names to be
@@ -104,12 +105,34 @@ type answers struct {
 	failed atomic.Pointer[error]
 }
 
-func (a *answers) Write(p []byte) (int, error) {
-	n, err := a.w.Write(p)
+func (a *answers) Write(p []byte) (int, error) { return a.write(a.w, p) }
+
+func (a *answers) write(w io.Writer, p []byte) (int, error) {
+	n, err := w.Write(p)
 	if err != nil {
 		a.failed.CompareAndSwap(nil, &err)
 	}
 	return n, err
+}
+
+// contents is standard output for the bytes of a file, which are not escaped unless a
+// terminal would obey them.
+type contents struct{ *answers }
+
+// Write writes p as it is.
+func (c contents) Write(p []byte) (int, error) {
+	if f := fileOf(c.answers); f != nil && term.IsTerminal(int(f.Fd())) {
+		return c.answers.Write(p)
+	}
+	return c.write(raw(c.w), p)
+}
+
+// contents returns standard output for the bytes of a file.
+func (s stdio) contents() io.Writer {
+	if a, ok := s.out.(*answers); ok {
+		return contents{a}
+	}
+	return s.out
 }
 
 // judge returns how the program ends: with err, and where standard output could not

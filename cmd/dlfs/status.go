@@ -213,8 +213,11 @@ func (s *Status) notes() (lines []string) {
 	}
 	if len(s.Readers) > 0 {
 		w := s.Readers[0]
-		lines = append(lines, fmt.Sprintf("%s for %s since %s, and for %s", count(w.Readers, "reader waits", "readers wait"), w.Name,
-			w.Since.Local().Format(time.TimeOnly), count(len(s.Readers)-1, "other file", "other files")))
+		line := fmt.Sprintf("%s for %s since %s", count(w.Readers, "reader waits", "readers wait"), w.Name, w.Since.Local().Format(time.TimeOnly))
+		if more := len(s.Readers) - 1; more > 0 {
+			line += ", and others for " + count(more, "file more", "files more")
+		}
+		lines = append(lines, line)
 	}
 	if s.LastRun != nil && s.LastRun.Why != "" && s.FilesComplete < s.FilesTotal {
 		lines = append(lines, fmt.Sprintf("the last run ended at %s: %s", s.LastRun.Ended.Local().Format(time.DateTime), s.LastRun.Why))

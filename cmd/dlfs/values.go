@@ -58,6 +58,9 @@ func parseBytes(text string, unit float64) (int64, error) {
 	return int64(n), nil
 }
 
+// defaultMinFree is --min-free where there is no such flag.
+const defaultMinFree mebibytes = 64 << 20
+
 // mebibytes is a number of bytes.
 type mebibytes int64
 

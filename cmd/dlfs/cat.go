@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"dlfs/cache"
+	"dlfs/fetch"
+	"dlfs/fs"
+	"dlfs/listfile"
+)
+
+type catCmd struct {
+	List  string `arg:"" help:"List of names and URLs: a file, a URL, or - for standard input."`
+	Name  string `arg:"" help:"The file, named as in the list."`
+	Range part   `placeholder:"FROM-TO" help:"Print this part: 0-1M is the first MiB, 5M- all from there on, --range=-1M the last MiB."`
+	lookFlags
+}
+
+// Run prints a file, or a part of it, and fetches no more than that. What it fetches is
+// kept where there is an output directory.
+func (c *catCmd) Run(ctx context.Context, std stdio) error {
+	w, err := c.work(ctx, std, c.List)
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	list, err := w.readList(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(list.Entries, func(e listfile.Entry) bool { return e.Name == c.Name })
+	if i < 0 {
+		return usageError("the list %s has no file %s", w.lister.shownName(), c.Name)
+	}
+	dir := c.place(c.List)
+	if dir != "" {
+		if kind, err := fs.Kind(dir); err == nil && kind == "fuse.dlfs" {
+			return c.fromFile(filepath.Join(dir, c.Name), std.contents())
+		}
+		err := c.fromState(ctx, w, list.Entries, dir, std.contents())
+		if c.Dir != "" || !errors.Is(err, cache.ErrInUse) {
+			return err
+		}
+	}
+	tmp, err := os.MkdirTemp("", "dlfs-cat-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.fromState(ctx, w, list.Entries[i:i+1], tmp, std.contents()), os.RemoveAll(tmp))
+}
+
+// fromFile prints a file of a mount, or of a directory.
+func (c *catCmd) fromFile(path string, w io.Writer) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	off, n := c.Range.of(info.Size())
+	_, err = io.Copy(w, io.NewSectionReader(f, off, n))
+	return err
+}
+
+// fromState prints the file with the state in dir, and fetches what is missing.
+func (c *catCmd) fromState(ctx context.Context, w *work, entries []listfile.Entry, dir string, out io.Writer) error {
+	e, err := w.open(ctx, entries, dir, "dlfs cat "+w.lister.name, fetch.Options{Prefetch: fetch.PrefetchNone, Serve: true})
+	if err != nil {
+		return err
+	}
+	ctx, release := e.stoppable(ctx)
+	defer release()
+	err = c.copy(ctx, e.set.File(c.Name), out)
+	if err != nil && ctx.Err() != nil {
+		err = &exitError{exitInterrupted, context.Cause(ctx)}
+	}
+	return errors.Join(err, e.close())
+}
+
+// catBuffer is how many bytes are read and printed at once.
+const catBuffer = 1 << 20
+
+// copy prints the part of f.
+func (c *catCmd) copy(ctx context.Context, f *fetch.File, out io.Writer) error {
+	h, err := f.Open(ctx)
+	if err != nil {
+		return catError(f, err)
+	}
+	defer h.Close()
+	size := int64(-1)
+	if f.Blob() != nil {
+		size = h.Copy().Version().Size
+	}
+	if size < 0 && c.Range.tail {
+		return fmt.Errorf("the origin of %s does not say how long it is, so that it has no last part; leave --range out", f.Name())
+	}
+	if size < 0 {
+		size = 1 << 62 // it ends when it does
+	}
+	off, left := c.Range.of(size)
+	buf := make([]byte, catBuffer)
+	for left > 0 {
+		n, err := h.ReadAt(ctx, buf[:min(left, catBuffer)], off)
+		if _, err := out.Write(buf[:n]); err != nil {
+			return err
+		}
+		off, left = off+int64(n), left-int64(n)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return catError(f, err)
+		}
+	}
+	return nil
+}
+
+// catError is the exit for a file that cannot be read.
+func catError(f *fetch.File, err error) error {
+	err = fmt.Errorf("%s: %w", f.Name(), err)
+	switch s := f.Status(); s.State {
+	case stateNeedsURL:
+		return &exitError{exitNeedsURL, err}
+	case stateMismatch:
+		return &exitError{exitMismatch, err}
+	}
+	return err
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+type logCmd struct {
+	Dir    string `arg:"" help:"Output directory or mountpoint."`
+	Lines  int    `short:"n" placeholder:"N" help:"Print the last N lines only."`
+	Follow bool   `short:"f" help:"Go on printing until the process that writes the log ends."`
+}
+
+// Run prints the log of the process that has the directory, or had it last. A process
+// that runs in the foreground has one only where its standard error is a file.
+func (c *logCmd) Run(ctx context.Context, std stdio) error {
+	pid := 0
+	if s, err := briefRunning(ctx, c.Dir); err == nil {
+		pid = s.PID
+	} else if !errors.Is(err, errNoProcess) {
+		return fmt.Errorf("%s: %w", c.Dir, err)
+	}
+	f, err := c.open(ctx)
+	if errors.Is(err, os.ErrNotExist) {
+		return c.none(pid)
+	}
+	if err != nil {
+		return fmt.Errorf("log of %s: %w", c.Dir, err)
+	}
+	defer func() { f.Close() }()
+	if err := c.skip(f); err != nil {
+		return fmt.Errorf("log of %s: %w", c.Dir, err)
+	}
+	if _, err := io.Copy(std.out, f); err != nil || !c.Follow || pid == 0 {
+		return err
+	}
+	return c.follow(ctx, &f, pid, std.out)
+}
+
+// briefRunning asks the running process how far the whole is.
+func briefRunning(ctx context.Context, dir string) (whole *Status, err error) {
+	err = visitStatus(ctx, dir, selection{none: true}, func(s *Status) error {
+		whole = s
+		return nil
+	}, nil)
+	return whole, err
+}
+
+// open opens the log beside the control socket.
+func (c *logCmd) open(ctx context.Context) (*os.File, error) {
+	state, err := openState(ctx, c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer state.Close()
+	fd, err := unix.Openat(int(state.Fd()), "log", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), "log")
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(errors.New("it is not a regular file"), err, f.Close())
+	}
+	return f, nil
+}
+
+// none says why there is no log.
+func (c *logCmd) none(pid int) error {
+	if err := needState(c.Dir); err != nil {
+		return err
+	}
+	if pid != 0 {
+		return fmt.Errorf("process %d on %s writes its log where it was started, or to its --log-file", pid, c.Dir)
+	}
+	return fmt.Errorf("%s has no log; a dlfs that is started with --daemon writes one", c.Dir)
+}
+
+// skip goes to where the last lines begin.
+func (c *logCmd) skip(f *os.File) error {
+	if c.Lines <= 0 {
+		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 2*logMost))
+	if err != nil {
+		return err
+	}
+	rest := bytes.TrimSuffix(text, []byte("\n"))
+	for range c.Lines {
+		i := bytes.LastIndexByte(rest, '\n')
+		if i < 0 {
+			_, err = f.Seek(0, io.SeekStart)
+			return err
+		}
+		rest = rest[:i]
+	}
+	_, err = f.Seek(int64(len(rest)+1), io.SeekStart)
+	return err
+}
+
+// follow prints what is added to the log, also to another file that takes its place, until
+// the process ends, and then the rest.
+func (c *logCmd) follow(ctx context.Context, f **os.File, pid int, w io.Writer) error {
+	t := time.NewTicker(askEvery)
+	defer t.Stop()
+	for running := true; running; {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil
+		}
+		_, err := os.Stat("/proc/" + strconv.Itoa(pid))
+		running = err == nil
+		if _, err := io.Copy(w, *f); err != nil {
+			return err
+		}
+		next, err := c.open(ctx)
+		if err != nil {
+			continue // the mount may be going
+		}
+		if sameFile(*f, next) {
+			next.Close()
+			continue
+		}
+		(*f).Close()
+		*f = next
+		if _, err := io.Copy(w, *f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sameFile(a, b *os.File) bool {
+	x, err := a.Stat()
+	y, err2 := b.Stat()
+	return err == nil && err2 == nil && os.SameFile(x, y)
+}
