@@ -9,8 +9,6 @@ import (
 	"os"
 	"strconv"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 type logCmd struct {
@@ -23,9 +21,13 @@ type logCmd struct {
 // that runs in the foreground has one only where its standard error is a file.
 func (c *logCmd) Run(ctx context.Context, std stdio) error {
 	pid := 0
-	if s, err := briefRunning(ctx, c.Dir); err == nil {
+	s, err := briefRunning(ctx, c.Dir)
+	switch {
+	case err == nil:
 		pid = s.PID
-	} else if !errors.Is(err, errNoProcess) {
+	case errors.Is(err, errNoProcess):
+		pid = ending(ctx, c.Dir, "log")
+	default:
 		return fmt.Errorf("%s: %w", c.Dir, err)
 	}
 	f, err := c.open(ctx)
@@ -61,11 +63,10 @@ func (c *logCmd) open(ctx context.Context) (*os.File, error) {
 		return nil, err
 	}
 	defer state.Close()
-	fd, err := unix.Openat(int(state.Fd()), "log", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	f, err := openIn(state, "log")
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), "log")
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, errors.Join(errors.New("it is not a regular file"), err, f.Close())
 	}

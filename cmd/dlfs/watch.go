@@ -98,6 +98,9 @@ func follow(ctx context.Context, dir string, want selection, look func(*Status) 
 			return &exitError{exitInterrupted, context.Cause(ctx)}
 		case errors.Is(err, errNoProcess):
 			if pid == 0 {
+				pid = ending(ctx, dir, "lock")
+			}
+			if pid == 0 {
 				return nil
 			}
 			return waitEnd(ctx, pid) // it may have something to write yet

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ending returns the process that has dir open though it answers no more, since it is
+// about to end, and 0 if there is none. That is a process that the lock names and that
+// has the given file of the state open, so a number that the system has used again is not
+// taken for it.
+func ending(ctx context.Context, dir, name string) (pid int) {
+	state, err := openState(ctx, dir)
+	if err != nil {
+		return 0
+	}
+	defer state.Close()
+	lock, err := openIn(state, "lock")
+	if err != nil {
+		return 0
+	}
+	defer lock.Close()
+	text, err := io.ReadAll(io.LimitReader(lock, 200))
+	if err != nil {
+		return 0
+	}
+	if n, _ := fmt.Sscanf(string(text), "process %d ", &pid); n != 1 {
+		return 0
+	}
+	file, err := openIn(state, name)
+	if err != nil {
+		return 0
+	}
+	defer file.Close()
+	if !hasOpen(pid, file) {
+		return 0
+	}
+	return pid
+}
+
+// openIn opens a file of a state directory for reading.
+func openIn(state *os.File, name string) (*os.File, error) {
+	fd, err := unix.Openat(int(state.Fd()), name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// hasOpen reports whether a process has a file open.
+func hasOpen(pid int, file *os.File) bool {
+	want, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	fds := fmt.Sprintf("/proc/%d/fd", pid)
+	list, err := os.ReadDir(fds)
+	if err != nil {
+		return false // it has ended, or is another user's
+	}
+	for _, fd := range list {
+		if info, err := os.Stat(fds + "/" + fd.Name()); err == nil && os.SameFile(info, want) {
+			return true
+		}
+	}
+	return false
+}
