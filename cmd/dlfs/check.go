@@ -38,7 +38,7 @@ func (c *checkCmd) Run(ctx context.Context, std stdio) error {
 	case err != nil:
 		return err
 	case list.Bad.Count() > 0:
-		return fmt.Errorf("%s left out", lines(list.Bad.Count()))
+		return errLeftOut(list.Bad.Count())
 	}
 	return needEntries(list, w.lister.name)
 }

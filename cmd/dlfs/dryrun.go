@@ -69,7 +69,7 @@ func (w *work) dryRun(ctx context.Context, out io.Writer, entries []listfile.Ent
 		return &exitError{exitInterrupted, fmt.Errorf("%w, before every size was known", context.Cause(ctx))}
 	}
 	if n := w.bad.Count(); n > 0 {
-		return fmt.Errorf("%s left out of the list", lines(n))
+		return errLeftOut(n)
 	}
 	return nil
 }

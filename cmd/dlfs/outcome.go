@@ -24,12 +24,17 @@ func withBad(err error, n int) error {
 	if n == 0 {
 		return err
 	}
-	more := fmt.Errorf("%s left out of the list; mend the list and run the same command again", lines(n))
+	more := errLeftOut(n)
 	var e *exitError
 	if err == nil || errors.As(err, &e) && e.code == exitNeedsURL {
 		return &exitError{exitFailed, errors.Join(err, more)}
 	}
 	return alsoTell(err, more)
+}
+
+// errLeftOut is of n lines that were left out of a list.
+func errLeftOut(n int) error {
+	return fmt.Errorf("%s left out of the list; mend the list and run the same command again", lines(n))
 }
 
 // outcome turns how a run ended, and how far it came, into an exit. stopped is
