@@ -34,7 +34,8 @@ func TestClosedStreams(t *testing.T) {
 				return err
 			}
 			b, err := os.ReadFile(path)
-			for _, printed := range []string{"files complete", "files failed", "none: "} {
+			// The state keeps the reasons of failures, too, in other words.
+			for _, printed := range []string{"files complete in ", "failed: none: "} {
 				if bytes.Contains(b, []byte(printed)) {
 					t.Errorf("%s: %s has %q", closed, path, printed)
 				}
