@@ -61,6 +61,7 @@ type cli struct {
 	Pause  pauseCmd  `cmd:"" help:"Have a running dlfs fetch nothing in the background."`
 	Resume resumeCmd `cmd:"" help:"Have it go on."`
 	Limit  limitCmd  `cmd:"" help:"Tell or set how much a running dlfs receives a second."`
+	Web    webCmd    `cmd:"" help:"Serve a page for a browser that shows running ones, and has buttons."`
 	Verify verifyCmd `cmd:"" help:"Compare the files of a directory with their digests, and repair them with --repair."`
 	Check  checkCmd  `cmd:"" help:"Check a list without fetching anything."`
 	Log    logCmd    `cmd:"" help:"Print the log of a dlfs that runs, or ran, in the background."`
