@@ -78,6 +78,9 @@ type Options struct {
 	// here. If zero, 1 MiB.
 	MaxRead int
 
+	// Source is what the table of mounts shows as the source. If empty, "dlfs".
+	Source string
+
 	// NoPassthrough has every read come through this process and the page
 	// cache, as where the kernel or the privileges do not allow better.
 	NoPassthrough bool
@@ -176,7 +179,7 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 	})
 	server, err := fuse.NewServer(&bridge{raw, f}, point, &fuse.MountOptions{
 		Name:                     "dlfs",
-		FsName:                   "dlfs",
+		FsName:                   cmp.Or(opts.Source, "dlfs"),
 		Logger:                   fuseLog,
 		AllowOther:               opts.AllowOther,
 		Options:                  mountOptions(root),

@@ -108,7 +108,9 @@ func daemonize(ctx context.Context, std stdio, list string, log *logFile, doing 
 	if list == "-" {
 		cmd.Stdin = std.in
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// Until it has mounted, a process of mount(8) stays in its group: to no other does
+	// autofs show the directory below an automount.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: !isHelper()}
 	if err := cmd.Start(); err != nil {
 		w.Close()
 		return err

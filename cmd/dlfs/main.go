@@ -88,7 +88,7 @@ type stdio struct {
 }
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+	os.Exit(program(context.Background(), os.Args, stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
 
 // run is the program. It returns the exit code. The first interrupt ends ctx,

@@ -18,11 +18,14 @@ import (
 // TestMain makes this binary the dlfs command, too: it is dlfs when it is
 // started under that name.
 func TestMain(m *testing.M) {
+	dlfs := func() {
+		tellFigures()
+		os.Exit(program(context.Background(), os.Args, stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+	}
 	testscript.Main(leakless{m}, map[string]func(){
-		"dlfs": func() {
-			tellFigures()
-			os.Exit(run(context.Background(), os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
-		},
+		"dlfs":             dlfs,
+		"mount.dlfs":       dlfs,
+		"umount.dlfs":      dlfs,
 		"dlfs-test-origin": serveOrigin,
 	})
 }

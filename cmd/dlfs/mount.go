@@ -25,6 +25,7 @@ type mountCmd struct {
 	UntilComplete bool          `help:"Unmount and exit when everything is materialized."`
 	ReadTimeout   time.Duration `default:"60s" help:"A read that waits longer for the network fails."`
 	AllowOther    bool          `help:"Let other users in."`
+	Source        string        `default:"dlfs" help:"What findmnt and /proc/mounts show as the source of the mount."`
 	NoPassthrough bool          `help:"Serve every read through this process, even where the kernel could read by itself."`
 	Daemon        bool          `help:"Return once the mount is live, and go on in the background."`
 	runFlags
@@ -141,6 +142,7 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	m, err := fs.New(e.set, c.Mountpoint, fs.Options{
 		Log: e.log, ReadTimeout: c.ReadTimeout, AllowOther: c.AllowOther,
 		NoPassthrough: c.NoPassthrough, MaxRead: e.memory.buffer(1 << 20), ControlSocket: e.control.path(), LogFile: logPath(c.LogFile),
+		Source: c.Source,
 	})
 	if err != nil {
 		return tellParent(errors.Join(err, e.close()))
@@ -151,6 +153,9 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	quiet := e.listen(ctx)
 	io.WriteString(std.err, notes.String()) // as every line to a user
 	fmt.Fprintf(std.err, "dlfs: %d files at %s; stop with Ctrl-C or \"dlfs umount %s\"\n", len(e.set.Files()), m.Point(), m.Point())
+	if isDaemon() {
+		std.signals.leaveTerminal()
+	}
 	live(notes.String())
 	e.display.show(e.set)
 	ended := std.supervisor.ready(e.set, func(ctx context.Context) error { return e.answers(ctx, m.Point()) })

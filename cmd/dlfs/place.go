@@ -56,6 +56,9 @@ func checkDir(dir, inStead string) error {
 	if err := unix.Statfs(there, &st); err != nil {
 		return fmt.Errorf("directory %s: %w", there, err)
 	}
+	if st.Type == unix.AUTOFS_SUPER_MAGIC {
+		return fmt.Errorf("%s is an automount point, which holds no files; give a directory for them with --dir, in /etc/fstab with the option dir=DIR", abs)
+	}
 	if kind := unfit(uint32(st.Type)); kind != "" && inStead != "" && !(kind == "FUSE" && isKernels(there)) {
 		return fmt.Errorf("%s is on %s, where the state of dlfs is not safe; %s", abs, kind, inStead)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +28,7 @@ var errInterrupted = errors.New("interrupted")
 type signals struct {
 	caught   chan os.Signal
 	asked    chan os.Signal // SIGHUP and SIGUSR1, for engine.listen
-	terminal bool           // there was a controlling terminal at the start
+	terminal atomic.Bool    // there was a controlling terminal at the start
 	cancel   context.CancelCauseFunc
 	done     chan struct{}
 	ended    sync.WaitGroup
@@ -38,7 +39,8 @@ type signals struct {
 func catchSignals(ctx context.Context) (context.Context, *signals) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s := &signals{caught: make(chan os.Signal, 8), asked: make(chan os.Signal, 4),
-		terminal: hasTerminal(), cancel: cancel, done: make(chan struct{})}
+		cancel: cancel, done: make(chan struct{})}
+	s.terminal.Store(hasTerminal())
 	signal.Notify(s.caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGPIPE)
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
 		signal.Notify(s.caught, syscall.SIGHUP)
@@ -61,7 +63,7 @@ func (s *signals) run() {
 				s.interrupt(got)
 			case syscall.SIGPIPE:
 			default:
-				if got == syscall.SIGHUP && s.terminal && !hasTerminal() {
+				if got == syscall.SIGHUP && s.terminal.Load() && !hasTerminal() {
 					s.interrupt(got)
 					continue
 				}
@@ -76,6 +78,14 @@ func (s *signals) run() {
 
 func (s *signals) interrupt(by os.Signal) {
 	s.cancel(fmt.Errorf("%w by %s", errInterrupted, unix.SignalName(by.(syscall.Signal))))
+}
+
+// leaveTerminal has the process leave the session that it was started in, and with it
+// the terminal, unless it has already.
+func (s *signals) leaveTerminal() {
+	if _, err := unix.Setsid(); err == nil { // fails for who leads a session
+		s.terminal.Store(false)
+	}
 }
 
 func (s *signals) stop() {
