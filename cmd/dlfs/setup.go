@@ -9,9 +9,11 @@ import "embed"
 var dist embed.FS
 
 type setupCmd struct {
-	Systemd systemdCmd `cmd:"" help:"Print units of systemd that mount a list at boot, and reload it when it changes."`
-	Alerts  alertsCmd  `cmd:"" help:"Print alert rules for Prometheus, as YAML."`
-	Grafana grafanaCmd `cmd:"" help:"Print a dashboard for Grafana, as JSON."`
+	Systemd    systemdCmd    `cmd:"" help:"Print units of systemd that mount a list at boot, and reload it when it changes."`
+	Slurm      slurmCmd      `cmd:"" help:"Print the script of an array of jobs for Slurm that fetches a list to a shared filesystem."`
+	Kubernetes kubernetesCmd `cmd:"" help:"Print manifests for Kubernetes: an Indexed Job, an init container and a sidecar."`
+	Alerts     alertsCmd     `cmd:"" help:"Print alert rules for Prometheus, as YAML."`
+	Grafana    grafanaCmd    `cmd:"" help:"Print a dashboard for Grafana, as JSON."`
 }
 
 type alertsCmd struct{}

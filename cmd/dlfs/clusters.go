@@ -1,0 +1,193 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+	"unicode"
+)
+
+// clusterFlags are of the commands that print jobs for many machines.
+type clusterFlags struct {
+	List  string   `arg:"" help:"List to fetch: a file or a URL."`
+	Dir   string   `arg:"" help:"Output directory, on a filesystem that all machines have."`
+	Flags []string `arg:"" optional:"" help:"Flags for dlfs, after --."`
+
+	Shards int    `default:"64" help:"Parts the list is divided into, about eight for each machine."`
+	AtOnce int    `default:"8" help:"Parts that are fetched at the same time."`
+	Name   string `placeholder:"NAME" help:"Name of the job; dlfs- and the last part of DIR if not given."`
+}
+
+// check refuses what would only fail in the cluster. command is the one of dlfs that the
+// flags are for.
+func (c *clusterFlags) check(std stdio, command string) error {
+	if c.List == "-" {
+		return usageError("standard input is not there on other machines; give the list as a file or a URL")
+	}
+	for _, s := range append([]string{c.List, c.Dir, c.Name}, c.Flags...) {
+		if strings.ContainsFunc(s, unicode.IsControl) {
+			return usageError("%q has a control character, which a job cannot hold", s)
+		}
+	}
+	if c.Shards < 1 || c.AtOnce < 1 {
+		return usageError("--shards and --at-once must be at least 1")
+	}
+	c.AtOnce = min(c.AtOnce, c.Shards)
+	if c.Name == "" {
+		c.Name = strings.TrimRight("dlfs-"+jobName(path.Base(path.Clean(c.Dir))), "-")
+	}
+	parser, err := newParser(new(cli), std)
+	if err != nil {
+		return err
+	}
+	if _, err := parser.Parse(append([]string{command, c.List, c.Dir}, c.Flags...)); err != nil {
+		return usageError("flags of \"dlfs %s\": %w", command, err)
+	}
+	if isURL(c.List) {
+		return nil
+	}
+	if info, err := os.Stat(c.List); err != nil {
+		return usageError("list: %w", err)
+	} else if !info.Mode().IsRegular() {
+		return usageError("list %s is not a regular file; give a file or a URL", c.List)
+	}
+	return nil
+}
+
+// jobName turns a name into one that schedulers take: a label of RFC 1123.
+func jobName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < unicode.MaxASCII && (unicode.IsLower(r) || unicode.IsDigit(r)) {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(s))
+	return strings.Trim(s[:min(len(s), 40)], "-")
+}
+
+var validJobName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?$`)
+
+type slurmCmd struct{ clusterFlags }
+
+// Run prints the script of a job array.
+func (c *slurmCmd) Run(std stdio) error {
+	if err := c.check(std, "fetch"); err != nil {
+		return err
+	}
+	if !validJobName.MatchString(c.Name) {
+		return usageError("--name %s must have small letters, digits and hyphens alone", c.Name)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	list, err := absolute(c.List)
+	if err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return err
+	}
+	flags := ""
+	for _, f := range c.Flags {
+		flags += " " + shellWord(f)
+	}
+	err = c.print(std.out, "slurm.sh", map[string]any{
+		"What": shown(list), "Name": c.Name, "Last": c.Shards - 1, "Shards": c.Shards, "AtOnce": c.AtOnce,
+		"Dlfs": shellWord(self), "List": shellWord(list), "Dir": shellWord(dir), "Flags": flags,
+	})
+	if err == nil {
+		fmt.Fprintf(std.err, "dlfs: save the script, look at its times and memory, and give it to sbatch; %s, the list and %s must be there on every node\n",
+			printable(self), printable(dir))
+	}
+	return err
+}
+
+// print fills a template of dist.
+func (c *clusterFlags) print(w io.Writer, file string, values any) error {
+	text, err := template.New(file).Funcs(template.FuncMap{"json": jsonText}).ParseFS(dist, "dist/"+file)
+	if err != nil {
+		return err
+	}
+	return text.Execute(w, values)
+}
+
+// jsonText is v as JSON, which YAML includes.
+func jsonText(v any) (string, error) {
+	text, err := json.Marshal(v)
+	return string(text), err
+}
+
+// shellWord quotes a text that is one word of a shell.
+func shellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+type kubernetesCmd struct {
+	clusterFlags
+
+	Image string   `default:"dlfs:latest" help:"Image that has dlfs in its PATH."`
+	Claim string   `placeholder:"NAME" help:"Claim of the volume that is mounted at DIR, which many nodes can write to; --name if not given."`
+	Only  []string `enum:"job,init,sidecar" default:"job,init,sidecar" help:"What to print: an Indexed Job that fetches shards, a pod that fetches before a program begins, or a pod that mounts beside one (${enum})."`
+}
+
+// secretMost is the most that a Secret can hold, in bytes.
+const secretMost = 1 << 20
+
+// Run prints manifests.
+func (c *kubernetesCmd) Run(std stdio) error {
+	if err := c.check(std, "fetch"); err != nil {
+		return err
+	}
+	if !path.IsAbs(c.Dir) {
+		return usageError("DIR %s must be an absolute path, which the volume has in the pods", c.Dir)
+	}
+	for _, name := range []string{c.Name, cmp.Or(c.Claim, c.Name)} {
+		if !validJobName.MatchString(name) {
+			return usageError("%s is no name for Kubernetes; use small letters, digits and hyphens, 50 at most", name)
+		}
+	}
+	if info, err := os.Stat(c.List); err == nil && !isURL(c.List) && info.Size() > secretMost {
+		return usageError("list %s has %s, and a Secret can hold %s; put it where it has a URL, or on the volume and compress it", c.List, bytesText(info.Size()), bytesText(secretMost))
+	}
+	values := c.values()
+	for i, kind := range c.Only {
+		if i > 0 {
+			fmt.Fprintln(std.out, "---")
+		}
+		if err := c.print(std.out, "kubernetes-"+kind+".yaml", values); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(std.err, "dlfs: take what you need of it, and give that to \"kubectl apply -f\"; put dlfs into an image, and name that with --image")
+	return nil
+}
+
+// values are what the templates are filled with.
+func (c *kubernetesCmd) values() map[string]any {
+	list, secret := c.List, ""
+	if !isURL(list) {
+		list, secret = "/list/list.txt", c.Name+"-list"
+	}
+	dir := path.Clean(c.Dir)
+	command := func(words ...string) []string {
+		words = append(words, c.Flags...)
+		for i := range words {
+			words[i] = strings.ReplaceAll(words[i], "$(", "$$(")
+		}
+		return words
+	}
+	fetch := command("dlfs", "fetch", "--state", "/state", list, dir)
+	shard := slices.Insert(slices.Clone(fetch), 2, "--shard", fmt.Sprintf("$(JOB_COMPLETION_INDEX)/%d", c.Shards))
+	return map[string]any{
+		"Name": c.Name, "Image": c.Image, "Claim": cmp.Or(c.Claim, c.Name), "Dir": dir, "Secret": secret, "File": shellWord(c.List),
+		"Shards": c.Shards, "AtOnce": c.AtOnce, "Fetch": shard, "FetchAll": fetch, "Mount": command("dlfs", "mount", "--allow-other", list, dir),
+	}
+}
