@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"dlfs/cache"
 	"dlfs/fetch/hosts"
 	"dlfs/fetch/origin"
+	"dlfs/fetch/peers"
 	"dlfs/listfile"
 	"dlfs/listfile/digest"
 )
@@ -19,9 +21,10 @@ import (
 // least traffic because a caller wants to know the size; fetch is prefetch's, and its
 // first request goes on to be its first flight.
 type contact struct {
-	file  *File
-	began time.Time
-	done  chan struct{} // closed when the contact has ended
+	file   *File
+	began  time.Time
+	done   chan struct{} // closed when the contact has ended
+	asking atomic.Bool   // peers are being asked
 }
 
 // Probe returns the file's copy, asking the origin for the version if it is not
@@ -140,6 +143,9 @@ func (c *contact) eachMirror(ask func(*mirror) error) error {
 // probe asks for the version with the least traffic. When no reader waits for it,
 // it takes no reader's place.
 func (c *contact) probe(urgent bool) {
+	if c.viaPeers(urgent, false) {
+		return
+	}
 	var v found
 	var from *mirror
 	err := c.eachMirror(func(m *mirror) (err error) {
@@ -149,6 +155,9 @@ func (c *contact) probe(urgent bool) {
 	})
 	if err == nil && v.blob == nil {
 		c.grow(from, nil, hosts.Bulk)
+		return
+	}
+	if originError(err) != nil && c.viaPeers(urgent, true) {
 		return
 	}
 	c.pin(v, err)
@@ -209,11 +218,7 @@ func (c *contact) create(m *mirror, v origin.Version, said digest.Digest) (*cach
 	if err := c.outvoted(m, word{v.Size, m.res.Said(v)}); err != nil {
 		return nil, err
 	}
-	create := f.set.store.Create
-	if known := !said.IsZero() || !e.Said().Digest.IsZero(); known && !f.set.opts.Serve { // in a mount it could be read before it is compared
-		create = f.set.store.CreateProven
-	}
-	blob, err := create(f.name, cache.Version(v))
+	blob, err := c.make(v, said)
 	if unfinished := new(cache.UnfinishedError); f.set.opts.AdoptPartial && errors.As(err, &unfinished) {
 		blob, err = c.takeOver(m, v, unfinished)
 	}
@@ -224,6 +229,16 @@ func (c *contact) create(m *mirror, v origin.Version, said digest.Digest) (*cach
 	note.URL, note.Digest = m.hash, said.String()
 	blob.SetNote(note)
 	return blob, nil
+}
+
+// make makes the blob of a version in the store.
+func (c *contact) make(v origin.Version, said digest.Digest) (*cache.Blob, error) {
+	f, e := c.file, c.file.Entry()
+	create := f.set.store.Create
+	if known := !said.IsZero() || !e.Said().Digest.IsZero(); known && !f.set.opts.Serve { // in a mount it could be read before it is compared
+		create = f.set.store.CreateProven
+	}
+	return create(f.name, cache.Version(v))
 }
 
 // keepHead stores the first bytes a probe brought, as far as they are blocks.
@@ -251,7 +266,9 @@ func (c *contact) fetch(m *mirror, class hosts.Class) {
 	from, err := c.open(m, class)
 	if err != nil {
 		m.host.Put(class)
-		c.fail(m, err)
+		if originError(err) == nil || !c.viaPeers(false, true) {
+			c.fail(m, err)
+		}
 		return
 	}
 	body := from.body
@@ -293,6 +310,9 @@ func (c *contact) open(m *mirror, class hosts.Class) (*response, error) {
 	}
 	if class == hosts.Ahead {
 		first = m.host.Small()
+	}
+	if s.peering != nil {
+		first = min(first, peers.ExtentSize) // the next extent may be another machine's
 	}
 	body, err := m.res.Get(ctx, nil, 0, first)
 	if err != nil {

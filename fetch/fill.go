@@ -20,8 +20,9 @@ import (
 // given up.
 type fill struct {
 	// Constant data
-	file *File
-	blob *cache.Blob
+	file    *File
+	blob    *cache.Blob
+	extents *extents // nil if the set has no peers
 
 	// Mutable, guarded by file.mu. A method whose name ends in Locked changes what
 	// file.mu guards, and expects that it is held.
@@ -37,7 +38,7 @@ type fill struct {
 
 // pinLocked makes blob's version the file's.
 func (f *File) pinLocked(blob *cache.Blob) *fill {
-	fi := &fill{file: f, blob: blob}
+	fi := &fill{file: f, blob: blob, extents: f.set.peering.extents(f.name)}
 	fi.redigestLocked()
 	f.mu.cur, f.mu.rest = fi, nil
 	f.mu.failure = nil
@@ -160,6 +161,7 @@ func (fi *fill) sit(off, n int64) (seats []*seat, err error) {
 			}
 		}
 		s := fl.seats.take(fl, min(mo+mn, fl.end))
+		fl.hurry()
 		seats = append(seats, s)
 		off = s.want
 	}
@@ -170,14 +172,14 @@ func (fi *fill) sit(off, n int64) (seats []*seat, err error) {
 // brings it.
 func (fi *fill) demandLocked(off, end int64) (*flight, error) {
 	f := fi.file
-	if err := f.mu.failure.recent(); err != nil {
+	m, end := fi.source(off, end)
+	if err := f.mu.failure.recent(); err != nil && m.res != nil {
 		return nil, err
 	}
 	if !f.set.begin() {
 		return nil, errClosing
 	}
 	fi.demanded = time.Now()
-	m := f.mirrorsLocked().hopeful()
 	if size := fi.blob.Version().Size; size <= m.host.Small() { // what is left costs less than to ask for it
 		at, n := fi.blob.Missing(off, size-off)
 		end = max(end, at+n)

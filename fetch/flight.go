@@ -47,7 +47,7 @@ type flight struct {
 	start  int64
 	ctx    context.Context
 	cancel context.CancelFunc
-	body   *origin.Body // open already if this goes on from first contact
+	body   body // open already if this goes on from first contact
 
 	// Of the last reads, how many more took all they could, and perhaps left some, than did
 	// not. Written by run alone.
@@ -61,6 +61,7 @@ type flight struct {
 	part  bool      // a block is partly received
 	seats seats
 	holds int
+	moved chan struct{} // closed when a block has come or the flight has ended; nil while no peer is served from it
 }
 
 // launchLocked puts a flight over [off, end) on the table and starts it. The
@@ -79,7 +80,7 @@ func (fi *fill) enlistLocked(m *mirror, c hosts.Class, off, end int64, from *res
 	f, now := fi.file, time.Now()
 	fl := &flight{fill: fi, mirror: m, class: c, launch: now, start: off, pos: off, end: end, born: now,
 		seats: seats{}}
-	if fi.noRanges {
+	if fi.noRanges && m.res != nil {
 		fl.whole, fl.start, fl.pos, fl.end = true, 0, 0, fi.blob.Version().Size
 	}
 	fl.reach = fl.end
@@ -173,15 +174,14 @@ func (fl *flight) open(host *hosts.Host) (err error) {
 	if fl.class == hosts.Demand {
 		ctx = origin.Urgent(ctx)
 	}
-	f, v := fl.fill.file, origin.Version(fl.fill.blob.Version())
-	if fl.whole {
-		fl.body, err = fl.mirror.res.GetWhole(ctx, &v)
-	} else {
-		f.mu.Lock()
-		off, end := fl.pos, fl.end
-		fl.reach = end
-		f.mu.Unlock()
-		fl.body, err = fl.mirror.res.Get(ctx, &v, off, end-off)
+	f := fl.fill.file
+	var b body
+	if fl.fill.extents != nil {
+		b, err = fl.openPeer()
+	}
+	if b == nil && err == nil {
+		asked = time.Now()
+		b, err = fl.openOrigin(ctx)
 	}
 	if err != nil {
 		return err
@@ -189,9 +189,31 @@ func (fl *flight) open(host *hosts.Host) (err error) {
 	host.FirstByte(time.Since(asked))
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	fl.body = b
 	fl.born = time.Now() // the rate of a flight is that of its body
 	fl.fill.saidLocked(fl.body.Digest())
 	return nil
+}
+
+// openOrigin asks the mirror for the bytes.
+func (fl *flight) openOrigin(ctx context.Context) (body, error) {
+	f, v := fl.fill.file, origin.Version(fl.fill.blob.Version())
+	if fl.whole {
+		return asBody(fl.mirror.res.GetWhole(ctx, &v))
+	}
+	f.mu.Lock()
+	off, end := fl.pos, fl.end
+	fl.reach = end
+	f.mu.Unlock()
+	return asBody(fl.mirror.res.Get(ctx, &v, off, end-off))
+}
+
+// asBody keeps the nil of a failed request from becoming a body that is not nil.
+func asBody(b *origin.Body, err error) (body, error) {
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // put stores the whole blocks at the front of p, which starts at pos, and
@@ -253,10 +275,20 @@ func (fl *flight) advance(n int64, part bool) (done bool) {
 	if n > 0 {
 		fl.mirror.host.Heard()
 		fl.disproveLocked()
+		fl.hurry()
+		fl.tell()
 		fi.proven = true
 		fi.digestLocked()
 	}
 	return fl.pos >= fl.end || fl.whole && fi.blob.Complete()
+}
+
+// tell wakes the peers that are served from the flight. The caller holds file.mu.
+func (fl *flight) tell() {
+	if fl.moved != nil {
+		close(fl.moved)
+		fl.moved = nil
+	}
 }
 
 // disproveLocked forgets what other flights met, now that one that was launched since

@@ -44,6 +44,10 @@ func (p *prefetcher) launch(f *File, depth int) {
 	if fi == nil && f.mu.cur != nil { // one request brings all of it
 		return
 	}
+	if f.set.peering != nil {
+		p.launchPeered(f, fi)
+		return
+	}
 	if fi != nil && (fi.flights.bulk() > depth || fi.single && len(fi.flights) > 0) {
 		return
 	}
@@ -110,7 +114,7 @@ func (p *prefetcher) steal(f *File) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fi := f.fill()
-	if fi == nil || fi.noRanges || fi.single || f.mu.failure != nil || f.mu.removed || fi.flights.bulk() >= p.set.opts.Split {
+	if fi == nil || fi.extents != nil || fi.noRanges || fi.single || f.mu.failure != nil || f.mu.removed || fi.flights.bulk() >= p.set.opts.Split {
 		return
 	}
 	m := f.mirrorFor(hosts.Bulk)

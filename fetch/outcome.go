@@ -23,6 +23,7 @@ const (
 func (fi *fill) flightEnded(fl *flight, err error) {
 	f := fi.file
 	f.change(func() {
+		fl.tell()
 		fi.flights.remove(fl)
 		if fi.singleFor == fl { // the refusal of further streams may have passed with it
 			fi.single, fi.singleFor = false, nil
@@ -53,6 +54,8 @@ func (fi *fill) settleLocked(fl *flight, err error) error {
 		return nil // others brought it all: what this flight met does not matter
 	case !fi.current():
 		return ErrStale
+	case err == errElsewhere:
+		return nil
 	case errors.Is(err, cache.ErrNoSpace): // which is no failure of the file
 		return nil // a reader who joined since looks again: readers are served through memory
 	case originError(err) == nil:
@@ -68,6 +71,9 @@ func (fi *fill) settleLocked(fl *flight, err error) error {
 	}
 	if ofOne, readers := fi.rejoinLocked(fl, err); ofOne {
 		return readers
+	}
+	if fi.extents.tryOthers(fl.start, kind) {
+		return nil
 	}
 	others, hope := f.dropLocked(fl.mirror, err)
 	if others {

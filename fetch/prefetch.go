@@ -264,8 +264,8 @@ func (f *File) over() bool {
 }
 
 // retryAt says when a failed file is worth another attempt. passes says that the
-// failure is this process's own and passes by itself, so that a batch job tries
-// again, too.
+// failure is this process's own and passes by itself, or that another machine may have
+// the file soon, so that a batch job tries again, too.
 func (f *File) retryAt() (at time.Time, failed, passes bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -276,6 +276,8 @@ func (f *File) retryAt() (at time.Time, failed, passes bool) {
 		return fail.at.Add(retryFiles), true, true
 	case errors.Is(fail.err, cache.ErrNoSpace):
 		return fail.at.Add(retryFull), true, false
+	case f.set.peering.hopes(fail.err):
+		return fail.at.Add(retryHoped), true, true
 	case origin.KindOf(fail.err) == origin.Transient:
 		return fail.at.Add(retryTransient), true, false
 	default:

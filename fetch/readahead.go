@@ -141,7 +141,7 @@ func (a *readAhead) mayLaunchLocked(fi *fill) bool {
 // returns where it ends; 0 if it is not launched. The caller holds a.mu and file.mu.
 func (a *readAhead) launchOneLocked(fi *fill, off, end int64) int64 {
 	f := fi.file
-	m := f.mirrorFor(hosts.Ahead)
+	m, end := fi.speculative(hosts.Ahead, off, end)
 	if m == nil || !m.host.Try(hosts.Ahead) {
 		return 0
 	}

@@ -127,6 +127,10 @@ type Options struct {
 	// zero, 512 KiB.
 	Buffer int
 
+	// Peers are other machines that have the same list, to share its files with. If nil,
+	// there are none.
+	Peers *Peers
+
 	// Serve has Run go on when there is nothing left to do, and try failed
 	// files again from time to time, as a mount wants.
 	Serve bool
@@ -142,6 +146,7 @@ type Set struct {
 	// Constant data
 	opts    Options
 	hosts   *hosts.Hosts
+	peering *peering            // nil without peers
 	digests *semaphore.Weighted // a place for each digest being computed
 	buffers bufferPool          // of flights
 	ctx     context.Context     // of every flight
@@ -187,12 +192,13 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 	opts.Prefetch = cmp.Or(opts.Prefetch, PrefetchAll)
 	opts.Order = cmp.Or(opts.Order, ListOrder)
 	opts.OnChange = cmp.Or(opts.OnChange, OnChangeRestart)
-	s := &Set{store: store, client: client, log: opts.Log, opts: opts, hosts: hosts.New(opts.MaxPerHost),
+	s := &Set{store: store, client: client, log: opts.Log, opts: opts, hosts: hosts.NewShared(opts.MaxPerHost, opts.Peers.ownPlaces(opts.MaxPerHost)),
 		buffers: bufferPool{size: opts.Buffer},
 		digests: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		removed: map[string]*File{},
 		wake:    make(chan struct{}, 1), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.peering = s.join(opts.Peers)
 	s.mu.held = map[*File]int{}
 	s.mu.running = map[*flight]struct{}{}
 	s.mu.tallies.partial = map[*File]*cache.Blob{}

@@ -7,6 +7,10 @@ import "dlfs/fetch/hosts"
 // for the network. What is fetched counts as read-ahead, and if the host has no place for
 // it now nothing happens.
 func (f *File) Foresee() {
+	if f.set.peering != nil { // the bytes may be another machine's to ask for
+		f.ForeseeStat()
+		return
+	}
 	f.soon(func(fi *fill, m *mirror) bool {
 		size := f.mu.entry.Said().Size // less than 0 if the list does not say it
 		if fi != nil {

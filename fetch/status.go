@@ -5,6 +5,8 @@ type Totals struct {
 	TotalBytes    int64 `json:"total_bytes"`    // sum of the sizes known; 2^63 - 1 if it is more
 	PresentBytes  int64 `json:"present_bytes"`  // of those, materialized blocks
 	OriginBytes   int64 `json:"origin_bytes"`   // body bytes received from origins since start
+	PeerBytes     int64 `json:"peer_bytes"`     // of files, received from other machines since start
+	ServedBytes   int64 `json:"served_bytes"`   // of files, sent to other machines since start
 	FilesTotal    int   `json:"files_total"`    // entries of the list
 	FilesKnown    int   `json:"files_known"`    // whose size is known
 	FilesComplete int   `json:"files_complete"` // published
@@ -62,6 +64,9 @@ func (s *Set) Totals() Totals {
 		present.add(blob.Present())
 	}
 	t.PresentBytes = present.value()
+	if p := s.peering; p != nil {
+		t.PeerBytes, t.ServedBytes = p.Client.Received(), p.served.Load()
+	}
 	return t
 }
 

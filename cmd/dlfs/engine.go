@@ -21,6 +21,7 @@ type engine struct {
 	client   *origin.Client
 	limit    *origin.Limit // of the client
 	set      *fetch.Set
+	group    *group // of other machines, nil if there are none
 	control  *control
 	display  *display
 	memory   memory
@@ -51,7 +52,7 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	if err := checkPlaces(dir, f.State); err != nil {
 		return nil, err
 	}
-	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, ends: !opts.Serve, lister: w.lister, bad: w.bad, memory: w.memory}
+	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, ends: !opts.Serve, lister: w.lister, bad: w.bad, memory: w.memory, group: w.group}
 	files := shareFiles()
 	e.store, err = cache.Open(dir, cache.Options{Log: e.log, State: f.State, Owner: owner, MinFree: max(1, int64(f.MinFree)), MaxUnsynced: files.unsynced,
 		Shelf: int64(shelfBuffers * e.memory.buffer(bufferSize))})
@@ -74,16 +75,18 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	opts.Log, opts.Jobs, opts.Split, opts.MaxPerHost = e.log, f.Jobs, f.Split, f.MaxPerHost
 	opts.Order, opts.OnChange, opts.TrustSize = fetch.Order(f.Order), fetch.Change(f.OnChange), f.TrustSize
 	opts.MaxFiles = files.readers
+	opts.Peers = w.group.options()
 	opts.Buffer = e.memory.buffer(bufferSize)
 	// Flights end when the set is closed, not when the command is interrupted:
 	// that leaves them time to finish the block they are in.
 	e.prefetch, e.errands = opts.Prefetch, newErrands(e)
-	e.speed = startSpeedometer(e.client.Received)
+	e.speed = startSpeedometer(func() int64 { return e.client.Received() + e.group.received() })
 	e.set = fetch.New(context.WithoutCancel(ctx), e.store, e.client, entries, opts)
 	if e.control, err = serveControl(e); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
 	e.metrics = e.showMetrics(&f.metricsFlags, w.metrics)
+	e.group.serve(e.set)
 	e.memory.limitHeap()
 	return e, nil
 }
@@ -106,7 +109,11 @@ func (e *engine) run(ctx context.Context) error {
 			}
 		}()
 	}
+	e.set.AwaitPeers(ctx, e.group.patience())
 	err := e.runLists(ctx)
+	if err == nil {
+		e.set.Linger(ctx)
+	}
 	if e.ends && e.store.IsRemoved() { // which has failed files, perhaps all
 		return e.stateRemoved()
 	}
@@ -152,6 +159,7 @@ func (e *engine) close() error {
 		e.metrics()
 	}
 	e.errands.close()
+	e.group.close()
 	e.set.Close()
 	removed := e.store.IsRemoved()
 	err := e.store.Close()

@@ -23,6 +23,7 @@ type fetchCmd struct {
 	Daemon bool `help:"Return once the directory is open, and go on in the background; \"dlfs wait\" waits for it, \"dlfs stop\" ends it."`
 	shardFlag
 	runFlags
+	peerFlags `group:"Other machines"`
 	workFlags
 }
 
@@ -99,6 +100,9 @@ func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
 		return checkPlaces(c.Dir, c.State)
 	}
 	if _, err := fs.ClearDead(c.Dir); err != nil {
+		return err
+	}
+	if w.group, err = c.join(ctx, w); err != nil {
 		return err
 	}
 	e, err := w.open(ctx, list.Entries, c.Dir, "dlfs fetch "+w.lister.name, fetch.Options{AdoptPartial: c.AdoptPartial})

@@ -23,10 +23,11 @@ var (
 		"dlfs/fetch/origintest": {"dlfs/cache/hosttest"},                                                  // an origin shares no code with what it tests
 		"dlfs/fetch/hosts":      {"dlfs/cache", "dlfs/cache/lockorder"},                                   // who may ask a host for how much: no HTTP, no files
 		"dlfs/fetch/peers":      {"dlfs/cache/lockorder"},                                                 // which machine to ask: no HTTP, no files, no clock
-		"dlfs/fetch":            {"dlfs/fetch/hosts", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/fetch/origin", "dlfs/listfile/digest", "dlfs/listfile"},
+		"dlfs/fetch/peerhttp":   {"dlfs/fetch/peers"},                                                     // what machines say to each other: no files, no disks
+		"dlfs/fetch":            {"dlfs/fetch/peers", "dlfs/fetch/peerhttp", "dlfs/fetch/hosts", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/fetch/origin", "dlfs/listfile/digest", "dlfs/listfile"},
 		"dlfs/fs":               {"dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder"}, // no list, no HTTP
 		"dlfs/cmd/dlfs/web":     nil,                                                                       // a page for a browser needs nothing of what it shows
-		"dlfs/cmd/dlfs":         {"dlfs/cmd/dlfs/web", "dlfs/fs", "dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/listfile", "dlfs/listfile/header"},
+		"dlfs/cmd/dlfs":         {"dlfs/cmd/dlfs/web", "dlfs/fs", "dlfs/fetch", "dlfs/fetch/peers", "dlfs/fetch/peerhttp", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/listfile", "dlfs/listfile/header"},
 		"dlfs/cmd/dlfs-peers":   {"dlfs/fetch/origintest"}, // to it dlfs is a program like others
 		"dlfs/cmd/dlfs-bench":   {"dlfs/fetch/origintest"}, // to it, too
 	}
@@ -36,8 +37,8 @@ var (
 	}{
 		"github.com/dgraph-io/badger/v4":  {[]string{"dlfs/cache"}, "the index is the store's secret"},
 		"github.com/hanwen/go-fuse/v2/fs": {[]string{"dlfs/fs", "dlfs/cache/powercut"}, "FUSE is an adapter, not a foundation; and it makes disks for tests"},
-		"net/http": {[]string{"dlfs/fetch/origin", "dlfs/listfile/digest", "dlfs/listfile/header", "dlfs/listfile", "dlfs/fetch", "dlfs/fetch/origintest", "dlfs/cmd/dlfs", "dlfs/cmd/dlfs/web", "dlfs/cmd/dlfs-bench"},
-			"what HTTP means is decided in one place; the others carry headers there, cmd has the control socket, the page in the browser and the demo, and the bench asks without dlfs"},
+		"net/http": {[]string{"dlfs/fetch/origin", "dlfs/fetch/peerhttp", "dlfs/listfile/digest", "dlfs/listfile/header", "dlfs/listfile", "dlfs/fetch", "dlfs/fetch/origintest", "dlfs/cmd/dlfs", "dlfs/cmd/dlfs/web", "dlfs/cmd/dlfs-bench"},
+			"what HTTP means is decided in one place; machines ask each other in another; the others carry headers there, cmd has the control socket, the page in the browser and the demo, and the bench asks without dlfs"},
 		"github.com/alecthomas/kong":                     {[]string{"dlfs/cmd/dlfs"}, "flags are the command's"},
 		"github.com/prometheus/client_golang/prometheus": {[]string{"dlfs/cmd/dlfs"}, "the others count, and know no monitor"},
 		"testing": {[]string{"dlfs/fetch/origintest", "dlfs/cache/hosttest"}, "what ships does not test itself"},

@@ -29,6 +29,7 @@ type mountCmd struct {
 	NoPassthrough bool          `help:"Serve every read through this process, even where the kernel could read by itself."`
 	Daemon        bool          `help:"Return once the mount is live, and go on in the background."`
 	runFlags
+	peerFlags `group:"Other machines"`
 	workFlags
 }
 
@@ -67,6 +68,9 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 		return w.dryRun(ctx, std.out, list.Entries, cmp.Or(c.Dir, c.Mountpoint))
 	}
 	if _, err := abandonable(ctx, func() (any, error) { return nil, c.prepare() }); err != nil {
+		return tellParent(err)
+	}
+	if w.group, err = c.join(ctx, w); err != nil {
 		return tellParent(err)
 	}
 	return c.serve(ctx, w, list.Entries, std, tellLive)

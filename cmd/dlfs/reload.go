@@ -75,6 +75,7 @@ func (e *engine) reload(ctx context.Context, where string, body io.Reader) (diff
 		return diff, err
 	}
 	diff = e.set.Reload(list.Entries)
+	e.group.refresh(ctx)
 	e.memory.limitHeap()
 	e.lister, e.bad = from, list.Bad
 	e.reloads++

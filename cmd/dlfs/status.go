@@ -12,6 +12,7 @@ import (
 
 	"dlfs/fetch"
 	"dlfs/fetch/origin"
+	"dlfs/fetch/peers"
 )
 
 type statusCmd struct {
@@ -109,6 +110,7 @@ type Status struct {
 	Waiting  []origin.Pause      `json:"hosts_waiting"`          // hosts that are left alone, as they asked
 	Active   []fetch.EntryStatus `json:"active"`                 // some of the files that are being fetched
 	Readers  []fetch.Wait        `json:"readers_waiting"`        // files that readers wait for, the longest waits
+	Peers    []peers.State       `json:"peers"`                  // other machines that share the list
 	LastRun  *lastRun            `json:"last_run"`               // how the last process ended, if none runs; null if that is not known
 	Shards   []shardStatus       `json:"shards,omitempty"`       // of an output directory whose state is elsewhere
 	Entries  []fetch.EntryStatus `json:"entries"`
@@ -119,6 +121,7 @@ func (e *engine) brief() *Status {
 	s := &Status{PID: os.Getpid(), Version: version(), Mountpoint: e.mountpoint(), Totals: e.set.Totals(), Limit: e.limit.Get(),
 		Waiting: e.client.Pauses(), Active: e.set.Active(activeShown)}
 	s.Readers, _ = e.set.Waits(shownWaits)
+	s.Peers = e.group.states()
 	f := frameOf(s.Totals, e.speed.rate())
 	s.Rate, s.ETA = int64(f.rate), int64(f.eta/time.Second)
 	if !e.store.FullSince().IsZero() {
@@ -137,6 +140,9 @@ func eachStatus(s *Status, set *fetch.Set, want selection, head func(*Status) er
 	s.Entries = []fetch.EntryStatus{} // not nil, for JSON
 	if s.Active == nil {
 		s.Active = []fetch.EntryStatus{}
+	}
+	if s.Peers == nil {
+		s.Peers = []peers.State{}
 	}
 	if s.Readers == nil {
 		s.Readers = []fetch.Wait{}
@@ -219,10 +225,28 @@ func (s *Status) notes() (lines []string) {
 		}
 		lines = append(lines, line)
 	}
+	if len(s.Peers) > 0 {
+		lines = append(lines, peersText(s))
+	}
 	if s.LastRun != nil && s.LastRun.Why != "" && s.FilesComplete < s.FilesTotal {
 		lines = append(lines, fmt.Sprintf("the last run ended at %s: %s", s.LastRun.Ended.Local().Format(time.DateTime), s.LastRun.Why))
 	}
 	return lines
+}
+
+// peersText tells of the other machines.
+func peersText(s *Status) string {
+	text := fmt.Sprintf("%s: %s came from them, and %s went to them", count(len(s.Peers), "other machine", "other machines"), bytesText(s.PeerBytes), bytesText(s.ServedBytes))
+	var out []string
+	for _, p := range s.Peers {
+		if p.State == "out" {
+			out = append(out, p.Name)
+		}
+	}
+	if len(out) > 0 {
+		text += fmt.Sprintf("; %d do not answer, %s among them", len(out), out[0])
+	}
+	return text
 }
 
 // waitingText tells which host is waited for, the longest first.

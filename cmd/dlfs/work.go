@@ -33,6 +33,7 @@ type work struct {
 	bad     listfile.Errors // what readList left out of the list
 	memory  memory
 	metrics net.Listener // nil if there is none
+	group   *group       // of other machines, nil if there are none
 }
 
 // readList reads the list, which has an entry.
@@ -91,6 +92,7 @@ func (w *work) end() {
 		w.metrics.Close() // the engine has, if it served it
 	}
 	w.display.close()
+	w.group.close()
 	w.client.Close()
 	w.display.lines.close()
 }

@@ -48,6 +48,7 @@ const (
 // Hosts are the hosts of one Set, by name. It is safe for concurrent use.
 type Hosts struct {
 	perClass int
+	bulk     int // places of prefetch
 
 	mu    lockorder.Mutex[lockorder.Leaf]
 	hosts map[string]*Host // guarded by mu
@@ -72,8 +73,12 @@ type Host struct {
 }
 
 // New returns hosts that each have perClass places for every class of flights.
-func New(perClass int) *Hosts {
-	return &Hosts{perClass: perClass, hosts: map[string]*Host{}}
+func New(perClass int) *Hosts { return NewShared(perClass, perClass) }
+
+// NewShared returns hosts of which each has bulk places for prefetch, and perClass for every
+// other class: other machines have the rest of the places of prefetch.
+func NewShared(perClass, bulk int) *Hosts {
+	return &Hosts{perClass: perClass, bulk: bulk, hosts: map[string]*Host{}}
 }
 
 // Host returns the host of that name.
@@ -82,7 +87,7 @@ func (hs *Hosts) Host(name string) *Host {
 	defer hs.mu.Unlock()
 	h := hs.hosts[name]
 	if h == nil {
-		h = &Host{readers: semaphore.NewWeighted(int64(hs.perClass)), bulk: hs.perClass, ahead: hs.perClass, ttfb: 50 * time.Millisecond, born: time.Now()}
+		h = &Host{readers: semaphore.NewWeighted(int64(hs.perClass)), bulk: hs.bulk, ahead: hs.perClass, ttfb: 50 * time.Millisecond, born: time.Now()}
 		h.lastly.Store(int64(-stuckAfter - 1)) // never yet
 		hs.hosts[name] = h
 	}
@@ -96,7 +101,7 @@ func (hs *Hosts) Taken() (names []string) {
 	all := maps.Clone(hs.hosts) // a host has a lock of the same rank
 	hs.mu.Unlock()
 	for name, h := range all {
-		if h.taken(hs.perClass) {
+		if h.taken(hs.perClass, hs.bulk) {
 			names = append(names, name)
 		}
 	}
@@ -267,8 +272,8 @@ func (h *Host) RequestCost() time.Duration {
 }
 
 // taken reports whether a place is taken, or a reader waits.
-func (h *Host) taken(perClass int) bool {
+func (h *Host) taken(perClass, bulk int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.bulk != perClass || h.ahead != perClass || h.waiting != 0
+	return h.bulk != bulk || h.ahead != perClass || h.waiting != 0
 }

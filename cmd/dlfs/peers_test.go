@@ -1,0 +1,217 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"dlfs/fetch/origintest"
+)
+
+// machines are dlfs processes that share a list, each under an address of its own, and the
+// origin that they ask.
+type machines struct {
+	t      *testing.T
+	origin *origintest.Origin
+	base   string // the origin's URL
+	dir    string
+	key    string
+	names  []string // HOST:PORT of each
+	files  map[string]origintest.Content
+}
+
+// newMachines makes n of them, and files of these sizes at the origin.
+func newMachines(t *testing.T, n int, sizes ...int64) *machines {
+	m := &machines{t: t, origin: origintest.New(), dir: t.TempDir(), files: map[string]origintest.Content{}}
+	m.base = m.origin.Serve(t)
+	for i := range n {
+		host := fmt.Sprintf("127.0.0.%d", i+1)
+		l, err := net.Listen("tcp", host+":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.names = append(m.names, l.Addr().String())
+		l.Close() // the process takes it over
+	}
+	m.key = m.write("key", strings.Repeat("secret ", 5), 0o600)
+	for i, size := range sizes {
+		m.put(fmt.Sprintf("dir/%d.bin", i), size)
+	}
+	return m
+}
+
+func (m *machines) put(name string, size int64) {
+	c := origintest.Content{Seed: uint64(len(m.files) + 1), Size: size}
+	m.files[name] = c
+	m.origin.Put("/"+name, origintest.File{Content: c})
+}
+
+func (m *machines) write(name, text string, mode os.FileMode) string {
+	m.t.Helper()
+	path := filepath.Join(m.dir, name)
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		m.t.Fatal(err)
+	}
+	return path
+}
+
+// list writes a list of all files, whose URLs have that query.
+func (m *machines) list(query string) string {
+	m.t.Helper()
+	var b strings.Builder
+	for name := range m.files {
+		fmt.Fprintf(&b, "%s\t%s/%s%s\n", name, m.base, name, query)
+	}
+	return m.write("list"+strings.Map(func(r rune) rune {
+		if r == '/' || r == '?' || r == '=' {
+			return '-'
+		}
+		return r
+	}, query)+".tsv", b.String(), 0o644)
+}
+
+func (m *machines) size() (n int64) {
+	for _, c := range m.files {
+		n += c.Size
+	}
+	return n
+}
+
+func (m *machines) out(i int) string { return filepath.Join(m.dir, fmt.Sprint("out", i)) }
+
+// args are the flags of machine i.
+func (m *machines) args(i int, more ...string) []string {
+	return append([]string{"--peers", strings.Join(m.names, ","), "--peer-self", m.names[i], "--peer-key", m.key, "--quiet"}, more...)
+}
+
+// fetch starts machine i.
+func (m *machines) fetch(i int, list string, more ...string) *served {
+	m.t.Helper()
+	return startDlfs(m.t, nil, append([]string{"fetch", list, m.out(i)}, m.args(i, more...)...)...)
+}
+
+// complete waits for a process, which must end well, and compares the files of machine i.
+func (m *machines) complete(i int, p *served) {
+	m.t.Helper()
+	select {
+	case <-p.exited:
+	case <-time.After(time.Minute):
+		m.t.Fatalf("machine %d does not end: %s", i, p.said())
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		m.t.Fatalf("machine %d ends with %d: %s", i, code, p.said())
+	}
+	m.compare(i)
+}
+
+func (m *machines) compare(i int) {
+	m.t.Helper()
+	for name, c := range m.files {
+		got, err := os.ReadFile(filepath.Join(m.out(i), name))
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if int64(len(got)) != c.Size {
+			m.t.Fatalf("machine %d: %s has %d bytes of %d", i, name, len(got), c.Size)
+		}
+		if err := c.Check(got, 0); err != nil {
+			m.t.Fatalf("machine %d: %s: %v", i, name, err)
+		}
+	}
+}
+
+// askedAtMost compares what the origin has sent with the size of all files.
+func (m *machines) askedAtMost(share float64) {
+	m.t.Helper()
+	got := float64(m.origin.Counts().BodyBytes) / float64(m.size())
+	m.t.Logf("the origin sent %.3f of the content", got)
+	if got > share {
+		m.t.Errorf("the origin sent %.3f of the content, want %.2f at most", got, share)
+	}
+}
+
+func (m *machines) status(i int) (s Status) {
+	m.t.Helper()
+	out, err := dlfs(m.t, "status", "--json", m.out(i)).Output()
+	if err == nil {
+		err = json.Unmarshal(out, &s)
+	}
+	if err != nil {
+		m.t.Fatalf("status of machine %d: %v: %s", i, err, out)
+	}
+	return s
+}
+
+// awaitFiles waits until machine i, which goes on, has every file.
+func (m *machines) awaitFiles(i int) {
+	m.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for until := time.Now().Add(hang); ; <-tick.C { // until it answers
+		_, err := os.Stat(filepath.Join(m.out(i), ".dlfs", socketName))
+		if err == nil {
+			break
+		}
+		if time.Now().After(until) {
+			m.t.Fatal(err)
+		}
+	}
+	awaitSummary(m.t, m.out(i), func(s Summary) bool { return s.FilesComplete == len(m.files) })
+}
+
+func smallFiles(n int, sizes ...int64) []int64 {
+	for range n {
+		sizes = append(sizes, 64<<10)
+	}
+	return sizes
+}
+
+func TestMachinesFetchEachByteOnce(t *testing.T) {
+	m := newMachines(t, 4, smallFiles(40, 40<<20, 20<<20+5, 0)...)
+	list := m.list("")
+	var all []*served
+	for i := range m.names {
+		all = append(all, m.fetch(i, list))
+	}
+	for i, p := range all {
+		m.complete(i, p)
+	}
+	m.askedAtMost(1.02)
+}
+
+// One machine has a URL that is good, and the others get everything from it.
+func TestOneGoodURLServesAllMachines(t *testing.T) {
+	m := newMachines(t, 4, smallFiles(6, 20<<20)...)
+	m.origin.Inject(origintest.Status(403).When(func(r *http.Request) bool { return r.URL.RawQuery == "sig=expired" }))
+	good, expired := m.list("?sig=good"), m.list("?sig=expired")
+	all := []*served{m.fetch(0, expired), m.fetch(1, expired), m.fetch(2, good), m.fetch(3, expired)}
+	for i, p := range all {
+		m.complete(i, p)
+	}
+	m.askedAtMost(1.02)
+}
+
+// A machine that joins when the others have everything costs the origin nothing.
+func TestMachineThatJoinsAsksTheOriginForNothing(t *testing.T) {
+	m := newMachines(t, 3, smallFiles(6, 20<<20)...)
+	list := m.list("")
+	first, second := m.fetch(0, list, "--peers-wait=0"), m.fetch(1, list, "--peers-wait=0")
+	m.awaitFiles(0)
+	m.awaitFiles(1)
+	if s := m.status(0); s.PeerBytes == 0 || s.ServedBytes == 0 || s.PeerBytes+s.OriginBytes < m.size() || len(s.Peers) != 2 || s.Peers[0].Name != m.names[1] {
+		t.Errorf("the status tells of %d bytes from peers, %d from the origin, %d served, and of the peers %v", s.PeerBytes, s.OriginBytes, s.ServedBytes, s.Peers)
+	}
+	m.origin.ResetCounts()
+	m.complete(2, m.fetch(2, list, "--peers-wait=0"))
+	m.complete(0, first)
+	m.complete(1, second)
+	if n := m.origin.Counts().BodyBytes; n != 0 {
+		t.Errorf("the origin sent %d bytes to the machine that joined", n)
+	}
+}

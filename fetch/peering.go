@@ -1,0 +1,335 @@
+package fetch
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"dlfs/cache/lockorder"
+	"dlfs/fetch/hosts"
+	"dlfs/fetch/origin"
+	"dlfs/fetch/peerhttp"
+	"dlfs/fetch/peers"
+)
+
+// Peers are the machines that share the list: each serves what it has to the others, and
+// they ask the origin for each byte once. See package peers for who asks whom.
+//
+// A flight gets its bytes from one of two mirrors. Of an extent that is this machine's own,
+// and of one that no peer was of use for, it is a mirror of the list; other machines are
+// asked first whether they have the extent. Of any other extent it is the mirror of the
+// peers, which has no URL: the flight walks the course of the extent when it opens. What it
+// meets there is noted for the extent, and the next flight begins elsewhere.
+type Peers struct {
+	Ring   *peers.Ring
+	Client *peerhttp.Client
+	Key    *peerhttp.Key // if not nil, requests of other machines must be signed with it
+	ID     string        // of this process
+}
+
+// peering is what a Set needs of its Peers. It is nil for a Set without.
+type peering struct {
+	Peers
+	set     *Set
+	host    *hosts.Host // whose places flights from peers take
+	holders peers.Holders
+	sends   sends
+	served  atomic.Int64 // bytes
+	asked   atomic.Int64 // when a machine last asked for something, in nanoseconds since 1970
+	given   atomic.Int64 // when a machine last gave something, or the set began, as asked
+}
+
+const (
+	// extentForsaken is for how long an extent that no peer was of use for is asked of the
+	// origin, and peerUnfit for how long a peer is not asked for a file that it cannot give.
+	extentForsaken = 30 * time.Second
+	peerUnfit      = 30 * time.Second
+
+	// ownerBusy is how long an extent is put off at least whose owner is busy, and at most
+	// twice that.
+	ownerBusy = 100 * time.Millisecond
+
+	// extentWindow is among how many missing extents of a file prefetch chooses one.
+	extentWindow = 64
+
+	mostPeerFlights = 32
+
+	// peersHope is how long a file that failed is tried again while other machines are
+	// fetching and give nothing, and retryHoped how long it is left alone in between.
+	peersHope  = time.Minute
+	retryHoped = 3 * time.Second
+)
+
+// join makes the peering of a set, nil if opts has none.
+func (s *Set) join(opts *Peers) *peering {
+	if opts == nil {
+		return nil
+	}
+	places := min(max(2*opts.Ring.Len(), 8), mostPeerFlights)
+	p := &peering{Peers: *opts, set: s, host: hosts.New(places).Host("peers"), sends: newSends()}
+	p.given.Store(time.Now().UnixNano())
+	return p
+}
+
+// gave notes that a machine has given something.
+func (p *peering) gave(peer string) {
+	p.Ring.Answered(peer)
+	p.given.Store(time.Now().UnixNano())
+}
+
+// hopes reports whether a file that failed, with err, may be had from another machine soon:
+// the failure is one of the URL, and machines that may have a better one have not all come
+// to their end, and were of use lately.
+func (p *peering) hopes(err error) bool {
+	if p == nil || p.Ring.Through() || time.Since(time.Unix(0, p.given.Load())) > peersHope {
+		return false
+	}
+	kind := origin.KindOf(err)
+	return originError(err) != nil && (kind == origin.NeedsURL || kind == origin.NotFound || kind == origin.Transient)
+}
+
+// ownPlaces is how many prefetch flights may be under way from one origin: all machines
+// together are to have as many as one alone.
+func (p *Peers) ownPlaces(maxPerHost int) int {
+	if p == nil {
+		return maxPerHost
+	}
+	return max(1, maxPerHost/p.Ring.Len())
+}
+
+// extents is what is known of the extents of a fill whose set has peers. Its lock is its own:
+// flights note there what they meet.
+type extents struct {
+	// Constant data
+	peering *peering
+	name    string
+	mirror  *mirror // of the peers; its counters are guarded by file.mu, as of other mirrors
+
+	mu       lockorder.Mutex[lockorder.Leaf]
+	forsaken map[int64]time.Time  // extents to ask the origin for, until then; guarded by mu
+	later    map[int64]time.Time  // extents whose owner is busy, until then; guarded by mu
+	unfit    map[string]time.Time // peers that cannot give the file, until then; guarded by mu
+}
+
+// extents makes the extents of a fill, nil without peers.
+func (p *peering) extents(name string) *extents {
+	if p == nil {
+		return nil
+	}
+	return &extents{peering: p, name: name, mirror: &mirror{host: p.host},
+		forsaken: map[int64]time.Time{}, later: map[int64]time.Time{}, unfit: map[string]time.Time{}}
+}
+
+// key is the key of the extent at off. The origin of noRanges sends the file as one stream,
+// so that one machine owns all of it.
+func (x *extents) key(off int64, noRanges bool) peers.Key {
+	index, _ := peers.Extent(off)
+	if noRanges {
+		index = 0
+	}
+	return peers.KeyOf(x.name, index)
+}
+
+// isUnfit reports whether a peer cannot give the file.
+func (x *extents) isUnfit(peer string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return time.Now().Before(x.unfit[peer])
+}
+
+// met notes what a flight met at a peer.
+func (x *extents) met(peer string, o peers.Outcome) {
+	if o != peers.Unfit {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.unfit[peer] = time.Now().Add(peerUnfit)
+}
+
+// forsake has the extent at off be asked of the origin for a while.
+func (x *extents) forsake(off int64) {
+	index, _ := peers.Extent(off)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.forsaken[index] = time.Now().Add(extentForsaken)
+}
+
+// isForsaken reports whether the extent at off is to be asked of the origin.
+func (x *extents) isForsaken(off int64) bool {
+	index, _ := peers.Extent(off)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return time.Now().Before(x.forsaken[index])
+}
+
+// putOff has prefetch leave the extent at off alone for a moment, and look again then.
+func (x *extents) putOff(off int64) {
+	index, _ := peers.Extent(off)
+	wait := ownerBusy + rand.N(ownerBusy)
+	x.mu.Lock()
+	x.later[index] = time.Now().Add(wait)
+	x.mu.Unlock()
+	time.AfterFunc(wait, x.peering.set.poke)
+}
+
+// isPutOff reports whether prefetch is to leave the extent at off alone.
+func (x *extents) isPutOff(off int64) bool {
+	index, _ := peers.Extent(off)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return time.Now().Before(x.later[index])
+}
+
+// isOwn reports whether the extent at off is to be asked of the origin by this machine. The
+// caller holds file.mu.
+func (fi *fill) isOwn(off int64) bool {
+	x := fi.extents
+	if x.isForsaken(off) {
+		return true
+	}
+	rank := x.peering.Ring.Rank(x.key(off, fi.noRanges), x.isUnfit, time.Now())
+	return len(rank) == 0 || rank[0] == x.peering.Ring.Self()
+}
+
+// source returns the mirror of a reader's flight over [off, end), and where that flight is
+// to end. The caller holds file.mu.
+func (fi *fill) source(off, end int64) (*mirror, int64) {
+	if fi.extents == nil {
+		return fi.file.mirrorsLocked().hopeful(), end
+	}
+	_, border := peers.Extent(off)
+	if !fi.isOwn(off) {
+		return fi.extents.mirror, min(end, border)
+	}
+	return fi.file.mirrorsLocked().hopeful(), min(end, border)
+}
+
+// speculative is source for read-ahead and prefetch: the mirror is nil if it has no place
+// free.
+func (fi *fill) speculative(c hosts.Class, off, end int64) (*mirror, int64) {
+	if fi.extents == nil {
+		return fi.file.mirrorFor(c), end
+	}
+	_, border := peers.Extent(off)
+	end = min(end, border)
+	switch m := fi.extents.mirror; {
+	case fi.isOwn(off) && fi.single && len(fi.flights) > 0:
+		return nil, end
+	case fi.isOwn(off):
+		return fi.file.mirrorFor(c), end
+	case m.host.Free(c) && !fi.extents.isPutOff(off):
+		return m, end
+	}
+	return nil, end
+}
+
+// nextExtent returns what prefetch is to fetch next of a fill whose set has peers, and from
+// which mirror: the next extent of its own, else one of those of the others, at random, so
+// that machines that work on the same file do not all ask for the same. m is nil if there
+// is nothing to fetch or no place. The caller holds file.mu.
+func (fi *fill) nextExtent() (m *mirror, off, end int64) {
+	seen, candidates := 0, 0
+	size := fi.blob.Version().Size
+	for at := int64(0); at < size && seen < extentWindow; {
+		run, n := fi.unassigned(at, size)
+		if n == 0 {
+			break
+		}
+		seen++
+		from, upTo := fi.speculative(hosts.Bulk, run, run+n)
+		_, at = peers.Extent(run)
+		switch {
+		case from == nil:
+		case from != fi.extents.mirror:
+			return from, run, upTo
+		default:
+			if candidates++; rand.IntN(candidates) == 0 { // each with the same probability
+				m, off, end = from, run, upTo
+			}
+		}
+	}
+	return m, off, end
+}
+
+// launchPeered is launch for a set with peers: fi is the fill of f, nil before first contact.
+// The caller holds f.mu.
+func (p *prefetcher) launchPeered(f *File, fi *fill) {
+	if fi == nil {
+		p.contactPeered(f)
+		return
+	}
+	m, off, end := fi.nextExtent()
+	if m == nil || !m.host.Try(hosts.Bulk) {
+		return
+	}
+	if !p.set.begin() {
+		m.host.Put(hosts.Bulk)
+		return
+	}
+	fi.launchLocked(m, hosts.Bulk, off, end).holds++
+}
+
+// contactPeered begins first contact of a file, if there is a place for it: with the origin
+// if the first extent is this machine's own, else with the peers. The caller holds f.mu.
+func (p *prefetcher) contactPeered(f *File) {
+	pe := p.set.peering
+	host := pe.host
+	m := f.mirrorFor(hosts.Bulk)
+	own := f.mu.changes > 0 || pe.owns(f.name)
+	if own && m == nil {
+		return
+	}
+	if own {
+		host = m.host
+	}
+	if !host.Try(hosts.Bulk) {
+		return
+	}
+	begun := f.contactLocked(func(c *contact) {
+		switch {
+		case !own:
+			c.probe(false)
+		case !c.viaPeers(false, false):
+			c.fetch(m, hosts.Bulk) // which gives the place back
+			return
+		}
+		host.Put(hosts.Bulk)
+	})
+	if begun == nil {
+		host.Put(hosts.Bulk)
+	}
+}
+
+// owns reports whether the first extent of a file is this machine's own.
+func (p *peering) owns(name string) bool {
+	rank := p.Ring.Rank(peers.KeyOf(name, 0), nil, time.Now())
+	return len(rank) == 0 || rank[0] == p.Ring.Self()
+}
+
+// forgive has every peer be asked again, before the origin.
+func (x *extents) forgive() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	clear(x.forsaken)
+	clear(x.unfit)
+}
+
+// tryOthers reports whether the refusal of a file by the origin of this machine need not be
+// its end: another machine may have a better URL, and is asked from now on. It is not so
+// where the others were asked before.
+func (x *extents) tryOthers(off int64, kind origin.Kind) bool {
+	if x == nil || kind != origin.NeedsURL && kind != origin.NotFound && kind != origin.Transient {
+		return false
+	}
+	if x.isForsaken(off) {
+		x.forgive()
+		return false
+	}
+	self := x.peering.Ring.Self()
+	if x.isUnfit(self) || x.peering.Ring.Len() == 1 {
+		return false
+	}
+	x.met(self, peers.Unfit)
+	return true
+}

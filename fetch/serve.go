@@ -1,0 +1,373 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"dlfs/fetch/hosts"
+	"dlfs/fetch/peerhttp"
+	"dlfs/fetch/peers"
+)
+
+const (
+	// firstBlockFor is how long a peer waits for the first block of an answer before it is
+	// told that this machine is busy.
+	firstBlockFor = 1500 * time.Millisecond
+
+	// sentWithin bounds how long a peer may take to receive a piece of an answer.
+	sentWithin = 30 * time.Second
+
+	leastBulkSends = 8
+	readerSends    = 8
+)
+
+// sends are the answers with bytes that may be under way at once: so many for readers of
+// other machines, and so many for their prefetch.
+type sends struct{ urgent, bulk *semaphore.Weighted }
+
+func newSends() sends {
+	bulk := max(leastBulkSends, 2*runtime.GOMAXPROCS(0))
+	return sends{semaphore.NewWeighted(readerSends), semaphore.NewWeighted(int64(bulk))}
+}
+
+func (s sends) of(urgent bool) *semaphore.Weighted {
+	if urgent {
+		return s.urgent
+	}
+	return s.bulk
+}
+
+// PeerHandler answers the requests of other machines, of a set with Options.Peers. A request
+// is answered from the disk or from the origin, and never passed on to a third machine that
+// would have to ask the origin. Answers end with the requests; the set must not be closed
+// before.
+func (s *Set) PeerHandler() http.Handler { return s.peering }
+
+// ServeHTTP answers another machine.
+func (p *peering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a, err := peerhttp.ReadRequest(r)
+	switch {
+	case p.Key != nil && !p.Key.Signed(r, time.Now()):
+		w.WriteHeader(http.StatusForbidden)
+		return
+	case err != nil:
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	p.Ring.Answered(a.Peer)
+	p.Ring.Told(a.Peer, a.Through)
+	if a.ID {
+		peerhttp.WriteID(w, p.ID, p.through())
+		return
+	}
+	p.asked.Store(time.Now().UnixNano())
+	an := &answer{peering: p, w: w, asked: a}
+	if err := an.give(r.Context()); err != nil {
+		an.refuse(err)
+	}
+}
+
+// through reports whether this machine needs nothing more.
+func (p *peering) through() bool {
+	select {
+	case <-p.set.done:
+		return true
+	default:
+		return p.Client.IsThrough()
+	}
+}
+
+// refusal is why a peer is not given what it asks for.
+type refusal peers.Outcome
+
+func (r refusal) Error() string { return "it is refused" }
+
+const (
+	isBusy   = refusal(peers.Busy)
+	isAbsent = refusal(peers.Absent)
+	isUnfit  = refusal(peers.Unfit)
+)
+
+// answer is the answer to a request of another machine.
+type answer struct {
+	peering *peering
+	w       http.ResponseWriter
+	asked   peerhttp.Asked
+	named   []string // machines that may have it
+	begun   bool     // its header has been written
+}
+
+// refuse ends the answer with err. One that has begun is broken off.
+func (an *answer) refuse(err error) {
+	r := isUnfit
+	errors.As(err, &r)
+	if an.begun {
+		panic(http.ErrAbortHandler) // net/http closes the connection
+	}
+	an.peering.set.log.Debug("peer is refused", "name", an.asked.Name, "peer", an.asked.Peer, "outcome", int(r), "err", err)
+	peerhttp.Refuse(an.w, peers.Outcome(r), an.peering.Client.Scheme(), an.named, an.asked.Name)
+}
+
+// give gives what was asked for, or says why not. It blocks for the origin, until ctx ends.
+func (an *answer) give(ctx context.Context) error {
+	p, a := an.peering, an.asked
+	f := p.set.File(a.Name)
+	if f == nil {
+		return isUnfit
+	}
+	fi, err := p.fillOf(ctx, f, a.Cached)
+	if err != nil {
+		return err
+	}
+	v := peerhttp.Version(fi.blob.Version())
+	if a.N == 0 {
+		peerhttp.Give(an.w, v, fi.blob.Note().Digest, 0, 0)
+		return nil
+	}
+	if a.Off+a.N > v.Size {
+		return isUnfit
+	}
+	if a.Head {
+		if !fi.blob.Has(a.Off, a.N) {
+			return isAbsent
+		}
+		peerhttp.Give(an.w, v, fi.blob.Note().Digest, a.Off, a.N)
+		return nil
+	}
+	f.mu.Lock()
+	key := fi.extents.key(a.Off, fi.noRanges)
+	f.mu.Unlock()
+	if p.Ring.Has(a.Peer) {
+		an.named = p.holders.Asked(key, a.Peer)
+	}
+	if a.Cached && !fi.blob.Has(a.Off, a.N) {
+		return isAbsent
+	}
+	places := p.sends.of(a.Urgent)
+	if !places.TryAcquire(1) {
+		return isBusy
+	}
+	defer places.Release(1)
+	if err := an.send(ctx, fi, v); err != nil {
+		return err
+	}
+	if p.Ring.Has(a.Peer) {
+		p.holders.Gave(key, a.Peer)
+	}
+	return nil
+}
+
+// fillOf returns the version of a file that is served. With cached it is only one that is
+// known.
+func (p *peering) fillOf(ctx context.Context, f *File, cached bool) (*fill, error) {
+	ctx, cancel := context.WithTimeout(ctx, firstBlockFor)
+	defer cancel()
+	for {
+		f.mu.Lock()
+		err := f.loadLocked(f.lookup)
+		fi, under, failure := f.fill(), f.mu.contact, f.mu.failure
+		grows := fi == nil && f.mu.cur != nil
+		f.mu.Unlock()
+		switch {
+		case err != nil:
+			return nil, err
+		case failure != nil && errors.Is(failure.err, ErrMismatch), grows:
+			return nil, isUnfit
+		case fi != nil:
+			return fi, nil
+		case cached:
+			return nil, isAbsent
+		case under != nil && under.asking.Load(): // perhaps the very machine that asks
+			return nil, isBusy
+		}
+		if _, err := f.contact(ctx, false); err != nil && ctx.Err() != nil {
+			return nil, isBusy
+		} else if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// send sends the bytes, as they come.
+func (an *answer) send(ctx context.Context, fi *fill, v peerhttp.Version) error {
+	if err := fi.acquire(); err != nil {
+		return err
+	}
+	defer fi.release()
+	p, a := an.peering, an.asked
+	control := http.NewResponseController(an.w)
+	follow := &follower{fill: fi, urgent: a.Urgent}
+	defer follow.leave()
+	buf := p.set.buffers.get()
+	defer p.set.buffers.put(buf)
+	for off, end := a.Off, a.Off+a.N; off < end; {
+		n := fi.presentFrom(off, min(end, off+int64(len(buf))))
+		if n == 0 {
+			if an.begun {
+				control.Flush() // an error is the next Write's
+			}
+			if err := follow.wait(ctx, off, end, an.patience(fi)); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := fi.blob.ReadAt(buf[:n], off); err != nil {
+			return err
+		}
+		if !an.begun {
+			an.begun = true
+			peerhttp.Give(an.w, v, fi.blob.Note().Digest, a.Off, a.N)
+		}
+		control.SetWriteDeadline(time.Now().Add(sentWithin)) // not supported in tests without a network
+		k, err := an.w.Write(buf[:n])
+		p.served.Add(int64(k))
+		if err != nil {
+			return err
+		}
+		off += n
+	}
+	return nil
+}
+
+// patience is how long the next block may take: not long before the answer has begun, so
+// that the peer can ask elsewhere; 0 is for ever.
+func (an *answer) patience(fi *fill) time.Duration {
+	switch {
+	case an.begun:
+		return 0
+	case !an.asked.Urgent:
+		return firstBlockFor
+	}
+	fi.file.mu.Lock()
+	defer fi.file.mu.Unlock()
+	return fi.readerPatience() * 3 / 4
+}
+
+// presentFrom is how many bytes of [off, end) are present from off on.
+func (fi *fill) presentFrom(off, end int64) int64 {
+	at, n := fi.blob.Missing(off, end-off)
+	if n == 0 {
+		return end - off
+	}
+	return max(at-off, 0)
+}
+
+// follower has blocks come that a peer asks for: it holds the flight that brings them, or
+// launches one from the origin.
+type follower struct {
+	fill     *fill
+	urgent   bool
+	flight   *flight // held; nil for none. Its holds are guarded by file.mu
+	launched int     // flights, without a block that came
+}
+
+// mostVainFlights is how many flights for a peer may end in a row without a block.
+const mostVainFlights = 3
+
+// wait waits until the block at off has come, for patience at most, if that is not 0.
+func (w *follower) wait(ctx context.Context, off, end int64, patience time.Duration) error {
+	var timeout <-chan time.Time
+	if patience > 0 {
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		timeout = t.C
+	}
+	for w.launched = 0; !w.fill.blob.Has(off, 1); {
+		moved, err := w.join(off, end)
+		if err != nil {
+			return err
+		}
+		select {
+		case <-moved:
+		case <-timeout:
+			return isBusy
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// join holds the flight that brings the block at off, and returns what is closed when it
+// has moved on or ended.
+func (w *follower) join(off, end int64) (moved <-chan struct{}, err error) {
+	fi := w.fill
+	f := fi.file
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !fi.current() {
+		return nil, isUnfit
+	}
+	fl := fi.flights.covering(off)
+	if fl != nil && w.urgent && !fi.single && fl != w.flight && !fl.soon(off) {
+		fl.cutLocked(off)
+		fl = nil
+	}
+	if fl == nil {
+		if fl, err = w.launch(off, end); err != nil {
+			return nil, err
+		}
+	}
+	if fl.mirror.res == nil { // its bytes come from a peer, perhaps from the one that asks
+		return nil, isBusy
+	}
+	if fl != w.flight {
+		fl.holds++
+		w.drop()
+		w.flight = fl
+	}
+	if fl.moved == nil {
+		fl.moved = make(chan struct{})
+	}
+	return fl.moved, nil
+}
+
+// launch launches a flight from the origin, if that is of use and has a place. The caller
+// holds file.mu.
+func (w *follower) launch(off, end int64) (*flight, error) {
+	fi, x := w.fill, w.fill.extents
+	f := fi.file
+	if w.launched++; w.launched > mostVainFlights || f.mu.failure.recent() != nil || x.isUnfit(x.peering.Ring.Self()) {
+		return nil, isUnfit
+	}
+	m, class := f.mirrorFor(hosts.Bulk), hosts.Bulk
+	if w.urgent {
+		m, class = f.mirrorsLocked().pick(anyMirror), hosts.Demand
+	}
+	if m == nil || fi.single && len(fi.flights) > 0 || !w.urgent && !m.host.Try(class) {
+		return nil, isBusy
+	}
+	if !f.set.begin() {
+		m.host.Put(class)
+		return nil, errClosing
+	}
+	_, border := peers.Extent(off)
+	return fi.launchLocked(m, class, off, fi.flights.freeUntil(off, min(w.whole(end), border))), nil
+}
+
+// whole rounds end up to whole blocks, as far as the file has them.
+func (w *follower) whole(end int64) int64 {
+	_, upTo := w.fill.blocksOf(0, end)
+	return upTo
+}
+
+// leave lets the flight go.
+func (w *follower) leave() {
+	w.fill.file.mu.Lock()
+	defer w.fill.file.mu.Unlock()
+	w.drop()
+}
+
+// drop is leave for a caller that holds file.mu.
+func (w *follower) drop() {
+	if w.flight != nil {
+		w.flight.holds--
+		w.flight.leaveLocked()
+		w.flight = nil
+	}
+}
