@@ -23,8 +23,9 @@ var (
 		"dlfs/fetch/origintest": {"dlfs/cache/hosttest"},                                                  // an origin shares no code with what it tests
 		"dlfs/fetch/hosts":      {"dlfs/cache", "dlfs/cache/lockorder"},                                   // who may ask a host for how much: no HTTP, no files
 		"dlfs/fetch/peers":      {"dlfs/cache/lockorder"},                                                 // which machine to ask: no HTTP, no files, no clock
+		"dlfs/fetch/evict":      nil,                                                                      // what goes first: no files, no disk
 		"dlfs/fetch/peerhttp":   {"dlfs/fetch/peers"},                                                     // what machines say to each other: no files, no disks
-		"dlfs/fetch":            {"dlfs/fetch/peers", "dlfs/fetch/peerhttp", "dlfs/fetch/hosts", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/fetch/origin", "dlfs/listfile/digest", "dlfs/listfile"},
+		"dlfs/fetch":            {"dlfs/fetch/evict", "dlfs/fetch/peers", "dlfs/fetch/peerhttp", "dlfs/fetch/hosts", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/fetch/origin", "dlfs/listfile/digest", "dlfs/listfile"},
 		"dlfs/fs":               {"dlfs/fetch", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder"}, // no list, no HTTP
 		"dlfs/cmd/dlfs/web":     nil,                                                                       // a page for a browser needs nothing of what it shows
 		"dlfs/cmd/dlfs":         {"dlfs/cmd/dlfs/web", "dlfs/fs", "dlfs/fetch", "dlfs/fetch/peers", "dlfs/fetch/peerhttp", "dlfs/fetch/origin", "dlfs/cache", "dlfs/cache/lockorder", "dlfs/listfile", "dlfs/listfile/header"},
