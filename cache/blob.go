@@ -40,17 +40,19 @@ type Blob struct {
 	writes lockorder.RWMutex[lockorder.Writes]
 
 	// Constant data
-	geo     geometry
-	name    string
-	gen     uint64
-	version Version
-	bits    bitmap // nil for a blob that was loaded complete
+	geo        geometry
+	name       string
+	gen        uint64
+	version    Version
+	bits       bitmap // nil for a blob that was loaded complete
+	fileShared bool   // its file is read through another copy, too: nothing is taken out of it
 
 	// Readable without a lock, written under mu.
-	note     atomic.Pointer[Note]
-	present  atomic.Int64 // bytes of present blocks
-	failures atomic.Int64 // syncs that failed and took blocks back
-	file     atomic.Pointer[os.File]
+	note      atomic.Pointer[Note]
+	present   atomic.Int64 // bytes of present blocks
+	failures  atomic.Int64 // syncs that failed and took blocks back
+	evictions atomic.Int64 // how often blocks were taken out; it goes up after their bits have gone off
+	file      atomic.Pointer[os.File]
 
 	mu struct {
 		lockorder.Mutex[lockorder.Copy]
@@ -64,6 +66,9 @@ type Blob struct {
 		replaces  standing         // the file whose place it takes when it is published
 		extends   bool             // that file is unfinished, and the blob has what it has
 		exchanged bool             // that file has the blob's name under blobs/ now
+		leaving   *leaving         // what is being taken out of it; nil for nothing
+		counted   int64            // what its file takes on disk, as the bound counts it; in bytes
+		removed   bool             // its file has no name any more
 	}
 }
 
@@ -178,6 +183,7 @@ func (b *Blob) Release() {
 		if f := b.file.Swap(nil); f != nil {
 			f.Close() // synced when it mattered: unsynced blocks hold a reference
 		}
+		b.giveBackLocked()
 	}
 	unused := b.unusedLocked()
 	b.mu.Unlock()
@@ -226,6 +232,19 @@ func (b *Blob) remove() {
 		b.store.log.Warn("blocks of a version that is gone are not removed", "name", b.name, "err", err)
 	}
 	step("blob removed")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.removed = true
+	b.giveBackLocked()
+}
+
+// giveBackLocked has the bound know that the blob's file is gone, once it has neither a name
+// nor a user.
+func (b *Blob) giveBackLocked() {
+	if b.mu.removed && !b.mu.published && b.file.Load() == nil {
+		b.store.account.counted(-b.mu.counted)
+		b.mu.counted = 0
+	}
 }
 
 // File returns the open file of a published blob, for the kernel to read from
@@ -253,7 +272,21 @@ func (b *Blob) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // readStored is ReadAt of what is on disk.
+//
+// Blocks may be taken out and come back while they are read, and then their bits say the
+// same before and after: so the count of evictions is looked at, too, which goes up before
+// a hole is punched.
 func (b *Blob) readStored(p []byte, off int64) (int, error) {
+	for {
+		evictions := b.evictions.Load()
+		n, err := b.readPresent(p, off)
+		if b.evictions.Load() == evictions {
+			return n, err
+		}
+	}
+}
+
+func (b *Blob) readPresent(p []byte, off int64) (int, error) {
 	n := int64(len(p))
 	if off >= b.version.Size {
 		return 0, io.EOF
@@ -271,7 +304,7 @@ func (b *Blob) readStored(p []byte, off int64) (int, error) {
 			return k, fmt.Errorf("read %q [%d +%d): %w", b.name, off, n, err)
 		}
 	}
-	if !b.Has(off, n) { // a failed sync took the blocks back meanwhile
+	if !b.Has(off, n) || b.isHole(f, off, n) { // a failed sync took the blocks back meanwhile, or they were evicted
 		return 0, ErrMissing
 	}
 	if n < int64(len(p)) {

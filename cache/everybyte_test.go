@@ -97,6 +97,7 @@ func storesToDamage(t *testing.T) (all []storedState) {
 	for i := range 14 {
 		put(fmt.Sprint("unread", i, strings.Repeat("-", 200)), BlockSize+9)
 	}
+	check(t, w.evictAndPut("holes"))
 	check(t, w.list())
 	check(t, w.store.Remember("key", "value"))
 	check(t, w.sync())

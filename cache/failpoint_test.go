@@ -30,6 +30,7 @@ var steps = []string{
 	"stream made", "stream written", "stream cut", "stream finished", "stream removed",
 	"redo: all is durable", "redo: link made", "redo: linked", "redo: bits written", "redo: recorded",
 	"redo: given up", "replace: copied", "replace: recorded", "exchanged",
+	"evict: bits off", "evict: bits written", "evict: holes punched",
 	"opening", "index open", "orphan removed",
 }
 

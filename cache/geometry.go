@@ -34,6 +34,16 @@ func (g geometry) extent(first, end int64) (off, n int64) {
 	return off, min(end*BlockSize, g.size) - off
 }
 
+// within returns the indices [first, end) of the blocks that lie wholly inside [off +n),
+// where the last block of the blob ends with it.
+func (g geometry) within(off, n int64) (first, end int64) {
+	first, end = (max(off, 0)+BlockSize-1)/BlockSize, min(off+n, g.size)/BlockSize
+	if off+n >= g.size {
+		end = g.blocks()
+	}
+	return first, max(first, end)
+}
+
 // whole reports whether [off +n) is made of whole blocks, where the last block
 // of the blob counts as whole at its own length.
 func (g geometry) whole(off, n int64) bool {

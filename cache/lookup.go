@@ -58,12 +58,25 @@ func (s *Store) lookup(name string, r record) (*Blob, error) {
 		}
 	}
 	if err == nil && info.Size() == r.version.Size || b.Present() == 0 {
-		return b, nil
+		return b, b.takeStock()
 	}
 	s.log.Warn("unfinished file is gone or was cut short; it is fetched again", "name", name)
 	again := s.fresh(name, r.version, r.note.unverified())
 	again.mu.replaces = r.replaces // again is not shared yet
 	return again, nil
+}
+
+// takeStock compares the bits of a blob with its file, if blocks were ever evicted here: the
+// index may be older than the file. In a bounded store, what is no block is punched. Nobody
+// else has the blob yet.
+func (b *Blob) takeStock() error {
+	if b.store.evicted.Load() && b.Present() > 0 {
+		if err := b.dropHoles(); err != nil {
+			return fmt.Errorf("look for holes in the file of %q: %w", b.name, err)
+		}
+	}
+	b.trim()
+	return nil
 }
 
 // lookupPublished checks that a published file still stands where it was put.
@@ -170,6 +183,7 @@ func (s *Store) adopt(b *Blob) error {
 		return fmt.Errorf("adopt %q: %w", b.name, err)
 	}
 	b.standsSince(info.ModTime().UnixNano())
+	s.account.counted(allocated(info)) // from here on it is dlfs's
 	b.mu.Lock()
 	b.present.Store(b.version.Size)
 	b.mu.recorded = true

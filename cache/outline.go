@@ -25,7 +25,7 @@ func (b *Blob) Outline() (*Outline, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.Present() > 0 || b.mu.refs > 0 || b.mu.published || b.mu.abandoned || b.mu.publish != nil ||
-		b.mu.replaces != (standing{}) || b.failures.Load() > 0 || note != (Note{}) || b.version.Size == 0 {
+		b.mu.replaces != (standing{}) || b.failures.Load() > 0 || b.evictions.Load() > 0 || note != (Note{}) || b.version.Size == 0 {
 		return nil, false
 	}
 	return outlineOf(b.gen, b.version), true

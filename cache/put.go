@@ -12,6 +12,14 @@ import (
 // they are: they may have been read, or be part of a digest. The caller
 // keeps p and holds an Acquire.
 func (b *Blob) Put(off int64, p []byte) error {
+	var g Grant
+	defer g.Free()
+	return b.PutFrom(&g, off, p)
+}
+
+// PutFrom is Put with the room of a bounded store that the caller has in g. Where that is
+// not enough, more is taken, and the error is ErrBound if there is none.
+func (b *Blob) PutFrom(g *Grant, off int64, p []byte) error {
 	n := int64(len(p))
 	if !b.geo.whole(off, n) {
 		return fmt.Errorf("put %q [%d +%d): not whole blocks of %d bytes", b.name, off, n, b.version.Size)
@@ -19,7 +27,10 @@ func (b *Blob) Put(off int64, p []byte) error {
 	if b.Complete() {
 		return nil
 	}
-	err := b.put(off, p)
+	err := b.put(g, off, p)
+	if errors.Is(err, ErrBound) {
+		return err
+	}
 	if isFull(err) {
 		return b.store.noSpace(err)
 	}
@@ -29,8 +40,8 @@ func (b *Blob) Put(off int64, p []byte) error {
 	return nil
 }
 
-func (b *Blob) put(off int64, p []byte) error {
-	b.writes.Lock() // the kernel has writes to one file wait for each other, too
+func (b *Blob) put(g *Grant, off int64, p []byte) error {
+	b.toWrite(off, int64(len(p))) // the kernel has writes to one file wait for each other, too
 	defer b.writes.Unlock()
 	if b.Complete() { // else a Redo may have been waited for
 		return nil
@@ -49,7 +60,13 @@ func (b *Blob) put(off int64, p []byte) error {
 			break
 		}
 		at = min(from+missing, end)
-		if err := b.write(f, p[from-off:at-off], from); err != nil {
+		if err := g.need(b.store, at-from); err != nil {
+			b.store.wrote(b, n)
+			return err
+		}
+		err := b.write(f, p[from-off:at-off], from)
+		g.spend(b.store, at-from, b.growth())
+		if err != nil {
 			return err
 		}
 		n += at - from

@@ -103,6 +103,7 @@ func (s *Store) redo(b *Blob, bad []Extent) (*Blob, error) {
 		return nil, errPublished
 	}
 	again := b.without(bad)
+	again.fileShared = true // who holds b reads the same file
 	if err := s.linkAgain(b, again); err != nil {
 		again.remove()
 		return nil, err
@@ -114,6 +115,7 @@ func (s *Store) redo(b *Blob, bad []Extent) (*Blob, error) {
 	}
 	step("redo: recorded")
 	s.dead = append(s.dead, b.record())
+	again.inherit(b)
 	b.giveUp()
 	step("redo: given up")
 	return again, nil
@@ -121,7 +123,7 @@ func (s *Store) redo(b *Blob, bad []Extent) (*Blob, error) {
 
 // Restore has all blocks of an unfinished blob that Redo returned be present, those that
 // were called bad as well: the reason for that is gone. It reports false, and changes
-// nothing, if the blob's file is not there. The caller compares a digest of the whole
+// nothing, if the blob's file is not there or has holes. The caller compares a digest of the whole
 // before it relies on the bytes. It blocks for the disk.
 func (b *Blob) Restore() (bool, error) {
 	info, err := b.store.blobs.Lstat(b.id())
@@ -133,8 +135,12 @@ func (b *Blob) Restore() (bool, error) {
 	}
 	b.writes.Lock()
 	defer b.writes.Unlock()
-	if _, err := b.writable(); err != nil {
+	f, err := b.writable()
+	if err != nil {
 		return false, err
+	}
+	if inHole(f, 0, b.version.Size) { // evicted, or never there
+		return false, nil
 	}
 	b.mu.Lock()
 	fresh := b.mu.unsynced == nil
@@ -249,9 +255,23 @@ func (s *Store) unpublish(b *Blob) error {
 // giveUp abandons a blob whose file is another's now.
 func (b *Blob) giveUp() {
 	b.mu.Lock()
+	if b.mu.published {
+		b.mu.counted = 0 // the file stays
+	}
 	b.mu.published, b.mu.recorded, b.mu.abandoned, b.mu.replaces = false, false, true, standing{}
 	b.mu.Unlock()
 	b.remove()
+}
+
+// inherit has the bound count the file for b that it counted for old.
+func (b *Blob) inherit(old *Blob) {
+	old.mu.Lock()
+	n := old.mu.counted
+	old.mu.counted = 0
+	old.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.counted = n
 }
 
 // links returns how many names a file has.

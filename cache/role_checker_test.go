@@ -52,6 +52,8 @@ func readPromises(said []byte) (*promises, error) {
 				p.blocks[key] = map[int64]bool{}
 			}
 			p.blocks[key][nums[1]] = true
+		case "evicted":
+			delete(p.blocks[key], nums[1])
 		case "published":
 			p.published[name] = nums[0]
 		case "gone":
@@ -315,7 +317,7 @@ func (v *verdict) checkDir(s *Store, known map[string]*Blob) error {
 			return nil // that was no database
 		case e.IsDir() && (name == ".dlfs/db" || inState && strings.HasPrefix(state, "db.broken-")):
 			return fs.SkipDir
-		case e.IsDir() || inState && (state == "lock" || state == countFile || state == ballastName):
+		case e.IsDir() || inState && (state == "lock" || state == countFile || state == ballastName || state == evictedName):
 			return nil
 		case inState && (v.lost || blobs[strings.TrimPrefix(state, "blobs/")]):
 			return nil // the next start sweeps blobs that were lost

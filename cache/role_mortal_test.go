@@ -70,7 +70,7 @@ func (w *mortal) work(once bool) error {
 		return err
 	}
 	for k := range mortalRounds {
-		for _, do := range []func() error{w.putSome, w.redo, w.newVersion, w.grow} {
+		for _, do := range []func() error{w.putSome, w.redo, w.newVersion, w.grow, w.evict} {
 			if err := do(); err != nil {
 				return err
 			}
@@ -301,6 +301,27 @@ func (w *mortal) newVersion() (err error) {
 	}
 	i := w.rng.Int64N(b.geo.blocks())
 	return w.put(b, i, rightBlock(b, i))
+}
+
+// evict puts blocks into a blob that nobody wants published, and takes some out.
+func (w *mortal) evict() (err error) {
+	b := w.blobs["evicted"]
+	if b == nil {
+		if b, err = w.create("evicted", `"1"`, 7*BlockSize+9); err != nil {
+			return err
+		}
+	}
+	i := w.rng.Int64N(b.geo.blocks())
+	if err := w.put(b, i, rightBlock(b, i)); err != nil || w.rng.IntN(3) > 0 {
+		return err
+	}
+	first := w.rng.Int64N(b.geo.blocks())
+	for i := first; i < b.geo.blocks(); i++ {
+		w.unsay(b, i)
+	}
+	off, n := b.geo.extent(first, b.geo.blocks())
+	_, err = w.store.Evict([]Eviction{{b, []Extent{{off, n}}}})
+	return err
 }
 
 // grow appends to a stream, and finishes or abandons it now and then.

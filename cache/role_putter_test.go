@@ -32,7 +32,7 @@ func putForever(dir string, round int, rng *rand.Rand) error {
 		return err
 	}
 	for {
-		for _, step := range []func() error{p.putSome, p.redo, p.growStream} {
+		for _, step := range []func() error{p.putSome, p.redo, p.growStream, p.evict} {
 			if err := step(); err != nil {
 				return err
 			}
@@ -56,6 +56,8 @@ type putter struct {
 
 	redone *Blob   // complete, if there is one
 	bad    []int64 // its bad blocks
+
+	evicted *Blob
 
 	stream  *Stream
 	streams int
@@ -147,6 +149,47 @@ func (p *putter) redoBad(b *Blob) (*Blob, error) {
 	}
 	b.Release()
 	return again, again.Acquire()
+}
+
+// evict puts blocks into a blob that nobody wants published, and takes some out.
+func (p *putter) evict() (err error) {
+	if p.evicted == nil {
+		if p.evicted, err = p.create("evicted", 20*BlockSize+9); err != nil {
+			return err
+		}
+	}
+	b := p.evicted
+	for range 4 {
+		i := p.rng.Int64N(b.geo.blocks())
+		off, n := b.geo.extent(i, i+1)
+		if err := b.Put(off, pattern(b.name, off, n)); err != nil {
+			return err
+		}
+		fmt.Fprintln(&p.said, b.name, i)
+	}
+	if p.rng.IntN(2) == 0 {
+		return nil
+	}
+	first := p.rng.Int64N(b.geo.blocks())
+	end := min(first+5, b.geo.blocks())
+	var said strings.Builder
+	for line := range strings.Lines(p.said.String()) {
+		var name string
+		var i int64
+		if _, err := fmt.Sscan(line, &name, &i); err != nil {
+			return err
+		}
+		if name != b.name || i < first || i >= end {
+			said.WriteString(line)
+		}
+	}
+	p.said = said
+	for i := first; i < end; i++ {
+		fmt.Println(b.name, -1-i)
+	}
+	off, n := b.geo.extent(first, end)
+	_, err = p.store.Evict([]Eviction{{b, []Extent{{off, n}}}})
+	return err
 }
 
 // growStream appends to a stream, and finishes it now and then.

@@ -47,6 +47,7 @@ func (s *Store) openReadOnly() (err error) {
 	if s.state, s.stateDir, err = s.openStateReadOnly(); err != nil {
 		return err
 	}
+	s.findEvicted()
 	if s.snapshot, err = makeTemp(); err != nil {
 		return err
 	}

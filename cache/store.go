@@ -7,6 +7,7 @@
 //	DIR/.dlfs/blobs/   unfinished files, sparse, named by generation
 //	DIR/.dlfs/db/      the index: versions and block bitmaps, in badger
 //	DIR/.dlfs/writes   how many writes the index has had
+//	DIR/.dlfs/evicted  is there once blocks were evicted
 //	DIR/.dlfs/lock     held while a Store is open
 //
 // All but the files and the unfinished files may be in a directory of their own, so
@@ -18,7 +19,8 @@
 // crash a bit that is on always has its bytes. A complete blob is published:
 // renamed into place, or exchanged with the wrong file that it replaces. A new version is a new blob with a new random generation,
 // so an old bitmap can never describe new bytes; so is what Redo makes of a blob
-// with bad ones, since bits of one generation only ever turn on. A file of
+// with bad ones. Bits of one generation only ever turn on, but for those of blocks that
+// Evict takes out of a store whose size is bounded. A file of
 // unknown size is a Stream until it has ended, and then a blob.
 //
 // The package knows nothing of networks. It reaches everything through
@@ -73,6 +75,10 @@ type Options struct {
 	// MinFree is the free space below which no block is stored. If zero, 64 MiB.
 	MinFree int64
 
+	// MaxSize bounds what the store has on disk, in bytes: blobs, finished files and state.
+	// If zero, there is no bound. It needs a filesystem that can punch holes.
+	MaxSize int64
+
 	// Shelf is how many bytes of blocks are kept in memory while the disk is full. If
 	// zero, 32 MiB.
 	Shelf int64
@@ -102,9 +108,12 @@ type Store struct {
 
 	folds bool // the disk takes names that differ in case for one
 
-	shelf   shelf                              // blocks the disk has no room for
-	tight   atomic.Bool                        // the ballast is given up: no block is stored
-	ballast lockorder.Mutex[lockorder.Ballast] // held over making it and giving it up
+	account  account                            // what it has on disk, if that is bounded
+	evicting lockorder.Mutex[lockorder.Evict]   // held over an Evict
+	evicted  atomic.Bool                        // blocks were evicted, now or in an earlier run
+	shelf    shelf                              // blocks the disk has no room for
+	tight    atomic.Bool                        // the ballast is given up: no block is stored
+	ballast  lockorder.Mutex[lockorder.Ballast] // held over making it and giving it up
 
 	// The syncer
 	wake     chan struct{} // a round is due early
@@ -210,7 +219,10 @@ func (s *Store) open() (err error) {
 	if err := errors.Join(s.syncDir("."), s.stateDir.Sync()); err != nil {
 		return err
 	}
-	return s.sweep()
+	if err := s.sweep(); err != nil {
+		return err
+	}
+	return s.openAccount()
 }
 
 // openState opens the directories of the state, locks it, and opens the directory for
@@ -230,6 +242,7 @@ func (s *Store) openState() (err error) {
 	if err := s.takeLock(); err != nil {
 		return err
 	}
+	s.findEvicted()
 	if s.opts.State != "" {
 		if err := s.openWork(); err != nil {
 			return err

@@ -38,13 +38,15 @@ type Stream struct {
 	appends struct {
 		lockorder.Mutex[lockorder.Appends]
 		abandoned bool
+		counted   int64 // what the file takes on disk, as the bound counts it; in bytes
 		blob      *Blob // what Finish returned
 	}
 
 	mu struct {
 		lockorder.Mutex[lockorder.Copy]
-		refs  int
-		ended bool // finished or abandoned: the file is closed when refs is 0
+		refs    int
+		ended   bool  // finished or abandoned: the file is closed when refs is 0
+		counted int64 // by the bound, of an abandoned stream
 	}
 }
 
@@ -110,7 +112,7 @@ func (st *Stream) Release() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.mu.refs--; st.mu.refs == 0 && st.mu.ended {
-		st.file.Close() // a finished stream's bytes are the blob's to sync
+		st.closeLocked()
 	}
 }
 
@@ -121,6 +123,9 @@ func (st *Stream) Append(p []byte) error {
 	st.appends.Lock()
 	defer st.appends.Unlock()
 	err := st.growLocked(p)
+	if errors.Is(err, ErrBound) {
+		return err
+	}
 	if isFull(err) {
 		return st.store.noSpace(err)
 	}
@@ -143,12 +148,34 @@ func (st *Stream) growLocked(p []byte) error {
 	if err := st.store.room(n); err != nil {
 		return err
 	}
-	if _, err := st.file.WriteAt(p, off); err != nil {
+	var g Grant
+	defer g.Free()
+	if err := g.need(st.store, n+diskBlock); err != nil { // the last disk block is begun anew
+		return err
+	}
+	_, err := st.file.WriteAt(p, off)
+	g.spend(st.store, n+diskBlock, st.growthLocked())
+	if err != nil {
 		return err // what was written of it is written over, or cut off by Finish
 	}
 	step("stream written")
 	st.size.Store(off + n)
 	return nil
+}
+
+// growthLocked looks what the file takes on disk, and returns how much more that is than when it
+// was last looked at.
+func (st *Stream) growthLocked() int64 {
+	if !st.store.account.on.Load() {
+		return 0
+	}
+	now, err := fileBytes(st.file)
+	if err != nil {
+		return 0 // of an open file: it cannot be
+	}
+	more := now - st.appends.counted
+	st.appends.counted = now
+	return more
 }
 
 // ReadAt reads len(p) bytes at off. Beyond the bytes so far, the error is
@@ -194,7 +221,7 @@ func (st *Stream) Finish() (*Blob, error) {
 	}
 	st.appends.blob = b
 	st.over.Store(true)
-	st.end()
+	st.end(0)
 	st.store.put(b)
 	st.store.wrote(b, b.version.Size)
 	step("stream finished")
@@ -221,6 +248,8 @@ func (st *Stream) blobLocked() (*Blob, error) {
 		return nil, err
 	}
 	b.file.Store(os.NewFile(uintptr(fd), st.file.Name()))
+	b.fileShared = true // who holds the stream reads the same file
+	b.mu.counted, st.appends.counted = st.appends.counted, 0
 	b.mark(0, v.Size, 0)
 	return b, nil
 }
@@ -238,14 +267,21 @@ func (st *Stream) Abandon() {
 		st.store.log.Warn("bytes of a stream that was given up are not removed", "name", st.name, "err", err)
 	}
 	step("stream removed")
-	st.end()
+	st.end(st.appends.counted)
 }
 
-// end has the file closed after the last Release.
-func (st *Stream) end() {
+// end has the file closed after the last Release. The bound is given back what it counted for
+// the file then.
+func (st *Stream) end(counted int64) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	st.mu.counted = counted
 	if st.mu.ended = true; st.mu.refs == 0 {
-		st.file.Close()
+		st.closeLocked()
 	}
+}
+
+func (st *Stream) closeLocked() {
+	st.file.Close() // a finished stream's bytes are the blob's to sync
+	st.store.account.counted(-st.mu.counted)
 }

@@ -19,9 +19,9 @@ import (
 //  3. then, and only then, writes their bits, in one synced batch,
 //  4. publishes the blobs that are complete, whose bits are now all durable.
 //
-// So a durable bit implies durable bytes, and since bits of a generation only
-// ever turn on, any older state of the index is a safe subset. Dying between 2
-// and 3 costs fetching those blocks again; nothing costs a wrong byte.
+// So a durable bit implies durable bytes. Bits of a generation turn off only in Evict, which
+// makes that durable before the bytes go; otherwise any older state of the index is a safe
+// subset. Dying between 2 and 3 costs fetching those blocks again; nothing costs a wrong byte.
 
 // syncWidth is how many blobs are forced to disk at once: a journalling
 // filesystem serves concurrent fdatasyncs with one journal commit.
@@ -49,6 +49,7 @@ func (s *Store) run() {
 			s.watchRoom()
 			s.watchState()
 			s.keepAlive()
+			s.watchBound()
 			s.round()
 			s.index.tellTables()
 		case <-s.wake:
@@ -72,6 +73,13 @@ func (s *Store) watchState() {
 	}
 	if s.IsRemoved() {
 		close(s.removed)
+	}
+}
+
+// watchBound looks how large the state of a bounded store has become.
+func (s *Store) watchBound() {
+	if err := s.measureState(); err != nil {
+		s.log.Debug("size of the state is not known", "err", err)
 	}
 }
 
@@ -184,6 +192,7 @@ func (s *Store) forceAll(claims []*claim) error {
 				c.blob.takeBack(c)
 				s.log.Error("blocks could not be made durable; they are fetched again", "name", c.blob.name, "err", c.err)
 			}
+			s.account.counted(c.blob.growth()) // some filesystems allocate late
 			step("blob forced")
 			return nil
 		})
@@ -242,6 +251,9 @@ func (b *Blob) takeBackBits(c *claim) (since bool) {
 	for _, set := range []map[int64]*words{c.taken, b.mu.unsynced} {
 		for chunk, w := range set {
 			w.eachBit(chunk, func(i int64) {
+				if !b.bits.has(i) {
+					return // it was evicted since
+				}
 				_, n := b.geo.extent(i, i+1)
 				b.present.Add(-n)
 				b.bits.clear(i)
@@ -332,7 +344,7 @@ func (s *Store) unwritten(claims []*claim, records map[string]*Blob) {
 	s.mu.records = records
 }
 
-// giveBack merges a claim into what was written since.
+// giveBack merges a claim into what was written since, less what was evicted.
 func (b *Blob) giveBack(c *claim) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -344,6 +356,10 @@ func (b *Blob) giveBack(c *claim) {
 		b.mu.refs++
 	}
 	for chunk, w := range c.taken {
+		on := b.bits.chunk(chunk)
+		for k := range w {
+			w[k] &= on[k]
+		}
 		u := b.mu.unsynced[chunk]
 		if u == nil {
 			b.mu.unsynced[chunk] = w

@@ -19,6 +19,7 @@
 //   - File, over the first look at what the store has of the file: the index is read, a
 //     file that stands in the output directory is looked at, and adopting one forces its
 //     directory to disk;
+//   - Evict, over an eviction, which waits for the syncer;
 //   - Appends, over each write to a stream;
 //   - Writes, over each write to a blob, while a Redo waits for the syncer;
 //   - Writer and Use, while the database works, and up to ten seconds while it closes;
@@ -35,6 +36,7 @@ type (
 	Node     struct{} // of a node of fs
 	Handle   struct{} // fetch.Handle.mu
 	File     struct{} // fetch.File.mu
+	Evict    struct{} // cache.Store.evicting
 	Appends  struct{} // cache.Stream.appends
 	Writes   struct{} // cache.Blob.writes
 	Writer   struct{} // the writer of the index
@@ -57,13 +59,14 @@ func (Release) level() int  { return 3 }
 func (Node) level() int     { return 4 }
 func (Handle) level() int   { return 5 }
 func (File) level() int     { return 6 }
-func (Appends) level() int  { return 7 }
-func (Writes) level() int   { return 8 }
-func (Writer) level() int   { return 9 }
-func (Copy) level() int     { return 10 }
-func (Store) level() int    { return 11 }
-func (Use) level() int      { return 12 }
-func (Ballast) level() int  { return 13 }
-func (Resource) level() int { return 14 }
-func (Pin) level() int      { return 15 }
-func (Leaf) level() int     { return 16 }
+func (Evict) level() int    { return 7 }
+func (Appends) level() int  { return 8 }
+func (Writes) level() int   { return 9 }
+func (Writer) level() int   { return 10 }
+func (Copy) level() int     { return 11 }
+func (Store) level() int    { return 12 }
+func (Use) level() int      { return 13 }
+func (Ballast) level() int  { return 14 }
+func (Resource) level() int { return 15 }
+func (Pin) level() int      { return 16 }
+func (Leaf) level() int     { return 17 }

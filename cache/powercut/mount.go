@@ -185,6 +185,22 @@ func (n *node) Write(_ context.Context, _ fs.FileHandle, p []byte, off int64) (u
 	return uint32(len(p)), 0
 }
 
+// Allocate punches holes, as zeros that are written, and can do nothing else.
+func (n *node) Allocate(_ context.Context, _ fs.FileHandle, off, size uint64, mode uint32) syscall.Errno {
+	if mode != unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE {
+		return syscall.EOPNOTSUPP
+	}
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	if err := n.disk.refusedLocked(n.name()); err != 0 {
+		return err
+	}
+	if end := min(off+size, uint64(n.disk.mu.live[n.id].size)); off < end {
+		n.disk.writeLocked(n.id, make([]byte, end-off), int64(off))
+	}
+	return 0
+}
+
 // Fsync is also that of directories.
 func (n *node) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
 	n.disk.mu.Lock()
