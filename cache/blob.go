@@ -53,6 +53,7 @@ type Blob struct {
 	failures  atomic.Int64 // syncs that failed and took blocks back
 	evictions atomic.Int64 // how often blocks were taken out; it goes up after their bits have gone off
 	file      atomic.Pointer[os.File]
+	leaving   atomic.Pointer[leaving] // what is being taken out of it, nil for nothing; set while writes is held
 
 	mu struct {
 		lockorder.Mutex[lockorder.Copy]
@@ -66,7 +67,6 @@ type Blob struct {
 		replaces  standing         // the file whose place it takes when it is published
 		extends   bool             // that file is unfinished, and the blob has what it has
 		exchanged bool             // that file has the blob's name under blobs/ now
-		leaving   *leaving         // what is being taken out of it; nil for nothing
 		counted   int64            // what its file takes on disk, as the bound counts it; in bytes
 		removed   bool             // its file has no name any more
 	}
@@ -98,6 +98,20 @@ func (b *Blob) Published() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.mu.published
+}
+
+// PresentIn returns the bytes of the present blocks that touch [off +n). It takes no lock.
+func (b *Blob) PresentIn(off, n int64) (sum int64) {
+	first, end := b.geo.cover(off, n)
+	if b.bits == nil {
+		_, sum = b.geo.extent(first, end)
+		return sum
+	}
+	for i := b.bits.next(first, end, true); i < end; i = b.bits.next(i+1, end, true) {
+		_, n := b.geo.extent(i, i+1)
+		sum += n
+	}
+	return sum
 }
 
 // Has reports whether [off +n) is wholly present, as far as it lies inside the

@@ -58,9 +58,10 @@ type account struct {
 
 // Room is how much a bounded store has, in bytes. Of a store without a bound, all are 0.
 type Room struct {
-	Max  int64 // the bound
-	Used int64 // on disk, and what the state may grow by
-	Free int64 // can be taken now
+	Max   int64 // the bound
+	Used  int64 // on disk, and what the state may grow by
+	State int64 // of that, the state and what it may grow by
+	Free  int64 // can be taken now
 }
 
 // Room returns the account as it is now.
@@ -71,7 +72,7 @@ func (s *Store) Room() Room {
 	m := &s.account.mu
 	m.Lock()
 	defer m.Unlock()
-	return Room{Max: m.max, Used: m.blobs + m.state, Free: max(0, m.max-m.blobs-m.state-m.taken)}
+	return Room{Max: m.max, Used: m.blobs + m.state, State: m.state, Free: max(0, m.max-m.blobs-m.state-m.taken)}
 }
 
 // SetMaxSize changes the bound of a store that has one. What is above it stays until it is
@@ -100,6 +101,9 @@ func (s *Store) openAccount() error {
 		return nil
 	}
 	if err := s.mayPunch(); err != nil {
+		return err
+	}
+	if err := s.index.write(s.index.batch()); err != nil { // the first one makes files
 		return err
 	}
 	blobs, err := diskBytes(s.blobs, nil)
@@ -140,7 +144,9 @@ func (s *Store) measureState() error {
 	m := &s.account.mu
 	m.Lock()
 	defer m.Unlock()
-	m.state = state + tables + stateSpare
+	if need := state + tables + stateSpare/2; need > m.state || need+stateSpare < m.state {
+		m.state = need + stateSpare/2
+	}
 	return nil
 }
 

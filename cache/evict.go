@@ -147,7 +147,7 @@ func (b *Blob) leaveLocked(extents []Extent) *leaving {
 			w[k] &^= left[k]
 		}
 	}
-	m.leaving = l
+	b.leaving.Store(l)
 	b.checkLocked()
 	return l
 }
@@ -211,12 +211,9 @@ func (l *leaving) stay() {
 
 // end has Puts go on.
 func (l *leaving) end() {
-	b := l.blob
-	b.mu.Lock()
-	b.mu.leaving = nil
-	b.mu.Unlock()
+	l.blob.leaving.Store(nil)
 	close(l.over)
-	b.Release()
+	l.blob.Release()
 }
 
 func (l *leaving) eachBlock(do func(i int64)) {
@@ -256,9 +253,7 @@ func (l *leaving) check() {
 func (b *Blob) toWrite(off, n int64) {
 	for {
 		b.writes.Lock()
-		b.mu.Lock()
-		l := b.mu.leaving
-		b.mu.Unlock()
+		l := b.leaving.Load()
 		if l == nil {
 			return
 		}

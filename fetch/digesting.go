@@ -26,6 +26,7 @@ type digesting struct {
 
 	// Guarded by file.mu.
 	running bool // the goroutine of digestFront owns what follows
+	torn    bool // blocks were evicted that may be in the sums
 	right   bool // all bytes have the digest they must have
 	halted  bool // they have not, or cannot be read; not computed on until the file is forgiven
 
@@ -107,6 +108,18 @@ func (fi *fill) saidLocked(said digest.Digest) {
 	fi.redigestLocked()
 }
 
+// tornLocked takes note that blocks were evicted. A digest that goes on counts what passed;
+// the bytes that come back are looked at when the version is whole.
+func (fi *fill) tornLocked() {
+	switch d := fi.digest; {
+	case d == nil || !fi.current():
+	case d.right:
+		fi.redigestLocked()
+	default:
+		d.torn = d.torn || d.running || d.off > 0
+	}
+}
+
 // digestLocked has the digest follow the front, if that is worth it by now.
 func (fi *fill) digestLocked() {
 	d, s := fi.digest, fi.file.set
@@ -150,12 +163,17 @@ func (fi *fill) digestFront(d *digesting) {
 		switch {
 		case !fi.current() || fi.digest != d || s.ctx.Err() != nil:
 			// another version, another digest, or the end: the outcome is not needed
+		case errors.Is(err, cache.ErrMissing):
+			// it was evicted: the front moves on when it is back
 		case err != nil:
 			d.halted = true
 			f.failLocked(fmt.Errorf("cannot be read back for its digest: %w", err))
 			s.log.Error("digest cannot be computed", "name", f.name, "err", err)
 		case d.off < d.blob.Version().Size:
 			fi.digestLocked() // the front may have moved on meanwhile
+		case d.judge() && d.torn: // what came back since has not been looked at
+			fi.redigestLocked()
+			fi.digestLocked()
 		case d.judge():
 			fi.rightLocked(d)
 		default:
@@ -231,6 +249,16 @@ func (fi *fill) mismatched(d *digesting) {
 	ms.mismatches++
 	again := ms.mismatches <= max(1, len(ms.list))
 	f.mu.Unlock()
+	if again && !fi.blob.Complete() { // some was evicted, so what is wrong cannot be told from the rest
+		log.Warn("file has the wrong digest; fetching it again", "name", f.name, "want", d.verdict())
+		f.change(func() {
+			if fi.current() {
+				fi.giveUpLocked()
+			}
+		})
+		f.set.requeue(f)
+		return
+	}
 	if !again {
 		f.change(func() { f.failLocked(fmt.Errorf("%w: %s", ErrMismatch, d.verdict())) })
 		log.Error("file has the wrong digest, again; it is not published", "name", f.name, "want", d.verdict())

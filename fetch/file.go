@@ -41,6 +41,7 @@ type File struct {
 
 	order    atomic.Int32 // in the list
 	lastRead atomic.Int64 // where the last read ended: prefetch goes on there
+	pinned   atomic.Bool  // it stays on disk, whatever has to go
 	loaded   atomic.Bool  // the store was asked what it has; set under mu, which is held meanwhile
 
 	mu struct {

@@ -23,6 +23,7 @@ type fill struct {
 	file    *File
 	blob    *cache.Blob
 	extents *extents // nil if the set has no peers
+	number  uint32   // by which the room knows it
 
 	// Mutable, guarded by file.mu. A method whose name ends in Locked changes what
 	// file.mu guards, and expects that it is held.
@@ -41,6 +42,9 @@ func (f *File) pinLocked(blob *cache.Blob) *fill {
 	fi := &fill{file: f, blob: blob, extents: f.set.peering.extents(f.name)}
 	fi.redigestLocked()
 	f.mu.cur, f.mu.rest = fi, nil
+	if r := f.set.room; r != nil {
+		r.enlist(fi)
+	}
 	f.mu.failure = nil
 	f.mu.mirrors.forgive()
 	return fi
@@ -54,6 +58,9 @@ func (fi *fill) restLocked() {
 		return
 	}
 	if o, ok := fi.blob.Outline(); ok {
+		if r := f.set.room; r != nil {
+			r.delist(fi)
+		}
 		f.mu.cur, f.mu.rest = nil, o
 		f.mu.mirrors.list = nil
 		f.countLocked()
@@ -75,6 +82,9 @@ func (fi *fill) current() bool { return fi.file.mu.cur == localCopy(fi) }
 func (fi *fill) giveUpLocked() {
 	f := fi.file
 	fi.blob.Abandon()
+	if r := f.set.room; r != nil {
+		r.delist(fi)
+	}
 	f.mu.cur = nil
 	f.mu.mirrors.list = nil // what they pinned was of the old version
 	for _, fl := range fi.flights {
@@ -94,7 +104,7 @@ const shelvedRead = 1 << 20
 
 // readAt is the walk of every read: look, ensure, look again.
 func (fi *fill) readAt(ctx context.Context, p []byte, off int64) (n int, err error) {
-	if len(p) > shelvedRead && !fi.file.set.store.FullSince().IsZero() {
+	if len(p) > shelvedRead && fi.file.set.throughMemory() {
 		for n < len(p) && err == nil {
 			var k int
 			k, err = fi.readAt(ctx, p[n:min(n+shelvedRead, len(p))], off+int64(n))
@@ -102,16 +112,24 @@ func (fi *fill) readAt(ctx context.Context, p []byte, off int64) (n int, err err
 		}
 		return n, err
 	}
+	awaits := false
 	for {
 		n, err := fi.blob.ReadAt(p, off)
 		if !errors.Is(err, cache.ErrMissing) {
 			return n, err
+		}
+		if r := fi.file.set.room; r != nil && !awaits {
+			awaits = true
+			defer r.await(fi, off, int64(len(p)))()
 		}
 		if err := fi.ensure(ctx, off, int64(len(p))); err != nil {
 			return 0, err
 		}
 	}
 }
+
+// throughMemory reports whether some reads are served through memory now.
+func (s *Set) throughMemory() bool { return !s.store.FullSince().IsZero() || s.store.Shelved() > 0 }
 
 // ensure makes [off +n) present, or says why not. It blocks until then, or until ctx
 // ends. Blocks in flight are joined; for missing ones a flight is launched over each run

@@ -62,6 +62,8 @@ type flight struct {
 	seats seats
 	holds int
 	moved chan struct{} // closed when a block has come or the flight has ended; nil while no peer is served from it
+
+	grant cache.Grant // room of a bounded store that it has reserved; of the goroutine of run
 }
 
 // launchLocked puts a flight over [off, end) on the table and starts it. The
@@ -121,6 +123,10 @@ func (fl *flight) fetch() error {
 		return err
 	}
 	defer fl.fill.release()
+	defer fl.grant.Free()
+	if left, wanted := fl.left(); !fl.reserve(left) && !wanted {
+		return cache.ErrBound
+	}
 	if err := fl.open(host); err != nil {
 		return err
 	}
@@ -135,6 +141,9 @@ func (fl *flight) fetch() error {
 		if fl.class != hosts.Demand && !wanted && fl.body.Crowded() {
 			fl.giveUp()
 		}
+		if !fl.reserve(left) {
+			fl.giveUp() // unless a reader waits: then it goes on through memory
+		}
 		n, err := fl.receive(host, buf[have:min(max(int64(have)+1, left), int64(len(buf)))], wanted)
 		if err != nil && err != io.EOF { // and nothing that wraps it
 			return err
@@ -146,6 +155,21 @@ func (fl *flight) fetch() error {
 		}
 		have = copy(buf, buf[used:have])
 	}
+}
+
+// reserve has the flight have room for what it receives next, of left bytes that are to
+// come. It reports false if there is none.
+func (fl *flight) reserve(left int64) bool {
+	f := fl.fill.file
+	r := f.set.room
+	if r == nil {
+		return true
+	}
+	if fl.grant.Left() >= min(left, int64(f.set.opts.Buffer)+cache.BlockSize) {
+		return true
+	}
+	n := (min(left, reserveStep) + cache.BlockSize - 1) / cache.BlockSize * cache.BlockSize
+	return r.get(fl.ctx, &fl.grant, max(0, n-fl.grant.Left()), fl.class != hosts.Bulk || f.pinned.Load())
 }
 
 // receive reads what there is of the body, and not so much that readers of the host
@@ -234,7 +258,10 @@ func (fl *flight) put(p []byte, eof bool) (used int, done bool, err error) {
 		return 0, false, e
 	}
 	if used > 0 {
-		err := blob.Put(fl.pos, p[:used])
+		err := blob.PutFrom(&fl.grant, fl.pos, p[:used])
+		if r := fl.fill.file.set.room; r != nil && err == nil {
+			r.put(fl.fill, fl.pos, int64(used))
+		}
 		if errors.Is(err, cache.ErrNoSpace) && fl.shelve(p[:used]) {
 			err = nil
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -17,7 +18,8 @@ type Handle struct {
 	cur  localCopy
 	fill *fill // cur, nil for a file of unknown length
 
-	ahead readAhead // of a fill
+	ahead   readAhead    // of a fill
+	lastRun atomic.Int64 // that was read, where the store has a bound
 }
 
 // Open returns a handle of the file's current version, probing for it if need
@@ -33,6 +35,7 @@ func (f *File) Open(ctx context.Context) (*Handle, error) {
 			return nil, err
 		}
 		h := &Handle{file: f, cur: f.mu.cur, fill: f.fill()}
+		h.lastRun.Store(-1)
 		changed := f.mu.failure.changed()
 		f.mu.Unlock()
 		if changed != nil && f.set.opts.OnChange == OnChangeFail { // no new reader of the old version
@@ -113,6 +116,9 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 		}
 		h.file.lastRead.Store(off + int64(len(p)))
 		h.ahead.note(fi, off, int64(len(p)))
+	}
+	if r := h.file.set.room; r != nil && h.fill != nil {
+		r.read(h, off, int64(len(p)))
 	}
 	return h.cur.readAt(ctx, p, off)
 }

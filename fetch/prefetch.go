@@ -87,6 +87,9 @@ func (p *prefetcher) step() time.Duration {
 	for _, j := range p.active {
 		files = append(files, j.file)
 	}
+	if r := p.set.room; r != nil && r.stops() {
+		files = slices.DeleteFunc(files, func(f *File) bool { return !f.pinned.Load() })
+	}
 	for depth := range p.set.opts.Split {
 		for _, f := range files {
 			p.launch(f, depth)
@@ -149,13 +152,16 @@ func (p *prefetcher) refill() {
 	s.mu.opened = nil
 	s.mu.Unlock()
 	if s.opts.Prefetch == PrefetchNone {
-		return
+		opened = slices.DeleteFunc(opened, func(f *File) bool { return !f.pinned.Load() })
 	}
 	for _, f := range opened {
 		if !p.inFrontOf(f) && !p.over(f) {
 			p.active = slices.DeleteFunc(p.active, func(j *job) bool { return j.file == f })
 			p.front, p.inFront[f] = append(p.front, f), struct{}{}
 		}
+	}
+	if s.opts.Prefetch == PrefetchNone && s.room == nil {
+		return
 	}
 	p.takeLater()
 	if s.opts.Prefetch == PrefetchAll {
@@ -330,7 +336,7 @@ func (p *prefetcher) settled(ctx context.Context) (bool, error) {
 		}
 		return false, nil // said by the store; its next round tries again
 	}
-	if s.opts.Prefetch == PrefetchAll && s.unfinished() {
+	if s.opts.Prefetch == PrefetchAll && s.unfinished() && (s.room == nil || !s.room.full()) {
 		p.queue = newQueue(p.list.queue) // a failed sync took blocks back of a file that was through
 		return false, nil
 	}

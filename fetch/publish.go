@@ -17,11 +17,17 @@ func (fi *fill) finishLocked() (publish bool) {
 		fi.digestLocked()
 		return false
 	}
-	if fi.publishing || fi.blob.Published() {
+	if fi.publishing || fi.blob.Published() || fi.staysBlob() {
 		return false
 	}
 	fi.publishing = true
 	return true
+}
+
+// staysBlob reports whether the version is not published when it is complete, so that blocks
+// of it can be evicted.
+func (fi *fill) staysBlob() bool {
+	return fi.file.set.room != nil && !fi.file.pinned.Load() && !fi.blob.Replaces()
 }
 
 // publish asks the store to publish the version. It does not wait until that is done.

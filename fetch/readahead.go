@@ -77,7 +77,11 @@ func (a *readAhead) note(fi *fill, off, n int64) {
 		return // of reads here and there, too, some come close to the one before
 	}
 	if length >= leastRun && (end >= r.mark.Load() || !fi.blob.Has(end, minWindow)) {
-		a.launch(fi, min(max(2*length, minWindow), maxWindow))
+		most := int64(maxWindow)
+		if r := fi.file.set.room; r != nil {
+			most = min(most, max(r.window(), minWindow))
+		}
+		a.launch(fi, min(max(2*length, minWindow), most))
 	}
 }
 

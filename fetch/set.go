@@ -149,6 +149,7 @@ type Set struct {
 	peering *peering            // nil without peers
 	digests *semaphore.Weighted // a place for each digest being computed
 	buffers bufferPool          // of flights
+	room    *room               // nil if the store has no bound
 	ctx     context.Context     // of every flight
 	cancel  context.CancelFunc
 
@@ -211,6 +212,10 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 		files[i] = f
 	}
 	s.list.Store(newList(files, opts.Order))
+	if s.room = newRoom(s); s.room != nil {
+		s.flights.Add(1)
+		go s.room.keep() // ends with the set's context; Close waits
+	}
 	store.SetListed(func(name string) bool { return s.File(name) != nil })
 	if len(entries) == 0 {
 		close(s.done)

@@ -14,7 +14,7 @@ const (
 	unknown  state = iota // nothing is known yet, not even its size
 	waiting               // incomplete, and nothing is in flight
 	fetching              // incomplete, and something is in flight
-	complete              // published: a file of the output directory
+	complete              // published: a file of the output directory; with a bound, all its blocks are present
 	failed                // the last attempt failed; more may follow
 	needsURL              // its URL is not, or no longer, good: a reload brings it back
 	mismatch              // its bytes have another digest than they must
@@ -42,7 +42,7 @@ func (f *File) tally() (t tally) {
 	switch fail := f.mu.failure; {
 	case fail != nil && errors.Is(fail.err, ErrMismatch):
 		t.state = mismatch
-	case fi != nil && fi.blob.Published() && (fi.digest == nil || fi.digest.right):
+	case fi != nil && (fi.blob.Published() || fi.staysBlob() && fi.blob.Complete()) && (fi.digest == nil || fi.digest.right):
 		t.state = complete
 	case fail != nil && origin.KindOf(fail.err) == origin.NeedsURL:
 		t.state = needsURL

@@ -36,6 +36,7 @@ type (
 	Node     struct{} // of a node of fs
 	Handle   struct{} // fetch.Handle.mu
 	File     struct{} // fetch.File.mu
+	Room     struct{} // of fetch: what goes when disk is short
 	Evict    struct{} // cache.Store.evicting
 	Appends  struct{} // cache.Stream.appends
 	Writes   struct{} // cache.Blob.writes
@@ -59,14 +60,15 @@ func (Release) level() int  { return 3 }
 func (Node) level() int     { return 4 }
 func (Handle) level() int   { return 5 }
 func (File) level() int     { return 6 }
-func (Evict) level() int    { return 7 }
-func (Appends) level() int  { return 8 }
-func (Writes) level() int   { return 9 }
-func (Writer) level() int   { return 10 }
-func (Copy) level() int     { return 11 }
-func (Store) level() int    { return 12 }
-func (Use) level() int      { return 13 }
-func (Ballast) level() int  { return 14 }
-func (Resource) level() int { return 15 }
-func (Pin) level() int      { return 16 }
-func (Leaf) level() int     { return 17 }
+func (Room) level() int     { return 7 }
+func (Evict) level() int    { return 8 }
+func (Appends) level() int  { return 9 }
+func (Writes) level() int   { return 10 }
+func (Writer) level() int   { return 11 }
+func (Copy) level() int     { return 12 }
+func (Store) level() int    { return 13 }
+func (Use) level() int      { return 14 }
+func (Ballast) level() int  { return 15 }
+func (Resource) level() int { return 16 }
+func (Pin) level() int      { return 17 }
+func (Leaf) level() int     { return 18 }

@@ -13,13 +13,13 @@ package evict
 // Run names a run: a file by a number that the caller gives, and which run of it.
 type Run struct{ File, Index uint32 }
 
-// The small queue has a smallShare-th of all runs. A run needs toMain reads after its first
+// SmallShare is which part of all runs is in the small queue: one in so many. A run needs toMain reads after its first
 // one to go from there to the main queue. More reads than most are not counted. The ghost
 // queue has the names of a ghostShare-th as many runs as there are: with as many as the
 // main queue has, a job that reads twice the room in a new order each time would have
 // every run replaced before it is read again.
 const (
-	smallShare = 20
+	SmallShare = 20
 	ghostShare = 5
 	toMain     = 2
 	most       = 3
@@ -103,7 +103,7 @@ func (p *Policy) Next(stays func(Run) bool) (Run, bool) {
 	spent := func(from place) bool { return kept[from] >= (most+1)*p.counts[from] }
 	for !spent(small) || !spent(main) {
 		from := main
-		if p.counts[small] > p.Len()/smallShare && !spent(small) || spent(main) {
+		if p.counts[small] > p.Len()/SmallShare && !spent(small) || spent(main) {
 			from = small
 		}
 		r, s, ok := p.pop(from)
@@ -134,7 +134,7 @@ func (p *Policy) settle() {
 	if p.counts[main] > 0 {
 		return
 	}
-	for p.counts[small] > p.Len()/smallShare {
+	for p.counts[small] > p.Len()/SmallShare {
 		r, s, _ := p.pop(small)
 		s.place = main
 		p.put(r, s)
