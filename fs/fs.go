@@ -247,8 +247,8 @@ func (f *fileSystem) panicked(v any) fuse.Status {
 	return fuse.EIO
 }
 
-// hidden returns what is found by name at the root but not listed: .dlfs, with
-// symbolic links to the control socket and the log, whose own paths are under the mount.
+// hidden returns what is found by name at the root but not listed: .dlfs, with the
+// reasons of failures, and symbolic links to the control socket and the log, whose own paths are under the mount.
 func (f *fileSystem) hidden(ctx context.Context, d *dir, name string) *fusefs.Inode {
 	if d != f.root || name != ".dlfs" || f.opts.ControlSocket == "" {
 		return nil
@@ -262,6 +262,8 @@ func (f *fileSystem) hidden(ctx context.Context, d *dir, name string) *fusefs.In
 			fusefs.StableAttr{Mode: syscall.S_IFLNK, Ino: ino(".dlfs/"+name, 0)})
 		state.AddChild(name, link, true)
 	}
+	reasons := d.NewInode(ctx, &reasons{fs: f}, fusefs.StableAttr{Mode: syscall.S_IFREG, Ino: ino(".dlfs/errors", 0)})
+	state.AddChild("errors", reasons, true)
 	return state
 }
 

@@ -72,6 +72,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"dlfs/listfile/digest"
@@ -270,7 +271,7 @@ func newParser(file string, opts Options) (*parser, error) {
 		}
 	}
 	if opts.Format != "" && !slices.Contains(Dialects(), opts.Format) {
-		return nil, fmt.Errorf("format %q is not known; use one of %v", opts.Format, Dialects())
+		return nil, fmt.Errorf("format %q is not known; use one of %s", opts.Format, dialectNames())
 	}
 	p.keep, err = newSelection(opts.Include, opts.Exclude)
 	return p, err
@@ -306,3 +307,12 @@ func (p *parser) inVain() error {
 
 // stop records a problem after which the list is not read on.
 func (p *parser) stop(line int, err error) { p.faults.add(line, err, Rest) }
+
+// dialectNames are the names of the dialects, for a message.
+func dialectNames() string {
+	var names []string
+	for _, d := range Dialects() {
+		names = append(names, string(d))
+	}
+	return strings.Join(names, ", ")
+}

@@ -78,28 +78,37 @@ func activeLines(now *atomic.Pointer[picture]) (lines []mpb.BarFiller) {
 
 // overall is the first line, at most width columns wide.
 func (p *picture) overall(width int) string {
-	text := p.line()
+	text := p.lineIn(width)
 	room := width - runewidth.StringWidth(text) - 1
 	if room < 12 {
-		return runewidth.Truncate(text, width, "…")
+		return text
 	}
-	return drawBar(p.PresentBytes, p.TotalBytes, min(room, 40)) + " " + text
+	return drawShare(func(n int) int { return presentOf(p.Totals, n) }, min(room, 40)) + " " + text
 }
 
 // activeLine is the line of one active file, at most width columns wide.
 func activeLine(e fetch.EntryStatus, width int) string {
-	const bar = 16
+	const bar, least = 16, 16 // columns: of the bar, and of a name beside it
 	tail := fmt.Sprintf(" %4s of %s", percent(e.Present, e.Size), sizeText(e.Size))
 	name := width - bar - 3 - len(tail)
-	if name < 8 {
-		return runewidth.Truncate("  "+printable(e.Name)+tail, width, "…")
+	if name >= least {
+		name = min(name, 48)
+		return "  " + runewidth.FillRight(endOf(printable(e.Name), name), name) + " " + drawBar(e.Present, e.Size, bar) + tail
 	}
-	name = min(name, 48)
-	label := printable(e.Name)
-	if over := runewidth.StringWidth(label) - name; over > 0 {
-		label = runewidth.TruncateLeft(label, over+1, "…") // the end of a name tells more
+	tail = fmt.Sprintf(" %4s", percent(e.Present, e.Size))
+	if name = width - 2 - len(tail); name < 1 {
+		return runewidth.Truncate(tail, width, "")
 	}
-	return "  " + runewidth.FillRight(label, name) + " " + drawBar(e.Present, e.Size, bar) + tail
+	return "  " + runewidth.FillRight(endOf(printable(e.Name), name), name) + tail
+}
+
+// endOf is the end of a name, which tells more than its beginning, in at most width
+// columns.
+func endOf(name string, width int) string {
+	if over := runewidth.StringWidth(name) - width; over > 0 {
+		return runewidth.TruncateLeft(name, over+1, "…")
+	}
+	return name
 }
 
 func sizeText(n int64) string {
@@ -111,10 +120,17 @@ func sizeText(n int64) string {
 
 // drawBar draws part of whole in width columns.
 func drawBar(part, whole int64, width int) string {
+	return drawShare(func(n int) int {
+		if whole <= 0 {
+			return 0
+		}
+		return share(part, whole, n)
+	}, width)
+}
+
+// drawShare draws a part in width columns; of tells which part of n that is.
+func drawShare(of func(n int) int, width int) string {
 	inner := width - 2
-	full := 0
-	if whole > 0 {
-		full = share(part, whole, inner)
-	}
+	full := of(inner)
 	return "[" + strings.Repeat("=", full) + strings.Repeat(" ", inner-full) + "]"
 }

@@ -49,26 +49,26 @@ func printCheck(w io.Writer, name string, list *listfile.List) {
 		fmt.Fprintf(w, "line %d is a header\n", list.Header)
 	}
 	if list.Folded > 0 {
-		fmt.Fprintf(w, "%d lines repeat an earlier one\n", list.Folded)
+		fmt.Fprintln(w, count(list.Folded, "line repeats an earlier one", "lines repeat an earlier one"))
 	}
 	if list.SharedURLs > 0 {
-		fmt.Fprintf(w, "%d entries have the URL of an earlier one\n", list.SharedURLs)
+		fmt.Fprintln(w, count(list.SharedURLs, "entry has the URL of an earlier one", "entries have the URL of an earlier one"))
 	}
 	if list.LeftOut > 0 {
-		fmt.Fprintf(w, "%d entries are left out by --include and --exclude\n", list.LeftOut)
+		fmt.Fprintln(w, count(list.LeftOut, "entry is left out by --include and --exclude", "entries are left out by --include and --exclude"))
 	}
 	if list.Ignored > 0 {
-		fmt.Fprintf(w, "%d options, columns or lines mean nothing to dlfs and are ignored\n", list.Ignored)
+		fmt.Fprintln(w, count(list.Ignored, "option, column or line means nothing to dlfs and is ignored", "options, columns or lines mean nothing to dlfs and are ignored"))
 	}
 	c := list.Count()
 	if c.Mirrors > 0 {
-		fmt.Fprintf(w, "%d entries have mirrors\n", c.Mirrors)
+		fmt.Fprintln(w, count(c.Mirrors, "entry has mirrors", "entries have mirrors"))
 	}
 	if c.Sizes > 0 {
-		fmt.Fprintf(w, "%d entries have a size, %s in all\n", c.Sizes, bytesText(c.Bytes))
+		fmt.Fprintf(w, "%s, %s in all\n", count(c.Sizes, "entry has a size", "entries have a size"), bytesText(c.Bytes))
 	}
 	if c.Digests > 0 {
-		fmt.Fprintf(w, "%d entries have a digest\n", c.Digests)
+		fmt.Fprintln(w, count(c.Digests, "entry has a digest", "entries have a digest"))
 	}
 	if first, n := expiry(list.Entries); n > 0 {
 		fmt.Fprintln(w, expiryText(first, n))

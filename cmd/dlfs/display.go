@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/mattn/go-runewidth"
 	"github.com/vbauerster/mpb/v8"
 	"golang.org/x/term"
 
@@ -219,6 +220,29 @@ func (f frame) json() jsonFrame {
 	return jsonFrame{f.Totals, int64(f.rate), int64(f.eta / time.Second)}
 }
 
+// lineIn tells a frame in one line of a width: whole if it fits, else without what is
+// least needed.
+func (f frame) lineIn(width int) string {
+	files := fmt.Sprintf("%d/%d", f.FilesComplete, f.FilesTotal)
+	rate := ", " + bytesText(int64(f.rate)) + "/s"
+	eta := f.etaText()
+	if eta != "" {
+		eta = ", " + eta
+	}
+	lines := []string{
+		f.line(),
+		files + " files" + shareText(f.Totals) + troubleText(f.Totals) + rate + eta,
+		files + shareText(f.Totals) + troubleText(f.Totals) + rate,
+		files + shareText(f.Totals) + troubleText(f.Totals),
+	}
+	for _, line := range lines {
+		if runewidth.StringWidth(line) <= width {
+			return line
+		}
+	}
+	return runewidth.Truncate(lines[len(lines)-1], width, "…")
+}
+
 // line tells a frame in one line.
 func (f frame) line() string {
 	s := totalsText(f.Totals) + ", " + bytesText(int64(f.rate)) + "/s"
@@ -247,9 +271,34 @@ func totalsText(t fetch.Totals) string {
 	}
 	s := fmt.Sprintf("%d/%d files, %s of %s%s", t.FilesComplete, t.FilesTotal,
 		bytesText(t.PresentBytes), bytesText(t.TotalBytes), more)
-	if t.FilesKnown > 0 {
-		s += ", " + percent(t.PresentBytes, t.TotalBytes)
+	return s + shareText(t) + troubleText(t)
+}
+
+// shareText is which part of all is there, as far as that can be told.
+func shareText(t fetch.Totals) string {
+	if t.FilesKnown == 0 {
+		return ""
 	}
+	return fmt.Sprintf(", %d%%", presentOf(t, 100))
+}
+
+// presentOf is which part of n is there. A file whose size is not known counts as much as
+// the others do on average.
+func presentOf(t fetch.Totals, n int) int {
+	switch {
+	case t.FilesComplete == t.FilesTotal:
+		return n
+	case t.FilesKnown == 0:
+		return 0
+	case t.TotalBytes == 0: // those that are known are empty
+		return share(int64(t.FilesComplete), int64(t.FilesTotal), n)
+	}
+	known := float64(t.FilesKnown) / float64(t.FilesTotal)
+	return int(known * float64(share(t.PresentBytes, t.TotalBytes, n)))
+}
+
+// troubleText tells what failed, and a pause.
+func troubleText(t fetch.Totals) (s string) {
 	if failed := t.FilesFailed - t.FilesNeedURL; failed > 0 {
 		s += fmt.Sprintf(", %d failed", failed)
 	}

@@ -173,7 +173,7 @@ func timesBytes(n uint64, size int64) int64 {
 
 func (t *estimate) print(w io.Writer) {
 	printFailures(w, "no size", t.failures, func(fetch.EntryStatus) bool { return true })
-	fmt.Fprintf(w, "%d files, %s", t.files, bytesText(t.bytes))
+	fmt.Fprintf(w, "%s, %s", count(t.files, "file", "files"), bytesText(t.bytes))
 	if t.unknown > 0 {
 		fmt.Fprintf(w, " and %d of unknown size", t.unknown)
 	}

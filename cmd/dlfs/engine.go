@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"dlfs/cache"
 	"dlfs/cache/lockorder"
@@ -26,6 +27,7 @@ type engine struct {
 	display  *display
 	memory   memory
 	speed    *speedometer
+	began    time.Time
 	log      *slog.Logger
 	metrics  func() // ends what shows them; nil if nothing does
 	prefetch fetch.Mode
@@ -80,6 +82,7 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	// Flights end when the set is closed, not when the command is interrupted:
 	// that leaves them time to finish the block they are in.
 	e.prefetch, e.errands = opts.Prefetch, newErrands(e)
+	e.began = time.Now()
 	e.speed = startSpeedometer(func() int64 { return e.client.Received() + e.group.received() })
 	e.set = fetch.New(context.WithoutCancel(ctx), e.store, e.client, entries, opts)
 	if e.control, err = serveControl(e); err != nil {

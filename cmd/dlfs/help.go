@@ -58,6 +58,17 @@ func listHelp(kctx *kong.Context, w io.Writer) error {
 	return err
 }
 
+// showCommands prints the help of the program on w.
+func showCommands(parser *kong.Kong, w io.Writer) error {
+	of, err := kong.Trace(parser, nil)
+	if err != nil {
+		return err
+	}
+	defer func(to io.Writer) { parser.Stdout = to }(parser.Stdout)
+	parser.Stdout = w
+	return of.PrintUsage(false)
+}
+
 // topics returns the names of the pages, sorted.
 func topics() (names []string) {
 	files, err := pages.ReadDir("doc")

@@ -286,7 +286,7 @@ func (l *link) mount(args ...string) (cmd *exec.Cmd, ended <-chan error, root st
 		if len(ended) > 0 {
 			l.t.Fatalf("dlfs ended: %s", l.log())
 		}
-		return strings.Contains(l.log(), "files at ")
+		return strings.Contains(l.log(), "stop with Ctrl-C")
 	})
 	return cmd, ended, fmt.Sprintf("/proc/%d/root%s", cmd.Process.Pid, mnt)
 }

@@ -139,6 +139,9 @@ func (l *lister) readAsWritten(ctx context.Context) (*listfile.List, error) {
 			return nil, usageError("list: open %s: %w", l.name, cmp.Or(errors.Unwrap(err), err))
 		}
 		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			return nil, usageError("list %s is a directory; give a file", l.name)
+		}
 		return l.parse(f)
 	})
 }

@@ -74,6 +74,7 @@ type cli struct {
 
 	Tell versionCmd `cmd:"" name:"version" help:"Tell which dlfs this is."`
 
+	HelpAll helpAll          `env:"-" help:"Show every flag."`
 	Version kong.VersionFlag `env:"-" help:"Tell which dlfs this is."`
 }
 
@@ -149,7 +150,12 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 	case helped:
 		return nil
 	case err != nil:
-		return &exitError{exitUsage, fmt.Errorf("%w; \"dlfs --help\" tells more", err)}
+		if len(args) == 0 {
+			if err := showCommands(parser, std.err); err != nil {
+				return err
+			}
+		}
+		return usageMistake(err)
 	}
 	if err := refuseEmpty(kctx); err != nil {
 		return err
@@ -171,7 +177,9 @@ func newParser(c *cli, std stdio, more ...kong.Option) (*kong.Kong, error) {
 		requestDefaults(),
 		durations(),
 		kong.Vars{"files_shown": strconv.Itoa(filesShown), "file_states": strings.Join(fileStates, ","), "version": versionText()},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.ConfigureHelp(helpOptions),
+		kong.Help(shortHelp),
+		kong.ValueFormatter(plainHelp),
 		kong.Bind(std))...)
 }
 

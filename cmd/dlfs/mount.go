@@ -156,7 +156,7 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	e.onReload(m.Refresh)
 	quiet := e.listen(ctx)
 	io.WriteString(std.err, notes.String()) // as every line to a user
-	fmt.Fprintf(std.err, "dlfs: %d files at %s; stop with Ctrl-C or \"dlfs umount %s\"\n", len(e.set.Files()), m.Point(), m.Point())
+	fmt.Fprintf(std.err, "dlfs: %s at %s; stop with Ctrl-C or \"dlfs umount %s\"\n", count(len(e.set.Files()), "file", "files"), m.Point(), m.Point())
 	if isDaemon() {
 		std.signals.leaveTerminal()
 	}
@@ -191,7 +191,8 @@ func (c *mountCmd) end(e *engine, m *fs.Mount, runErr, stopped error) error {
 		left = e.unfinished()
 	}
 	e.set.Close()
-	e.remember(e.outcome(runErr, stopped), e.set.Failures())
+	failures := e.set.Failures()
+	e.remember(e.outcome(runErr, stopped), failures)
 	if err := c.unmount(m, e); err != nil {
 		return errors.Join(err, e.close())
 	}
@@ -202,27 +203,31 @@ func (c *mountCmd) end(e *engine, m *fs.Mount, runErr, stopped error) error {
 	if err := e.close(); err != nil {
 		return errors.Join(saveErr, err)
 	}
+	summarize(e.display.std.err, e.set.Totals(), failures, time.Since(e.began), e.store.Path())
 	return alsoTell(e.outcome(runErr, stopped), saveErr)
 }
 
 // untilEnd waits for a reason to end: stopped says which. If Run ended first,
 // stopped is nil, and the other error Run's.
 func (c *mountCmd) untilEnd(ctx context.Context, e *engine, m *fs.Mount, ran <-chan error, unmounted <-chan struct{}) (stopped, runErr error) {
-	var complete <-chan struct{}
-	if c.UntilComplete {
-		complete = e.set.Done()
-	}
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx), nil
-	case <-unmounted:
-		return errors.New(m.WhyGone()), nil
-	case <-e.control.stopAsked:
-		return errStopped, nil
-	case <-complete:
-		return errors.New("complete"), nil
-	case err := <-ran:
-		return nil, err
+	complete := e.set.Done()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx), nil
+		case <-unmounted:
+			return errors.New(m.WhyGone()), nil
+		case <-e.control.stopAsked:
+			return errStopped, nil
+		case <-complete:
+			if c.UntilComplete {
+				return errors.New("complete"), nil
+			}
+			complete = nil // it is told once
+			fmt.Fprintf(e.display.notes(), "dlfs: every file is complete in %s; \"dlfs umount %s\" leaves them there\n", printable(c.Dir), printable(m.Point()))
+		case err := <-ran:
+			return nil, err
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ func outcome(t fetch.Totals, dir string, runErr, stopped error) error {
 	case errors.Is(runErr, cache.ErrStateFull):
 		return exit(exitDiskFull, "%w; make room where --state says and run the same command again", cache.ErrStateFull)
 	case errors.Is(runErr, cache.ErrNoSpace):
-		return exit(exitDiskFull, "%w; make room in %s and run the same command again", cache.ErrNoSpace, dir)
+		return exit(exitDiskFull, "%w%s; make room in %s and run the same command again", cache.ErrNoSpace, freeText(dir), dir)
 	case stopped != nil:
 		return exit(exitInterrupted, "%w, %d of %d files complete; run the same command again to go on", stopped, t.FilesComplete, t.FilesTotal)
 	case runErr != nil:
@@ -65,6 +65,15 @@ func outcome(t fetch.Totals, dir string, runErr, stopped error) error {
 		return exit(exitFailed, "%d of %d files failed; run the same command again to try them again", left, t.FilesTotal)
 	}
 	return exit(exitNeedsURL, "%d of %d files need a URL; run the same command with a fresh list, and what is there is kept", left, t.FilesTotal)
+}
+
+// freeText tells what is free on a disk that is taken for full, since --min-free is not
+// used.
+func freeText(dir string) string {
+	if free, known := freeIn(dir); known {
+		return fmt.Sprintf(" (%s are free, and --min-free says how much stays free)", bytesText(free))
+	}
+	return ""
 }
 
 // failuresShown is how many failures of each kind a summary tells.

@@ -133,9 +133,9 @@ func (c *verifyCmd) report(ctx context.Context, std stdio, newSet func(*cache.St
 	}
 	switch {
 	case v.Wrong > 0:
-		return &exitError{exitMismatch, fmt.Errorf("%d files are wrong; \"dlfs verify --repair %s LIST\" fetches them again", v.Wrong, c.Dir)}
+		return &exitError{exitMismatch, fmt.Errorf("%s; \"dlfs verify --repair %s LIST\" repairs that", count(v.Wrong, "file is wrong", "files are wrong"), c.Dir)}
 	case v.Incomplete > 0:
-		return fmt.Errorf("%d files are incomplete; \"dlfs fetch LIST %s\" goes on", v.Incomplete, c.Dir)
+		return fmt.Errorf("%s; \"dlfs fetch LIST %s\" goes on", count(v.Incomplete, "file is incomplete", "files are incomplete"), c.Dir)
 	}
 	return nil
 }
