@@ -11,7 +11,7 @@ func (s *Set) First(f *File) {
 // Retry has prefetch try the file again if its last attempt failed, and reports whether it
 // had. It does not block.
 func (s *Set) Retry(f *File) bool {
-	if !f.candidate().tally.state.trouble() {
+	if t, _ := countedOf(f); !t.state.trouble() {
 		return false
 	}
 	s.First(f)

@@ -48,12 +48,12 @@ type MirrorStatus struct {
 	Error   string  `json:"error"`            // why it is not asked for now; "" if it may be asked
 }
 
-// Inspect returns the file as it is now, with a map of at most the given number of cells,
+// Inspect returns a file as it is now, with a map of at most the given number of cells,
 // from 1 to MaxCells. It blocks for the disk if the file was not loaded yet, or is at rest.
-func (f *File) Inspect(cells int) Detail {
+func (s *Set) Inspect(f *File, cells int) Detail {
 	f.Blob() // which has the validators
-	d := Detail{EntryStatus: f.Status(), BlockBytes: cache.BlockSize, CellBytes: cache.BlockSize,
-		Map: []Cells{}, Mirrors: []MirrorStatus{}, Readers: f.set.handles(f)}
+	d := Detail{EntryStatus: f.Status(), BlockBytes: cache.BlockSize,
+		Map: []Cells{}, Mirrors: []MirrorStatus{}, Readers: s.handles(f)}
 	if sum := f.Digest(); !sum.IsZero() {
 		d.Digest = sum.String()
 	}
@@ -77,12 +77,18 @@ func (f *File) Inspect(cells int) Detail {
 		spans = fi.flights.spans()
 	}
 	f.mu.Unlock()
-	if fi != nil {
+	if d.CellBytes = cellSize(d.Size, cells); fi != nil {
 		v := fi.blob.Version()
 		d.ETag, d.Modified = v.ETag, v.LastModified
-		d.CellBytes, d.Map = mapOf(fi.blob, spans, min(max(cells, 1), MaxCells))
+		d.Map = mapOf(fi.blob, spans, d.CellBytes)
 	}
 	return d
+}
+
+// cellSize is how many bytes a cell has in a map of size bytes with at most most cells.
+func cellSize(size int64, most int) int64 {
+	blocks, cells := (size+cache.BlockSize-1)/cache.BlockSize, int64(min(max(most, 1), MaxCells))
+	return max(1, (blocks+cells-1)/cells) * cache.BlockSize
 }
 
 // describe fills in what is known of a mirror. The caller holds file.mu.
@@ -118,11 +124,9 @@ func (fs flights) spans() (list []span) {
 	return list
 }
 
-// mapOf draws blob and what is in flight in at most most cells of size bytes each.
-func mapOf(blob *cache.Blob, spans []span, most int) (size int64, runs []Cells) {
+// mapOf draws blob and what is in flight in cells of size bytes each.
+func mapOf(blob *cache.Blob, spans []span, size int64) []Cells {
 	all := blob.Version().Size
-	blocks := (all + cache.BlockSize - 1) / cache.BlockSize
-	size = max(1, (blocks+int64(most)-1)/int64(most)) * cache.BlockSize
 	cells := make([]Cells, (all+size-1)/size)
 	for i := range cells {
 		off := int64(i) * size
@@ -139,7 +143,7 @@ func mapOf(blob *cache.Blob, spans []span, most int) (size int64, runs []Cells) 
 			}
 		}
 	}
-	return size, runsOf(cells)
+	return runsOf(cells)
 }
 
 // cellOf is the cell of the n bytes at off, as far as blocks are present.

@@ -27,8 +27,14 @@ func TestMapOfAFile(t *testing.T) {
 		held := origintest.HoldAfter(bs, let).Covering(10 * bs)
 		x.Inject(held)
 		x.start()
-		if d := x.File("f").Inspect(100); len(d.Map) != 0 || d.Size != -1 || len(d.Mirrors) != 1 {
+		if d := x.Inspect(x.File("f"), 100); len(d.Map) != 0 || d.Size != -1 || len(d.Mirrors) != 1 {
 			t.Errorf("before it is known: %+v", d)
+		}
+		if _, err := x.File("f").Probe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if d := x.Inspect(x.File("f"), 100); drawn(d) != strings.TrimSpace(strings.Repeat("m ", 20)) || d.CellBytes != bs {
+			t.Errorf("before anything of it is there: %+v", d)
 		}
 		check(t, x.readOnce("f", 0, 2*bs))
 		check(t, x.readOnce("f", 5*bs, bs))
@@ -39,20 +45,20 @@ func TestMapOfAFile(t *testing.T) {
 		read := x.reader(ctx, h, 9*bs, 3*bs)
 		check(t, held.Wait(t.Context(), 1))
 		advance(1e9)
-		d := x.File("f").Inspect(100)
+		d := x.Inspect(x.File("f"), 100)
 		if got, want := drawn(d), "p p m m m p m m m p a a m m m m m m m m"; got != want {
 			t.Errorf("map %q, want %q", got, want)
 		}
 		if d.CellBytes != bs || d.BlockBytes != bs || d.Readers != 1 || d.ETag == "" || d.Mirrors[0].Flights != 1 {
 			t.Errorf("%+v", d)
 		}
-		if got := drawn(x.File("f").Inspect(5)); got != "p p a m m" { // the first two are partial
+		if got := drawn(x.Inspect(x.File("f"), 5)); got != "p p a m m" { // the first two are partial
 			t.Errorf("map of five cells %q", got)
 		}
-		if d := x.File("f").Inspect(5); d.Map[0].Tenths != 5 || d.Map[1].Tenths != 2 || d.CellBytes != 4*bs {
+		if d := x.Inspect(x.File("f"), 5); d.Map[0].Tenths != 5 || d.Map[1].Tenths != 2 || d.CellBytes != 4*bs {
 			t.Errorf("five cells: %+v", d)
 		}
-		if got := drawn(x.File("f").Inspect(0)); got != "a" {
+		if got := drawn(x.Inspect(x.File("f"), 0)); got != "a" {
 			t.Errorf("map of one cell %q", got)
 		}
 		waits, all := x.Waits(10)
@@ -68,7 +74,7 @@ func TestMapOfAFile(t *testing.T) {
 			t.Errorf("waits when nothing is awaited: %+v", waits)
 		}
 		x.read(h, 0, 20*bs)
-		if d := x.File("f").Inspect(3); drawn(d) != "p p p" || len(d.Map) != 1 || d.Map[0].Tenths != 10 {
+		if d := x.Inspect(x.File("f"), 3); drawn(d) != "p p p" || len(d.Map) != 1 || d.Map[0].Tenths != 10 {
 			t.Errorf("a complete file: %+v", d)
 		}
 	})
@@ -113,7 +119,7 @@ func TestDetailHoldsNoSecret(t *testing.T) {
 		x.Inject(origintest.Status(403))
 		x.start()
 		x.readOnce("f", 0, bs) // fails
-		d := x.File("f").Inspect(10)
+		d := x.Inspect(x.File("f"), 10)
 		if d.Error == "" || d.Mirrors[0].Error == "" {
 			t.Errorf("no error in %+v", d)
 		}

@@ -29,16 +29,16 @@ func (s *Set) Select(q Query) ([]*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	order, err := q.order()
+	key, err := q.key()
 	if err != nil {
 		return nil, err
 	}
 	if q.IsAll() {
 		return s.Files(), nil
 	}
-	picked := s.pick(strings.ToLower(q.Match), wanted)
-	if order != nil {
-		slices.SortStableFunc(picked, order)
+	picked := s.pick(strings.ToLower(q.Match), wanted, key)
+	if q.Sort != "" {
+		slices.SortFunc(picked, q.compare)
 	}
 	if q.Desc {
 		slices.Reverse(picked)
@@ -66,71 +66,81 @@ func (q Query) states() (wanted [states]bool, err error) {
 // trouble reports whether the last attempt failed.
 func (s state) trouble() bool { return s == failed || s == needsURL || s == mismatch }
 
-// candidate is a file, and what a Query looks at.
+// candidate is a file, and the number that a Query sorts by. It is small: there may be a
+// million.
 type candidate struct {
-	file    *File
-	tally   tally
-	present int64
+	file *File
+	key  int64
 }
 
-// order returns the comparison that q sorts by, nil for the order of the list.
-func (q Query) order() (func(a, b candidate) int, error) {
+// key returns what q sorts by as a number; names are compared as they are.
+func (q Query) key() (func(t tally, present int64) int64, error) {
 	switch q.Sort {
-	case "":
-		return nil, nil
-	case "name":
-		return func(a, b candidate) int { return strings.Compare(a.file.name, b.file.name) }, nil
+	case "", "name":
+		return func(tally, int64) int64 { return 0 }, nil
 	case "size":
-		return func(a, b candidate) int { return cmp.Compare(a.size(), b.size()) }, nil
+		return func(t tally, _ int64) int64 { return t.sizeOr(-1) }, nil
 	case "progress":
-		return func(a, b candidate) int { return cmp.Compare(a.progress(), b.progress()) }, nil
+		return progress, nil
 	case "state":
-		return func(a, b candidate) int { return cmp.Compare(a.tally.state, b.tally.state) }, nil
+		return func(t tally, _ int64) int64 { return int64(t.state) }, nil
 	}
 	return nil, fmt.Errorf("files cannot be sorted by %q", q.Sort)
 }
 
-// size is the size of the file, -1 while it is not known.
-func (c candidate) size() int64 {
-	if !c.tally.known {
-		return -1
+// compare is the order of q. What is equal stays in the order of the list.
+func (q Query) compare(a, b candidate) int {
+	by := cmp.Compare(a.key, b.key)
+	if q.Sort == "name" {
+		by = strings.Compare(a.file.name, b.file.name)
 	}
-	return c.tally.size
+	return cmp.Or(by, cmp.Compare(a.file.order.Load(), b.file.order.Load()))
 }
 
-// progress is the part of the file that is present, below 0 while its size is not known.
-func (c candidate) progress() float64 {
-	switch {
-	case !c.tally.known:
-		return -1
-	case c.tally.size == 0:
-		return 1
+// sizeOr is the size of the file, or n while that is not known.
+func (t tally) sizeOr(n int64) int64 {
+	if !t.known {
+		return n
 	}
-	return float64(c.present) / float64(c.tally.size)
+	return t.size
+}
+
+// progress is the part of a file that is present, in millionths, and -1 while its size is
+// not known.
+func progress(t tally, present int64) int64 {
+	const whole = 1_000_000
+	switch size := t.sizeOr(-1); {
+	case size < 0:
+		return -1
+	case present >= size:
+		return whole
+	default:
+		return int64(float64(present) / float64(size) * whole)
+	}
 }
 
 // pick returns the files whose names contain match, which is in lower case, and whose
 // states are wanted.
-func (s *Set) pick(match string, wanted [states]bool) (picked []candidate) {
+func (s *Set) pick(match string, wanted [states]bool, key func(tally, int64) int64) (picked []candidate) {
 	for _, f := range s.Files() {
 		if match != "" && !strings.Contains(strings.ToLower(f.name), match) {
 			continue
 		}
-		if c := f.candidate(); wanted[c.tally.state] {
-			picked = append(picked, c)
+		if t, present := countedOf(f); wanted[t.state] {
+			picked = append(picked, candidate{f, key(t, present)})
 		}
 	}
 	return picked
 }
 
-func (f *File) candidate() candidate {
+// countedOf is a file as the set counts it, and how many bytes are present.
+func countedOf(f *File) (t tally, present int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c := candidate{file: f, tally: f.mu.counted}
 	if f.mu.cur != nil {
-		c.present = f.copy().Present()
+		present = f.copy().Present()
 	}
-	return c
+	return f.mu.counted, present
 }
 
 // States returns how many files are in each state, by its name as in EntryStatus. It does

@@ -179,5 +179,5 @@ func (c *control) file(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	c.answer(w, f.Inspect(cells))
+	c.answer(w, c.engine.set.Inspect(f, cells))
 }
