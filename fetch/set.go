@@ -21,7 +21,7 @@
 // File.change, which does the next of these steps.
 //
 // A file whose version is known and of which no block is there is at rest: instead of its
-// fill it has an outline, the size and little more, until somebody opens it or prefetch comes
+// fill it has an outline, the size and little more, until a reader opens it or prefetch comes
 // to it (see loadLocked). So a list of a million files costs a few hundred bytes a file.
 //
 // # Scheduling

@@ -6,6 +6,7 @@ import (
 	iofs "io/fs"
 	"syscall"
 
+	"dlfs/cache/lockorder"
 	"dlfs/fetch"
 	"dlfs/fetch/origin"
 )
@@ -45,3 +46,30 @@ func errno(err error) syscall.Errno {
 // for in err's tree: the timeouts of package net say that they are
 // context.DeadlineExceeded too.
 func timedOut(err error) bool { return err == context.DeadlineExceeded }
+
+// failures are why the last read or open that waited failed, of files of which it did. It is
+// safe for concurrent use.
+type failures struct {
+	lockorder.Mutex[lockorder.Leaf]
+	why map[*fetch.File]string
+}
+
+// note remembers why, or that it did not fail if that is "".
+func (fs *failures) note(f *fetch.File, why string) {
+	fs.Lock()
+	defer fs.Unlock()
+	switch {
+	case why == "":
+		delete(fs.why, f)
+	case fs.why == nil:
+		fs.why = map[*fetch.File]string{f: why}
+	default:
+		fs.why[f] = why
+	}
+}
+
+func (fs *failures) of(f *fetch.File) string {
+	fs.Lock()
+	defer fs.Unlock()
+	return fs.why[f]
+}

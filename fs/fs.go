@@ -111,35 +111,23 @@ type fileSystem struct {
 	uid, gid    uint32
 	passthrough bool
 	root        *dir
+	bridge      *bridge
 	device      int32 // the descriptor that the kernel asks through
 
 	releasing lockorder.RWMutex[lockorder.Release] // held, shared, while a RELEASE is under way
 
 	refreshing lockorder.Mutex[lockorder.Refresh] // held over a Refresh; no handler takes it
 	closing    bool                               // no Refresh any more; guarded by refreshing
-	notifying  sync.WaitGroup                     // those who tell the kernel what is gone
-	stop       chan struct{}                      // closed when they are to end
+	failures   failures                           // why reads and opens failed
+
+	notifying sync.WaitGroup // those who tell the kernel what is gone
+	stop      chan struct{}  // closed when they are to end
 
 	tree struct {
 		lockorder.Mutex[lockorder.Leaf]
 		catalog *catalog        // of the list as it is shown
 		dirs    map[string]*dir // by path: the root, and those in a listing that was made
 	}
-}
-
-// bridge is go-fuse's, and knows when a RELEASE is wholly done: after the
-// handle's own Release go-fuse takes a reference from the inode's backing file,
-// if it has one by then, even for a handle that never gave one.
-type bridge struct {
-	fuse.RawFileSystem
-	fs *fileSystem
-}
-
-// Release ends a handle.
-func (b *bridge) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
-	b.fs.releasing.RLock()
-	defer b.fs.releasing.RUnlock()
-	b.RawFileSystem.Release(cancel, in)
 }
 
 // released waits for every RELEASE under way.
@@ -177,7 +165,7 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 		RootStableAttr:  &fusefs.StableAttr{Ino: 1}, // else stat says 0
 		Logger:          fuseLog,
 	})
-	server, err := fuse.NewServer(&bridge{raw, f}, point, &fuse.MountOptions{
+	server, err := fuse.NewServer(newBridge(raw, f), point, &fuse.MountOptions{
 		Name:                     "dlfs",
 		FsName:                   cmp.Or(opts.Source, "dlfs"),
 		Logger:                   fuseLog,
@@ -250,6 +238,9 @@ func (f *fileSystem) panicked(v any) fuse.Status {
 // hidden returns what is found by name at the root but not listed: .dlfs, with the
 // reasons of failures, and symbolic links to the control socket and the log, whose own paths are under the mount.
 func (f *fileSystem) hidden(ctx context.Context, d *dir, name string) *fusefs.Inode {
+	if d == f.root && name == inboxName {
+		return d.NewInode(ctx, &inbox{fs: f}, fusefs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino(inboxName, 0)})
+	}
 	if d != f.root || name != ".dlfs" || f.opts.ControlSocket == "" {
 		return nil
 	}

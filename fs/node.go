@@ -28,8 +28,6 @@ type node struct {
 	file  *fetch.File
 	local fetch.Copy // as it was when the node was made; see now
 
-	failure atomic.Pointer[string] // why the last read or open that waited failed, nil if it did not
-
 	mu     lockorder.Mutex[lockorder.Node]
 	cached int // open handles that read through the page cache of this inode; guarded by mu
 }
@@ -42,7 +40,7 @@ func (n *node) growing() bool {
 }
 
 // now returns what there is of the node's version. Of a file that is at rest the node was made
-// from an outline, and somebody may have opened it since.
+// from an outline, and a handle may have been opened since.
 func (n *node) now() fetch.Copy {
 	if o, resting := n.local.(*cache.Outline); resting {
 		if blob, ok := n.file.Known().(*cache.Blob); ok && blob.Generation() == o.Generation() {
@@ -67,6 +65,9 @@ var _ = (fusefs.NodeGetattrer)((*node)(nil))
 
 // Getattr describes the version. It never waits for the network.
 func (n *node) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	if _, is := n.local.(lost); is {
+		return syscall.ESTALE
+	}
 	n.attr(&out.Attr)
 	out.SetTimeout(n.timeout())
 	return 0
@@ -155,7 +156,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 func (n *node) fail(what string, err error, more ...any) syscall.Errno {
 	code, why := n.fs.fail(what, n.file, err, more...)
 	if why != "" {
-		n.failure.Store(&why)
+		n.fs.failures.note(n.file, why)
 	}
 	return code
 }
@@ -219,7 +220,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 		return nil, h.node.fail("read of", err, "range", fmt.Sprintf("[%d +%d)", off, len(dest)))
 	}
 	if waits {
-		h.node.failure.Store(nil)
+		h.node.fs.failures.note(h.node.file, "")
 	}
 	return fuse.ReadResultData(dest[:n]), 0
 }

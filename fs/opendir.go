@@ -1,47 +1,28 @@
 package fs
 
 import (
-	"context"
 	"syscall"
 
-	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"dlfs/cache"
 )
 
-// plusAtMost is how many files there may be for listings to bring attributes
-// along. The kernel then keeps an inode for each that was listed, and so does this
-// process, half a kilobyte, whether or not anybody asks for them.
-const plusAtMost = 1 << 17
-
-var _ = (fusefs.NodeOpendirHandler)((*dir)(nil))
-
-// OpendirHandle returns a handle that lists what there is now, to its end.
-func (d *dir) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	return &openDir{dir: d, listing: d.now()}, 0, 0
-}
-
-// openDir is an open directory. The kernel asks for one answer at a time.
+// openDir is an open directory: it lists what there was when it was opened, to its end.
+// Where in it the next answer begins, the kernel says.
 type openDir struct {
 	dir     *dir
 	listing *listing
-	next    int // of listing.names
 }
 
-var _ = (fusefs.FileReaddirenter)((*openDir)(nil))
-
-// Readdirent returns the next entry, nil at the end. Names come from memory:
-// nothing is probed.
-func (o *openDir) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
-	if o.next >= len(o.listing.names) {
-		return nil, 0
-	}
-	name := o.listing.names[o.next]
-	o.next++
+// entry returns the i-th entry. It comes from memory: nothing is probed.
+func (o *openDir) entry(i uint64) fuse.DirEntry {
+	name := o.listing.names[i]
 	path := name
 	if o.dir.path != "" {
 		path = o.dir.path + "/" + name
 	}
-	e := &fuse.DirEntry{Name: name, Off: uint64(o.next)}
+	e := fuse.DirEntry{Name: name, Off: i + 1}
 	if f := o.listing.files[name]; f != nil {
 		var gen uint64
 		if local := f.Known(); local != nil {
@@ -51,29 +32,86 @@ func (o *openDir) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
 	} else {
 		e.Mode, e.Ino = syscall.S_IFDIR, ino(path+"/", 0)
 	}
-	return e, 0
+	return e
 }
 
-var _ = (fusefs.FileSeekdirer)((*openDir)(nil))
-
-// Seekdir goes on behind the entry whose Off it was.
-func (o *openDir) Seekdir(_ context.Context, off uint64) syscall.Errno {
-	if off > uint64(len(o.listing.names)) {
-		return syscall.EINVAL
+// OpenDir opens a directory.
+func (b *bridge) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	d := b.dirs.get(in.NodeId)
+	if d == nil {
+		return b.RawFileSystem.OpenDir(cancel, in, out)
 	}
-	o.next = int(off)
-	return 0
+	out.Fh = b.dirs.open(&openDir{dir: d, listing: d.now()})
+	return fuse.OK
 }
 
-var _ = (fusefs.FileLookuper)((*openDir)(nil))
-
-// Lookup adds the attributes of an entry to it (READDIRPLUS), so that ls -l asks
-// for a hundred files at a time. A file whose size is not known, or may yet grow,
-// goes without: the kernel looks it up when a program asks for it. So does a name
-// that is listed no longer, which the kernel may have been told already.
-func (o *openDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	if len(o.dir.fs.set.Files()) > plusAtMost {
-		return nil, syscall.ENOENT
+// ReadDir lists names.
+func (b *bridge) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	o := b.dirs.opened(in.Fh)
+	if o == nil {
+		return b.RawFileSystem.ReadDir(cancel, in, out)
 	}
-	return o.dir.lookupKnown(ctx, o.dir.now(), name, out)
+	return o.list(in.Offset, out.AddDirEntry)
+}
+
+// ReadDirPlus lists names with the attributes of files whose size is known, so that ls -l asks
+// for a hundred files at a time. A file whose size is not known, or may yet grow, goes
+// without: the kernel looks it up when a program asks for it. So does a name that is listed
+// no longer, which the kernel may have been told already.
+func (b *bridge) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	o := b.dirs.opened(in.Fh)
+	if o == nil {
+		return b.RawFileSystem.ReadDirPlus(cancel, in, out)
+	}
+	now := o.dir.now()
+	return o.list(in.Offset, func(e fuse.DirEntry) bool {
+		entry := out.AddDirLookupEntry(e)
+		if entry != nil {
+			b.describe(cancel, in, now, e.Name, entry)
+		}
+		return entry != nil
+	})
+}
+
+// describe adds the attributes of what l has by that name.
+func (b *bridge) describe(cancel <-chan struct{}, in *fuse.ReadIn, l *listing, name string, out *fuse.EntryOut) {
+	if l.dirs[name] != nil {
+		b.Lookup(cancel, &in.InHeader, name, out) // comes from memory
+		return
+	}
+	if f := l.files[name]; f != nil {
+		local := f.Known()
+		if _, grows := local.(*cache.Stream); local != nil && !grows {
+			b.found(f, local, out)
+		}
+	}
+}
+
+// list calls add with the entries from off on, until it has no room.
+func (o *openDir) list(off uint64, add func(fuse.DirEntry) bool) fuse.Status {
+	n := uint64(len(o.listing.names))
+	if off > n {
+		return fuse.EINVAL
+	}
+	for off < n && add(o.entry(off)) {
+		off++
+	}
+	return fuse.OK
+}
+
+// ReleaseDir ends a handle.
+func (b *bridge) ReleaseDir(in *fuse.ReleaseIn) {
+	if b.dirs.opened(in.Fh) == nil {
+		b.RawFileSystem.ReleaseDir(in)
+		return
+	}
+	b.dirs.close(in.Fh)
+}
+
+// FsyncDir has nothing to do.
+func (b *bridge) FsyncDir(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	if b.dirs.opened(in.Fh) == nil {
+		return b.RawFileSystem.FsyncDir(cancel, in)
+	}
+	return fuse.OK
 }

@@ -85,7 +85,8 @@ func stateOf(m *Mount) rigState {
 	mu := (*sync.Mutex)(unsafe.Pointer(ids.FieldByName("mu").UnsafeAddr()))
 	mu.Lock()
 	defer mu.Unlock()
-	return rigState{runtime.NumGoroutine(), len(fds), ids.FieldByName("nodes").Len()}
+	const inbox = 1
+	return rigState{runtime.NumGoroutine(), len(fds), ids.FieldByName("nodes").Len() - inbox + m.fs.bridge.files.len()}
 }
 
 // serveRig is the child: a mount that lives until stdin is closed. The process

@@ -10,7 +10,6 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
-	"dlfs/cache"
 	"dlfs/cache/lockorder"
 	"dlfs/fetch"
 )
@@ -60,51 +59,46 @@ func ino(path string, version uint64) uint64 {
 
 var _ = (fusefs.NodeLookuper)((*dir)(nil))
 
-// Lookup answers for a name. For a file it waits for the file's own probe if
-// its size is not known, since the answer holds the attributes.
+// Lookup answers for a name that the bridge leaves to go-fuse: of a directory, or of a file of
+// unknown length.
 func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if len(name) > nameMax {
 		return nil, syscall.ENAMETOOLONG
 	}
 	l := d.now()
-	if f := l.files[name]; f != nil {
-		return d.lookupFile(ctx, f, out)
+	if f := l.files[name]; f != nil { // whose length is not known, else the bridge has answered
+		local, errno := d.probe(ctx, f)
+		if errno != 0 {
+			return nil, errno
+		}
+		return d.found(ctx, &node{fs: d.fs, file: f, local: local}, out), 0
 	}
-	if child := d.fs.hidden(ctx, d, name); child != nil {
-		out.SetEntryTimeout(forever)
-		return child, 0
-	}
-	return d.lookupKnown(ctx, l, name, out)
-}
-
-// lookupKnown answers from memory alone: for a directory of l, or a file of it
-// whose version is known, and its size.
-func (d *dir) lookupKnown(ctx context.Context, l *listing, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if sub := l.dirs[name]; sub != nil {
 		sub.attr(&out.Attr)
 		out.SetEntryTimeout(forever)
 		out.SetAttrTimeout(forever)
 		return d.NewInode(ctx, sub, fusefs.StableAttr{Mode: syscall.S_IFDIR, Ino: ino(sub.path+"/", 0), Gen: sub.gen}), 0
 	}
-	if f := l.files[name]; f != nil {
-		local := f.Known()
-		if _, grows := local.(*cache.Stream); local != nil && !grows {
-			return d.found(ctx, &node{fs: d.fs, file: f, local: local}, out), 0
-		}
+	if child := d.fs.hidden(ctx, d, name); child != nil {
+		out.SetEntryTimeout(forever)
+		return child, 0
 	}
 	return nil, syscall.ENOENT
 }
 
-func (d *dir) lookupFile(ctx context.Context, f *fetch.File, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	if f.Known() == nil {
-		if d.justGaveUp(f) {
-			return nil, syscall.EIO
-		}
-		_, name := split(f.Name())
-		d.asked(name)
-		d.wait(1)
-		defer d.wait(-1)
+// probe returns what there is of a file of the directory. It waits for the file's own probe
+// if its size is not known.
+func (d *dir) probe(ctx context.Context, f *fetch.File) (fetch.Copy, syscall.Errno) {
+	if local := f.Known(); local != nil {
+		return local, 0
 	}
+	if d.justGaveUp(f) {
+		return nil, syscall.EIO
+	}
+	_, name := split(f.Name())
+	d.asked(name)
+	d.wait(1)
+	defer d.wait(-1)
 	ctx, cancel := d.fs.patient(ctx)
 	defer cancel()
 	local, err := f.Probe(ctx)
@@ -113,10 +107,10 @@ func (d *dir) lookupFile(ctx context.Context, f *fetch.File, out *fuse.EntryOut)
 		code, _ := d.fs.fail("stat", f, err)
 		return nil, code
 	}
-	return d.found(ctx, &node{fs: d.fs, file: f, local: local}, out), 0
+	return local, 0
 }
 
-// found answers with a node.
+// found answers with a node of go-fuse.
 func (d *dir) found(ctx context.Context, n *node, out *fuse.EntryOut) *fusefs.Inode {
 	n.attr(&out.Attr)
 	out.SetEntryTimeout(n.timeout()) // the name may come to mean another version

@@ -34,8 +34,8 @@ func (n *node) xattrs() map[string]string {
 		xattrDigest:       n.file.Digest().String(),
 		xattrError:        s.Error,
 	}
-	if why := n.failure.Load(); why != nil && s.Error == "" && s.State != "complete" {
-		all[xattrError] = *why // such as the read timeout, while attempts go on
+	if why := n.fs.failures.of(n.file); why != "" && s.Error == "" && s.State != "complete" {
+		all[xattrError] = why // such as the read timeout, while attempts go on
 	}
 	for k, v := range all {
 		if v == "" {
