@@ -165,7 +165,7 @@ func (m *model) readOne() {
 	size := h.Copy().Version().Size
 	off, n := m.rng.Int64N(size+2), 1+m.rng.Int64N(1<<(1+m.rng.IntN(21)))
 	if m.rng.IntN(2) == 0 {
-		off = h.ahead.run.next.Load() // goes on sequentially
+		off = h.ahead.runs[h.ahead.current.Load()].next.Load() // goes on sequentially
 	}
 	patience := time.Duration(m.rng.ExpFloat64() * float64(5*time.Second))
 	m.log("read %s [%d +%d) for %v", h.file.name, off, n, patience)

@@ -18,6 +18,11 @@ const (
 	readAheadFlights = 8
 	slack            = 1 << 20
 
+	// runsKnown is how many runs of a reader are known at once: some programs read columns
+	// or streams of one file in turns. A read near the end of a run goes on with it.
+	runsKnown = 8
+	nearRun   = 256 << 10
+
 	// leastRun is how much must have been read in a row for the window to be kept in
 	// flight: programs read a header and then what it tells, and go elsewhere.
 	leastRun = 256 << 10
@@ -34,12 +39,20 @@ const (
 // notes it. Two reads at once may lose a step of each other: then read-ahead is a little
 // shorter or later.
 type readAhead struct {
-	run    run
-	stride stride
-	flying atomic.Int32 // length of holding
+	runs    [runsKnown]run
+	current atomic.Int32 // index of the run of the last read
+	several atomic.Int32 // how often, less the jumps since, the reader came back to another run
+	stride  stride
+	flying  atomic.Int32 // length of holding
 
 	mu      lockorder.Mutex[lockorder.Handle]
-	holding []*flight // guarded by mu; their holds by file.mu
+	holding []held // guarded by mu; the holds of its flights by file.mu
+}
+
+// held is a flight of read-ahead, and what it is ahead of: nil for a stride.
+type held struct {
+	*flight
+	run *run
 }
 
 // run is a part of the file that is read in sequence.
@@ -55,19 +68,20 @@ type run struct {
 // The first read after an open or a jump asks for nothing beyond itself, nor does
 // the second if it does not adjoin the first.
 func (a *readAhead) note(fi *fill, off, n int64) {
-	r, next, end := &a.run, a.run.next.Load(), off+n
-	if d := a.stride.note(off); off != next && (d < 0 || d > n+cache.BlockSize) {
-		r.begin(end, n)
+	end, d := off+n, a.stride.note(off)
+	r := a.runAt(off, 0)
+	if r == nil && (d < 0 || d > n+cache.BlockSize) && a.several.Load() == 0 {
+		a.beginRun(off, n)
 		a.followStride(fi, off, n, d)
 		return
 	}
-	if r.length.Load() == 0 || end < next-slack || off > next+slack {
-		r.begin(end, n)
-		if a.flying.Load() > 0 {
-			a.drop(cheapRest)
+	if r == nil {
+		if r = a.runAt(off, nearRun); r == nil {
+			a.jump(off, n)
+			return
 		}
-		return
 	}
+	next := r.next.Load()
 	if end <= next {
 		return // a straggler inside the window
 	}
@@ -78,11 +92,60 @@ func (a *readAhead) note(fi *fill, off, n int64) {
 	}
 	if length >= leastRun && (end >= r.mark.Load() || !fi.blob.Has(end, minWindow)) {
 		most := int64(maxWindow)
-		if r := fi.file.set.room; r != nil {
-			most = min(most, max(r.window(), minWindow))
+		if room := fi.file.set.room; room != nil {
+			most = min(most, max(room.window(), minWindow))
 		}
-		a.launch(fi, min(max(2*length, minWindow), most))
+		a.launch(fi, r, min(max(2*length, minWindow), most))
 	}
+}
+
+// runAt returns the run that a read at off goes on with, which is then the current one; nil
+// if there is none. The read begins where the run ended, or no further from there than near
+// bytes, and of the run before it than slack, if near is not 0.
+func (a *readAhead) runAt(off, near int64) *run {
+	current := a.current.Load()
+	allowed := near
+	if near > 0 {
+		allowed = slack
+	}
+	if r := &a.runs[current]; r.endsAt(off, allowed) {
+		return r
+	}
+	for i := range a.runs {
+		if r := &a.runs[i]; r.endsAt(off, near) {
+			a.current.Store(int32(i))
+			a.several.Store(runsKnown)
+			return r
+		}
+	}
+	return nil
+}
+
+// jump begins a run with a read of [off +n). The read-ahead under way is dropped, but not if
+// the reader has several runs: then it comes back to them.
+func (a *readAhead) jump(off, n int64) {
+	if a.several.Load() > 0 {
+		a.several.Add(-1)
+	} else if a.flying.Load() > 0 {
+		a.drop(cheapRest)
+	}
+	a.beginRun(off, n)
+}
+
+// beginRun begins a run with a read of [off +n), in the place of the one that was begun
+// longest ago.
+func (a *readAhead) beginRun(off, n int64) {
+	i := a.current.Load()
+	if a.runs[i].length.Load() > 0 { // else the handle has read nothing yet
+		i = (i + 1) % runsKnown
+	}
+	a.runs[i].begin(off+n, n)
+	a.current.Store(i)
+}
+
+// endsAt reports whether the run ends near off.
+func (r *run) endsAt(off, near int64) bool {
+	return r.length.Load() > 0 && abs(off-r.next.Load()) <= near
 }
 
 // begin has a run begin anew, with a read of n bytes up to end.
@@ -97,10 +160,9 @@ func (r *run) begin(end, n int64) {
 // launch puts flights on what is unassigned in the window, as many as the
 // hosts have places for. The window's end moves on in halves, so that flights are long;
 // a gap inside, left where a flight was cut, is filled at once.
-func (a *readAhead) launch(fi *fill, window int64) {
+func (a *readAhead) launch(fi *fill, r *run, window int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r := &a.run
 	f, size, next := fi.file, fi.blob.Version().Size, r.next.Load()
 	step := max(window/readAheadFlights, minWindow) / cache.BlockSize * cache.BlockSize
 	from := next / cache.BlockSize * cache.BlockSize
@@ -114,14 +176,14 @@ func (a *readAhead) launch(fi *fill, window int64) {
 		return
 	}
 	r.mark.Store(next + minWindow/4)
-	for len(a.holding) < readAheadFlights {
+	for a.mayHold(r) {
 		off, n := fi.unassigned(from, target)
 		if n == 0 {
 			r.until.Store(max(r.until.Load(), target))
 			r.mark.Store(next + max(window/8, (fi.presentUntil(target)-next-window)/3))
 			return
 		}
-		end := a.launchOneLocked(fi, off, off+min(n, step))
+		end := a.launchOneLocked(fi, r, off, off+min(n, step))
 		if end == 0 {
 			return
 		}
@@ -136,14 +198,24 @@ func (a *readAhead) mayLaunchLocked(fi *fill) bool {
 	if !fi.current() || fi.noRanges || f.mu.failure.recent() != nil || !f.set.store.FullSince().IsZero() {
 		return false
 	}
-	a.holding = slices.DeleteFunc(a.holding, func(fl *flight) bool { return fl.ctx.Err() != nil })
+	a.holding = slices.DeleteFunc(a.holding, func(h held) bool { return h.ctx.Err() != nil })
 	a.flying.Store(int32(len(a.holding)))
 	return true
 }
 
-// launchOneLocked launches a flight over [off, end) if a host has a place for it, and
-// returns where it ends; 0 if it is not launched. The caller holds a.mu and file.mu.
-func (a *readAhead) launchOneLocked(fi *fill, off, end int64) int64 {
+// mayHold reports whether a run may have another flight: runs share them evenly. The caller
+// holds a.mu.
+func (a *readAhead) mayHold(r *run) bool {
+	runs := map[*run]int{r: 0}
+	for _, h := range a.holding {
+		runs[h.run]++
+	}
+	return len(a.holding) < readAheadFlights && runs[r] < max(readAheadFlights/len(runs), 1)
+}
+
+// launchOneLocked launches a flight over [off, end), ahead of r, if a host has a place for
+// it, and returns where it ends; 0 if it is not launched. The caller holds a.mu and file.mu.
+func (a *readAhead) launchOneLocked(fi *fill, r *run, off, end int64) int64 {
 	f := fi.file
 	m, end := fi.speculative(hosts.Ahead, off, end)
 	if m == nil || !m.host.Try(hosts.Ahead) {
@@ -155,7 +227,7 @@ func (a *readAhead) launchOneLocked(fi *fill, off, end int64) int64 {
 	}
 	fl := fi.launchLocked(m, hosts.Ahead, off, end)
 	fl.holds++
-	a.holding = append(a.holding, fl)
+	a.holding = append(a.holding, held{fl, r})
 	a.flying.Store(int32(len(a.holding)))
 	return fl.end
 }
@@ -182,10 +254,10 @@ func (a *readAhead) drop(rest int64) {
 	f := a.holding[0].fill.file
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, fl := range a.holding {
-		fl.holds--
-		if fl.end-fl.pos > rest {
-			fl.leaveLocked()
+	for _, h := range a.holding {
+		h.holds--
+		if h.end-h.pos > rest {
+			h.leaveLocked()
 		}
 	}
 	a.holding = nil

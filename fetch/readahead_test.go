@@ -217,3 +217,53 @@ func TestBackwardsGoesAhead(t *testing.T) {
 		}
 	})
 }
+
+// A reader who goes through several parts of a file in turns is read ahead of in each.
+func TestReadAheadOfStreamsInTurns(t *testing.T) {
+	const streams, apart, each, step = 4, 16 << 20, 4 << 20, 2 * bs
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", streams*apart)
+		x.start()
+		late := origintest.FirstByteAfter(30 * time.Millisecond)
+		x.Inject(late)
+		h := x.open("a")
+		defer h.Close()
+		for off := int64(0); off < each; off += step {
+			for s := range int64(streams) {
+				x.read(h, s*apart+off, step)
+			}
+		}
+		wantHit(t, late)
+		if n := len(x.gets("a")); n > streams*each/step/2 {
+			t.Errorf("%d requests for %d reads", n, streams*each/step)
+		}
+		if most := x.Counts().BodyBytes; most > streams*3*each {
+			t.Errorf("%d bytes were sent for %d", most, streams*each)
+		}
+	})
+}
+
+// A reader who once went through parts in turns and now jumps about is not read ahead of.
+func TestJumpsAfterStreamsInTurns(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 512<<20)
+		x.start()
+		h := x.open("a")
+		defer h.Close()
+		for off := int64(0); off < 2<<20; off += 2 * bs {
+			x.read(h, off, 2*bs)
+			x.read(h, 64<<20+off, 2*bs)
+		}
+		synctest.Wait()
+		x.ResetCounts()
+		offs := []int64{200, 311, 135, 477, 256, 402, 298, 160, 333, 444, 222, 388}
+		for _, off := range offs {
+			x.read(h, off<<20, 1)
+		}
+		synctest.Wait()
+		x.wantBodyBytes(int64(len(offs))*bs, int64(len(offs))*bs)
+		if open := x.Counts().Open; open != 0 {
+			t.Errorf("%d requests go on", open)
+		}
+	})
+}

@@ -17,7 +17,7 @@ func resting(f *File) bool {
 // opens it finds the version that was told, without another request for it.
 func TestFilesRest(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
-		x.add("a", 3*bs)
+		x.add("a", 30*bs) // of a shorter one, a read brings all
 		x.add("b", 5*bs)
 		x.opts.Prefetch, x.opts.Serve = PrefetchNone, true
 		x.start()
@@ -30,14 +30,14 @@ func TestFilesRest(t *testing.T) {
 				t.Errorf("totals %+v, want %d known files of %d bytes, and %d present", s, known, bytes, present)
 			}
 		}
-		if !resting(a) || !resting(b) || a.Known().Version().Size != 3*bs {
+		if !resting(a) || !resting(b) || a.Known().Version().Size != 30*bs {
 			t.Fatalf("probed: %+v, %+v", a.Status(), b.Status())
 		}
 		if asked := len(x.Log()); asked != 2 {
 			t.Errorf("%d requests for two sizes", asked)
 		}
-		totals(2, 8*bs, 0)
-		if s := a.Status(); s.State != "waiting" || s.Size != 3*bs || !resting(a) {
+		totals(2, 35*bs, 0)
+		if s := a.Status(); s.State != "waiting" || s.Size != 30*bs || !resting(a) {
 			t.Errorf("status %+v", s)
 		}
 		gen := a.Known().Generation()
@@ -47,7 +47,7 @@ func TestFilesRest(t *testing.T) {
 			t.Errorf("an open file is %T", a.Known())
 		}
 		x.wantGets("a", 1)
-		totals(2, 8*bs, bs)
+		totals(2, 35*bs, bs)
 		h.Close()
 		stop()
 
@@ -58,11 +58,11 @@ func TestFilesRest(t *testing.T) {
 		if resting(a) || a.Known().Present() != bs || !resting(b) {
 			t.Errorf("after a restart: %+v, %+v", a.Status(), b.Status())
 		}
-		totals(2, 8*bs, bs)
+		totals(2, 35*bs, bs)
 		if got := b.Blob().Version().Size; got != 5*bs || resting(b) {
 			t.Errorf("blob of %d bytes", got)
 		}
-		totals(2, 8*bs, bs)
+		totals(2, 35*bs, bs)
 		if asked := len(x.Log()); asked != 3 {
 			t.Errorf("%d requests in all", asked)
 		}

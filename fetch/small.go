@@ -11,58 +11,54 @@ func (f *File) Foresee() {
 		f.ForeseeStat()
 		return
 	}
-	f.soon(func(fi *fill, m *mirror) bool {
-		size := f.mu.entry.Said().Size // less than 0 if the list does not say it
-		if fi != nil {
-			size = fi.blob.Version().Size
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	size := f.mu.entry.Said().Size // less than 0 if the list does not say it
+	known := f.copy()
+	if known != nil {
+		size = known.Version().Size
+	}
+	if known != nil && known.Present() == size || !f.idle() {
+		return
+	}
+	m := f.mirrorFor(hosts.Ahead)
+	if m == nil || size > m.host.Small() || f.loadLocked(f.lookup) != nil { // which who opens the file will find, too
+		return
+	}
+	fi := f.fill()
+	if f.mu.cur != nil && (fi == nil || len(fi.flights) > 0) || !m.host.Try(hosts.Ahead) {
+		return
+	}
+	if fi == nil {
+		if f.contactLocked(func(c *contact) { c.fetch(m, hosts.Ahead) }) != nil {
+			return // the contact has the place
 		}
-		if size > m.host.Small() {
-			return false
-		}
-		if fi == nil {
-			return f.contactLocked(func(c *contact) { c.fetch(m, hosts.Ahead) }) != nil
-		}
-		off, n := fi.unassigned(0, size)
-		if n == 0 || !f.set.begin() {
-			return false
-		}
+	} else if off, n := fi.unassigned(0, min(fi.blob.Version().Size, m.host.Small())); n > 0 && f.set.begin() {
 		fi.launchLocked(m, hosts.Ahead, off, off+n).holds++
-		return true
-	})
+		return
+	}
+	m.host.Put(hosts.Ahead)
 }
 
 // ForeseeStat has the size of the file found out, because somebody asks for the sizes of
 // files in some order. It blocks as Foresee does.
 func (f *File) ForeseeStat() {
-	f.soon(func(fi *fill, m *mirror) bool {
-		return fi == nil && f.contactLocked(func(c *contact) {
-			c.probe(false)
-			m.host.Put(hosts.Ahead)
-		}) != nil
-	})
-}
-
-// soon calls launch with a mirror whose host has given a place for read-ahead, unless all is
-// known of the file, or it is asked for already; fi is nil if its version is not known.
-// launch reports whether it has taken the place.
-func (f *File) soon(launch func(fi *fill, m *mirror) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.mu.removed || f.mu.failure != nil || f.mu.contact != nil || !f.set.store.FullSince().IsZero() {
-		return
-	}
-	if f.loadLocked(f.lookup) != nil { // which who opens the file will find, too
-		return
-	}
-	fi := f.fill()
-	if f.mu.cur != nil && (fi == nil || len(fi.flights) > 0 || fi.blob.Complete()) {
+	if f.copy() != nil || !f.idle() || f.loadLocked(f.lookup) != nil || f.copy() != nil {
 		return
 	}
 	m := f.mirrorFor(hosts.Ahead)
 	if m == nil || !m.host.Try(hosts.Ahead) {
 		return
 	}
-	if !launch(fi, m) {
+	if f.contactLocked(func(c *contact) { c.probe(false); m.host.Put(hosts.Ahead) }) == nil {
 		m.host.Put(hosts.Ahead)
 	}
+}
+
+// idle reports whether something may be asked about the file that nobody waits for. The
+// caller holds f.mu.
+func (f *File) idle() bool {
+	return !f.mu.removed && f.mu.failure == nil && f.mu.contact == nil && f.set.store.FullSince().IsZero()
 }
