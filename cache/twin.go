@@ -32,7 +32,7 @@ func (s *Store) adoptTwin(b *Blob, dir *os.File, base string) error {
 		return err
 	}
 	if b.version.Size > 0 {
-		same, err := sameBytes(twin, b.file.Load())
+		same, err := s.sameBytes(twin, b.file.Load())
 		if err != nil {
 			return fmt.Errorf("compare %q with the file that another process has put there: %w", b.name, err)
 		}
@@ -52,11 +52,19 @@ func (s *Store) adoptTwin(b *Blob, dir *os.File, base string) error {
 	return nil
 }
 
-// sameBytes reports whether two open files have the same bytes.
-func sameBytes(a, b *os.File) (bool, error) {
-	const atOnce = 1 << 20
+// sameBytes reports whether two open files have the same bytes. When the store is closed,
+// it gives up on long files: the next start publishes them.
+func (s *Store) sameBytes(a, b *os.File) (bool, error) {
+	const atOnce, patience = 1 << 20, 256 << 20
 	pa, pb := make([]byte, atOnce), make([]byte, atOnce)
 	for off := int64(0); ; off += atOnce {
+		select {
+		case <-s.stop:
+			if off >= patience {
+				return false, fs.ErrClosed
+			}
+		default:
+		}
 		na, err := a.ReadAt(pa, off)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return false, err

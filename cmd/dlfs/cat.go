@@ -52,6 +52,7 @@ func (c *catCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	w.flags.State = "" // which is of another directory
 	return errors.Join(c.fromState(ctx, w, list.Entries[i:i+1], tmp, std.contents()), os.RemoveAll(tmp))
 }
 

@@ -18,6 +18,7 @@ type firstCmd struct {
 	Dir      string   `arg:"" help:"Output directory or mountpoint of a running dlfs."`
 	Patterns []string `arg:"" name:"pattern" help:"Which files, as --include names them: a name, *.tar, sub/**."`
 	Range    part     `placeholder:"FROM-TO" help:"Fetch this part of each file, and at once: 0-1M is its first MiB, --range=-1M its last."`
+	stateFlag
 }
 
 // Run has the running process fetch files before all others.
@@ -26,18 +27,19 @@ func (c *firstCmd) Run(ctx context.Context, std stdio) error {
 	if c.Range.set {
 		q.Set("range", c.Range.String())
 	}
-	return orderFiles(ctx, std, c.Dir, "/first?"+q.Encode(), "is fetched first", "are fetched first")
+	return orderFiles(ctx, std, c.or(c.Dir), "/first?"+q.Encode(), "is fetched first", "are fetched first")
 }
 
 type retryCmd struct {
 	Dir      string   `arg:"" help:"Output directory or mountpoint of a running dlfs."`
 	Patterns []string `arg:"" optional:"" name:"pattern" help:"Which files, as --include names them; all that failed if not given."`
+	stateFlag
 }
 
 // Run has the running process try files again that failed.
 func (c *retryCmd) Run(ctx context.Context, std stdio) error {
 	q := url.Values{"match": c.Patterns}
-	return orderFiles(ctx, std, c.Dir, "/retry?"+q.Encode(), "is tried again", "are tried again")
+	return orderFiles(ctx, std, c.or(c.Dir), "/retry?"+q.Encode(), "is tried again", "are tried again")
 }
 
 // orderFiles asks for what the answer to is a number of files, and tells that.

@@ -15,6 +15,7 @@ import (
 // lookFlags are those of commands that look into a list without fetching all of it.
 type lookFlags struct {
 	Dir string `short:"d" placeholder:"DIR" help:"The output directory, whose state is used; the list's name without extension if not given and if there is one."`
+	stateFlag
 
 	listFlags    `group:"The list"`
 	requestFlags `group:"Requests"`
@@ -27,6 +28,7 @@ func (c *lookFlags) work(ctx context.Context, std stdio, list string) (*work, er
 	f.Quiet, f.Progress = true, "none"
 	f.Stats, f.MinFree = 1, defaultMinFree
 	f.Jobs, f.Split, f.MaxPerHost = 8, 4, 8
+	f.State = c.State
 	return f.begin(ctx, std, list)
 }
 
@@ -66,7 +68,7 @@ func (c *lsCmd) Run(ctx context.Context, std stdio) error {
 	}
 	known := map[string]fetch.EntryStatus{}
 	if dir := c.place(c.List); dir != "" && (c.Long || c.JSON) {
-		if known, err = knownFiles(ctx, list.Entries, dir, w.display.log); err != nil {
+		if known, err = knownFiles(ctx, list.Entries, c.or(dir), w.display.log); err != nil {
 			return err
 		}
 	}

@@ -15,11 +15,13 @@ type logCmd struct {
 	Dir    string `arg:"" help:"Output directory or mountpoint."`
 	Lines  int    `short:"n" placeholder:"N" help:"Print the last N lines only."`
 	Follow bool   `short:"f" help:"Go on printing until the process that writes the log ends."`
+	stateFlag
 }
 
 // Run prints the log of the process that has the directory, or had it last. A process
 // that runs in the foreground has one only where its standard error is a file.
 func (c *logCmd) Run(ctx context.Context, std stdio) error {
+	c.Dir = c.or(c.Dir)
 	pid := 0
 	s, err := briefRunning(ctx, c.Dir)
 	switch {

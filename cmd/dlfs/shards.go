@@ -200,6 +200,27 @@ func shardsText(shards []shardStatus, now time.Time) string {
 	return whole + ", " + strings.Join(parts, ", ") + ": "
 }
 
+// shardsLeft says which shards have not begun or not ended, nil if all have ended. No shards
+// are none that are left.
+func shardsLeft(shards []shardStatus, now time.Time) error {
+	if len(shards) == 0 {
+		return nil
+	}
+	for _, s := range shards {
+		if !s.Ended {
+			return fmt.Errorf("shard %s is %s", s.Shard, s.state(now))
+		}
+	}
+	var part shard
+	if err := part.UnmarshalText([]byte(shards[0].Shard)); err != nil {
+		return err
+	}
+	if missing := part.of - uint64(len(shards)); missing > 0 {
+		return fmt.Errorf("%d of %d shards have not begun", missing, part.of)
+	}
+	return nil
+}
+
 // quoteGlob quotes a path for filepath.Glob.
 func quoteGlob(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)

@@ -185,6 +185,11 @@ func TestShardsAreSummedUp(t *testing.T) {
 	if n := strings.Count(c.said("status", "--json", c.out), `"shard":`); n != 3 {
 		t.Errorf("%d shards in JSON, want 3", n)
 	}
+	for _, args := range [][]string{{"status", "--exit-code"}, {"wait"}} {
+		if code := exitCode(dlfs(t, append(args, c.out)...).Run()); code != exitInterrupted {
+			t.Errorf("%v ends with %d while a shard has not begun", args, code)
+		}
+	}
 	cmd := dlfs(t, "verify", c.out, c.list)
 	if out, err := cmd.CombinedOutput(); exitCode(err) != exitFailed || !strings.Contains(string(out), "give the same --state") {
 		t.Errorf("verify without --state: %v: %s", err, out)
@@ -194,6 +199,10 @@ func TestShardsAreSummedUp(t *testing.T) {
 	if said := c.said("status", c.out); !strings.Contains(said, "1 shard, 1 complete: 24/24 files") {
 		t.Errorf("status says %s", said)
 	}
+	c.said("status", "--exit-code", c.out)
+	c.said("wait", c.out)
+	c.said("ls", "-l", "--state", filepath.Join(c.dir, "all"), "--dir", c.out, c.list)
+	c.said("cat", "--state", filepath.Join(c.dir, "all"), "--dir", c.out, c.list, "d0/f00")
 }
 
 // said runs dlfs and returns what it said.
@@ -238,7 +247,7 @@ func TestMountOfASharedDirectory(t *testing.T) {
 			t.Errorf("status %s: %s", dir, said)
 		}
 	}
-	for _, args := range [][]string{{"pause"}, {"resume"}, {"limit"}, {"reload"}, {"status"}} {
+	for _, args := range [][]string{{"pause"}, {"resume"}, {"limit"}, {"reload"}, {"status"}, {"wait", "--usable"}, {"retry"}} {
 		c.said(append(args, "--state", state, c.out)...)
 	}
 	c.said("umount", "--state", state, c.out)

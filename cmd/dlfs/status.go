@@ -165,6 +165,9 @@ func eachStatus(s *Status, set *fetch.Set, want selection, head func(*Status) er
 // outcome is how a command that did all that the status tells would end: as a fetch that
 // has ended so, and while it goes on, as one that is interrupted now.
 func (s *Status) outcome(dir string) error {
+	if err := shardsLeft(s.Shards, time.Now()); err != nil {
+		return &exitError{exitInterrupted, err}
+	}
 	var stopped error
 	over := s.FilesComplete+s.FilesFailed == s.FilesTotal
 	switch {

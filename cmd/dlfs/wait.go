@@ -18,6 +18,7 @@ type waitCmd struct {
 	Complete bool          `xor:"what" help:"Wait until every file is complete. This is what is waited for if nothing else is said."`
 	Usable   bool          `xor:"what" help:"Wait until a mount is there to be read from, or every file is complete. The mount may have yet to be begun."`
 	Timeout  time.Duration `placeholder:"TIME" help:"Wait no longer than this; for ever if not given."`
+	stateFlag
 }
 
 // Run waits, and ends with the exit code that a fetch would have.
@@ -33,6 +34,7 @@ func (c *waitCmd) Run(ctx context.Context, std stdio) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("not within %v", c.Timeout))
 		defer cancel()
 	}
+	c.Dir = c.or(c.Dir)
 	w := &waiting{waitCmd: c, log: newLogger(std.err, slog.LevelWarn)}
 	switch {
 	case c.Usable:
