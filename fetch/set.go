@@ -131,6 +131,11 @@ type Options struct {
 	// there are none.
 	Peers *Peers
 
+	// OnComplete is called with each file that becomes complete, not with those that were
+	// before. It must not block, and no method of the file but Name may be called in it.
+	// If nil, nothing is called.
+	OnComplete func(*File)
+
 	// Serve has Run go on when there is nothing left to do, and try failed
 	// files again from time to time, as a mount wants.
 	Serve bool

@@ -98,6 +98,9 @@ func (ts *tallies) files() (n int) {
 
 // count moves a file from one tally to another. The caller holds f.mu.
 func (s *Set) count(f *File, was, is tally) {
+	if is.state == complete && was.state != complete && was.state != unknown && s.opts.OnComplete != nil {
+		s.opts.OnComplete(f)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ts := &s.mu.tallies

@@ -32,6 +32,8 @@ type engine struct {
 	metrics  func() // ends what shows them; nil if nothing does
 	prefetch fetch.Mode
 	errands  *errands
+	hooks    *hooks
+	hooksEnd sync.Once
 	ends     bool // the run ends when everything is complete, or cannot become so
 
 	reloading lockorder.Mutex[lockorder.Engine] // held while a list takes the place of another
@@ -82,6 +84,10 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	// Flights end when the set is closed, not when the command is interrupted:
 	// that leaves them time to finish the block they are in.
 	e.prefetch, e.errands = opts.Prefetch, newErrands(e)
+	e.hooks = newHooks(e, w.hooks)
+	if w.hooks.OnFile != "" {
+		opts.OnComplete = e.hooks.published
+	}
 	e.began = time.Now()
 	e.speed = startSpeedometer(func() int64 { return e.client.Received() + e.group.received() })
 	e.set = fetch.New(context.WithoutCancel(ctx), e.store, e.client, entries, opts)
@@ -91,6 +97,7 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	e.metrics = e.showMetrics(&f.metricsFlags, w.metrics)
 	e.group.serve(e.set)
 	e.memory.limitHeap()
+	e.hooks.start()
 	return e, nil
 }
 
@@ -135,6 +142,9 @@ func (e *engine) runLists(ctx context.Context) error {
 		before := e.reloads
 		e.reloading.Unlock()
 		err := e.set.Run(ctx)
+		if err == nil && e.hooks.flags.OnNeedsURL != "" {
+			e.hooks.renew(ctx, true)
+		}
 		if e.over(err, before) {
 			return err
 		}
@@ -162,6 +172,7 @@ func (e *engine) close() error {
 		e.metrics()
 	}
 	e.errands.close()
+	e.endHooks(true)
 	e.group.close()
 	e.set.Close()
 	removed := e.store.IsRemoved()
@@ -171,6 +182,19 @@ func (e *engine) close() error {
 		return nil
 	}
 	return err
+}
+
+// endHooks waits for the commands of hooks, unless the run was stopped. Only the first
+// word counts.
+func (e *engine) endHooks(stopped bool) {
+	e.hooksEnd.Do(func() { e.hooks.close(stopped) })
+}
+
+// listName is what the list is called.
+func (e *engine) listName() string {
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
+	return e.lister.name
 }
 
 // stoppable returns a context that ends with ctx, and when the process is asked to stop

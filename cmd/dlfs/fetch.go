@@ -29,7 +29,7 @@ type fetchCmd struct {
 
 // Run materializes the list and says how it went.
 func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
-	if err := c.place(); err != nil {
+	if err := errors.Join(c.place(), c.hookFlags.validate()); err != nil {
 		return err
 	}
 	if err := checkSink("--save-failed", c.SaveFailed, c.inputs(c.List)...); err != nil {
@@ -88,6 +88,7 @@ func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
 		return err
 	}
 	defer w.end()
+	w.hooks = c.hookFlags
 	w.lister = w.lister.of(c.Shard)
 	list, err := w.readList(ctx)
 	if err != nil {
@@ -140,6 +141,7 @@ func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error 
 	if saveFailed != "" {
 		saveErr = e.unfinished().save(saveFailed, std.err)
 	}
+	e.endHooks(context.Cause(ctx) != nil)
 	e.set.Close()
 	e.remember(e.outcome(runErr, context.Cause(ctx)), failures)
 	if err := e.close(); err != nil {

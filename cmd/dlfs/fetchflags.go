@@ -27,6 +27,8 @@ func (f *fetchFlags) validate() error {
 
 // runFlags are mount's and fetch's.
 type runFlags struct {
+	hookFlags `group:"Commands to run"`
+
 	DryRun     bool   `short:"n" help:"Fetch nothing: tell how much there is to fetch, and how much room."`
 	SaveFailed string `aliases:"save-session" placeholder:"FILE" help:"At the end, write the entries that are not complete to FILE, as a list, with their reasons; FILE is left empty if all are. It holds URLs with their secrets."`
 }

@@ -35,7 +35,7 @@ type mountCmd struct {
 
 // Run mounts the list and serves it until it is stopped.
 func (c *mountCmd) Run(ctx context.Context, std stdio) error {
-	if err := c.validate(); err != nil {
+	if err := errors.Join(c.validate(), c.hookFlags.validate()); err != nil {
 		return err
 	}
 	if err := checkSink("--save-failed", c.SaveFailed, c.inputs(c.List)...); err != nil {
@@ -60,6 +60,7 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 		return tellParent(err)
 	}
 	defer w.end()
+	w.hooks = c.hookFlags
 	list, err := w.readList(ctx)
 	if err != nil {
 		return tellParent(err)
@@ -190,6 +191,7 @@ func (c *mountCmd) end(e *engine, m *fs.Mount, runErr, stopped error) error {
 	if c.SaveFailed != "" {
 		left = e.unfinished()
 	}
+	e.endHooks(!c.UntilComplete || e.set.Totals().FilesComplete < len(e.set.Files()))
 	e.set.Close()
 	failures := e.set.Failures()
 	e.remember(e.outcome(runErr, stopped), failures)

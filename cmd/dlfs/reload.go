@@ -63,6 +63,25 @@ func (e *engine) reload(ctx context.Context, where string, body io.Reader) (diff
 	if err != nil {
 		return diff, err
 	}
+	return e.replace(ctx, from, list)
+}
+
+// renew replaces the list by the one that body is, once. The next reload reads the list
+// where it was.
+func (e *engine) renew(ctx context.Context, body io.Reader) error {
+	e.reloading.Lock()
+	from := e.lister
+	e.reloading.Unlock()
+	list, err := from.at("-").reread(ctx, "-", body)
+	if err != nil {
+		return err
+	}
+	_, err = e.replace(ctx, from, list)
+	return err
+}
+
+// replace replaces the list by one that from has read.
+func (e *engine) replace(ctx context.Context, from *lister, list *listfile.List) (diff fetch.Difference, err error) {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
 	if e.ending {

@@ -32,6 +32,7 @@ type work struct {
 	lister  *lister
 	bad     listfile.Errors // what readList left out of the list
 	memory  memory
+	hooks   hookFlags
 	metrics net.Listener // nil if there is none
 	group   *group       // of other machines, nil if there are none
 }
