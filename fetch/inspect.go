@@ -15,6 +15,7 @@ const (
 	CellsPresent = "present"   // all of each is present
 	CellsPartial = "partial"   // some of each is present
 	CellsMissing = "missing"   // nothing of each is present
+	CellsEvicted = "evicted"   // some of each was present, and had to make room
 	CellsFlight  = "in-flight" // missing blocks of each are being fetched
 	CellsAwaited = "awaited"   // and a reader waits for them
 )
@@ -22,7 +23,7 @@ const (
 // Cells are cells of a map that are next to each other and alike.
 type Cells struct {
 	Count  int    `json:"count"`
-	State  string `json:"state"`  // present, partial, missing, in-flight or awaited
+	State  string `json:"state"`  // present, partial, missing, evicted, in-flight or awaited
 	Tenths int    `json:"tenths"` // of each that are present: 0 to 10
 }
 
@@ -80,7 +81,7 @@ func (s *Set) Inspect(f *File, cells int) Detail {
 	if d.CellBytes = cellSize(d.Size, cells); fi != nil {
 		v := fi.blob.Version()
 		d.ETag, d.Modified = v.ETag, v.LastModified
-		d.Map = mapOf(fi.blob, spans, d.CellBytes)
+		d.Map = mapOf(fi.blob, spans, s.room.goneOf(fi), d.CellBytes)
 	}
 	return d
 }
@@ -124,13 +125,17 @@ func (fs flights) spans() (list []span) {
 	return list
 }
 
-// mapOf draws blob and what is in flight in cells of size bytes each.
-func mapOf(blob *cache.Blob, spans []span, size int64) []Cells {
+// mapOf draws blob, what is in flight and what has gone, in cells of size bytes each.
+func mapOf(blob *cache.Blob, spans []span, gone goneRuns, size int64) []Cells {
 	all := blob.Version().Size
 	cells := make([]Cells, (all+size-1)/size)
 	for i := range cells {
 		off := int64(i) * size
-		cells[i] = cellOf(blob, off, min(size, all-off))
+		n := min(size, all-off)
+		cells[i] = cellOf(blob.PresentIn(off, n), n)
+		if cells[i].State != CellsPresent && gone.any(off, n) {
+			cells[i].State = CellsEvicted
+		}
 	}
 	for _, s := range spans {
 		for i := s.pos / size; i <= (s.end-1)/size; i++ {
@@ -146,25 +151,15 @@ func mapOf(blob *cache.Blob, spans []span, size int64) []Cells {
 	return runsOf(cells)
 }
 
-// cellOf is the cell of the n bytes at off, as far as blocks are present.
-func cellOf(blob *cache.Blob, off, n int64) Cells {
-	var missing int64
-	for at := off; at < off+n; {
-		first, run := blob.Missing(at, off+n-at)
-		if run == 0 {
-			break
-		}
-		end := min(first+run, off+n)
-		missing += end - first
-		at = end
-	}
-	switch {
-	case missing == 0:
+// cellOf is a cell of n bytes, as far as they are present.
+func cellOf(present, n int64) Cells {
+	switch present {
+	case n:
 		return Cells{1, CellsPresent, 10}
-	case missing == n:
+	case 0:
 		return Cells{1, CellsMissing, 0}
 	}
-	return Cells{1, CellsPartial, min(max(1, int((n-missing)*10/n)), 9)}
+	return Cells{1, CellsPartial, min(max(1, int(present*10/n)), 9)}
 }
 
 // runsOf puts cells together that are next to each other and alike.

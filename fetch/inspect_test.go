@@ -128,3 +128,26 @@ func TestDetailHoldsNoSecret(t *testing.T) {
 		}
 	})
 }
+
+// TestMapTellsWhatWasEvicted: blocks that made room are told from those that never came,
+// until they come again.
+func TestMapTellsWhatWasEvicted(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.bounded()
+		x.add("f", 8*bs)
+		x.start()
+		check(t, x.readOnce("f", 0, 4*bs))
+		freed, err := x.File("f").Evict()
+		check(t, err)
+		if freed != 4*bs {
+			t.Errorf("%d bytes were evicted", freed)
+		}
+		if got := drawn(x.Inspect(x.File("f"), 8)); got != "e e e e m m m m" {
+			t.Errorf("map after eviction %q", got)
+		}
+		check(t, x.readOnce("f", 0, bs))
+		if got := drawn(x.Inspect(x.File("f"), 8)); got != "p e e e m m m m" {
+			t.Errorf("map after one came again %q", got)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"dlfs/cache"
@@ -333,13 +334,14 @@ func (r *room) await(fi *fill, off, n int64) (over func()) {
 	return func() { add(-1) }
 }
 
-// unawaited is all of a version but the runs that readers wait for.
+// unawaited is all that is there of a version but the runs that readers wait for.
 func (r *room) unawaited(fi *fill) (all []cache.Extent) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.eachRun(fi, 0, fi.blob.Version().Size, func(run evict.Run) {
-		if r.mu.awaited[run] == 0 {
-			all = append(all, cache.Extent{Off: int64(run.Index) * r.runBytes, N: r.runBytes})
+		off := int64(run.Index) * r.runBytes
+		if r.mu.awaited[run] == 0 && fi.blob.PresentIn(off, r.runBytes) > 0 {
+			all = append(all, cache.Extent{Off: off, N: r.runBytes})
 		}
 	})
 	return all
@@ -353,3 +355,32 @@ func newRuns(n int64) runs { return make(runs, (n+63)/64) }
 func (s runs) has(i uint32) bool { return s != nil && s[i/64]&(1<<(i%64)) != 0 }
 
 func (s runs) set(i uint32) { s[i/64] |= 1 << (i % 64) }
+
+// goneRuns are the runs of a version that were evicted, also those that came again since.
+type goneRuns struct {
+	runs     runs
+	runBytes int64
+}
+
+// goneOf returns the runs of a version that were evicted; r may be nil.
+func (r *room) goneOf(fi *fill) goneRuns {
+	if r == nil {
+		return goneRuns{}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return goneRuns{slices.Clone(r.mu.gone[fi.number]), r.runBytes}
+}
+
+// any reports whether some of [off +n) was evicted.
+func (g goneRuns) any(off, n int64) bool {
+	if g.runs == nil {
+		return false
+	}
+	for i := off / g.runBytes; i*g.runBytes < off+n; i++ {
+		if g.runs.has(uint32(i)) {
+			return true
+		}
+	}
+	return false
+}

@@ -9,6 +9,7 @@ import (
 
 	"dlfs/fetch"
 	"dlfs/fetch/origin"
+	"dlfs/fetch/peers"
 )
 
 // What the control socket answers to a page that looks again each second.
@@ -17,6 +18,7 @@ const (
 	shownHosts  = 20   // of a Summary
 	shownWaits  = 20   // of a Summary
 	shownActive = 20   // of a Summary
+	shownPeers  = 50   // of a Summary
 	filesAtOnce = 1000 // of a Selection
 	cellsShown  = 1024 // of a map, unless another number is asked for
 
@@ -30,6 +32,7 @@ type looks struct {
 	selected memo[selectKey, []*fetch.File]
 	totals   memo[edition, fetch.Totals]
 	expiry   memo[edition, urlsDie]
+	bound    memo[edition, *fetch.BoundStatus]
 }
 
 // edition is fetch.Set.Replaced of a list, which tells it from the one that replaces it.
@@ -66,6 +69,9 @@ type Summary struct {
 	Active       []fetch.EntryStatus `json:"active"`          // files with something in flight, some of them
 	DiskFree     int64               `json:"disk_free_bytes"` // -1 where that is not known
 	DiskFull     string              `json:"disk_full"`       // why nothing can be stored; "" if it can
+	Bound        *fetch.BoundStatus  `json:"bound"`           // of a mount whose size is bounded, else null
+	Peers        []peers.State       `json:"peers"`           // other machines that share the list, some of them
+	PeersTotal   int                 `json:"peers_total"`
 }
 
 // Selection is one page of the files that were asked for.
@@ -84,8 +90,9 @@ func (e *engine) summary(l *looks) *Summary {
 	list := edition(e.set.Replaced())
 	s := &Summary{PID: os.Getpid(), Version: version(), Dir: e.store.Path(), Ends: e.ends, Limit: e.limit.Get(),
 		States: e.set.States(), Waiting: e.client.Pauses(), Active: []fetch.EntryStatus{}, DiskFree: -1}
-	// No error can come of these two.
+	// No error can come of these three.
 	s.Totals, _ = l.totals.get(list, 0, func() (fetch.Totals, error) { return e.set.Totals(), nil })
+	s.Bound, _ = l.bound.get(list, 0, func() (*fetch.BoundStatus, error) { return e.set.Bound(), nil })
 	s.Paused = e.set.Paused()
 	x, _ := l.expiry.get(list, expiryFor, func() (x urlsDie, err error) {
 		x.first, x.n = e.set.Expiry()
@@ -98,6 +105,10 @@ func (e *engine) summary(l *looks) *Summary {
 	s.Hosts, s.HostsTotal = e.set.Hosts(shownHosts)
 	if len(s.Waiting) > shownHosts {
 		s.Waiting = s.Waiting[:shownHosts]
+	}
+	s.Peers = e.group.states()
+	if s.PeersTotal = len(s.Peers); s.PeersTotal > shownPeers {
+		s.Peers = s.Peers[:shownPeers]
 	}
 	s.Readers, s.ReadersTotal = e.set.Waits(shownWaits)
 	s.Active = append(s.Active, e.set.Active(shownActive)...)

@@ -14,6 +14,7 @@ import (
 
 	"dlfs/fetch"
 	"dlfs/fetch/origin"
+	"dlfs/fetch/peers"
 )
 
 const (
@@ -134,7 +135,7 @@ func (s *webSource) readEnded(ctx context.Context) ([]byte, error) {
 	err := readStatus(ctx, s.dir, selection{none: true}, s.log, func(st *Status) error {
 		rest := st.FilesTotal - st.FilesComplete - st.FilesFailed
 		sum = Summary{Dir: s.dir, Totals: st.Totals, DiskFree: -1, Waiting: []origin.Pause{}, Hosts: []fetch.HostStatus{},
-			Readers: []fetch.Wait{}, Active: []fetch.EntryStatus{},
+			Readers: []fetch.Wait{}, Peers: []peers.State{}, Active: []fetch.EntryStatus{},
 			States: map[string]int{"waiting": rest, "complete": st.FilesComplete, "needs-url": st.FilesNeedURL, "mismatch": st.FilesMismatch,
 				"failed": st.FilesFailed - st.FilesNeedURL - st.FilesMismatch}}
 		return nil

@@ -103,7 +103,7 @@ export class FileView {
     $("legend-evicted").hidden = of("evicted") === 0;
     $("map").dataset.at = Date.now();
     $("map").dataset.cells = JSON.stringify(d.map);
-    $("map").setAttribute("aria-label", `Map of the file, ${count(cells)} cells: ${count(of("present"))} present, ${count(of("partial"))} in part, ${count(of("in-flight"))} in flight, ${count(of("awaited"))} awaited by a reader, ${count(of("missing"))} missing`);
+    $("map").setAttribute("aria-label", `Map of the file, ${count(cells)} cells: ${count(of("present"))} present, ${count(of("partial"))} in part, ${count(of("in-flight"))} in flight, ${count(of("evicted"))} evicted, ${count(of("awaited"))} awaited by a reader, ${count(of("missing"))} missing`);
   }
 
   // point tells of the cell below the pointer.
@@ -128,10 +128,11 @@ function drawCell(c, x, y, run, colors) {
   c.fillStyle = colors[run.state === "partial" ? "missing" : run.state];
   if (run.state === "evicted") {
     c.strokeStyle = colors.evicted;
+    c.lineWidth = 1.5;
     c.strokeRect(x + .75, y + .75, side - 1.5, side - 1.5);
-    return;
+  } else {
+    c.fillRect(x, y, side, side);
   }
-  c.fillRect(x, y, side, side);
   if (run.state === "awaited") { // told by its shape, too
     c.clearRect(x + 3, y + 3, side - 6, side - 6);
   } else if (run.tenths > 0 && run.tenths < 10) {

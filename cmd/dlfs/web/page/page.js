@@ -162,10 +162,20 @@ function showDisk(s) {
     ["Free", s.disk_free_bytes >= 0 ? bytes(s.disk_free_bytes) : "not known"],
     ["Missing", s.total_bytes > s.present_bytes ? bytes(s.total_bytes - s.present_bytes) : "nothing"],
     ["Problem", shown(s.disk_full), "bad"],
+    ["Bound", s.bound ? `${bytes(s.bound.used_bytes)} of at most ${bytes(s.bound.max_bytes)}${s.bound.prefetch_stopped ? "; prefetch has stopped" : ""}` : ""],
+    ["Evicted", s.bound?.evicted_bytes ? `${bytes(s.bound.evicted_bytes)}, of which ${bytes(s.bound.refetched_bytes)} came again` : ""],
     ["URLs", s.expires ? `those of ${plural(s.files_expiring, "file", "files")} expire from ${clock(s.expires)} on` : "no expiry is known", s.expires && Date.parse(s.expires) < Date.now() ? "bad" : ""],
-    ["Received", bytes(s.origin_bytes)],
+    ["Received", s.peers_total ? `${bytes(s.origin_bytes)} from origins, ${bytes(s.peer_bytes)} from other machines` : bytes(s.origin_bytes)],
+    ["Machines", s.peers_total ? machines(s) : ""],
     ["Process", s.pid ? `${s.pid}, ${s.ends ? "fetch" : "mount"}, ${s.version}` : "none"],
   ]));
+}
+
+// machines tells of the other machines that share the list.
+function machines(s) {
+  const of = state => s.peers.filter(p => p.state === state).length;
+  const sent = s.served_bytes ? `; ${bytes(s.served_bytes)} were sent to them` : "";
+  return `${plural(s.peers_total, "other", "others")}: ${of("up")} up, ${of("out")} do not answer, ${of("done")} done${sent}`;
 }
 
 function showHosts(s) {
