@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"time"
 
 	"dlfs/fetch/origin"
 )
@@ -21,7 +22,8 @@ func (f *requestFlags) clientOptions(log *slog.Logger, maxPerHost int) (opts ori
 	if f.Tries == 0 {
 		opts.Tries = math.MaxInt // for ever
 	}
-	opts.Limit.Set(int64(f.LimitRate))
+	r, _ := f.LimitRate.now(time.Now())
+	opts.Limit.Set(int64(r))
 	if opts.Credentials, err = f.credentials(log); err != nil {
 		return opts, err
 	}

@@ -42,11 +42,28 @@ type estimate struct {
 // fetched and nothing is written. Sizes come from the list and from the state on
 // disk; only for the others are origins asked, Jobs at a time.
 func (w *work) dryRun(ctx context.Context, out io.Writer, entries []listfile.Entry, dir string) error {
+	t, err := w.estimate(ctx, entries, dir)
+	if err != nil {
+		return err
+	}
+	t.print(out)
+	if ctx.Err() != nil {
+		return &exitError{exitInterrupted, fmt.Errorf("%w, before every size was known", context.Cause(ctx))}
+	}
+	if n := w.bad.Count(); n > 0 {
+		return errLeftOut(n)
+	}
+	return nil
+}
+
+// estimate finds out how much fetching the entries into dir would be. It blocks for the
+// network until ctx ends; then some sizes are unknown.
+func (w *work) estimate(ctx context.Context, entries []listfile.Entry, dir string) (*estimate, error) {
 	t := &estimate{files: len(entries), dir: dir}
 	t.first, t.expiring = expiry(entries)
 	known, err := knownFiles(ctx, entries, cmp.Or(w.flags.State, dir), w.display.log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var ask []*listfile.Entry
 	for i := range entries {
@@ -64,15 +81,11 @@ func (w *work) dryRun(ctx context.Context, out io.Writer, entries []listfile.Ent
 	}
 	w.askSizes(ctx, ask, t)
 	t.free, t.freeKnown = freeIn(dir)
-	t.print(out)
-	if ctx.Err() != nil {
-		return &exitError{exitInterrupted, fmt.Errorf("%w, before every size was known", context.Cause(ctx))}
-	}
-	if n := w.bad.Count(); n > 0 {
-		return errLeftOut(n)
-	}
-	return nil
+	return t, nil
 }
+
+// missing is how many bytes are to be fetched.
+func (t *estimate) missing() int64 { return max(0, t.bytes-t.present) }
 
 // knownFiles is what the state in dir tells of the files of entries, by name:
 // nothing if there is none.
@@ -177,7 +190,7 @@ func (t *estimate) print(w io.Writer) {
 	if t.unknown > 0 {
 		fmt.Fprintf(w, " and %d of unknown size", t.unknown)
 	}
-	missing := max(0, t.bytes-t.present)
+	missing := t.missing()
 	fmt.Fprintf(w, "\n%s to fetch", bytesText(missing))
 	if t.freeKnown {
 		fmt.Fprintf(w, ", %s free in %s", bytesText(t.free), printable(t.dir))

@@ -98,6 +98,10 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	e.group.serve(e.set)
 	e.memory.limitHeap()
 	e.hooks.start()
+	e.errands.work.Go(func() { f.LimitRate.follow(e.errands.ctx, e.limit) })
+	if e.prefetch == fetch.PrefetchAll || e.prefetch == "" {
+		e.errands.work.Go(func() { e.warnOfRoom(e.errands.ctx, f.MinFree) })
+	}
 	return e, nil
 }
 

@@ -97,6 +97,11 @@ func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
 	if c.DryRun {
 		return w.dryRun(ctx, std.out, list.Entries, c.Dir)
 	}
+	if c.RequireSpace {
+		if err := w.needRoom(ctx, list.Entries, c.Dir); err != nil {
+			return err
+		}
+	}
 	if _, err := filepath.Abs(c.Dir); err != nil {
 		return checkPlaces(c.Dir, c.State)
 	}

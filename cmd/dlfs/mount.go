@@ -68,6 +68,11 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	if c.DryRun {
 		return w.dryRun(ctx, std.out, list.Entries, cmp.Or(c.Dir, c.Mountpoint))
 	}
+	if c.RequireSpace {
+		if err := w.needRoom(ctx, list.Entries, cmp.Or(c.Dir, c.Mountpoint)); err != nil {
+			return tellParent(err)
+		}
+	}
 	if _, err := abandonable(ctx, func() (any, error) { return nil, c.prepare() }); err != nil {
 		return tellParent(err)
 	}

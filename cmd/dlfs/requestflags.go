@@ -35,7 +35,7 @@ type requestFlags struct {
 	Cert       string        `aliases:"certificate,client-cert" placeholder:"FILE" help:"Show this client certificate (PEM)."`
 	Key        string        `aliases:"private-key,client-key" placeholder:"FILE" help:"The key of --cert, if it is in a file of its own."`
 	Insecure   bool          `short:"k" aliases:"no-check-certificate" help:"Do not check who answers. Whoever is on the way can read and change everything."`
-	LimitRate  rate          `aliases:"bwlimit,max-overall-download-limit" placeholder:"RATE" help:"Receive at most this much a second, such as 500K or 10M; \"dlfs limit\" changes it."`
+	LimitRate  timetable     `aliases:"bwlimit,max-overall-download-limit" placeholder:"RATE" help:"Receive at most this much a second, such as 500K or 10M, or by the time of day: \"08:00,2M 23:00,none\". \"dlfs limit\" changes it."`
 	HTTP2      bool          `name:"http2" env:"DLFS_HTTP2" help:"Use HTTP/2 where the origin can. HTTP/1.1 is faster for large files."`
 	Downgrade  bool          `name:"allow-downgrade" help:"Follow redirects from https to http. Whoever is on the way can then read and change what comes."`
 	Encoded    string        `enum:"refuse,store,decode" default:"refuse" help:"What to do with an answer that is compressed though dlfs did not ask for it: refuse it, store it as it comes, or decode it (${enum}). A decoded file is read in one stream."`
