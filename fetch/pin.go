@@ -14,6 +14,11 @@ func (f *File) SetPinned(on bool) {
 	if f.pinned.Swap(on) == on {
 		return
 	}
+	if on {
+		f.set.pinned.Add(1)
+	} else {
+		f.set.pinned.Add(-1)
+	}
 	f.change(func() {
 		if fi := f.fill(); fi != nil && f.set.room != nil && !on {
 			f.set.room.offer(fi)
@@ -54,7 +59,7 @@ type BoundStatus struct {
 	Refetched int64 `json:"refetched_bytes"` // of origin_bytes, what had been evicted before
 	Read      int64 `json:"read_bytes"`      // what readers asked for, since start
 	Hit       int64 `json:"hit_bytes"`       // of that, what was present
-	Pinned    int   `json:"files_pinned"`
+	Pinned    int64 `json:"files_pinned"`
 	Stopped   bool  `json:"prefetch_stopped"` // there is no room for what nobody asked for
 }
 
@@ -65,12 +70,7 @@ func (s *Set) Bound() *BoundStatus {
 		return nil
 	}
 	now := s.store.Room()
-	b := &BoundStatus{Max: now.Max, Used: now.Used, Read: r.reads.Load(), Hit: r.hits.Load(), Stopped: r.full()}
-	for _, f := range s.Files() {
-		if f.Pinned() {
-			b.Pinned++
-		}
-	}
+	b := &BoundStatus{Max: now.Max, Used: now.Used, Read: r.reads.Load(), Hit: r.hits.Load(), Pinned: s.pinned.Load(), Stopped: r.full()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b.Evicted, b.Refetched = r.mu.evicted, r.mu.refetched

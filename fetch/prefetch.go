@@ -88,7 +88,7 @@ func (p *prefetcher) step() time.Duration {
 		files = append(files, j.file)
 	}
 	if r := p.set.room; r != nil && r.stops() {
-		files = slices.DeleteFunc(files, func(f *File) bool { return !f.pinned.Load() })
+		files = slices.DeleteFunc(files, func(f *File) bool { return !f.pinned.Load() || r.stopsPinned() })
 	}
 	for depth := range p.set.opts.Split {
 		for _, f := range files {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"dlfs/cache"
 	"dlfs/cache/lockorder"
@@ -29,6 +30,7 @@ type room struct {
 	hits  atomic.Int64 // bytes of reads that found all their blocks present
 	reads atomic.Int64 // bytes of all reads
 	said  atomic.Bool  // that prefetch stops
+	stuck atomic.Int64 // when nothing could be evicted, in nanoseconds; 0 if the last pass could
 
 	mu struct {
 		lockorder.Mutex[lockorder.Room]
@@ -100,6 +102,13 @@ func (r *room) stops() bool {
 	return full
 }
 
+// stopsPinned reports whether prefetch stops for pinned files, too: a moment ago nothing was
+// left to be evicted for them.
+func (r *room) stopsPinned() bool {
+	at := r.stuck.Load()
+	return at != 0 && r.full() && time.Since(time.Unix(0, at)) < retryFull
+}
+
 // window is how far read-ahead of one reader may be: what all have ahead is to fit into the
 // part of the room that runs go through before anybody comes back to them.
 func (r *room) window() int64 {
@@ -146,6 +155,10 @@ func (r *room) makeRoom() {
 			break
 		}
 		free = now.Free
+	}
+	r.stuck.Store(0)
+	if p.freed == 0 && now.Free < spare {
+		r.stuck.Store(time.Now().UnixNano())
 	}
 	close(p.done)
 	if p.freed > 0 && r.set.store.Shelved() > 0 {

@@ -163,6 +163,7 @@ type Set struct {
 	removed    map[string]*File                  // files no longer in the list; guarded by reloading
 	paused     atomic.Bool
 	flights    sync.WaitGroup // flights, first contacts and digests
+	pinned     atomic.Int64   // files that SetPinned has pinned
 	publishing atomic.Int64   // blobs complete and not yet published
 	digesting  atomic.Int64   // digests being computed
 	readWait   histogram      // of reads that waited for bytes

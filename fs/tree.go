@@ -199,6 +199,9 @@ func (d *dir) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	out.Blocks = blocks(t.TotalBytes)
 	out.Bfree = out.Blocks - min(out.Blocks, blocks(t.PresentBytes))
 	out.Bavail = out.Bfree
+	if b := d.fs.set.Bound(); b != nil { // what may still be present beside what is
+		out.Bavail = min(out.Bavail, uint64(max(0, b.Max-b.Used))/bsize)
+	}
 	out.Files = uint64(t.FilesTotal)
 	out.Ffree = uint64(t.FilesTotal - t.FilesComplete)
 	return 0

@@ -18,6 +18,7 @@ const (
 	xattrETag         = "user.dlfs.etag"         // the pinned strong entity tag
 	xattrLastModified = "user.dlfs.lastmodified" // of the pinned version, as the origin wrote it
 	xattrDigest       = "user.dlfs.digest"       // algorithm:hex that the bytes must have
+	xattrPinned       = "user.dlfs.pinned"       // "1" if --max-size never has it go
 	xattrError        = "user.dlfs.error"        // of the last attempt, or of the last read
 )
 
@@ -33,6 +34,9 @@ func (n *node) xattrs() map[string]string {
 		xattrLastModified: v.LastModified,
 		xattrDigest:       n.file.Digest().String(),
 		xattrError:        s.Error,
+	}
+	if n.file.Pinned() {
+		all[xattrPinned] = "1"
 	}
 	if why := n.fs.failures.of(n.file); why != "" && s.Error == "" && s.State != "complete" {
 		all[xattrError] = why // such as the read timeout, while attempts go on

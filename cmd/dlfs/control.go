@@ -50,6 +50,10 @@ import (
 //	POST /pause, POST /resume    prefetch
 //	GET /limit                   bytes a second, 0 for no limit
 //	POST /limit?rate=BYTES       set it
+//	POST /limit?disk=SIZE        set --max-size: a number of bytes, or 80%
+//	POST /pin?match=PATTERN      pin the files that match, any number of patterns; POST
+//	                             /unpin is the opposite. The answer is how many these are
+//	POST /evict?match=PATTERN    evict the files that match; the answer is bytes
 //
 // What fails is answered with a status of 4xx or 5xx and the reason as text, 422
 // if that is a problem of the list or of what was asked. The socket is 0600 in a
@@ -126,6 +130,9 @@ func (c *control) mux() *http.ServeMux {
 	mux.HandleFunc("GET /file", c.file)
 	mux.HandleFunc("POST /first", c.first)
 	mux.HandleFunc("POST /retry", c.retry)
+	mux.HandleFunc("POST /pin", c.pin("+"))
+	mux.HandleFunc("POST /unpin", c.pin("-"))
+	mux.HandleFunc("POST /evict", c.evict)
 	mux.HandleFunc("POST /stop", c.stop)
 	mux.HandleFunc("POST /reload", c.reload)
 	mux.HandleFunc("POST /pause", func(http.ResponseWriter, *http.Request) { c.engine.set.Pause() })
@@ -227,6 +234,10 @@ func (c *control) limit(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (c *control) setLimit(w http.ResponseWriter, r *http.Request) {
+	if r.FormValue("disk") != "" {
+		c.setDisk(w, r)
+		return
+	}
 	n, err := strconv.ParseInt(r.FormValue("rate"), 10, 64)
 	if err != nil || n < 0 {
 		refuse(w, usageError("rate is not a number of bytes a second"))

@@ -39,6 +39,7 @@ type engine struct {
 	reloading lockorder.Mutex[lockorder.Engine] // held while a list takes the place of another
 	lister    *lister                           // of the list as it is now; guarded by reloading
 	bad       listfile.Errors                   // what was left out of that list; guarded by reloading
+	pins      pinRules                          // which files are pinned; guarded by reloading
 	reloads   int                               // guarded by reloading
 	reloaded  func()                            // tells the mount of another list; guarded by reloading
 	ending    bool                              // no other list is let in; guarded by reloading
@@ -58,7 +59,11 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	}
 	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, ends: !opts.Serve, lister: w.lister, bad: w.bad, memory: w.memory, group: w.group}
 	files := shareFiles()
-	e.store, err = cache.Open(dir, cache.Options{Log: e.log, State: f.State, Owner: owner, MinFree: max(1, int64(f.MinFree)), MaxUnsynced: files.unsynced,
+	most, err := w.maxSize.of(dir)
+	if err != nil {
+		return nil, err
+	}
+	e.store, err = cache.Open(dir, cache.Options{Log: e.log, MaxSize: most, State: f.State, Owner: owner, MinFree: max(1, int64(f.MinFree)), MaxUnsynced: files.unsynced,
 		Shelf: int64(shelfBuffers * e.memory.buffer(bufferSize))})
 	if err != nil {
 		return nil, err
@@ -91,6 +96,9 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	e.began = time.Now()
 	e.speed = startSpeedometer(func() int64 { return e.client.Received() + e.group.received() })
 	e.set = fetch.New(context.WithoutCancel(ctx), e.store, e.client, entries, opts)
+	if err := e.takePins(w.pins); err != nil {
+		return nil, errors.Join(err, e.close())
+	}
 	if e.control, err = serveControl(e); err != nil {
 		return nil, errors.Join(err, e.close())
 	}

@@ -19,8 +19,9 @@ type fetchCmd struct {
 	Output       string `name:"dir" short:"d" aliases:"output-dir,directory-prefix" placeholder:"DIR" help:"The same."`
 	AdoptPartial bool   `negatable:"" default:"true" help:"Go on with files that another program, such as wget or curl, has left unfinished in DIR, where pieces of them are the origin's. On by default."`
 
-	Check  bool `name:"check-integrity" short:"V" help:"Verify first what is there, as \"dlfs verify\" does, and fetch again what is wrong."`
-	Daemon bool `help:"Return once the directory is open, and go on in the background; \"dlfs wait\" waits for it, \"dlfs stop\" ends it."`
+	Check   bool      `name:"check-integrity" short:"V" help:"Verify first what is there, as \"dlfs verify\" does, and fetch again what is wrong."`
+	Daemon  bool      `help:"Return once the directory is open, and go on in the background; \"dlfs wait\" waits for it, \"dlfs stop\" ends it."`
+	MaxSize *diskSize `hidden:""`
 	shardFlag
 	runFlags
 	peerFlags `group:"Other machines"`
@@ -29,6 +30,9 @@ type fetchCmd struct {
 
 // Run materializes the list and says how it went.
 func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
+	if c.MaxSize != nil {
+		return usageError("fetch has no --max-size, since it puts every file in place; \"dlfs mount --max-size\" shows more than the disk holds")
+	}
 	if err := errors.Join(c.place(), c.hookFlags.validate()); err != nil {
 		return err
 	}

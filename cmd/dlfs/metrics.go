@@ -41,13 +41,17 @@ var (
 	pausedWhy      = describe("paused", "1 if prefetch stands still for this reason: user is dlfs pause, disk a full disk.", "why")
 	hostsWaiting   = describe("hosts_waiting", "Hosts that are left alone, as they asked with Retry-After.")
 	limitOf        = describe("limit_bytes_per_second", "Limit of what is received; 0 is none.")
+	boundBytes     = describe("bound_bytes", "With --max-size: the bound, and what is used of it.", "kind")
+	evictedBytes   = describe("evicted_bytes_total", "Bytes taken off the disk to make room.")
+	refetchedBytes = describe("refetched_bytes_total", "Bytes received that had been evicted before.")
+	readBytes      = describe("read_bytes_total", "With --max-size: bytes that readers asked for, by whether they were present.", "found")
 	freeBytes      = describe("disk_free_bytes", "Bytes free on the disk of the output directory.")
 )
 
 // Describe sends every description.
 func (m *meters) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{buildInfo, filesInState, bytesOf, receivedBytes, requestsMade, readWait, probe, flightsOf,
-		expiringFiles, firstExpiry, secondsToFirst, pausedWhy, hostsWaiting, limitOf, freeBytes} {
+		expiringFiles, firstExpiry, secondsToFirst, pausedWhy, hostsWaiting, limitOf, boundBytes, evictedBytes, refetchedBytes, readBytes, freeBytes} {
 		ch <- d
 	}
 }
@@ -85,6 +89,14 @@ func (m *meters) Collect(ch chan<- prometheus.Metric) {
 	gauge(pausedWhy, truth(!e.store.FullSince().IsZero()), "disk")
 	gauge(hostsWaiting, float64(len(e.client.Pauses())))
 	gauge(limitOf, float64(e.limit.Get()))
+	if b := e.set.Bound(); b != nil {
+		gauge(boundBytes, float64(b.Max), "max")
+		gauge(boundBytes, float64(b.Used), "used")
+		send(evictedBytes, prometheus.CounterValue, float64(b.Evicted))
+		send(refetchedBytes, prometheus.CounterValue, float64(b.Refetched))
+		send(readBytes, prometheus.CounterValue, float64(b.Hit), "present")
+		send(readBytes, prometheus.CounterValue, float64(b.Read-b.Hit), "missing")
+	}
 	if free, err := e.store.Free(); err == nil {
 		gauge(freeBytes, float64(free))
 	}

@@ -28,6 +28,7 @@ type mountCmd struct {
 	Source        string        `default:"dlfs" help:"What findmnt and /proc/mounts show as the source of the mount."`
 	NoPassthrough bool          `help:"Serve every read through this process, even where the kernel could read by itself."`
 	Daemon        bool          `help:"Return once the mount is live, and go on in the background."`
+	boundFlags    `group:"Smaller disks"`
 	runFlags
 	peerFlags `group:"Other machines"`
 	workFlags
@@ -36,6 +37,9 @@ type mountCmd struct {
 // Run mounts the list and serves it until it is stopped.
 func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	if err := errors.Join(c.validate(), c.hookFlags.validate()); err != nil {
+		return err
+	}
+	if err := c.check(c.UntilComplete); err != nil {
 		return err
 	}
 	if err := checkSink("--save-failed", c.SaveFailed, c.inputs(c.List)...); err != nil {
@@ -138,6 +142,7 @@ func within(path, dir string) bool { return strings.HasPrefix(path, strings.Trim
 // serve mounts, calls live, and returns when the mount has ended, whoever ended
 // it: a signal, "dlfs umount", umount(8), or completeness.
 func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry, std stdio, live func(notes string)) error {
+	w.maxSize, w.pins = c.MaxSize, c.Pin
 	e, err := w.open(ctx, entries, c.Dir, fmt.Sprintf("dlfs mount %s on %s", w.lister.name, c.Mountpoint),
 		fetch.Options{Prefetch: fetch.Mode(c.Prefetch), Serve: true, AdoptPartial: c.AdoptPartial})
 	if err != nil {

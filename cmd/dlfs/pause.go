@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strconv"
 )
 
@@ -29,13 +30,21 @@ func (c *resumeCmd) Run(ctx context.Context) error {
 }
 
 type limitCmd struct {
-	Dir  string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
-	Rate *rate  `arg:"" optional:"" help:"What to receive at most a second, such as 500K or 10M; none for no limit. If not given, the limit is printed."`
+	Dir  string    `arg:"" help:"Output directory or mountpoint of a running dlfs."`
+	Rate *rate     `arg:"" optional:"" help:"What to receive at most a second, such as 500K or 10M; none for no limit. If not given, the limit is printed."`
+	Disk *diskSize `placeholder:"SIZE" help:"Change --max-size of a running mount instead, such as 200G or 80%."`
 	stateFlag
 }
 
 // Run sets or prints the limit.
 func (c *limitCmd) Run(ctx context.Context, std stdio) error {
+	if c.Disk != nil && c.Rate != nil {
+		return usageError("give a rate or --disk, not both")
+	}
+	if c.Disk != nil {
+		_, err := orderText(ctx, c.or(c.Dir), "POST", "/limit?"+url.Values{"disk": {c.Disk.String()}}.Encode())
+		return err
+	}
 	if c.Rate != nil {
 		_, err := orderText(ctx, c.or(c.Dir), "POST", fmt.Sprintf("/limit?rate=%d", *c.Rate))
 		return err

@@ -94,6 +94,9 @@ func (e *engine) replace(ctx context.Context, from *lister, list *listfile.List)
 		return diff, err
 	}
 	diff = e.set.Reload(list.Entries)
+	if err := e.pinLocked(e.pins); err != nil {
+		e.log.Warn("new files are not pinned", "err", err)
+	}
 	e.group.refresh(ctx)
 	e.memory.limitHeap()
 	e.lister, e.bad = from, list.Bad

@@ -105,6 +105,7 @@ type Status struct {
 	ETA      int64               `json:"eta_seconds"`            // 0 if it cannot be told
 	DiskFull string              `json:"disk_full"`              // why nothing can be stored; "" if it can
 	Limit    int64               `json:"limit_bytes_per_second"` // 0 is none
+	Bound    *fetch.BoundStatus  `json:"bound"`                  // of --max-size; null if there is none
 	Expires  *time.Time          `json:"expires"`                // when the first URL of an incomplete file dies; null if none tells
 	Expiring int                 `json:"files_expiring"`         // incomplete files whose URL tells when it dies
 	Waiting  []origin.Pause      `json:"hosts_waiting"`          // hosts that are left alone, as they asked
@@ -121,7 +122,7 @@ func (e *engine) brief() *Status {
 	s := &Status{PID: os.Getpid(), Version: version(), Mountpoint: e.mountpoint(), Totals: e.set.Totals(), Limit: e.limit.Get(),
 		Waiting: e.client.Pauses(), Active: e.set.Active(activeShown)}
 	s.Readers, _ = e.set.Waits(shownWaits)
-	s.Peers = e.group.states()
+	s.Peers, s.Bound = e.group.states(), e.set.Bound()
 	f := frameOf(s.Totals, e.speed.rate())
 	s.Rate, s.ETA = int64(f.rate), int64(f.eta/time.Second)
 	if !e.store.FullSince().IsZero() {
@@ -194,12 +195,15 @@ func (s *Status) line() string {
 	line += totalsText(s.Totals)
 	if s.PID != 0 && s.FilesComplete < s.FilesTotal {
 		line += fmt.Sprintf(", %s/s", bytesText(s.Rate))
-		if eta := s.frame().etaText(); eta != "" {
+		if eta := s.frame().etaText(); eta != "" && (s.Bound == nil || !s.Bound.Stopped) {
 			line += ", " + eta
 		}
 	}
 	if s.Limit > 0 {
 		line += fmt.Sprintf(", limit %v", rate(s.Limit))
+	}
+	if s.Bound != nil {
+		line += ", " + boundText(s.Bound)
 	}
 	if len(s.Waiting) > 0 {
 		line += ", " + waitingText(s.Waiting)

@@ -35,6 +35,8 @@ type work struct {
 	hooks   hookFlags
 	metrics net.Listener // nil if there is none
 	group   *group       // of other machines, nil if there are none
+	maxSize *diskSize    // of the output directory, nil if it is not bounded
+	pins    []string     // patterns of the command line
 }
 
 // readList reads the list, which has an entry.

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"dlfs/fetch"
+	"dlfs/listfile"
+)
+
+// boundFlags are mount's.
+type boundFlags struct {
+	MaxSize *diskSize `placeholder:"SIZE" help:"Have at most so much on disk, such as 200G, or 80% of the filesystem of DIR; what readers need least gives way. See \"dlfs help disks\"."`
+	Pin     []string  `sep:"none" placeholder:"PATTERN" help:"With --max-size: these files stay on disk, and are fetched first. As --include names them; may be repeated."`
+}
+
+func (f *boundFlags) check(untilComplete bool) error {
+	switch {
+	case f.MaxSize == nil && len(f.Pin) > 0:
+		return usageError("--pin needs --max-size: without it every file stays")
+	case f.MaxSize != nil && untilComplete:
+		return usageError("--max-size and --until-complete exclude each other: with --max-size a mount need not become complete")
+	}
+	_, err := listfile.NewPatterns(f.Pin)
+	if err != nil {
+		return usageError("--pin: %w", err)
+	}
+	return nil
+}
+
+// diskSize is a number of bytes, or a share of a filesystem.
+type diskSize struct {
+	bytes   int64
+	percent float64 // if bytes is 0
+}
+
+// UnmarshalText reads what parseBytes does, or a percentage.
+func (d *diskSize) UnmarshalText(text []byte) (err error) {
+	*d = diskSize{}
+	s := strings.TrimSpace(string(text))
+	if number, ok := strings.CutSuffix(s, "%"); ok {
+		d.percent, err = strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if err != nil || !(d.percent > 0 && d.percent <= 100) {
+			return fmt.Errorf("%q is no share of a disk; write one such as 80%%", printable(s))
+		}
+		return nil
+	}
+	if d.bytes, err = parseBytes(s, 1); err == nil && d.bytes == 0 {
+		err = fmt.Errorf("%q is no size of a disk; write one such as 200G or 80%%", printable(s))
+	}
+	return err
+}
+
+func (d *diskSize) String() string {
+	if d.percent > 0 {
+		return strconv.FormatFloat(d.percent, 'g', -1, 64) + "%"
+	}
+	return strconv.FormatInt(d.bytes, 10)
+}
+
+// of returns the bytes that are meant on the filesystem of dir; 0 for nil.
+func (d *diskSize) of(dir string) (int64, error) {
+	switch {
+	case d == nil:
+		return 0, nil
+	case d.percent == 0:
+		return d.bytes, nil
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("size of the filesystem of %s: %w", dir, err)
+	}
+	if st.Blocks == 0 || st.Bsize <= 0 {
+		return 0, usageError("the filesystem of %s does not tell its size; give --max-size in bytes, such as 200G", dir)
+	}
+	return int64(float64(st.Blocks) * float64(st.Bsize) * d.percent / 100), nil
+}
+
+// pinsKey is under which the store remembers what "dlfs pin" and "dlfs unpin" were told.
+const pinsKey = "pins"
+
+// pinRules say which files are pinned: a pattern each, of which the last that matches holds.
+// A "-" before it unpins.
+type pinRules []string
+
+func (ps pinRules) add(patterns []string, sign string) pinRules {
+	for _, p := range patterns {
+		ps = slices.DeleteFunc(slices.Clone(ps), func(old string) bool { return old[1:] == p })
+		ps = append(ps, sign+p)
+	}
+	return ps
+}
+
+// takePins pins what earlier runs and the command line say. The caller holds no lock.
+func (e *engine) takePins(flags []string) error {
+	if e.set.Bound() == nil {
+		return nil
+	}
+	text, err := e.store.Recall(pinsKey)
+	if err != nil {
+		return err
+	}
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
+	e.pins = strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+	e.pins = e.pins.add(flags, "+")
+	return e.pinLocked(e.pins)
+}
+
+// pinLocked pins and unpins the files of the list, unless those pinned are too large.
+func (e *engine) pinLocked(rules pinRules) error {
+	if len(rules) == 0 && e.set.Bound() == nil {
+		return nil
+	}
+	each := make([]listfile.Patterns, 0, len(rules))
+	for _, r := range rules {
+		p, err := listfile.NewPatterns([]string{r[1:]})
+		if err != nil {
+			return usageError("%w", err)
+		}
+		each = append(each, p)
+	}
+	pinned := func(f *fetch.File) bool {
+		for i := len(rules) - 1; i >= 0; i-- {
+			if each[i].Match(f.Name()) {
+				return rules[i][0] == '+'
+			}
+		}
+		return false
+	}
+	var bytes int64
+	files := e.set.Files()
+	for _, f := range files {
+		if pinned(f) {
+			bytes += max(0, knownSize(f))
+		}
+	}
+	if room := e.store.Room(); bytes > room.Max-room.State {
+		return usageError("the pinned files have %s, and --max-size leaves %s for files; pin fewer, or raise it with \"dlfs limit --disk\"", bytesText(bytes), bytesText(room.Max-room.State))
+	}
+	for _, f := range files {
+		f.SetPinned(pinned(f))
+	}
+	return nil
+}
+
+// knownSize is how large a file is, as far as that is known without asking anybody; else -1.
+func knownSize(f *fetch.File) int64 {
+	if c := f.Known(); c != nil {
+		return c.Version().Size
+	}
+	return f.Entry().Said().Size
+}
+
+// errNoBound answers what needs a bound.
+var errNoBound = usageError("the dlfs there has no --max-size, so every file stays; mount with it")
+
+// pin pins what a request matches, or unpins it, and remembers that.
+func (c *control) pin(sign string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		e := c.engine
+		files, err := c.asked(r)
+		if e.set.Bound() == nil {
+			err = errNoBound
+		}
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		e.reloading.Lock()
+		defer e.reloading.Unlock()
+		rules := e.pins.add(r.URL.Query()["match"], sign)
+		err = e.pinLocked(rules)
+		if err == nil {
+			err = e.store.Remember(pinsKey, strings.Join(rules, "\n"))
+			e.pins = rules
+		}
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		fmt.Fprint(w, len(files))
+	}
+}
+
+// evict evicts what a request matches, and answers with how many bytes that were.
+func (c *control) evict(w http.ResponseWriter, r *http.Request) {
+	files, err := c.asked(r)
+	if c.engine.set.Bound() == nil {
+		err = errNoBound
+	}
+	sum := int64(0)
+	for _, f := range files {
+		var n int64
+		if err != nil {
+			break
+		}
+		n, err = f.Evict()
+		sum += n
+	}
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	fmt.Fprint(w, sum)
+}
+
+// setDisk changes the bound.
+func (c *control) setDisk(w http.ResponseWriter, r *http.Request) {
+	var d diskSize
+	err := d.UnmarshalText([]byte(r.FormValue("disk")))
+	if err != nil {
+		err = usageError("%w", err)
+	} else if c.engine.set.Bound() == nil {
+		err = errNoBound
+	}
+	var n int64
+	if err == nil {
+		n, err = d.of(c.engine.store.StatePath())
+	}
+	if err == nil {
+		if err = c.engine.set.SetMaxSize(n); err != nil {
+			err = usageError("%w", err)
+		}
+	}
+	if err != nil {
+		refuse(w, err)
+	}
+}
+
+type pinCmd struct {
+	Dir      string   `arg:"" help:"Output directory or mountpoint of a running dlfs."`
+	Patterns []string `arg:"" name:"pattern" help:"Which files, as --include names them: a name, *.tar, sub/**."`
+	stateFlag
+}
+
+// Run pins files in the running process.
+func (c *pinCmd) Run(ctx context.Context, std stdio) error {
+	return orderFiles(ctx, std, c.or(c.Dir), "/pin?"+url.Values{"match": c.Patterns}.Encode(), "is pinned", "are pinned")
+}
+
+type unpinCmd struct {
+	Dir      string   `arg:"" help:"Output directory or mountpoint of a running dlfs."`
+	Patterns []string `arg:"" name:"pattern" help:"Which files, as --include names them."`
+	stateFlag
+}
+
+// Run unpins files in the running process.
+func (c *unpinCmd) Run(ctx context.Context, std stdio) error {
+	return orderFiles(ctx, std, c.or(c.Dir), "/unpin?"+url.Values{"match": c.Patterns}.Encode(), "is pinned no longer", "are pinned no longer")
+}
+
+type evictCmd struct {
+	Dir      string   `arg:"" help:"Output directory or mountpoint of a running dlfs."`
+	Patterns []string `arg:"" name:"pattern" help:"Which files, as --include names them."`
+	stateFlag
+}
+
+// Run has the running process take files off the disk.
+func (c *evictCmd) Run(ctx context.Context, std stdio) error {
+	text, err := orderText(ctx, c.or(c.Dir), "POST", "/evict?"+url.Values{"match": c.Patterns}.Encode())
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return fmt.Errorf("unexpected answer of the process on %s: %w", c.Dir, err)
+	}
+	_, err = fmt.Fprintf(std.out, "%s taken off the disk\n", bytesText(n))
+	return err
+}
+
+// boundText tells how much of the bound is used.
+func boundText(b *fetch.BoundStatus) string {
+	text := fmt.Sprintf("%s of --max-size %s used", bytesText(b.Used), bytesText(b.Max))
+	if b.Stopped {
+		text += ", so prefetch stops"
+	}
+	if b.Pinned > 0 {
+		text += ", " + count(int(b.Pinned), "file pinned", "files pinned")
+	}
+	return text
+}
