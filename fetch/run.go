@@ -85,7 +85,7 @@ func (s *Set) probeLists(ctx context.Context, loaded <-chan struct{}, first, n i
 	for ctx.Err() == nil {
 		l := s.list.Load()
 		for i := first; i < len(l.files) && ctx.Err() == nil && !s.paused.Load(); i += n {
-			if f := l.files[i]; f.Known() == nil && f.Blob() == nil {
+			if f := l.files[i]; f.Known() == nil && !s.listSuffices(f) && f.Blob() == nil {
 				f.contact(ctx, false) // a failure is kept in the file
 			}
 		}
@@ -94,6 +94,12 @@ func (s *Set) probeLists(ctx context.Context, loaded <-chan struct{}, first, n i
 		case <-ctx.Done():
 		}
 	}
+}
+
+// listSuffices reports whether the size of the file that the list says is all that needs to
+// be known before somebody asks for the file: prefetch does not come to it by itself.
+func (s *Set) listSuffices(f *File) bool {
+	return s.opts.Serve && s.opts.Prefetch != PrefetchAll && f.Entry().Said().Size >= 0
 }
 
 // Pause has prefetch launch nothing and ends what it has launched, after the

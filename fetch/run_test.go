@@ -11,6 +11,7 @@ import (
 
 	"dlfs/cache"
 	"dlfs/fetch/origintest"
+	"dlfs/listfile"
 )
 
 func TestModes(t *testing.T) {
@@ -260,4 +261,36 @@ func TestPauseAndResume(t *testing.T) {
 		x.materialized(x.names()...)
 		x.wantBodyBytes(32<<20, 33<<20)
 	})
+}
+
+// Where the list says the sizes and prefetch does not come to a file by itself, nothing is
+// asked before somebody asks for the file, and the sizes count all the same.
+func TestListedSizesAreNotAskedFor(t *testing.T) {
+	for mode, want := range map[Mode]int{PrefetchNone: 1, PrefetchOpened: 1} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			for i, name := range []string{"a", "b", "c"} {
+				x.add(name, 8<<20)
+				if i < 2 {
+					x.entries[i].Details = &listfile.Details{Size: 8 << 20}
+				}
+			}
+			x.opts.Serve, x.opts.Prefetch = true, mode
+			x.start()
+			stop := x.background()
+			defer stop()
+			advance(time.Second)
+			if n := x.Counts().Requests; n != want {
+				t.Errorf("%s: %d requests, want one for the file without a size", mode, n)
+			}
+			if s := x.Totals(); s.FilesKnown != 3 || s.TotalBytes != 3*8<<20 {
+				t.Errorf("%s: totals %+v", mode, s)
+			}
+			if local, err := x.File("a").Probe(t.Context()); err != nil || local.Version().Size != 8<<20 {
+				t.Errorf("%s: %v, %v", mode, local, err)
+			}
+			if s := x.Totals(); s.FilesKnown != 3 || s.TotalBytes != 3*8<<20 {
+				t.Errorf("%s: totals after a probe: %+v", mode, s)
+			}
+		})
+	}
 }

@@ -38,6 +38,8 @@ func (f *File) tally() (t tally) {
 	fi := f.fill()
 	if c := f.copy(); fi != nil || f.mu.rest != nil {
 		t.known, t.size = true, c.Version().Size
+	} else if size := f.mu.entry.Said().Size; size >= 0 && f.set.opts.Serve {
+		t.known, t.size = true, size // which nobody may ask the origin for
 	}
 	switch fail := f.mu.failure; {
 	case fail != nil && errors.Is(fail.err, ErrMismatch):

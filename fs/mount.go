@@ -138,9 +138,10 @@ func resolve(point string) (string, error) {
 // holders lists the processes that have something under point open or mapped, as
 // "name (pid)", apart from this one. It reads /proc only, and sees what the user may.
 func holders(point string) (list []string) {
+	list = loops(point)
 	procs, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil
+		return list
 	}
 	for _, p := range procs {
 		pid, err := strconv.Atoi(p.Name())
@@ -152,6 +153,27 @@ func holders(point string) (list []string) {
 			continue // gone meanwhile
 		}
 		list = append(list, fmt.Sprintf("%s (%d)", strings.TrimSpace(string(comm)), pid))
+	}
+	return list
+}
+
+// loops returns the loop devices whose image is below point, and where they are mounted: the
+// kernel holds the image, and no process does.
+func loops(point string) (list []string) {
+	files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file") // the pattern is right
+	for _, file := range files {
+		image, err := os.ReadFile(file)
+		if err != nil || !strings.HasPrefix(string(image), point+"/") {
+			continue
+		}
+		block := filepath.Dir(filepath.Dir(file))
+		holder := "/dev/" + filepath.Base(block)
+		device, _ := os.ReadFile(block + "/dev") // without it, no mount is found
+		mounts, _ := mountsThat(func(i mountInfo) bool { return i.device == strings.TrimSpace(string(device)) })
+		for _, m := range mounts {
+			holder += ", mounted at " + m.point
+		}
+		list = append(list, holder)
 	}
 	return list
 }

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origin"
 )
 
@@ -173,5 +174,23 @@ func TestCloseNamesWhoHasAFileMapped(t *testing.T) {
 	must(t, f.Close())
 	if busy := x.stop(); !strings.Contains(busy, fmt.Sprint(os.Getpid())) {
 		t.Errorf("busy: %q", busy)
+	}
+}
+
+// An image that is attached to a loop device holds the mount, and no process does.
+func TestCloseNamesALoopDevice(t *testing.T) {
+	x := newRig(t)
+	needRoot(t)
+	x.add("a", 64<<10)
+	x.start()
+	out, err := exec.Command("losetup", "--read-only", "--find", "--show", x.path("a")).Output()
+	if err != nil {
+		err = fmt.Errorf("no loop device can be had: %w", err)
+	}
+	hosttest.Need(t, err)
+	loop := strings.TrimSpace(string(out))
+	defer exec.Command("losetup", "--detach", loop).Run()
+	if busy := x.stop(); !strings.Contains(busy, loop) {
+		t.Errorf("busy: %q, want %s", busy, loop)
 	}
 }

@@ -153,7 +153,9 @@ func New(opts Options) *Client {
 		ConnectTimeout: opts.ConnectTimeout, MaxPerHost: opts.MaxPerHost, MaxIdle: max(1, opts.MaxOpen/4), DialContext: opts.DialContext,
 		Proxy: opts.Proxy, TLS: opts.TLS, HTTP2: opts.HTTP2,
 	}
-	c := &Client{gate: gate{maxPause: opts.MaxWait}, seats: newSeats(opts.MaxOpen), opts: opts, log: opts.Log, http: newHTTP(transport)}
+	c := &Client{gate: gate{maxPause: opts.MaxWait}, seats: newSeats(opts.MaxOpen), opts: opts, log: opts.Log}
+	transport.Received = &c.received
+	c.http = newHTTP(transport)
 	transport.PublicOnly = true
 	c.public = newHTTP(transport)
 	return c
@@ -176,7 +178,8 @@ func (c *Client) Close() {
 	c.public.CloseIdleConnections()
 }
 
-// Received is the number of body bytes received so far.
+// Received is the number of body bytes received so far, with what this machine had received
+// of answers that were not read to their end.
 func (c *Client) Received() int64 { return c.received.Load() }
 
 // Limited reports whether Options.Limit is what keeps bytes from coming faster, so that

@@ -8,6 +8,9 @@ import (
 	"net"
 	"net/http/httptrace"
 	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // The end of a TLS stream is said by a close_notify alert (RFC 8446 section 6.1). A
@@ -18,7 +21,37 @@ import (
 // wire is a connection that notes that the other side has closed it.
 type wire struct {
 	net.Conn
-	closed atomic.Bool
+	received *atomic.Int64
+	closed   atomic.Bool
+}
+
+// Close counts what has come over the connection and is not read any more.
+func (w *wire) Close() error {
+	w.received.Add(unread(w.Conn))
+	return w.Conn.Close()
+}
+
+// unread is how many bytes the kernel has received and nobody has read; 0 where it does not
+// tell (tcp(7), SIOCINQ).
+func unread(c net.Conn) int64 {
+	sock, ok := c.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	n := 0
+	err = raw.Control(func(fd uintptr) {
+		if waiting, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ); err == nil {
+			n = waiting
+		}
+	})
+	if err != nil { // the connection is closed already
+		return 0
+	}
+	return int64(n)
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -31,14 +64,15 @@ func (w *wire) Read(p []byte) (int, error) {
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// wired has connections note that they were closed.
-func wired(dial dialFunc) dialFunc {
+// wired has connections note that they were closed, and count to received what nobody has
+// read of them.
+func wired(dial dialFunc, received *atomic.Int64) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return &wire{Conn: conn}, nil
+		return &wire{Conn: conn, received: received}, nil
 	}
 }
 

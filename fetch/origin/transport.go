@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,6 +34,10 @@ type transportOptions struct {
 	// TLS says whom to trust. It is not changed. If nil, what the system trusts.
 	TLS *tls.Config
 
+	// Received counts what came over connections that were closed before it was read. If
+	// nil, nothing is counted.
+	Received *atomic.Int64
+
 	// HTTP2 allows HTTP/2 with hosts that offer it. Not by default: one HTTP/2
 	// connection is one TCP stream, and all ranges share its congestion window.
 	HTTP2 bool
@@ -44,6 +49,9 @@ func newTransport(o transportOptions) *http.Transport {
 	o.ConnectTimeout = orDefault(o.ConnectTimeout, DefaultConnectTimeout)
 	o.MaxPerHost = orDefault(o.MaxPerHost, defaultMaxPerHost)
 	o.MaxIdle = orDefault(o.MaxIdle, defaultMaxOpen/4)
+	if o.Received == nil {
+		o.Received = new(atomic.Int64)
+	}
 	if o.DialContext == nil {
 		d := newHostDialer(o.ConnectTimeout)
 		if o.PublicOnly {
@@ -57,7 +65,7 @@ func newTransport(o transportOptions) *http.Transport {
 	return &http.Transport{
 		Proxy:                  o.Proxy,
 		OnProxyConnectResponse: refusedByProxy,
-		DialContext:            wired(o.DialContext),
+		DialContext:            wired(o.DialContext, o.Received),
 		TLSClientConfig:        o.TLS.Clone(), // nil stays nil
 		Protocols:              &protocols,
 		TLSHandshakeTimeout:    o.ConnectTimeout,
