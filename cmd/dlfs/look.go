@@ -72,6 +72,7 @@ type Summary struct {
 	Bound        *fetch.BoundStatus  `json:"bound"`           // of a mount whose size is bounded, else null
 	Peers        []peers.State       `json:"peers"`           // other machines that share the list, some of them
 	PeersTotal   int                 `json:"peers_total"`
+	LastRun      *lastRun            `json:"last_run"` // how the last process ended, if none runs; null if that is not known
 }
 
 // Selection is one page of the files that were asked for.

@@ -138,6 +138,9 @@ func (s *webSource) readEnded(ctx context.Context) ([]byte, error) {
 			Readers: []fetch.Wait{}, Peers: []peers.State{}, Active: []fetch.EntryStatus{},
 			States: map[string]int{"waiting": rest, "complete": st.FilesComplete, "needs-url": st.FilesNeedURL, "mismatch": st.FilesMismatch,
 				"failed": st.FilesFailed - st.FilesNeedURL - st.FilesMismatch}}
+		if st.LastRun != nil {
+			sum.LastRun = &lastRun{Ended: st.LastRun.Ended, Code: st.LastRun.Code, Why: st.LastRun.Why}
+		}
 		return nil
 	}, func(fetch.EntryStatus) error { return nil })
 	if err == nil && sum.FilesTotal == 0 {

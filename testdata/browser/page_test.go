@@ -148,12 +148,14 @@ func TestPage(t *testing.T) {
 		b.await("what is new", "/1 .*new|1 added/.test(document.getElementById('notice').textContent)")
 		b.await("another file", "document.getElementById('amount').textContent.includes('64 files')")
 	})
+	b.clean() // what is asked of a process that ends has no answer
 	t.Run("the end", func(t *testing.T) {
 		o.speed(1 << 30)
 		b.await("everything", "document.getElementById('pill').textContent === 'Everything is here'")
 		b.await("buttons that do nothing any more", "document.getElementById('pause').disabled")
+		b.await("how the run ended", "document.getElementById('disk').textContent.includes('Last run')")
+		b.await("a word on the files", "document.getElementById('grid').hidden && document.getElementById('grid-none').textContent.includes('No dlfs is running')")
 	})
-	b.clean()
 	if _, err := os.Stat(filepath.Join(dir, "new.bin")); err != nil {
 		t.Error(err)
 	}

@@ -17,6 +17,7 @@ export class Files {
     this.top = 0; // the row at the upper edge, with its fraction
     this.active = 0;
     this.rows = [];
+    this.ended = false; // no process is there
     this.view = $("view");
     this.forget();
     this.view.addEventListener("scroll", () => this.scrolled(), { passive: true });
@@ -84,7 +85,20 @@ export class Files {
       b.hidden = have === 0 && b.dataset.state !== "" && b.dataset.state !== this.query.state;
       set(b.lastElementChild, count(have));
     }
+    const ended = summary.pid === 0;
+    for (const id of ["grid", "grid-help", "search"]) $(id).hidden = ended;
+    if (ended && !this.ended) this.stopped();
+    if (!ended && this.ended) this.reset(); // it runs again
+    this.ended = ended;
     if (first) this.layout();
+  }
+
+  // stopped tells that no process answers for the files any more.
+  stopped() {
+    this.forget();
+    this.total = 0;
+    this.layout();
+    set($("grid-none"), "No dlfs is running, so its files cannot be asked for. “dlfs status --files” lists them.");
   }
 
   get height() { return parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row")); }
@@ -174,7 +188,7 @@ export class Files {
     $("grid").setAttribute("aria-activedescendant", `row-${this.active}`);
     const none = this.total === 0;
     $("grid-none").hidden = !none;
-    if (none) set($("grid-none"), "No file is like that.");
+    if (none && !this.ended) set($("grid-none"), "No file is like that.");
     set($("grid-count"), this.total < 0 ? "" : plural(this.total, "file", "files"));
   }
 
@@ -199,14 +213,14 @@ export class Files {
 
   // want asks for a page unless it is there or was just asked for.
   want(number) {
-    if (number < 0 || !this.summary || this.pages.has(number) || this.asked.has(number)) return;
+    if (number < 0 || !this.summary || this.ended || this.pages.has(number) || this.asked.has(number)) return;
     if (this.total >= 0 && number * pageSize >= this.total && number > 0) return;
     this.load(number);
   }
 
   // refresh asks again for the pages that are seen.
   refresh() {
-    if (document.hidden || !this.summary || this.summary.pid === 0 && this.total >= 0) return;
+    if (document.hidden || !this.summary || this.ended) return;
     const first = Math.floor(this.top);
     for (const number of new Set([Math.floor(first / pageSize), Math.floor(Math.max(first, first + this.seen - 1) / pageSize)])) {
       if (!this.asked.has(number)) this.load(number);

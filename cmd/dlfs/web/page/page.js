@@ -82,6 +82,7 @@ function show() {
   $("notice").dataset.of = trouble ? "trouble" : "";
   if (trouble) notice(trouble);
   showProgress(s, look, name);
+  showEnd(s);
   showButtons(s, trouble);
   showWaits(s);
   showDisk(s);
@@ -124,6 +125,16 @@ function showProgress(s, look, name) {
   document.title = `${Math.floor(percent)} % · ${shown(name).split("/").pop()} · dlfs`;
 }
 
+// showEnd hides what is of a process while none is there, and tells what to do next.
+function showEnd(s) {
+  const ended = s.pid === 0;
+  for (const id of ["actions", "waits-card", "hosts-card"]) $(id).hidden = ended;
+  $("disk-card").classList.toggle("wide", ended);
+  $("next").hidden = !ended;
+  set($("next"), !ended ? "" : s.files_complete === s.files_total ? "The directory holds the files. It needs dlfs no longer."
+    : "No dlfs is running here. Run “dlfs mount” or “dlfs fetch” with the list again to go on.");
+}
+
 function showButtons(s, trouble) {
   const dead = s.pid === 0 || Boolean(trouble);
   const p = $("pause");
@@ -158,15 +169,17 @@ function replace(parent, children) {
 }
 
 function showDisk(s) {
+  const runs = s.pid !== 0;
   $("disk").replaceChildren(...facts([
-    ["Free", s.disk_free_bytes >= 0 ? bytes(s.disk_free_bytes) : "not known"],
+    ["Free", s.disk_free_bytes >= 0 ? bytes(s.disk_free_bytes) : runs ? "not known" : ""],
     ["Missing", s.total_bytes > s.present_bytes ? bytes(s.total_bytes - s.present_bytes) : "nothing"],
     ["Problem", shown(s.disk_full), "bad"],
     ["Bound", s.bound ? `${bytes(s.bound.used_bytes)} of at most ${bytes(s.bound.max_bytes)}${s.bound.prefetch_stopped ? "; prefetch has stopped" : ""}` : ""],
     ["Evicted", s.bound?.evicted_bytes ? `${bytes(s.bound.evicted_bytes)}, of which ${bytes(s.bound.refetched_bytes)} came again` : ""],
-    ["URLs", s.expires ? `those of ${plural(s.files_expiring, "file", "files")} expire from ${clock(s.expires)} on` : "no expiry is known", s.expires && Date.parse(s.expires) < Date.now() ? "bad" : ""],
-    ["Received", s.peers_total ? `${bytes(s.origin_bytes)} from origins, ${bytes(s.peer_bytes)} from other machines` : bytes(s.origin_bytes)],
+    ["URLs", s.expires ? `those of ${plural(s.files_expiring, "file", "files")} expire from ${clock(s.expires)} on` : runs ? "no expiry is known" : "", s.expires && Date.parse(s.expires) < Date.now() ? "bad" : ""],
+    ["Received", s.peers_total ? `${bytes(s.origin_bytes)} from origins, ${bytes(s.peer_bytes)} from other machines` : runs ? bytes(s.origin_bytes) : ""],
     ["Machines", s.peers_total ? machines(s) : ""],
+    ["Last run", s.last_run ? `ended ${clock(s.last_run.ended)}${s.last_run.why ? `: ${shown(s.last_run.why)}` : ""}` : "", s.last_run?.why ? "bad" : ""],
     ["Process", s.pid ? `${s.pid}, ${s.ends ? "fetch" : "mount"}, ${s.version}` : "none"],
   ]));
 }
