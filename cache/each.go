@@ -36,8 +36,11 @@ func (s *Store) Each(f func(name string, b *Blob) error) error {
 // for f.
 func (s *Store) Recorded(f func(name string, lookup func() (*Blob, error)) error) error {
 	found := stock{blobs: namesIn(s.blobs, stockAtMost), top: namesIn(s.root, stockAtMost)}
+	var some []named
 	for next := recordPrefix; next != nil; {
-		some, then, err := s.index.records(next)
+		var then []byte
+		var err error
+		some, then, err = s.index.records(some[:0], next)
 		if err != nil {
 			return fmt.Errorf("read what is recorded: %w", err)
 		}
@@ -104,9 +107,10 @@ type named struct {
 // written to the index must wait for who makes use of them.
 const recordsAtOnce = 1000
 
-// records returns some records from a key on, and the key of the next one, nil if
-// they were the last, or a damaged table hides the others.
-func (x *index) records(from []byte) (some []named, next []byte, err error) {
+// records appends to none, which is empty, some records from a key on, and returns the key
+// of the next one, nil if they were the last, or a damaged table hides the others.
+func (x *index) records(none []named, from []byte) (some []named, next []byte, err error) {
+	some = none
 	err = x.walk(recordPrefix, from, func(item *badger.Item) (more bool, err error) {
 		if len(some) == recordsAtOnce {
 			next = item.KeyCopy(nil)

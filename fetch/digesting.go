@@ -78,7 +78,11 @@ func (s *Set) newDigesting(blob *cache.Blob, e *listfile.Entry) *digesting {
 
 // digestingAnew is newDigesting for a caller who trusts nothing found before.
 func (s *Set) digestingAnew(blob *cache.Blob, e *listfile.Entry) *digesting {
-	d := &digesting{blob: blob, want: wanted(blob, e)}
+	want := wanted(blob, e)
+	if want.IsZero() && e.Said().Pieces == nil { // as of most files
+		return nil
+	}
+	d := &digesting{blob: blob, want: want}
 	if pieces := e.Said().Pieces; pieces != nil && pieces.Fits(blob.Version().Size) {
 		d.pieces = pieces
 	} else if pieces != nil {

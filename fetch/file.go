@@ -47,17 +47,17 @@ type File struct {
 	mu struct {
 		lockorder.Mutex[lockorder.File]
 		entry    *listfile.Entry // as the list has it now; never changed, only replaced
+		mirrors  *mirrors        // nil until first asked for
+		cur      localCopy       // nil until the version is known, and while the file is at rest
+		rest     *cache.Outline  // of a file at rest, whose version is known and of which nothing is there; else nil
+		contact  *contact        // the first contact under way, nil if there is none
+		failure  *failure        // the last error, nil once something succeeded
+		cutAt    int64           // one more than where a body of unknown length ended with its TLS connection; 0 for nowhere
+		counted  tally           // as which the set counts it
+		changes  int32           // how often the file was found changed, in this run
+		restarts int32           // of a body of unknown length
+		headLies bool            // a GET disagreed with a HEAD: HEAD is not asked again
 		removed  bool            // the list has it no longer
-		mirrors  mirrors
-		cur      localCopy      // nil until the version is known, and while the file is at rest
-		rest     *cache.Outline // of a file at rest, whose version is known and of which nothing is there; else nil
-		contact  *contact       // the first contact under way, nil if there is none
-		failure  *failure       // the last error, nil once something succeeded
-		headLies bool           // a GET disagreed with a HEAD: HEAD is not asked again
-		changes  int            // how often the file was found changed, in this run
-		cutAt    int64          // one more than where a body of unknown length ended with its TLS connection; 0 for nowhere
-		restarts int            // of a body of unknown length
-		counted  tally          // as which the set counts it
 	}
 }
 

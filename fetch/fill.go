@@ -54,7 +54,7 @@ func (f *File) pinLocked(blob *cache.Blob) *fill {
 // long list are most of the time. Nobody has the fill yet.
 func (fi *fill) restLocked() {
 	f := fi.file
-	if fi.proven || f.mu.mirrors.mismatches > 0 {
+	if fi.proven || f.mu.mirrors != nil && f.mu.mirrors.mismatches > 0 {
 		return
 	}
 	if o, ok := fi.blob.Outline(); ok {
@@ -62,7 +62,7 @@ func (fi *fill) restLocked() {
 			r.delist(fi)
 		}
 		f.mu.cur, f.mu.rest = nil, o
-		f.mu.mirrors.list = nil
+		f.mu.mirrors = nil
 		f.countLocked()
 	}
 }
@@ -86,7 +86,9 @@ func (fi *fill) giveUpLocked() {
 		r.delist(fi)
 	}
 	f.mu.cur = nil
-	f.mu.mirrors.list = nil // what they pinned was of the old version
+	if ms := f.mu.mirrors; ms != nil {
+		ms.list = nil // what they pinned was of the old version
+	}
 	for _, fl := range fi.flights {
 		fl.cancel() // its seats look again, and find the fill stale
 	}

@@ -69,8 +69,8 @@ func (s *Set) Inspect(f *File, cells int) Detail {
 			continue
 		}
 		m := MirrorStatus{URL: origin.Redact(url)}
-		if i < len(f.mu.mirrors.list) {
-			m.describe(f.mu.mirrors.list[i])
+		if made := f.mu.mirrors.all(); i < len(made) {
+			m.describe(made[i])
 		}
 		d.Mirrors = append(d.Mirrors, m)
 	}

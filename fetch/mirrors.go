@@ -29,11 +29,12 @@ type mirror struct {
 // urlHash is what the state keeps of a URL, which it must not keep: enough to
 // know it again.
 func urlHash(url string) uint64 {
-	sum := sha256.Sum256([]byte(url))
+	var buf [512]byte // most URLs fit
+	sum := sha256.Sum256(append(buf[:0], url...))
 	return binary.BigEndian.Uint64(sum[:8])
 }
 
-// mirrors are the URLs of one file. It is a value, guarded by file.mu.
+// mirrors are the URLs of one file, guarded by file.mu. A nil one has not been asked for.
 type mirrors struct {
 	list []*mirror // in the order of the list; nil until first asked for
 
@@ -50,10 +51,10 @@ func (f *File) mirrorFor(c hosts.Class) *mirror {
 // mirrorsLocked returns the file's mirrors. They are made when first asked for: most
 // files of a long list are not asked for, for long.
 func (f *File) mirrorsLocked() *mirrors {
-	if f.mu.mirrors.list == nil {
+	if len(f.mu.mirrors.all()) == 0 {
 		f.remakeMirrorsLocked(nil)
 	}
-	return &f.mu.mirrors
+	return f.mu.mirrors
 }
 
 // remakeMirrorsLocked makes a mirror for each URL of the entry, but takes those of old
@@ -84,6 +85,9 @@ func (f *File) remakeMirrorsLocked(old []*mirror) {
 		m.res = f.set.client.Resource(url, opts)
 		m.host = f.set.hosts.Host(m.res.Host())
 		list = append(list, m)
+	}
+	if f.mu.mirrors == nil {
+		f.mu.mirrors = &mirrors{}
 	}
 	f.mu.mirrors.list = list
 }
@@ -177,9 +181,17 @@ func (ms *mirrors) drop(m *mirror, err error) (others bool, hope error) {
 	return false, err
 }
 
+// all are those that were made.
+func (ms *mirrors) all() []*mirror {
+	if ms == nil {
+		return nil
+	}
+	return ms.list
+}
+
 // forgive lets every mirror be asked again.
 func (ms *mirrors) forgive() {
-	for _, m := range ms.list {
+	for _, m := range ms.all() {
 		m.failure = nil
 	}
 }

@@ -106,7 +106,7 @@ func (fl *flight) patience() time.Duration {
 // readerPatience is how long a reader waits for a block of a peer. The caller holds file.mu.
 func (fi *fill) readerPatience() time.Duration {
 	patience := readerPatience
-	for _, m := range fi.file.mu.mirrors.list {
+	for _, m := range fi.file.mu.mirrors.all() {
 		patience = max(patience, 4*m.host.RequestCost())
 	}
 	return patience

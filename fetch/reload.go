@@ -29,7 +29,7 @@ const (
 // has been said of it.
 type list struct {
 	files  []*File // in the order of the list
-	byName map[string]*File
+	byName byName
 	queue  []*File // in the order of prefetch
 
 	replaced chan struct{} // closed when another list is the set's
@@ -38,10 +38,9 @@ type list struct {
 }
 
 func newList(files []*File, order Order) *list {
-	l := &list{files: files, byName: make(map[string]*File, len(files)), queue: files, replaced: make(chan struct{})}
+	l := &list{files: files, byName: newByName(files), queue: files, replaced: make(chan struct{})}
 	for i, f := range files {
 		f.order.Store(int32(i))
-		l.byName[f.name] = f
 	}
 	if order == ExpiryOrder {
 		l.queue = byExpiry(files)
@@ -106,13 +105,13 @@ func (s *Set) Reload(entries []listfile.Entry) Difference {
 	defer s.reloading.Unlock()
 	var diff Difference
 	old := s.list.Load()
-	gone := maps.Clone(old.byName)
+	kept := make([]bool, len(old.files)) // by their order there
 	files := make([]*File, len(entries))
 	for i := range entries {
 		e := &entries[i]
-		if f := gone[e.Name]; f != nil {
+		if f := old.byName.find(e.Name); f != nil {
 			files[i] = f
-			delete(gone, e.Name)
+			kept[f.order.Load()] = true
 			newURL, changed := f.replace(e)
 			if newURL {
 				diff.NewURL = append(diff.NewURL, e.Name)
@@ -127,8 +126,8 @@ func (s *Set) Reload(entries []listfile.Entry) Difference {
 	}
 	s.list.Store(newList(files, s.opts.Order))
 	close(old.replaced)
-	for _, f := range old.files {
-		if gone[f.name] != nil {
+	for i, f := range old.files {
+		if !kept[i] {
 			diff.Removed = append(diff.Removed, f.name)
 			f.remove()
 			s.removed[f.name] = f
@@ -170,7 +169,7 @@ func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
 		f.mu.entry = e
 		otherDigest := was.Digest != now.Digest
 		changed = otherDigest || was.Size != now.Size
-		if keep := f.mu.mirrors.list; keep != nil {
+		if keep := f.mu.mirrors.all(); keep != nil {
 			if otherDigest || was.Refused != nil || now.Refused != nil || !maps.EqualFunc(was.Header, now.Header, slices.Equal) {
 				keep = nil // they were made with other ideas
 			}
@@ -180,7 +179,9 @@ func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
 		f.mu.changes, f.mu.restarts = 0, 0
 		if fi := f.fill(); fi != nil && otherDigest {
 			fi.redigestLocked()
-			f.mu.mirrors.mismatches = 0
+			if ms := f.mu.mirrors; ms != nil {
+				ms.mismatches = 0
+			}
 		}
 	})
 	return newURL, changed
@@ -206,7 +207,7 @@ func (f *File) remove() {
 // load asks the store for every file, and records the list.
 func (s *Set) load(ctx context.Context, l *list) error {
 	err := s.store.Recorded(func(name string, lookup func() (*cache.Blob, error)) error {
-		if f := l.byName[name]; f != nil {
+		if f := l.byName.find(name); f != nil {
 			f.load(lookup)
 		}
 		return ctx.Err()

@@ -234,7 +234,7 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 func (s *Set) Files() []*File { return s.list.Load().files }
 
 // File returns the file of that name, nil if there is none.
-func (s *Set) File(name string) *File { return s.list.Load().byName[name] }
+func (s *Set) File(name string) *File { return s.list.Load().byName.find(name) }
 
 // Replaced is closed when another list has taken the place of the one that Files returns.
 func (s *Set) Replaced() <-chan struct{} { return s.list.Load().replaced }

@@ -8,7 +8,7 @@ import (
 )
 
 // state is what a person is told of a file.
-type state int
+type state uint8
 
 const (
 	unknown  state = iota // nothing is known yet, not even its size
@@ -27,10 +27,10 @@ func (s state) String() string {
 
 // tally is what the totals of a Set hold of one file.
 type tally struct {
-	state state
-	known bool // the size is known
 	size  int64
 	blob  *cache.Blob // of a file that is incomplete and not at rest
+	state state
+	known bool // the size is known
 }
 
 // tally describes the file as it is. The caller holds f.mu.

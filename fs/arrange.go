@@ -44,15 +44,33 @@ func (c *catalog) has(path string) bool {
 // listing is what a directory has. It is immutable once it is a directory's.
 type listing struct {
 	dirs  map[string]*dir
-	files map[string]*fetch.File
-	names []string // of both, sorted
+	items []item // of files and directories, sorted by name
 	since time.Time
+}
+
+// item is one name.
+type item struct {
+	name string
+	file *fetch.File // nil for a directory
+}
+
+// at returns the index of a name, false if the directory does not have it.
+func (l *listing) at(name string) (i int, there bool) {
+	return slices.BinarySearchFunc(l.items, name, func(it item, name string) int { return strings.Compare(it.name, name) })
+}
+
+// file returns the file of a name, nil if there is none.
+func (l *listing) file(name string) *fetch.File {
+	if i, there := l.at(name); there {
+		return l.items[i].file
+	}
+	return nil
 }
 
 // listing makes the listing of the directory at path. dirOf returns the
 // directory at a path below it.
 func (c *catalog) listing(path string, dirOf func(path string) *dir) *listing {
-	l := &listing{dirs: map[string]*dir{}, files: map[string]*fetch.File{}, names: []string{}, since: c.since}
+	l := &listing{dirs: map[string]*dir{}, items: []item{}, since: c.since}
 	prefix := path
 	if path != "" {
 		prefix += "/"
@@ -66,14 +84,16 @@ func (c *catalog) listing(path string, dirOf func(path string) *dir) *listing {
 		if _, there := l.dirs[name]; there && deeper {
 			continue
 		}
-		l.names = append(l.names, name)
 		if deeper {
 			l.dirs[name] = dirOf(f.Name()[:len(prefix)+len(name)])
-		} else {
-			l.files[name] = f
+			f = nil
 		}
+		l.items = append(l.items, item{name, f})
 	}
-	slices.Sort(l.names) // "a.b" is before "a/b" in the catalog
+	if len(l.dirs) > 0 { // "a.b" is before "a/b" in the catalog
+		slices.SortFunc(l.items, func(a, b item) int { return strings.Compare(a.name, b.name) })
+	}
+	l.items = slices.Clone(l.items) // without room for more
 	return l
 }
 
@@ -140,7 +160,7 @@ func (f *fileSystem) show(files []*fetch.File) (changes []change) {
 		default:
 			is = c.listing(path, func(path string) *dir { return f.dirLocked(d, path) })
 		}
-		if was != nil && maps.Equal(was.dirs, is.dirs) && maps.Equal(was.files, is.files) {
+		if was != nil && maps.Equal(was.dirs, is.dirs) && slices.Equal(was.items, is.items) {
 			continue
 		}
 		d.list.Store(is)
@@ -153,9 +173,9 @@ func (f *fileSystem) show(files []*fetch.File) (changes []change) {
 
 // without returns the names of l that do not mean the same in other.
 func (l *listing) without(other *listing) (gone []string) {
-	for _, name := range l.names {
-		if l.dirs[name] != other.dirs[name] || l.files[name] != other.files[name] {
-			gone = append(gone, name)
+	for _, it := range l.items {
+		if l.dirs[it.name] != other.dirs[it.name] || it.file != other.file(it.name) {
+			gone = append(gone, it.name)
 		}
 	}
 	return gone

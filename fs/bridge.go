@@ -103,7 +103,7 @@ func (b *bridge) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, 
 		return b.RawFileSystem.Lookup(cancel, in, name, out)
 	}
 	l := d.now()
-	if f := l.files[name]; f != nil {
+	if f := l.file(name); f != nil {
 		local, errno := d.probe(&fuse.Context{Caller: in.Caller, Cancel: cancel}, f)
 		if errno != 0 {
 			return fuse.Status(errno)

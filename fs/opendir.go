@@ -17,15 +17,15 @@ type openDir struct {
 
 // entry returns the i-th entry. It comes from memory: nothing is probed.
 func (o *openDir) entry(i uint64) fuse.DirEntry {
-	name := o.listing.names[i]
-	path := name
+	it := o.listing.items[i]
+	path := it.name
 	if o.dir.path != "" {
-		path = o.dir.path + "/" + name
+		path = o.dir.path + "/" + it.name
 	}
-	e := fuse.DirEntry{Name: name, Off: i + 1}
-	if f := o.listing.files[name]; f != nil {
+	e := fuse.DirEntry{Name: it.name, Off: i + 1}
+	if it.file != nil {
 		var gen uint64
-		if local := f.Known(); local != nil {
+		if local := it.file.Known(); local != nil {
 			gen = local.Generation()
 		}
 		e.Mode, e.Ino = syscall.S_IFREG, ino(path, gen)
@@ -79,7 +79,7 @@ func (b *bridge) describe(cancel <-chan struct{}, in *fuse.ReadIn, l *listing, n
 		b.Lookup(cancel, &in.InHeader, name, out) // comes from memory
 		return
 	}
-	if f := l.files[name]; f != nil {
+	if f := l.file(name); f != nil {
 		local := f.Known()
 		if _, grows := local.(*cache.Stream); local != nil && !grows {
 			b.found(f, local, out)
@@ -89,7 +89,7 @@ func (b *bridge) describe(cancel <-chan struct{}, in *fuse.ReadIn, l *listing, n
 
 // list calls add with the entries from off on, until it has no room.
 func (o *openDir) list(off uint64, add func(fuse.DirEntry) bool) fuse.Status {
-	n := uint64(len(o.listing.names))
+	n := uint64(len(o.listing.items))
 	if off > n {
 		return fuse.EINVAL
 	}

@@ -66,7 +66,7 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fus
 		return nil, syscall.ENAMETOOLONG
 	}
 	l := d.now()
-	if f := l.files[name]; f != nil { // whose length is not known, else the bridge has answered
+	if f := l.file(name); f != nil { // whose length is not known, else the bridge has answered
 		local, errno := d.probe(ctx, f)
 		if errno != 0 {
 			return nil, errno

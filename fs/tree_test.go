@@ -28,6 +28,25 @@ func treeOf(set *fetch.Set) *fileSystem {
 	return f
 }
 
+// names returns the names of a directory.
+func (l *listing) names() (names []string) {
+	for _, it := range l.items {
+		names = append(names, it.name)
+	}
+	return names
+}
+
+// files returns the files of a directory by name.
+func (l *listing) files() map[string]*fetch.File {
+	files := map[string]*fetch.File{}
+	for _, it := range l.items {
+		if it.file != nil {
+			files[it.name] = it.file
+		}
+	}
+	return files
+}
+
 // walk calls at for d and every directory below, as somebody who looks at all.
 func (f *fileSystem) walk(d *dir, at func(*dir, *listing)) {
 	l := d.now()
@@ -42,15 +61,15 @@ func (f *fileSystem) check(t *testing.T, names ...string) {
 	t.Helper()
 	var found []string
 	f.walk(f.root, func(d *dir, l *listing) {
-		if !slices.IsSorted(l.names) || len(l.names) != len(l.dirs)+len(l.files) {
-			t.Errorf("%q lists %q", d.path, l.names)
+		if !slices.IsSorted(l.names()) || len(l.items) != len(l.dirs)+len(l.files()) {
+			t.Errorf("%q lists %q", d.path, l.names())
 		}
 		for name, sub := range l.dirs {
 			if sub.parent != d || sub.path != strings.TrimPrefix(d.path+"/"+name, "/") || sub.fs != f || f.tree.dirs[sub.path] != sub {
 				t.Errorf("%q in %q is %q", name, d.path, sub.path)
 			}
 		}
-		for name, file := range l.files {
+		for name, file := range l.files() {
 			if strings.TrimPrefix(d.path+"/"+name, "/") != file.Name() || f.set.File(file.Name()) != file {
 				t.Errorf("%q in %q is %q", name, d.path, file.Name())
 			}
@@ -73,18 +92,18 @@ func TestTreeOfManyNames(t *testing.T) {
 	f := treeOf(setOf(t, names...))
 	f.check(t, names...)
 	root := f.root.now()
-	if n := len(root.names); n != 102 {
+	if n := len(root.items); n != 102 {
 		t.Errorf("%d names at the root", n)
 	}
-	if d := f.tree.dirs["one/two"]; d.parent != root.dirs["one"] || !slices.Equal(d.now().names, []string{"three"}) {
-		t.Errorf("one/two is %q with %q", d.path, d.now().names)
+	if d := f.tree.dirs["one/two"]; d.parent != root.dirs["one"] || !slices.Equal(d.now().names(), []string{"three"}) {
+		t.Errorf("one/two is %q with %q", d.path, d.now().names())
 	}
 }
 
 func TestTreeOfNothing(t *testing.T) {
 	f := treeOf(setOf(t))
 	f.check(t)
-	if l := f.root.now(); l.names == nil {
+	if l := f.root.now(); l.items == nil {
 		t.Error("names are nil")
 	}
 }
@@ -150,7 +169,7 @@ func TestADirectoryThatComesBackIsAnother(t *testing.T) {
 	if d := f.tree.dirs["a"]; d == first || d.gen == first.gen {
 		t.Errorf("it is the one that went: %d, %d", d.gen, first.gen)
 	}
-	if n := first.now().names; len(n) != 0 {
+	if n := first.now().names(); len(n) != 0 {
 		t.Errorf("the one that went has %q", n)
 	}
 }
@@ -173,7 +192,7 @@ func TestTreeOfDeepNames(t *testing.T) {
 		d := f.root
 		for part := range strings.SplitSeq(name, "/") {
 			l := d.now()
-			if file := l.files[part]; file != nil && file.Name() == name {
+			if file := l.file(part); file != nil && file.Name() == name {
 				return
 			}
 			if d = l.dirs[part]; d == nil {

@@ -1,10 +1,6 @@
 package fs
 
-import (
-	"slices"
-
-	"dlfs/fetch"
-)
+import "dlfs/fetch"
 
 // Programs go through the files of a directory in the order of their names, or nearly:
 // cp -r, tar, md5sum * and ls -l. One file after the other, each would wait for the
@@ -16,7 +12,7 @@ const (
 
 // walk is where somebody is in the names of a directory.
 type walk struct {
-	next int // of listing.names
+	next int // of listing.items
 	run  int // how many came in order
 }
 
@@ -40,16 +36,16 @@ func (w *walk) step(i int) int {
 // of says which walk that was a step of.
 func (d *dir) after(name string, of func(*walks) *walk) (files []*fetch.File) {
 	l := d.now()
-	i, ok := slices.BinarySearch(l.names, name)
+	i, ok := l.at(name)
 	if !ok {
 		return nil
 	}
 	d.mu.Lock()
 	n := of(&d.mu.walks).step(i)
 	d.mu.Unlock()
-	for _, next := range l.names[i+1 : min(i+1+n, len(l.names))] {
-		if f := l.files[next]; f != nil {
-			files = append(files, f)
+	for _, next := range l.items[i+1 : min(i+1+n, len(l.items))] {
+		if next.file != nil {
+			files = append(files, next.file)
 		}
 	}
 	return files
