@@ -81,6 +81,17 @@ func Mounts() (points []string, err error) {
 	return points, err
 }
 
+// Mountpoints returns where this machine has mounts of this package, as the calling process
+// sees them.
+func Mountpoints() ([]string, error) {
+	all, err := mountsThat(func(m mountInfo) bool { return m.kind == fsType })
+	var points []string
+	for _, m := range all {
+		points = append(points, m.point)
+	}
+	return points, err
+}
+
 // Kind returns the type of the filesystem that dir is on, such as "virtiofs", "" if
 // that cannot be told, as of btrfs, whose directories have other device numbers than
 // its mount.

@@ -75,7 +75,8 @@ type cli struct {
 	Statfs statfsCmd `cmd:"" hidden:"" help:"Ask a mount whether it answers."`
 	Help   helpCmd   `cmd:"" help:"Show a page of the reference, or list them."`
 
-	Tell versionCmd `cmd:"" name:"version" help:"Tell which dlfs this is."`
+	Completion completionCmd `cmd:"" help:"Print what has a shell complete commands of dlfs."`
+	Tell       versionCmd    `cmd:"" name:"version" help:"Tell which dlfs this is."`
 
 	HelpAll helpAll          `env:"-" help:"Show every flag."`
 	Version kong.VersionFlag `env:"-" help:"Tell which dlfs this is."`
@@ -147,6 +148,9 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 	parser, err := newParser(&c, std, kong.Exit(func(int) { helped = true }), kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {
 		return err
+	}
+	if len(args) > 0 && args[0] == completeWord {
+		return completeLine(ctx, parser, args[1:], std)
 	}
 	kctx, err := parser.Parse(withoutInput(args))
 	switch {
