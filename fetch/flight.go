@@ -302,7 +302,7 @@ func (fl *flight) advance(n int64, part bool) (done bool) {
 	if n > 0 {
 		fl.mirror.host.Heard()
 		fl.disproveLocked()
-		fl.hurry()
+		fl.cameFromPeer()
 		fl.tell()
 		fi.proven = true
 		fi.digestLocked()

@@ -64,11 +64,22 @@ func (b *peerBody) Read(p []byte) (int, error) {
 	if errors.As(err, &e) {
 		err = errElsewhere
 		if b.flight.ctx.Err() == nil {
-			b.flight.fill.extents.putOff(b.flight.pos) // of the flight's own goroutine
+			b.brokeOff()
 			b.flight.fill.file.set.log.Debug("peer broke off", "name", b.flight.fill.file.name, "err", e)
 		}
 	}
 	return n, err
+}
+
+// brokeOff has the rest be asked for anew: of another machine if this one has sent no block.
+// It is called by the goroutine of the flight, which alone moves pos.
+func (b *peerBody) brokeOff() {
+	fl := b.flight
+	if fl.pos == fl.start {
+		fl.fill.extents.met(b.Peer(), peers.Unfit)
+	} else {
+		fl.fill.extents.putOff(fl.pos)
+	}
 }
 
 func (b *peerBody) Close() {
@@ -112,11 +123,19 @@ func (fi *fill) readerPatience() time.Duration {
 	return patience
 }
 
-// hurry has the watchdog of a flight from a peer begin anew: a block has come, or a reader
+// hurry has the watchdog of a flight from a peer begin anew: blocks have come, or a reader
 // waits. It does nothing for other flights. The caller holds file.mu.
 func (fl *flight) hurry() {
 	if b, ok := fl.body.(*peerBody); ok && !b.closed.Load() {
 		b.timer.Reset(fl.patience())
+	}
+}
+
+// cameFromPeer notes that blocks came, if they came from a peer. The caller holds file.mu.
+func (fl *flight) cameFromPeer() {
+	if _, ok := fl.body.(*peerBody); ok {
+		fl.hurry()
+		fl.fill.extents.peering.gave()
 	}
 }
 
@@ -203,7 +222,7 @@ func (w *walk) get(ctx context.Context) (*peerhttp.Body, peers.Kind) {
 		}
 		b, err := w.peering.Client.Get(ctx, ask.Peers[0], w.question(ask.Kind == peers.Cached), w.version)
 		if err == nil {
-			w.peering.gave(ask.Peers[0])
+			w.peering.Ring.Answered(ask.Peers[0])
 			return b, ask.Kind
 		}
 		if !w.note(ctx, ask.Peers[0], err) {
@@ -226,7 +245,8 @@ func (w *walk) getVersion(ctx context.Context) (ok bool) {
 		v, said, err := w.peering.Client.Version(ctx, ask.Peers[0], w.question(ask.Kind == peers.Cached))
 		if err == nil {
 			w.version, w.digest = v, said
-			w.peering.gave(ask.Peers[0])
+			w.peering.Ring.Answered(ask.Peers[0])
+			w.peering.gave()
 			return true
 		}
 		if !w.note(ctx, ask.Peers[0], err) {

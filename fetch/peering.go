@@ -54,8 +54,9 @@ const (
 
 	mostPeerFlights = 32
 
-	// peersHope is how long a file that failed is tried again while other machines are
-	// fetching and give nothing, and retryHoped how long it is left alone in between.
+	// peersHope is how long other machines may give nothing while a file that failed is tried
+	// again, or an extent whose owner is busy put off. retryHoped is how long such a file is
+	// left alone in between.
 	peersHope  = time.Minute
 	retryHoped = 3 * time.Second
 )
@@ -67,21 +68,21 @@ func (s *Set) join(opts *Peers) *peering {
 	}
 	places := min(max(2*opts.Ring.Len(), 8), mostPeerFlights)
 	p := &peering{Peers: *opts, set: s, host: hosts.New(places).Host("peers"), sends: newSends()}
-	p.given.Store(time.Now().UnixNano())
+	p.gave()
 	return p
 }
 
-// gave notes that a machine has given something.
-func (p *peering) gave(peer string) {
-	p.Ring.Answered(peer)
-	p.given.Store(time.Now().UnixNano())
-}
+// gave notes that a machine has given something that is of use.
+func (p *peering) gave() { p.given.Store(time.Now().UnixNano()) }
+
+// gaveLast is how long ago a machine last gave something.
+func (p *peering) gaveLast() time.Duration { return time.Since(time.Unix(0, p.given.Load())) }
 
 // hopes reports whether a file that failed, with err, may be had from another machine soon:
 // the failure is one of the URL, and machines that may have a better one have not all come
 // to their end, and were of use lately.
 func (p *peering) hopes(err error) bool {
-	if p == nil || p.Ring.Through() || time.Since(time.Unix(0, p.given.Load())) > peersHope {
+	if p == nil || p.Ring.Through() || p.gaveLast() > peersHope {
 		return false
 	}
 	kind := origin.KindOf(err)
@@ -107,9 +108,12 @@ type extents struct {
 
 	mu       lockorder.Mutex[lockorder.Leaf]
 	forsaken map[int64]time.Time  // extents to ask the origin for, until then; guarded by mu
-	later    map[int64]time.Time  // extents whose owner is busy, until then; guarded by mu
+	later    map[int64]delay      // extents whose owner is busy; guarded by mu
 	unfit    map[string]time.Time // peers that cannot give the file, until then; guarded by mu
 }
+
+// delay is for how long an extent is put off.
+type delay struct{ since, until time.Time }
 
 // extents makes the extents of a fill, nil without peers.
 func (p *peering) extents(name string) *extents {
@@ -117,7 +121,7 @@ func (p *peering) extents(name string) *extents {
 		return nil
 	}
 	return &extents{peering: p, name: name, mirror: &mirror{host: p.host},
-		forsaken: map[int64]time.Time{}, later: map[int64]time.Time{}, unfit: map[string]time.Time{}}
+		forsaken: map[int64]time.Time{}, later: map[int64]delay{}, unfit: map[string]time.Time{}}
 }
 
 // key is the key of the extent at off. The origin of noRanges sends the file as one stream,
@@ -163,13 +167,25 @@ func (x *extents) isForsaken(off int64) bool {
 	return time.Now().Before(x.forsaken[index])
 }
 
-// putOff has prefetch leave the extent at off alone for a moment, and look again then.
+// putOff has prefetch leave the extent at off alone for a moment, and look again then. An
+// extent that was put off for long, while no machine gave anything, is forsaken.
 func (x *extents) putOff(off int64) {
 	index, _ := peers.Extent(off)
-	wait := ownerBusy + rand.N(ownerBusy)
+	now, wait := time.Now(), ownerBusy+rand.N(ownerBusy)
 	x.mu.Lock()
-	x.later[index] = time.Now().Add(wait)
+	d := x.later[index]
+	if d.since.IsZero() {
+		d.since = now
+	}
+	inVain := now.Sub(d.since) > peersHope && x.peering.gaveLast() > peersHope
+	if d.until = now.Add(wait); inVain {
+		d = delay{}
+	}
+	x.later[index] = d
 	x.mu.Unlock()
+	if inVain {
+		x.forsake(off)
+	}
 	time.AfterFunc(wait, x.peering.set.poke)
 }
 
@@ -178,7 +194,7 @@ func (x *extents) isPutOff(off int64) bool {
 	index, _ := peers.Extent(off)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return time.Now().Before(x.later[index])
+	return time.Now().Before(x.later[index].until)
 }
 
 // isOwn reports whether the extent at off is to be asked of the origin by this machine. The

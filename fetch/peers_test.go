@@ -1,0 +1,345 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"dlfs/cache"
+	"dlfs/fetch/origintest"
+	"dlfs/fetch/peerhttp"
+	"dlfs/fetch/peers"
+)
+
+// circle is machines that share a list, in one bubble: each an engine with a store of its
+// own, or a handler that plays one.
+type circle struct {
+	t     *testing.T
+	names []string
+	pipes map[string]*origintest.Pipe
+}
+
+// newCircle returns a circle of n machines, without any of them.
+func newCircle(t *testing.T, n int) *circle {
+	c := &circle{t: t, pipes: map[string]*origintest.Pipe{}}
+	for i := range n {
+		name := fmt.Sprintf("n%d:1", i)
+		c.names = append(c.names, name)
+		c.pipes[name] = origintest.NewPipe()
+		t.Cleanup(func() { c.pipes[name].Close() })
+	}
+	return c
+}
+
+// owned returns a file name whose first extent machine i owns.
+func (c *circle) owned(i int) string {
+	r := peers.NewRing(c.names[0], c.names)
+	for n := 0; ; n++ {
+		name := fmt.Sprintf("f%d", n)
+		if r.Rank(peers.KeyOf(name, 0), nil, time.Now())[0] == c.names[i] {
+			return name
+		}
+	}
+}
+
+// dial connects to a machine. One that is not there refuses.
+func (c *circle) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return c.pipes[addr].DialContext(ctx, network, addr)
+}
+
+// play has h answer as machine i, until the test ends.
+func (c *circle) play(i int, h http.Handler) {
+	s, pipe := &http.Server{Handler: h}, c.pipes[c.names[i]]
+	done := make(chan struct{})
+	go func() { // ended by the cleanup
+		defer close(done)
+		s.Serve(pipe)
+	}()
+	c.t.Cleanup(func() {
+		s.Close()
+		<-done
+	})
+}
+
+// join starts an engine over the list and the origin of x as machine i, and serves it.
+func (c *circle) join(x *fixture, i int, opts Options) *fixture {
+	return c.joinAs(x, i, opts, func(h http.Handler) http.Handler { return h })
+}
+
+// joinAs is join with what stands between the engine and those that ask it.
+func (c *circle) joinAs(x *fixture, i int, opts Options, front func(http.Handler) http.Handler) *fixture {
+	y := &fixture{Origin: x.Origin, t: c.t, url: x.url, dir: c.t.TempDir(), contents: x.contents, entries: append(x.entries[:0:0], x.entries...),
+		opts: opts, originOpts: x.originOpts, cacheOpts: x.cacheOpts}
+	x.versions.Range(func(tag, content any) bool {
+		y.versions.Store(tag, content)
+		return true
+	})
+	client := peerhttp.New(peerhttp.Options{Self: c.names[i], DialContext: c.dial})
+	y.opts.Peers = &Peers{Ring: peers.NewRing(c.names[i], c.names), Client: client, ID: c.names[i]}
+	y.start()
+	c.t.Cleanup(func() {
+		client.Close()
+		y.stop()
+	})
+	c.play(i, front(y.PeerHandler()))
+	return y
+}
+
+// silent are machines that take requests and never answer.
+func silent(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// A reader whose bytes are a silent machine's to fetch asks the origin after two seconds for
+// the version, and is not held up again: the machine is left out.
+func TestReaderWaitsForSilentPeerNotForLong(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		c := newCircle(t, 2)
+		c.play(1, http.HandlerFunc(silent))
+		x.add(c.owned(1), 3*bs)
+		y := c.join(x, 0, Options{Prefetch: PrefetchNone, Serve: true})
+		began := time.Now()
+		check(t, y.readOnce(x.entries[0].Name, 0, 2*bs))
+		if took := time.Since(began); took > readerPatience+time.Second {
+			t.Errorf("the reader waited %v", took)
+		}
+		check(t, y.readOnce(x.entries[0].Name, 2*bs, bs))
+		if took := time.Since(began); took > readerPatience+time.Second {
+			t.Errorf("after the second read, %v have passed", took)
+		}
+	})
+}
+
+// A machine that stops in the middle of an answer holds a reader up for two seconds.
+func TestReaderLeavesPeerThatStopsInTheMiddle(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		c := newCircle(t, 2)
+		name := c.owned(1)
+		x.add(name, 8*bs)
+		v := peerhttp.Version{Size: 8 * bs, ETag: tagOf(x.contents[name])}
+		c.play(1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a, err := peerhttp.ReadRequest(r)
+			check(t, err)
+			peerhttp.Give(w, v, "", a.Off, a.N)
+			if a.N > 0 && !a.Head {
+				w.Write(x.contents[name].Bytes()[a.Off : a.Off+bs+100])
+				http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+			}
+		}))
+		y := c.join(x, 0, Options{Prefetch: PrefetchNone, Serve: true})
+		began := time.Now()
+		check(t, y.readOnce(name, 0, 8*bs))
+		if took := time.Since(began); took < readerPatience || took > readerPatience+time.Second {
+			t.Errorf("the reader waited %v", took)
+		}
+		if got := y.Counts().BodyBytes; got > 8*bs {
+			t.Errorf("the origin sent %d bytes", got)
+		}
+		if y.Totals().PeerBytes < bs {
+			t.Error("the block of the peer was not used")
+		}
+	})
+}
+
+// lying wraps the answers of a machine: change may alter a header before it is sent.
+type lying struct {
+	http.ResponseWriter
+	change func(h http.Header, code int) int
+	cut    int // bytes that are sent before the connection breaks; less than 0 for all
+}
+
+func (l *lying) Unwrap() http.ResponseWriter { return l.ResponseWriter }
+
+func (l *lying) WriteHeader(code int) { l.ResponseWriter.WriteHeader(l.change(l.Header(), code)) }
+
+func (l *lying) Write(p []byte) (int, error) {
+	if l.cut >= 0 && len(p) > l.cut {
+		l.ResponseWriter.Write(p[:l.cut])
+		panic(http.ErrAbortHandler)
+	}
+	return l.ResponseWriter.Write(p)
+}
+
+// Whatever a machine answers, a file is complete with the bytes of the origin.
+func TestLyingPeerCostsNothingButTraffic(t *testing.T) {
+	honest := func(h http.Header, code int) int { return code }
+	for what, lie := range map[string]lying{
+		"nothing":       {change: honest, cut: -1},
+		"other version": {change: func(h http.Header, code int) int { h.Set("ETag", `"other"`); return code }, cut: -1},
+		"no validator":  {change: func(h http.Header, code int) int { h.Del("ETag"); h.Del("Last-Modified"); return code }, cut: -1},
+		"other size": {change: func(h http.Header, code int) int {
+			h.Set("Content-Range", strings.Replace(h.Get("Content-Range"), "/", "/9", 1))
+			return code
+		}, cut: -1},
+		"busy":   {change: func(h http.Header, code int) int { return 503 }, cut: -1},
+		"absent": {change: func(h http.Header, code int) int { return 504 }, cut: -1},
+		"broken": {change: honest, cut: 100},
+		"named": {change: func(h http.Header, code int) int {
+			h.Set("Link", "<http://elsewhere:1/f/x>; rel=duplicate")
+			return 503
+		}, cut: -1},
+		"error":    {change: func(h http.Header, code int) int { return 500 }, cut: -1},
+		"redirect": {change: func(h http.Header, code int) int { h.Set("Location", "http://n0:1/f/x"); return 302 }, cut: -1},
+	} {
+		t.Run(what, func(t *testing.T) {
+			bubble(t, func(t *testing.T, x *fixture) {
+				c := newCircle(t, 2)
+				x.add(c.owned(1), 5*bs+7)
+				x.add(c.owned(0), 5*bs+7)
+				y := c.join(x, 0, Options{})
+				other := c.joinAs(x, 1, Options{Serve: true}, func(h http.Handler) http.Handler {
+					return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						l := lie
+						l.ResponseWriter = w
+						h.ServeHTTP(&l, r)
+					})
+				})
+				defer other.background()()
+				check(t, y.Run(t.Context()))
+				y.materialized(x.names()...)
+				if most := 2 * int64(5*bs+7); what == "nothing" && y.Counts().BodyBytes > most {
+					t.Errorf("the origin sent %d bytes", y.Counts().BodyBytes)
+				}
+			})
+		})
+	}
+}
+
+// Machines that read here and there, without prefetch, ask the origin for each block once.
+func TestReadersOfAllMachinesShareBlocks(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		const machines, reads, blocks = 4, 150, 3000
+		x.add("a", blocks*bs)
+		c := newCircle(t, machines)
+		random := rand.New(rand.NewPCG(1, 2))
+		read := map[int64]bool{}
+		var all []*fixture
+		for i := range machines {
+			all = append(all, c.join(x, i, Options{Prefetch: PrefetchNone, Serve: true}))
+		}
+		for range reads {
+			b := random.Int64N(blocks / 4) // so that machines meet
+			read[b*4] = true
+			check(t, all[random.IntN(machines)].readOnce("a", b*4*bs, bs))
+		}
+		got, union := x.Counts().BodyBytes, int64(len(read))*bs
+		t.Logf("the origin sent %.3f of what was read", float64(got)/float64(union))
+		if float64(got) > 1.05*float64(union) {
+			t.Errorf("the origin sent %d bytes for %d that were read", got, union)
+		}
+	})
+}
+
+// A file that changes on its origin is of one version on every machine that goes on.
+func TestChangedFileIsOneVersionOnAllMachines(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		const size = 3 * peers.ExtentSize
+		c := newCircle(t, 3)
+		x.add("a", size)
+		reader := c.join(x, 1, Options{Prefetch: PrefetchNone, Serve: true})
+		check(t, reader.readOnce("a", 0, bs)) // it knows the first version
+		second := origintest.Content{Seed: 99, Size: size}
+		x.show("a", second)
+		y, z := c.join(x, 0, Options{}), c.join(x, 2, Options{})
+		done := make(chan error, 1)
+		go func() { done <- z.Run(t.Context()) }() // awaited below
+		check(t, y.Run(t.Context()))
+		check(t, <-done)
+		y.holds("a", second)
+		z.holds("a", second)
+	})
+}
+
+// An owner that is killed is replaced by the next rank; what it had and others got from it
+// is not asked for again.
+func TestOthersGoOnWithoutTheOwner(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		c := newCircle(t, 3)
+		for i := range 3 {
+			x.add(c.owned(i), 4*bs)
+		}
+		c.pipes[c.names[2]].Close() // nothing listens there
+		y, z := c.join(x, 0, Options{}), c.join(x, 1, Options{})
+		done := make(chan error, 1)
+		go func() { done <- z.Run(t.Context()) }() // awaited below
+		check(t, y.Run(t.Context()))
+		check(t, <-done)
+		y.materialized(x.names()...)
+		z.materialized(x.names()...)
+		x.wantBodyBytes(3*4*bs, 3*4*bs)
+		if s := y.opts.Peers.Ring.States(time.Now()); s[1].State != "out" {
+			t.Errorf("states are %v", s)
+		}
+	})
+}
+
+func TestLingerEndsWithTheLastOrAfterAMinuteOfSilence(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", bs)
+		c := newCircle(t, 2)
+		y := c.join(x, 0, Options{})
+		began := time.Now()
+		y.Linger(t.Context()) // the other one is not there
+		if took := time.Since(began); took < peersSilent || took > peersSilent+5*time.Second {
+			t.Errorf("lingered for %v without another machine", took)
+		}
+		z := c.join(x, 1, Options{})
+		time.AfterFunc(20*time.Second, func() { z.opts.Peers.Client.Through() })
+		began = time.Now()
+		y.Linger(t.Context())
+		if took := time.Since(began); took < 20*time.Second || took > 25*time.Second {
+			t.Errorf("lingered for %v, while the other machine needed something for 20 s", took)
+		}
+	})
+}
+
+func TestAwaitPeersWaitsForAll(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", bs)
+		c := newCircle(t, 2)
+		y := c.join(x, 0, Options{})
+		began := time.Now()
+		y.AwaitPeers(t.Context(), 10*time.Second)
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("waited %v for a machine that is not there", took)
+		}
+		c.join(x, 1, Options{})
+		began = time.Now()
+		y.AwaitPeers(t.Context(), 10*time.Second)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("waited %v for a machine that is there", took)
+		}
+	})
+}
+
+// Without places for answers, a machine says that it is busy, and names who asked before.
+func TestBusyMachineNamesOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		c := newCircle(t, 3)
+		name := c.owned(0)
+		x.add(name, 2*bs)
+		y := c.join(x, 0, Options{Serve: true, Prefetch: PrefetchNone})
+		check(t, y.readOnce(name, 0, 2*bs))
+		v := peerhttp.Version(y.File(name).Known().(*cache.Blob).Version())
+		ask := func(i int) error {
+			client := peerhttp.New(peerhttp.Options{Self: c.names[i], DialContext: c.dial})
+			defer client.Close()
+			b, err := client.Get(t.Context(), c.names[0], peerhttp.Question{Name: name, N: 2 * bs}, v)
+			if err == nil {
+				b.Close()
+			}
+			return err
+		}
+		check(t, ask(1))
+		check(t, y.peering.sends.bulk.Acquire(t.Context(), leastBulkSends))
+		defer y.peering.sends.bulk.Release(leastBulkSends)
+		e, ok := ask(2).(*peerhttp.Error)
+		if !ok || e.Outcome != peers.Busy || len(e.Named) != 1 || e.Named[0] != c.names[1] {
+			t.Errorf("a busy machine answers %+v", e)
+		}
+	})
+}
