@@ -79,7 +79,7 @@ func (fi *fill) settleLocked(fl *flight, err error) error {
 	if others {
 		return nil
 	}
-	if origin.KindOf(hope) == origin.Changed {
+	if kind := origin.KindOf(hope); kind == origin.Changed || kind == origin.Unproven && fi.toldByPeer() {
 		return fi.changedLocked(hope)
 	}
 	if kind == origin.NeedsURL && fi.blob.Present() > 0 && f.set.opts.Split > 1 {

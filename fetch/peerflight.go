@@ -311,6 +311,9 @@ func (w *walk) probe(ctx context.Context, names []string) {
 	w.course.Found(have, dead, time.Now())
 }
 
+// toldByPeer reports whether a peer told the version, and no URL of this machine.
+func (fi *fill) toldByPeer() bool { return fi.extents != nil && fi.blob.Note().URL == asUnasked }
+
 // asUnasked is the hash of the URL that told a version which a peer told: no URL's.
 const asUnasked = 1
 
@@ -340,8 +343,8 @@ func (c *contact) viaPeers(urgent, others bool) bool {
 	}
 	ctx, cancel := context.WithTimeout(f.set.ctx, patience)
 	defer cancel()
-	if !w.getVersion(ctx) {
-		return false
+	if !w.getVersion(ctx) || w.version.ETag == "" && w.version.LastModified == "" {
+		return false // without a validator the origin could not prove that it has the same
 	}
 	said, err := digest.Parse(w.digest)
 	if err != nil {

@@ -202,7 +202,7 @@ func TestLyingPeerCostsNothingButTraffic(t *testing.T) {
 				check(t, y.Run(t.Context()))
 				y.materialized(x.names()...)
 				if most := 2 * int64(5*bs+7); what == "nothing" && y.Counts().BodyBytes > most {
-					t.Errorf("the origin sent %d bytes", y.Counts().BodyBytes)
+					t.Errorf("the origin sent %d bytes: %v", y.Counts().BodyBytes, y.Log())
 				}
 			})
 		})

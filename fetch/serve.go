@@ -282,6 +282,9 @@ func (w *follower) wait(ctx context.Context, off, end int64, patience time.Durat
 		if err != nil {
 			return err
 		}
+		if moved == nil { // it has come meanwhile
+			return nil
+		}
 		select {
 		case <-moved:
 		case <-timeout:
@@ -294,7 +297,7 @@ func (w *follower) wait(ctx context.Context, off, end int64, patience time.Durat
 }
 
 // join holds the flight that brings the block at off, and returns what is closed when it
-// has moved on or ended.
+// has moved on or ended; nil if the block is there.
 func (w *follower) join(off, end int64) (moved <-chan struct{}, err error) {
 	fi := w.fill
 	f := fi.file
@@ -302,6 +305,9 @@ func (w *follower) join(off, end int64) (moved <-chan struct{}, err error) {
 	defer f.mu.Unlock()
 	if !fi.current() {
 		return nil, isUnfit
+	}
+	if fi.blob.Has(off, 1) {
+		return nil, nil
 	}
 	fl := fi.flights.covering(off)
 	if fl != nil && w.urgent && !fi.single && fl != w.flight && !fl.soon(off) {
