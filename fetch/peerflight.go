@@ -206,6 +206,7 @@ type walk struct {
 	version peerhttp.Version
 	digest  string // that came with the version
 	urgent  bool
+	pass    bool // a busy machine is passed by: the origin has refused already
 	met     func(peer string, o peers.Outcome)
 }
 
@@ -268,6 +269,9 @@ func (w *walk) note(ctx context.Context, peer string, err error) bool {
 	}
 	if w.wanted.Err() != nil {
 		return false
+	}
+	if e.Outcome == peers.Busy && w.pass {
+		e.Outcome = peers.Unfit
 	}
 	w.met(peer, e.Outcome)
 	w.course.Note(e.Outcome, e.Named, time.Now())
@@ -335,7 +339,7 @@ func (c *contact) viaPeers(urgent, others bool) bool {
 		return false
 	}
 	unfit := map[string]bool{p.Ring.Self(): others}
-	w := &walk{peering: p, wanted: f.set.ctx, name: f.name, urgent: urgent, met: func(peer string, o peers.Outcome) { unfit[peer] = o == peers.Unfit }}
+	w := &walk{peering: p, wanted: f.set.ctx, name: f.name, urgent: urgent, pass: others, met: func(peer string, o peers.Outcome) { unfit[peer] = o == peers.Unfit }}
 	w.course = p.Ring.Course(peers.KeyOf(f.name, 0), true, func(peer string) bool { return unfit[peer] }, time.Now())
 	patience := peerPatience
 	if urgent {

@@ -58,7 +58,7 @@ const (
 	// again, or an extent whose owner is busy put off. retryHoped is how long such a file is
 	// left alone in between.
 	peersHope  = time.Minute
-	retryHoped = 3 * time.Second
+	retryHoped = 2 * time.Second
 )
 
 // join makes the peering of a set, nil if opts has none.

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"dlfs/fetch/origintest"
+	"dlfs/fetch/peerhttp"
 )
 
 // machines are dlfs processes that share a list, each under an address of its own, and the
@@ -87,13 +90,23 @@ func (m *machines) out(i int) string { return filepath.Join(m.dir, fmt.Sprint("o
 
 // args are the flags of machine i.
 func (m *machines) args(i int, more ...string) []string {
-	return append([]string{"--peers", strings.Join(m.names, ","), "--peer-self", m.names[i], "--peer-key", m.key, "--quiet"}, more...)
+	return append([]string{"--peers", strings.Join(m.names, ","), "--peer-self", m.names[i], "--quiet"}, more...)
 }
 
 // fetch starts machine i.
 func (m *machines) fetch(i int, list string, more ...string) *served {
 	m.t.Helper()
+	more = append(more, "--peer-key", m.key)
 	return startDlfs(m.t, nil, append([]string{"fetch", list, m.out(i)}, m.args(i, more...)...)...)
+}
+
+// stop ends a process that lingers for a machine that never comes.
+func (m *machines) stop(p *served) {
+	m.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		m.t.Fatal(err)
+	}
+	<-p.exited
 }
 
 // complete waits for a process, which must end well, and compares the files of machine i.
@@ -148,20 +161,26 @@ func (m *machines) status(i int) (s Status) {
 	return s
 }
 
-// awaitFiles waits until machine i, which goes on, has every file.
-func (m *machines) awaitFiles(i int) {
+// awaitSocket waits until machine i answers.
+func (m *machines) awaitSocket(i int) {
 	m.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for until := time.Now().Add(hang); ; <-tick.C { // until it answers
+	for until := time.Now().Add(hang); ; <-tick.C {
 		_, err := os.Stat(filepath.Join(m.out(i), ".dlfs", socketName))
 		if err == nil {
-			break
+			return
 		}
 		if time.Now().After(until) {
 			m.t.Fatal(err)
 		}
 	}
+}
+
+// awaitFiles waits until machine i, which goes on, has every file.
+func (m *machines) awaitFiles(i int) {
+	m.t.Helper()
+	m.awaitSocket(i)
 	awaitSummary(m.t, m.out(i), func(s Summary) bool { return s.FilesComplete == len(m.files) })
 }
 
@@ -204,8 +223,10 @@ func TestMachineThatJoinsAsksTheOriginForNothing(t *testing.T) {
 	first, second := m.fetch(0, list, "--peers-wait=0"), m.fetch(1, list, "--peers-wait=0")
 	m.awaitFiles(0)
 	m.awaitFiles(1)
-	if s := m.status(0); s.PeerBytes == 0 || s.ServedBytes == 0 || s.PeerBytes+s.OriginBytes < m.size() || len(s.Peers) != 2 || s.Peers[0].Name != m.names[1] {
-		t.Errorf("the status tells of %d bytes from peers, %d from the origin, %d served, and of the peers %v", s.PeerBytes, s.OriginBytes, s.ServedBytes, s.Peers)
+	one, two := m.status(0), m.status(1)
+	if one.PeerBytes+one.OriginBytes < m.size() || one.PeerBytes+two.PeerBytes == 0 || one.ServedBytes+two.ServedBytes == 0 ||
+		len(one.Peers) != 2 || one.Peers[0].Name != m.names[1] || one.Peers[0].State != "done" {
+		t.Errorf("the status of one tells %+v of %v, and that of the other %+v", one.Totals, one.Peers, two.Totals)
 	}
 	m.origin.ResetCounts()
 	m.complete(2, m.fetch(2, list, "--peers-wait=0"))
@@ -213,5 +234,116 @@ func TestMachineThatJoinsAsksTheOriginForNothing(t *testing.T) {
 	m.complete(1, second)
 	if n := m.origin.Counts().BodyBytes; n != 0 {
 		t.Errorf("the origin sent %d bytes to the machine that joined", n)
+	}
+}
+
+// A machine that is killed in the middle, and comes back, costs at most what it had fetched.
+func TestMachineIsKilledAndComesBack(t *testing.T) {
+	m := newMachines(t, 3, 16<<20, 16<<20, 16<<20, 16<<20)
+	m.origin.Inject(origintest.Throttle(16 << 20).Method("GET"))
+	list := m.list("")
+	var all []*served
+	for i := range m.names {
+		all = append(all, m.fetch(i, list))
+	}
+	m.awaitSocket(1)
+	awaitSummary(t, m.out(1), func(s Summary) bool { return s.PresentBytes > 4<<20 })
+	if err := all[1].cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-all[1].exited
+	all[1] = m.fetch(1, list)
+	for i, p := range all {
+		m.complete(i, p)
+	}
+	m.askedAtMost(1.05 + 1.0/3)
+}
+
+// client is another program that asks machine 0.
+func (m *machines) client(secret string) *peerhttp.Client {
+	m.t.Helper()
+	opts := peerhttp.Options{Self: m.names[1]}
+	if secret != "" {
+		key, err := peerhttp.NewKey([]byte(secret))
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		opts.TLS = key.TLS()
+	}
+	c := peerhttp.New(opts)
+	m.t.Cleanup(c.Close)
+	return c
+}
+
+func TestPortIsClosedToThoseWithoutTheKey(t *testing.T) {
+	m := newMachines(t, 2, 100_000)
+	p := m.fetch(0, m.list(""), "--peers-wait=0")
+	m.awaitFiles(0)
+	for what, secret := range map[string]string{"another key": "another secret of many bytes", "no key": ""} {
+		if _, _, err := m.client(secret).ID(t.Context(), m.names[0]); err == nil {
+			t.Errorf("with %s the machine answers", what)
+		}
+	}
+	v, _, err := m.client(strings.Repeat("secret ", 5)).Version(t.Context(), m.names[0], peerhttp.Question{Name: "dir/0.bin"})
+	if err != nil || v.Size != 100_000 {
+		t.Errorf("with the key the answer is %+v, %v", v, err)
+	}
+	m.stop(p)
+}
+
+// No URL, query or header of a list is in what a machine asks or answers.
+func TestSecretsOfTheListDoNotCross(t *testing.T) {
+	const canary = "CANARY"
+	m := newMachines(t, 2, smallFiles(8)...)
+	asked := make(chan string, 1000)
+	l, err := net.Listen("tcp", m.names[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		dump, err := httputil.DumpRequest(r, true)
+		if err != nil {
+			t.Error(err)
+		}
+		asked <- string(dump)
+		w.WriteHeader(http.StatusNotFound)
+	})}
+	done := make(chan struct{})
+	go func() { // ended below
+		defer close(done)
+		s.Serve(l)
+	}()
+	args := m.args(0, "--peer-plain", "--peers-wait=0", "--header", "X-Secret: "+canary, "--user-agent", canary)
+	p := startDlfs(t, nil, append([]string{"fetch", m.list("?sig=" + canary), m.out(0)}, args...)...)
+	m.awaitFiles(0)
+	for name := range m.files {
+		resp, err := http.Head("http://" + m.names[0] + "/f/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		dump, err := httputil.DumpResponse(resp, false)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("HEAD: %s %v", resp.Status, err)
+		}
+		if strings.Contains(string(dump), canary) {
+			t.Errorf("the answer holds a secret: %s", dump)
+		}
+	}
+	m.stop(p)
+	s.Close()
+	<-done
+	close(asked)
+	files := 0
+	for dump := range asked {
+		if strings.Contains(dump, "/f/dir/") {
+			files++
+		}
+		if strings.Contains(dump, canary) || strings.Contains(dump, m.base) {
+			t.Errorf("the request holds a secret: %s", dump)
+		}
+	}
+	if files == 0 {
+		t.Error("the other machine was asked for no file")
 	}
 }
