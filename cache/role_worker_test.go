@@ -389,6 +389,16 @@ func (w *worker) evictFrom(b *Blob, first, n int64) error {
 			return err
 		}
 	}
+	w.mu.Lock()
+	w.mu.sayings = slices.DeleteFunc(w.mu.sayings, func(s saying) bool { // bad bytes may be put next
+		for i := first; i < first+n; i++ {
+			if s.line == fmt.Sprintf("block %s %d %d", b.name, b.version.Size, i) {
+				return true
+			}
+		}
+		return false
+	})
+	w.mu.Unlock()
 	off, bytes := b.geo.extent(first, first+n)
 	before := b.Present()
 	freed, err := w.store.Evict([]Eviction{{b, []Extent{{off, bytes}}}})

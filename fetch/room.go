@@ -97,7 +97,7 @@ func (r *room) stops() bool {
 		r.poke()
 	}
 	if full && !r.said.Swap(true) {
-		r.set.log.Info("prefetch stops: --max-size is used up; what readers ask for takes the place of what they need least", "dir", r.set.store.Path())
+		r.set.log.Warn("prefetch stops: --max-size is used up; what readers ask for takes the place of what they need least", "dir", r.set.store.Path())
 	}
 	return full
 }
@@ -234,6 +234,9 @@ func (r *room) evict(going map[*fill][]cache.Extent) int64 {
 		r.set.log.Warn("blocks cannot be evicted", "dir", r.set.store.Path(), "err", err)
 	}
 	for fi, extents := range going {
+		if err != nil {
+			r.offer(fi) // what could not go may later
+		}
 		r.took(fi, extents)
 		fi.file.change(fi.tornLocked)
 	}

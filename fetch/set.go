@@ -53,6 +53,8 @@
 //  4. the limit that the user has set on bytes a second, for all hosts together (package
 //     origin).
 //
+// Where the store has a bound, a flight reserves room on disk before its request, see room.
+//
 // The package knows nothing of FUSE. What HTTP means is package origin's, what
 // is on disk is package cache's.
 package fetch
