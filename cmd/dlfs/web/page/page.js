@@ -149,23 +149,27 @@ function showButtons(s, trouble) {
 }
 
 function showWaits(s) {
-  $("waits-none").hidden = s.readers_waiting.length > 0;
-  const items = s.readers_waiting.map(w => {
-    const open = element("button", "link", element("bdi", "", shown(w.name)));
-    open.onclick = () => fileView.open(w.name);
+  const list = $("waits"), waits = s.readers_waiting;
+  $("waits-none").hidden = waits.length > 0;
+  while (list.children.length > waits.length) list.lastElementChild.remove();
+  waits.forEach((w, i) => {
+    const item = list.children[i] ?? list.appendChild(waitItem());
     const time = duration(Math.max(0, (Date.now() - Date.parse(w.since)) / 1000));
-    return element("li", "", open, element("span", "", `${plural(w.readers, "reader", "readers")}, ${time}, at ${bytes(w.offset)}`));
+    item.firstChild.dataset.name = w.name;
+    set(item.firstChild.firstChild, shown(w.name));
+    set(item.lastChild, `${plural(w.readers, "reader", "readers")}, ${time}, at ${bytes(w.offset)}`);
   });
-  const more = s.readers_waiting_total - items.length;
-  if (more > 0) items.push(element("li", "", `and ${plural(more, "file", "files")} more`));
-  replace($("waits"), items);
+  const more = s.readers_waiting_total - waits.length;
+  $("waits-more").hidden = more <= 0;
+  set($("waits-more"), `and ${plural(more, "file", "files")} more`);
 }
 
-// replace changes the children of an element, and keeps the focus where it is.
-function replace(parent, children) {
-  const at = [...parent.querySelectorAll("button")].indexOf(document.activeElement);
-  parent.replaceChildren(...children);
-  if (at >= 0) parent.querySelectorAll("button")[at]?.focus();
+// waitItem is an item of the list of readers. It stays while its text changes: a button
+// that another one takes the place of loses the press and the focus.
+function waitItem() {
+  const open = element("button", "link", element("bdi", ""));
+  open.onclick = () => fileView.open(open.dataset.name);
+  return element("li", "", open, element("span", ""));
 }
 
 function showDisk(s) {
