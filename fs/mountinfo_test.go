@@ -229,3 +229,28 @@ func mounted(point string) (bool, error) {
 	all, err := mountsAt(point)
 	return len(all) > 0 && all[len(all)-1].kind == fsType, err
 }
+
+// TestMounts: a mount is told while it is there, also when its process is dead.
+func TestMounts(t *testing.T) {
+	x := newRig(t)
+	x.start()
+	told := func() bool {
+		t.Helper()
+		points, err := Mounts()
+		must(t, err)
+		return slices.Contains(points, x.config.Point)
+	}
+	if !told() {
+		t.Error("a live mount is not told")
+	}
+	x.kill()
+	if !told() {
+		t.Error("a dead mount is not told")
+	}
+	if _, err := ClearDead(x.config.Point); err != nil {
+		t.Fatal(err)
+	}
+	if told() {
+		t.Error("a mount that was cleared away is told")
+	}
+}

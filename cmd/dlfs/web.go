@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -39,9 +40,11 @@ func (c *webCmd) Run(ctx context.Context, std stdio) error {
 	}
 	for _, s := range sources {
 		defer s.close()
-		if err := s.check(ctx); err != nil {
-			return err
-		}
+	}
+	if sources, err = c.shown(ctx, sources, log); err != nil {
+		return err
+	}
+	for _, s := range sources {
 		opts.Sources = append(opts.Sources, web.Source{Name: s.dir, Ask: s.ask})
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
@@ -55,11 +58,15 @@ func (c *webCmd) Run(ctx context.Context, std stdio) error {
 	return s.Serve(ctx, l)
 }
 
-// reasonOf is why a listener could not be had, without its address.
+// reasonOf is why a listener could not be had, without its address and the system call.
 func reasonOf(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
-		return op.Err
+		err = op.Err
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
 	}
 	return err
 }
@@ -146,4 +153,28 @@ func (c *webCmd) sources(log *slog.Logger) (list []*webSource, err error) {
 		list = append(list, newWebSource(dir, log))
 	}
 	return list, nil
+}
+
+// shown returns the sources that can be shown. All that were named must be; of the mounts
+// that were found, dead ones and those of other users are left out if others are there.
+func (c *webCmd) shown(ctx context.Context, sources []*webSource, log *slog.Logger) (good []*webSource, err error) {
+	var bad []error
+	for _, s := range sources {
+		err := s.check(ctx)
+		switch {
+		case err == nil:
+			good = append(good, s)
+		case len(c.Dirs) > 0 || ctx.Err() != nil:
+			return nil, err
+		default:
+			bad = append(bad, err)
+		}
+	}
+	if len(good) == 0 {
+		return nil, bad[0]
+	}
+	for _, err := range bad {
+		log.Warn("a mount is not shown", "err", err)
+	}
+	return good, nil
 }

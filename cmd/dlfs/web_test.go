@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -268,7 +269,7 @@ func TestWebRefuses(t *testing.T) {
 		"a state that is none":       {[]string{broken}, exitFailed, broken},
 		"no JSON":                    {[]string{old}, exitFailed, old},
 		"an older version":           {[]string{older}, exitFailed, "older one"},
-		"a port in use":              {[]string{ended, "--listen", busy.Addr().String()}, exitFailed, "address already in use; give another address with --listen"},
+		"a port in use":              {[]string{ended, "--listen", busy.Addr().String()}, exitFailed, ": address already in use; give another address with --listen"},
 		"no address":                 {[]string{tmp, "--listen", "here"}, exitUsage, "is no address"},
 		"the network":                {[]string{tmp, "--listen", "0.0.0.0:0"}, exitUsage, "open to the network"},
 		"all of it":                  {[]string{tmp, "--listen", ":0"}, exitUsage, "open to the network"},
@@ -285,6 +286,29 @@ func TestWebRefuses(t *testing.T) {
 				t.Errorf("exit code %d, want %d: %s%s", code, tt.code, out.String(), errs.String())
 			}
 		})
+	}
+}
+
+// TestWebLeavesOutDeadMounts: of the mounts that were found those are shown that live; what
+// was named must be shown.
+func TestWebLeavesOutDeadMounts(t *testing.T) {
+	t.Parallel()
+	live, _, let := fetching(t, 1)
+	defer close(let)
+	var log strings.Builder
+	logger := newLogger(&log, slog.LevelWarn)
+	sources := []*webSource{newWebSource(t.TempDir(), logger), newWebSource(live, logger)}
+	defer sources[1].close()
+	found := webCmd{}
+	if good, err := found.shown(t.Context(), sources, logger); err != nil || len(good) != 1 || good[0].dir != live || strings.Count(log.String(), "\n") != 1 {
+		t.Errorf("%d are shown, %v; %s", len(good), err, log.String())
+	}
+	if _, err := found.shown(t.Context(), sources[:1], logger); err == nil {
+		t.Error("nothing is shown")
+	}
+	named := webCmd{Dirs: []string{"a", "b"}}
+	if _, err := named.shown(t.Context(), sources, logger); err == nil {
+		t.Error("what was named is left out")
 	}
 }
 
