@@ -28,17 +28,36 @@ func memoryOfProcess() memory { return memory{cgroupLimit("/")} }
 // mapped state, sockets, and the kernel's pages of what is written count there
 // too. A heap that needs more gets a quarter more than it is, so that the
 // collector does not take all of the processor.
+//
+// Beside a long list, which stays, the collector does not wait until the heap has doubled,
+// unless GOGC says so.
 func (m memory) limitHeap() {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
 	var now runtime.MemStats
-	runtime.ReadMemStats(&now)
+	if runtime.ReadMemStats(&now); now.HeapAlloc > spareHeap {
+		runtime.GC() // what reading the list left
+		runtime.ReadMemStats(&now)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent(int64(now.HeapAlloc)))
+	}
 	limit := memoryFloor + 4*int64(now.HeapAlloc)
 	if m.limit > 0 {
 		limit = min(limit, max(m.limit/2, int64(now.HeapAlloc)*5/4))
 	}
 	debug.SetMemoryLimit(limit)
+}
+
+// spareHeap is how much the heap may grow before it is collected, where it is large.
+const spareHeap = 96 << 20
+
+// gcPercent is by how much a heap may grow before it is collected, in percent: at most
+// what is usual, and at least so much that a collection is not for too little.
+func gcPercent(heap int64) int {
+	const most, least = 100, 30
+	return int(max(least, min(most, 100*spareHeap/max(heap, 1))))
 }
 
 const (

@@ -11,6 +11,7 @@ import (
 
 func TestMemoryLimit(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(math.MaxInt64))
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
 	t.Setenv("GOMEMLIMIT", "1GiB")
 	memory{limit: 64 << 20}.limitHeap()
 	if got := debug.SetMemoryLimit(-1); got != math.MaxInt64 {
@@ -29,6 +30,28 @@ func TestMemoryLimit(t *testing.T) {
 	memory{limit: 32 << 20}.limitHeap()
 	if got := debug.SetMemoryLimit(-1); got < int64(len(list)) {
 		t.Errorf("limit %d is below the list of %d, for which the collector would run without end", got, len(list))
+	}
+	runtime.KeepAlive(list)
+}
+
+func TestHeapBesideALongList(t *testing.T) {
+	for heap, want := range map[int64]int{0: 100, 10 << 20: 100, 96 << 20: 100, 192 << 20: 50, 1 << 30: 30} {
+		if got := gcPercent(heap); got != want {
+			t.Errorf("a heap of %d may grow by %d percent, want %d", heap, got, want)
+		}
+	}
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(math.MaxInt64))
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	list := make([]byte, 4*spareHeap)
+	t.Setenv("GOGC", "100")
+	memory{}.limitHeap()
+	if got := debug.SetGCPercent(100); got != 100 {
+		t.Errorf("the user's GOGC became %d", got)
+	}
+	t.Setenv("GOGC", "")
+	memory{}.limitHeap()
+	if got := debug.SetGCPercent(100); got != 30 {
+		t.Errorf("a heap of %d may grow by %d percent", len(list), got)
 	}
 	runtime.KeepAlive(list)
 }
