@@ -30,6 +30,7 @@ type engine struct {
 	began    time.Time
 	log      *slog.Logger
 	metrics  func() // ends what shows them; nil if nothing does
+	shardEnd func() // tells other machines how far the run is, at its end; nil if none asks
 	prefetch fetch.Mode
 	errands  *errands
 	hooks    *hooks
@@ -143,6 +144,9 @@ func (e *engine) run(ctx context.Context) error {
 }
 
 func (e *engine) stateRemoved() error {
+	if e.store.IsShared() {
+		return fmt.Errorf("%s/.dlfs, or the one of --state: %w", e.store.Path(), errStateRemoved)
+	}
 	return fmt.Errorf("%s/.dlfs: %w", e.store.Path(), errStateRemoved)
 }
 
@@ -187,6 +191,9 @@ func (e *engine) close() error {
 	e.endHooks(true)
 	e.group.close()
 	e.set.Close()
+	if e.shardEnd != nil {
+		e.shardEnd()
+	}
 	removed := e.store.IsRemoved()
 	err := e.store.Close()
 	if removed {

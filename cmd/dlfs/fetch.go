@@ -134,7 +134,7 @@ func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
 func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error {
 	start := time.Now()
 	quiet := e.listen(ctx)
-	told := e.tellOthers()
+	e.tellOthers()
 	e.display.show(e.set)
 	ended := std.supervisor.ready(e.set, func(context.Context) error {
 		e.set.Totals() // which takes the lock that everything needs
@@ -144,7 +144,6 @@ func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error 
 	ended()
 	e.display.close()
 	quiet()
-	told()
 	failures := e.set.Failures()
 	var saveErr error
 	if saveFailed != "" {

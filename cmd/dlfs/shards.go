@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,18 +40,20 @@ type shardStatus struct {
 	fetch.Totals
 }
 
-// tellOthers writes how far the shard is until the returned function is called, where
-// the state is elsewhere. That function writes it a last time.
-func (e *engine) tellOthers() (end func()) {
+// tellOthers writes how far the shard is until the engine is closed, where the state is
+// elsewhere. Once no flight is left, it is written a last time.
+func (e *engine) tellOthers() {
 	if !e.store.IsShared() {
-		return func() {}
+		return
 	}
-	part := e.lister.shard
+	e.reloading.Lock()
+	part := e.lister.shard // of every list to come, too
+	e.reloading.Unlock()
 	if part.of == 0 {
 		part = shard{0, 1}
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() { // end waits
+	go func() { // shardEnd waits
 		defer close(stopped)
 		t := time.NewTicker(tellEvery)
 		defer t.Stop()
@@ -63,9 +66,12 @@ func (e *engine) tellOthers() (end func()) {
 			}
 		}
 	}()
-	return func() {
+	e.shardEnd = func() {
 		close(stop)
 		<-stopped
+		if err := e.store.Sync(context.Background()); err != nil { // what is complete is published, and so counts
+			e.log.Debug("not everything is durable at the end", "err", err) // which closing the store says
+		}
 		e.tellShard(part, true)
 	}
 }

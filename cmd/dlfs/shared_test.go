@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -132,6 +133,30 @@ func TestShardIsKilled(t *testing.T) {
 	if left := sh(t, c.dir, `ls -A disk/out/.dlfs`); left != "shard-0-of-1.json\n" {
 		t.Errorf("left in .dlfs: %s", left)
 	}
+}
+
+// TestStoppedShardTellsItsEnd: what was complete when it was stopped counts.
+func TestStoppedShardTellsItsEnd(t *testing.T) {
+	c := newCluster(t, 200_000, 200_000, 900_000)
+	let := make(chan struct{})
+	held := origintest.HoldAfter(300_000, let).On("/*/f02").Method("GET")
+	c.Inject(held)
+	stopped := c.fetch("one", "--split", "1")
+	if err := held.Wait(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := stopped.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	c.wantExit(stopped, exitInterrupted)
+	close(let)
+	whole := strings.Count(sh(t, c.dir, `find disk/out -path '*/d*/f*' -type f`), "\n")
+	if said, want := c.said("status", c.out), fmt.Sprintf("1 shard, 1 ended: %d/3 files", whole); !strings.Contains(said, want) {
+		t.Errorf("status says %s, want %s", said, want)
+	}
+	c.Clear()
+	c.wantExit(c.fetch("one"), exitOK)
+	c.wantWhole()
 }
 
 // TestVersionsOfMachinesDiffer: the file is that of the machine which was first, whole,
