@@ -78,6 +78,7 @@ type cli struct {
 	Completion completionCmd `cmd:"" help:"Print what has a shell complete commands of dlfs."`
 	Tell       versionCmd    `cmd:"" name:"version" help:"Tell which dlfs this is."`
 
+	Config  string           `placeholder:"FILE" help:"Take flags from FILE, a line FLAG = VALUE for each."`
 	HelpAll helpAll          `env:"-" help:"Show every flag."`
 	Version kong.VersionFlag `env:"-" help:"Tell which dlfs this is."`
 }
@@ -166,6 +167,20 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 	}
 	if err := refuseEmpty(kctx); err != nil {
 		return err
+	}
+	given, err := resolvers(c.Config, kctx)
+	if err != nil {
+		return err
+	}
+	if len(given) > 0 {
+		c = cli{}
+		parser, err := newParser(&c, std, kong.BindTo(ctx, (*context.Context)(nil)), kong.Resolvers(given...))
+		if err != nil {
+			return err
+		}
+		if kctx, err = parser.Parse(withoutInput(args)); err != nil {
+			return usageMistake(err)
+		}
 	}
 	if err := checkLimits(); err != nil {
 		return err

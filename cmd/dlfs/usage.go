@@ -12,7 +12,7 @@ import (
 
 // usualFlags are the flags that --help tells of where a command has many.
 var usualFlags = []string{
-	"help", "help-all", "dir", "daemon", "dry-run", "save-failed", "prefetch", "until-complete", "read-timeout", "allow-other",
+	"help", "help-all", "config", "dir", "daemon", "dry-run", "save-failed", "prefetch", "until-complete", "read-timeout", "allow-other",
 	"check-integrity", "jobs", "limit-rate", "header", "include", "exclude", "checksums", "progress", "verbose", "quiet", "log-file",
 }
 
