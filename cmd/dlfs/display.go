@@ -170,7 +170,7 @@ type frame struct {
 // frame looks at set now.
 func (m *meter) frame(set *fetch.Set) frame {
 	t := set.Totals()
-	return frameOf(t, m.rate(time.Now(), t.OriginBytes))
+	return frameOf(t, m.rate(time.Now(), t.OriginBytes+t.PeerBytes))
 }
 
 // rate is in bytes a second, where so many bytes have come until now.

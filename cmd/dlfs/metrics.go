@@ -71,6 +71,9 @@ func (m *meters) Collect(ch chan<- prometheus.Metric) {
 	gauge(bytesOf, float64(t.TotalBytes), "known")
 	gauge(bytesOf, float64(t.PresentBytes), "present")
 	send(receivedBytes, prometheus.CounterValue, float64(t.OriginBytes), "origin")
+	if e.group != nil {
+		send(receivedBytes, prometheus.CounterValue, float64(t.PeerBytes), "peer")
+	}
 	for _, r := range e.client.Requests() {
 		send(requestsMade, prometheus.CounterValue, float64(r.N), r.Host, strconv.Itoa(r.Code))
 	}

@@ -86,8 +86,11 @@ func summarize(w io.Writer, t fetch.Totals, failures []fetch.EntryStatus, took t
 	printFailures(w, "failed", failures, func(f fetch.EntryStatus) bool { return !needURL(f) })
 	printFailures(w, "needs a URL", failures, needURL)
 	fmt.Fprintf(w, "%d of %d files complete in %s: %s, %s of it received in %s%s\n",
-		t.FilesComplete, t.FilesTotal, dir, bytesText(t.PresentBytes), bytesText(t.OriginBytes),
-		took.Round(100*time.Millisecond), rateText(t.OriginBytes, took))
+		t.FilesComplete, t.FilesTotal, dir, bytesText(t.PresentBytes), bytesText(t.OriginBytes+t.PeerBytes),
+		took.Round(100*time.Millisecond), rateText(t.OriginBytes+t.PeerBytes, took))
+	if t.PeerBytes > 0 {
+		fmt.Fprintf(w, "%s came from other machines\n", bytesText(t.PeerBytes))
+	}
 }
 
 func printFailures(w io.Writer, what string, failures []fetch.EntryStatus, is func(fetch.EntryStatus) bool) {

@@ -160,7 +160,8 @@ func (s shardStatus) index() uint64 {
 func sumTotals(a, b fetch.Totals) fetch.Totals {
 	return fetch.Totals{
 		TotalBytes: addBytes(a.TotalBytes, b.TotalBytes), PresentBytes: addBytes(a.PresentBytes, b.PresentBytes),
-		OriginBytes: addBytes(a.OriginBytes, b.OriginBytes), FilesTotal: a.FilesTotal + b.FilesTotal,
+		OriginBytes: addBytes(a.OriginBytes, b.OriginBytes), PeerBytes: addBytes(a.PeerBytes, b.PeerBytes),
+		ServedBytes: addBytes(a.ServedBytes, b.ServedBytes), FilesTotal: a.FilesTotal + b.FilesTotal,
 		FilesKnown: a.FilesKnown + b.FilesKnown, FilesComplete: a.FilesComplete + b.FilesComplete,
 		FilesFailed: a.FilesFailed + b.FilesFailed, FilesNeedURL: a.FilesNeedURL + b.FilesNeedURL,
 		FilesMismatch: a.FilesMismatch + b.FilesMismatch, Paused: a.Paused || b.Paused,
