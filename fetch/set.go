@@ -6,7 +6,8 @@
 // priority:
 //
 //  1. a reader waits for an extent (Handle.ReadAt),
-//  2. a sequential reader will want the next extent soon (its read-ahead),
+//  2. a reader will want it soon: the next extent (its read-ahead), or the next small
+//     file of a directory (File.Foresee),
 //  3. prefetch wants the rest (Run).
 //
 // Each asks the fill, which is the version, for an extent to be made present, and the fill
@@ -39,7 +40,8 @@
 // In each round it goes over the files of front and active as often as a file may have
 // flights (Options.Split), and gives every file one flight more, so that each has one
 // before any has two. A file that has nothing left to launch gets the far half of its
-// longest flight instead (steal), so that the last flight of a file does not run alone.
+// longest flight instead (steal), so that the last flight of a file does not run alone; but
+// not where that costs more traffic than it gains time (mayCut).
 //
 // Four brakes stand between a want and the wire, in this order:
 //

@@ -1,6 +1,6 @@
 // Package fs shows the files of a fetch.Set as a read-only FUSE filesystem. It
-// adapts and decides nothing: what is there is package listfile's, how bytes
-// come is package fetch's.
+// adapts, and decides no more than which files of a directory are likely to be opened
+// next (walk.go): what is there is package listfile's, how bytes come is package fetch's.
 //
 // # What the kernel is told
 //

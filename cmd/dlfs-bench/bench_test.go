@@ -127,10 +127,11 @@ func TestTableIsPutIntoADocument(t *testing.T) {
 			}
 		}
 		r := &report{Machine: "a machine", Rows: []rowReport{{Name: name}}}
-		err := r.put(path)
+		err := r.put(path, "")
 		got, _ := os.ReadFile(path)
 		return string(got), err
 	}
+	tableBegins, tableEnds := tableLines("")
 	for _, text := range []string{"no place", "one line\n" + tableBegins, tableEnds + tableBegins} {
 		if got, err := put("x", text); err == nil || got != text {
 			t.Errorf("%q became %q, %v", text, got, err)

@@ -30,6 +30,10 @@
 // no preallocation, curl with -Z for several files, rclone with a full cache.
 // dlfs has its defaults, unless a row's name says otherwise.
 //
+// With -readers, programs read through a mount of dlfs and of rclone, in turns: Debian's, and
+// patterns of reads that programs have. The origin is dlfs' own, with a pause of 30 ms and
+// 20 MB/s a connection; the table has a place of its own in the document.
+//
 // nginx, aria2c, curl and fio are Debian packages to be installed by hand;
 // rclone is built from the Go module proxy into the user's cache. What is not
 // there is left out, and said to be. The memory of a long run is the soak test's
@@ -69,6 +73,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	flags := flag.NewFlagSet("dlfs-bench", flag.ContinueOnError)
 	flags.SetOutput(log)
 	short := flags.Bool("short", false, "take less than three minutes: smaller sizes, 3 rounds, no rows that cannot be short")
+	readers := flags.Bool("readers", false, "run other rows instead: programs that read through a mount, beside rclone")
 	pattern := flags.String("run", "", "run only the rows whose name matches this regular expression")
 	rounds := flags.Int("rounds", 0, "rounds; 5, or 3 in a short run, if not given")
 	disk := flags.String("dir", os.TempDir(), "directory on a real disk where downloads land")
@@ -94,7 +99,11 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	if *rounds > 0 {
 		z.rounds = *rounds
 	}
-	rows := slices.DeleteFunc(allRows(z), func(r row) bool { return !match.MatchString(r.name) })
+	rows, part := allRows(z), ""
+	if *readers {
+		rows, part = readerRows(), " -readers"
+	}
+	rows = slices.DeleteFunc(rows, func(r row) bool { return !match.MatchString(r.name) })
 	if len(rows) == 0 {
 		return errors.New("-run: no row matches")
 	}
@@ -109,7 +118,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	if err != nil || *document == "" {
 		return err
 	}
-	return r.put(*document)
+	return r.put(*document, part)
 }
 
 // do measures the rows, prints the table and saves the figures.

@@ -50,7 +50,7 @@ func playOrigin(in *bufio.Reader, out io.Writer) error {
 		return err
 	}
 	w := &wire{Listener: listener, rate: spec.Rate}
-	server := &http.Server{Handler: o}
+	server := &http.Server{Handler: withFolders(o, spec)}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(w) }() // waited for below
 	err = send(out, "http://"+listener.Addr().String())
@@ -64,6 +64,21 @@ func playOrigin(in *bufio.Reader, out io.Writer) error {
 		err = nil
 	}
 	return errors.Join(err, server.Close(), notClosed(<-served))
+}
+
+// withFolders has o list each load as nginx does, for clients that go by such pages.
+func withFolders(o http.Handler, spec originSpec) http.Handler {
+	pages := http.NewServeMux()
+	pages.Handle("/", o)
+	for _, l := range spec.Loads {
+		pages.HandleFunc("GET /"+l.folder()+"/{$}", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			for i := range l.Count {
+				fmt.Fprintf(w, "<a href=\"%d\">%d</a>\n", i, i)
+			}
+		})
+	}
+	return pages
 }
 
 func notClosed(err error) error {

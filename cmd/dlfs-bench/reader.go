@@ -20,6 +20,7 @@ type readJob struct {
 	Block   int           // bytes a read
 	Bytes   int64         // read each path from its start up to here; 0: read at random
 	Stride  int64         // instead, one read at each multiple of this
+	Offsets []int64       // instead, one read at each of these, in this order
 	Reads   int           // at random, by each thread; 0: as many as there is time for
 	For     time.Duration // over and over, at least for so long
 	Threads int           // at least 1
@@ -108,6 +109,9 @@ type reading struct {
 
 func (t *reading) run(job readJob, thread, threads int) error {
 	t.buf = make([]byte, job.Block)
+	if len(job.Offsets) > 0 {
+		return t.here(job)
+	}
 	if job.Bytes == 0 && job.Stride == 0 {
 		return t.atRandom(job, rand.New(rand.NewPCG(job.Seed, uint64(thread))))
 	}
@@ -140,6 +144,21 @@ func (t *reading) inOrder(path string, limit, stride int64) error {
 		}
 		if off == 0 {
 			t.times = append(t.times, time.Since(start).Seconds())
+		}
+	}
+	return nil
+}
+
+// here reads the first file at the offsets of the job.
+func (t *reading) here(job readJob) error {
+	f, size, err := open(job.Paths[0])
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, off := range job.Offsets {
+		if err := t.at(f, off, size); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
 // wholeRows are about what a whole job takes.
 func wholeRows(z sizes) []row {
-	return []row{fetchMemoryRow(z.one), prefetchMemoryRow(z.prefetch, z.prefetched), trafficRow(z.threaded, z.threadReads)}
+	return []row{fetchMemoryRow(z.one), prefetchMemoryRow(z.prefetch, z.prefetched), trafficRow(z.threaded, z.threadReads), sentRow(), sentRow("--limit-rate=12M")}
 }
 
 func fetchMemoryRow(l load) row {
@@ -87,6 +88,36 @@ func trafficRow(l load, reads int) row {
 					after, err := o.counts()
 					return sample{traffic: float64(after.BodyBytes-before.BodyBytes) / float64(l.bytes())}, err
 				})
+			}}}, nil
+		},
+	}
+}
+
+// sentRow counts what nginx writes: what is on its way when a connection is closed counts,
+// however little of it comes.
+func sentRow(flags ...string) row {
+	l := load{6, 4_000_000}
+	return row{
+		name:  strings.Join(append([]string{fmt.Sprintf("fetch %v, as nginx counts", l)}, flags...), ", "),
+		needs: []need{needNginx},
+		goals: []goal{{metric: traffic, bound: atMost(1.02)}},
+		set: func(ctx context.Context, s *stage) ([]contestant, error) {
+			if _, err := s.serve(ctx, l); err != nil {
+				return nil, err
+			}
+			c := s.dlfsFetch(l, s.web.told, s.mem, flags...)
+			return []contestant{{name: ours, run: func(ctx context.Context, round int) (sample, error) {
+				before, err := s.web.sent(ctx)
+				if err != nil {
+					return nil, err
+				}
+				got, err := c.run(ctx, round)
+				if err != nil {
+					return nil, err
+				}
+				after, err := s.web.sent(ctx)
+				got[traffic] = float64(after-before) / float64(l.bytes())
+				return got, err
 			}}}, nil
 		},
 	}

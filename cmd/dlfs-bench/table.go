@@ -100,14 +100,15 @@ func (r *report) failed() error {
 	return nil
 }
 
-// The lines between which a document has the table.
-const (
-	tableBegins = "<!-- dlfs-bench -->\n"
-	tableEnds   = "<!-- /dlfs-bench -->\n"
-)
+// tableLines are the lines between which a document has a table: part is "" for the one of
+// all rows.
+func tableLines(part string) (begins, ends string) {
+	return "<!-- dlfs-bench" + part + " -->\n", "<!-- /dlfs-bench" + part + " -->\n"
+}
 
-// put replaces the table of a document.
-func (r *report) put(path string) error {
+// put replaces a table of a document.
+func (r *report) put(path, part string) error {
+	tableBegins, tableEnds := tableLines(part)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -16,19 +18,21 @@ import (
 // web is nginx on loopback, for the whole run, with its files in memory.
 type web struct {
 	url  string
+	told string // the same files, at a port where what is sent is counted
 	root string
 	dir  string
 	cmd  *exec.Cmd
 }
 
-// webConfig has the directory, the address and who to be.
-const webConfig = `daemon off; worker_processes 1; pid %[1]s/pid; error_log stderr error; %[3]s
+// webConfig has the directory, the addresses and who to be.
+const webConfig = `daemon off; worker_processes 1; pid %[1]s/pid; error_log stderr error; %[4]s
 events { worker_connections 1024; }
 http {
-	access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+	log_format sent $bytes_sent; access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
 	client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi;
 	uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
 	server { listen %[2]s; root %[1]s/root; autoindex on; default_type application/octet-stream; }
+	server { listen %[3]s; root %[1]s/root; access_log %[1]s/sent sent; default_type application/octet-stream; }
 }
 `
 
@@ -66,12 +70,16 @@ func startWeb(ctx context.Context, nginx, base string) (_ *web, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w.url = "http://" + addr
+	counted, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	w.url, w.told = "http://"+addr, "http://"+counted
 	user := ""
 	if os.Geteuid() == 0 {
 		user = "user root;"
 	}
-	config, err := write(w.dir, "nginx.conf", func(out io.Writer) { fmt.Fprintf(out, webConfig, w.dir, addr, user) })
+	config, err := write(w.dir, "nginx.conf", func(out io.Writer) { fmt.Fprintf(out, webConfig, w.dir, addr, counted, user) })
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +105,23 @@ func answers(ctx context.Context, addr string) error {
 		}
 		return true, conn.Close()
 	})
+}
+
+// sent is how many bytes nginx has written to connections of its counted port, headers
+// included. It blocks until nginx has had time to notice the end of the last one.
+func (w *web) sent(ctx context.Context) (all int64, err error) {
+	if err := wait(ctx, 300*time.Millisecond); err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(filepath.Join(w.dir, "sent"))
+	for _, line := range strings.Fields(string(text)) {
+		n, err := strconv.ParseInt(line, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("log of nginx: %w", err)
+		}
+		all += n
+	}
+	return all, err
 }
 
 // freeAddr returns a local address that was free just now.
