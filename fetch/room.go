@@ -96,7 +96,7 @@ func (r *room) stops() bool {
 	if now := r.set.store.Room(); now.Used > now.Max { // the state has grown
 		r.poke()
 	}
-	if full && !r.said.Swap(true) {
+	if full && r.set.opts.Prefetch != PrefetchNone && !r.said.Swap(true) {
 		r.set.log.Warn("prefetch stops: --max-size is used up; what readers ask for takes the place of what they need least", "dir", r.set.store.Path())
 	}
 	return full
