@@ -14,6 +14,8 @@ func listRows(z sizes) []row {
 		entriesRow(1_000_000, true, bound{}),
 		unknownRow(z.unknown),
 		statedRow(z.stated),
+		walkRow(z.walked),
+		checkRow(load{1_000_000, 64 << 10}),
 	}
 }
 
@@ -52,6 +54,91 @@ func (m *mounted) untilUsable(ctx context.Context, l load) (sample, error) {
 	}
 	memory, err := procMemory(m.cmd.Process.Pid)
 	return sample{usable: took.Seconds(), peak: float64(memory)}, err
+}
+
+// checkRow reads a list and tells what is wrong with it.
+func checkRow(l load) row {
+	return row{
+		name:  fmt.Sprintf("check of a list of %d entries", l.Count),
+		long:  true,
+		goals: []goal{{metric: wall, bound: atMost(1)}, {metric: peak, bound: atMost(250 * float64(l.Count))}},
+		set: func(ctx context.Context, s *stage) ([]contestant, error) {
+			home, err := s.dir(s.disk)
+			if err != nil {
+				return nil, err
+			}
+			list, err := l.list(home, nowhere)
+			if err != nil {
+				return nil, err
+			}
+			return []contestant{{name: ours, run: func(ctx context.Context, _ int) (sample, error) {
+				x, err := spend(command(ctx, s.tools.dlfs, "check", list))
+				return x.sample(gib), err
+			}}}, nil
+		},
+	}
+}
+
+// walkRow walks over files whose sizes are known, of a mount and of a disk, once and once
+// more.
+func walkRow(l load) row {
+	return row{
+		name:  fmt.Sprintf("find -size of %d entries, second mount", l.Count),
+		needs: []need{needFuse},
+		long:  true,
+		goals: []goal{
+			{metric: wall, than: onDisk, bound: atMost(1.5)}, {metric: again, than: onDisk, bound: atMost(1.5)},
+			{metric: peak, bound: atMost(64*mib + 350*float64(l.Count))},
+		},
+		set: func(ctx context.Context, s *stage) ([]contestant, error) {
+			o, err := s.origin(ctx, originSpec{Loads: []load{l}}, nil)
+			if err != nil {
+				return nil, err
+			}
+			home, err := s.dir(s.disk)
+			if err != nil {
+				return nil, err
+			}
+			if _, err := s.listLong(ctx, home, l, o, 1); err != nil {
+				return nil, err
+			}
+			dir, err := s.dir(s.disk)
+			if err != nil {
+				return nil, err
+			}
+			return []contestant{
+				{name: ours, run: func(ctx context.Context, _ int) (sample, error) {
+					return s.onMount(ctx, home, l, o.url, nil, func(m *mounted) (sample, error) {
+						got, err := walked(ctx, m.point, l)
+						if err != nil {
+							return nil, err
+						}
+						memory, err := procMemory(m.cmd.Process.Pid)
+						got[peak] = float64(memory)
+						return got, err
+					}, "--prefetch=none")
+				}},
+				{name: onDisk, run: func(ctx context.Context, _ int) (sample, error) { return walked(ctx, dir, l) }},
+			}, l.sparse(dir)
+		},
+	}
+}
+
+// walked has find ask for the size of every file of a load in dir, twice.
+func walked(ctx context.Context, dir string, l load) (sample, error) {
+	got := make(sample)
+	for _, m := range []metric{wall, again} {
+		start := time.Now()
+		right, err := countLines(command(ctx, "find", dir, "-type", "f", "-size", fmt.Sprintf("%dc", l.Size)), "")
+		if err != nil {
+			return nil, err
+		}
+		if right != l.Count {
+			return nil, fmt.Errorf("find finds %d files of %d", right, l.Count)
+		}
+		got[m] = time.Since(start).Seconds()
+	}
+	return got, nil
 }
 
 // unknownRow asks for each size, of which none is known.

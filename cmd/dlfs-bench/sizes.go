@@ -16,6 +16,7 @@ type sizes struct {
 	random   int  // reads of a cold file
 	vast     load // of which a part is there when dlfs starts
 	stated   load // whose sizes are known when dlfs starts
+	walked   load // the same, of a longer list
 
 	unknown     load          // of which ls -l asks every size
 	threaded    load          // fetched while others read
@@ -40,7 +41,7 @@ var longSizes = sizes{
 	rounds: 5,
 	one:    load{1, gib}, parts: load{16, 64 * mib}, small: load{2000, 64 << 10}, late: load{2000, 64 << 10},
 	paced: load{1, gib}, pacedOne: load{1, 64 * mib}, random: 300,
-	vast: load{1000, tenGiB}, stated: load{100_000, 64 << 10},
+	vast: load{1000, tenGiB}, stated: load{100_000, 64 << 10}, walked: load{200_000, 64 << 10},
 	unknown: load{1000, 64 << 10}, threaded: load{16, 64 * mib}, threadReads: 1000,
 	quick: 3 * time.Second, prefetch: time.Minute, prefetched: 16 * gib,
 }
@@ -49,7 +50,7 @@ var shortSizes = sizes{
 	rounds: 3,
 	one:    load{1, 128 * mib}, parts: load{16, 8 * mib}, small: load{500, 64 << 10}, late: load{480, 64 << 10},
 	paced: load{1, 200 * mib}, pacedOne: load{1, 10 * mib}, random: 16,
-	vast: load{50, tenGiB}, stated: load{10_000, 64 << 10},
+	vast: load{50, tenGiB}, stated: load{10_000, 64 << 10}, walked: load{20_000, 64 << 10},
 	unknown: load{160, 64 << 10}, threaded: load{16, 16 * mib}, threadReads: 200,
 	quick: 200 * time.Millisecond, prefetch: 2 * time.Second, prefetched: gib,
 }
