@@ -22,18 +22,19 @@ export function set(e, text) {
 }
 
 // url is the address of a question about the chosen directory.
-export function url(path, parameters = {}) {
+function url(path, parameters = {}) {
   return `${path}?${new URLSearchParams({ source: chosen.source, ...parameters })}`;
 }
 
 // ask returns what is asked for, as JSON.
-export async function ask(path, parameters, signal) {
-  const resp = await fetch(url(path, parameters), { signal });
+export async function ask(path, parameters) {
+  const resp = await fetch(url(path, parameters));
   if (!resp.ok) throw new Error((await resp.text()).trim());
   return resp.json();
 }
 
 let noticeTimer;
+
 // notice says something at the top of the page; what is good goes away by itself.
 export function notice(text, good) {
   clearTimeout(noticeTimer);
@@ -47,7 +48,7 @@ export function notice(text, good) {
 // order has dlfs do something, and returns the answer as text; undefined if it failed,
 // which is said.
 export async function order(path, parameters, button) {
-  if (button) button.disabled = true;
+  if (button) [button.disabled, button.ariaBusy] = [true, "true"];
   try {
     const resp = await fetch(url(path, parameters), { method: "POST" });
     const text = (await resp.text()).trim();
@@ -57,7 +58,7 @@ export async function order(path, parameters, button) {
   } catch (err) {
     notice(err.message);
   } finally {
-    if (button) button.disabled = false;
+    if (button) [button.disabled, button.ariaBusy] = [false, null];
   }
 }
 

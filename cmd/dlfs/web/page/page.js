@@ -68,6 +68,8 @@ function choose(i) {
   show();
 }
 
+let told = false; // the notice is of trouble
+
 // show shows the chosen directory as it was last looked at.
 function show() {
   const { look, past, lost, name } = sources[chosen.source];
@@ -78,9 +80,8 @@ function show() {
     if (trouble) notice(trouble);
     return;
   }
-  $("notice").dataset.of === "trouble" && !trouble && notice("");
-  $("notice").dataset.of = trouble ? "trouble" : "";
-  if (trouble) notice(trouble);
+  if (trouble || told) notice(trouble); // what a button has said stays
+  told = Boolean(trouble);
   showProgress(s, look, name);
   showEnd(s);
   showButtons(s, trouble);
@@ -140,7 +141,7 @@ function showButtons(s, trouble) {
   const p = $("pause");
   set(p, s.paused ? "Resume" : "Pause");
   p.classList.toggle("main", s.paused);
-  for (const b of [p, $("reload"), $("retry"), $("limit"), $("limit-form").lastElementChild.previousElementSibling]) b.disabled = dead;
+  for (const b of $("actions").querySelectorAll("button, input")) b.disabled = dead || b.ariaBusy === "true";
   const failed = s.files_failed;
   $("retry").hidden = failed === 0;
   set($("retry"), `Retry ${plural(failed, "failed file", "failed files")}`);
