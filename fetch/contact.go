@@ -37,7 +37,7 @@ func (f *File) contact(ctx context.Context, urgent bool) (Copy, error) {
 		f.mu.Lock()
 		var err error
 		if f.copy() == nil {
-			err = f.loadLocked(f.lookup)
+			err = f.loadLocked(nil)
 		}
 		known, under := f.copy(), f.mu.contact
 		if known == nil && err == nil && under == nil {

@@ -159,9 +159,9 @@ func (f *File) copy() Copy {
 	return nil
 }
 
-// load takes, once, what earlier runs left of the file: lookup asks the store. A file of
-// which nothing is there is at rest afterwards. After an error the file is not loaded, and
-// the next caller meets the error again.
+// load takes, once, what earlier runs left of the file. If lookup is nil, the store is asked
+// for it. A file of which nothing is there is at rest afterwards. After an error the file is
+// not loaded, and the next caller meets the error again.
 func (f *File) load(lookup func() (*cache.Blob, error)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -174,9 +174,6 @@ func (f *File) load(lookup func() (*cache.Blob, error)) {
 	}
 }
 
-// lookup asks the store for the file.
-func (f *File) lookup() (*cache.Blob, error) { return f.set.store.Lookup(f.name) }
-
 // loadLocked is load for who needs the fill: a file at rest is woken.
 func (f *File) loadLocked(lookup func() (*cache.Blob, error)) error {
 	if f.loaded.Load() && f.mu.rest == nil {
@@ -188,6 +185,8 @@ func (f *File) loadLocked(lookup func() (*cache.Blob, error)) error {
 	defer f.set.flights.Done()
 	if rest := f.mu.rest; rest != nil {
 		lookup = func() (*cache.Blob, error) { return f.set.store.Restore(f.name, rest) }
+	} else if lookup == nil {
+		lookup = func() (*cache.Blob, error) { return f.set.store.Lookup(f.name) }
 	}
 	blob, err := lookup()
 	if err != nil {
@@ -225,7 +224,7 @@ func (f *File) Known() Copy {
 func (f *File) Blob() *cache.Blob {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.set.sayUnreadable(f, f.loadLocked(f.lookup))
+	f.set.sayUnreadable(f, f.loadLocked(nil))
 	if fi := f.fill(); fi != nil {
 		return fi.blob
 	}

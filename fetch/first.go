@@ -4,7 +4,7 @@ package fetch
 // earlier. A failure of the file is forgotten. With PrefetchNone nothing is fetched. It
 // does not block.
 func (s *Set) First(f *File) {
-	f.forgive()
+	f.change(f.forgiveLocked)
 	s.requeue(f)
 }
 

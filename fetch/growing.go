@@ -60,7 +60,7 @@ func (c *contact) grow(m *mirror, from *response, class hosts.Class) {
 		c.pin(found{blob: blob, proven: true}, err)
 		return
 	}
-	g, err := f.newGrowth(v)
+	g, err := newGrowth(f, v)
 	if err != nil {
 		from.close()
 		done()
@@ -91,7 +91,7 @@ func (c *contact) whole(m *mirror, from *response) (*response, error) {
 }
 
 // newGrowth makes the stream that a body goes into. It counts as a flight.
-func (f *File) newGrowth(v origin.Version) (*growth, error) {
+func newGrowth(f *File, v origin.Version) (*growth, error) {
 	stream, err := f.set.store.Stream(f.name, cache.Version(v))
 	if err != nil {
 		return nil, err

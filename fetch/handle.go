@@ -30,7 +30,7 @@ func (f *File) Open(ctx context.Context) (*Handle, error) {
 			return nil, err
 		}
 		f.mu.Lock()
-		if err := f.loadLocked(f.lookup); err != nil {
+		if err := f.loadLocked(nil); err != nil {
 			f.mu.Unlock()
 			return nil, err
 		}

@@ -37,7 +37,7 @@ func (p *prefetcher) launch(f *File, depth int) {
 	if f.mu.failure != nil || f.mu.contact != nil || f.mu.removed {
 		return
 	}
-	if f.loadLocked(f.lookup) != nil { // which refill will find, too
+	if f.loadLocked(nil) != nil { // which refill will find, too
 		return
 	}
 	fi := f.fill()
@@ -51,7 +51,7 @@ func (p *prefetcher) launch(f *File, depth int) {
 	if fi != nil && (fi.flights.bulk() > depth || fi.single && len(fi.flights) > 0) {
 		return
 	}
-	m := f.mirrorFor(hosts.Bulk)
+	m := f.mirrorsLocked().free(hosts.Bulk)
 	if m == nil || !m.host.Try(hosts.Bulk) {
 		return
 	}
@@ -117,7 +117,7 @@ func (p *prefetcher) steal(f *File) {
 	if fi == nil || fi.extents != nil || fi.noRanges || fi.single || f.mu.failure != nil || f.mu.removed || fi.flights.bulk() >= p.set.opts.Split {
 		return
 	}
-	m := f.mirrorFor(hosts.Bulk)
+	m := f.mirrorsLocked().free(hosts.Bulk)
 	if m == nil {
 		return
 	}

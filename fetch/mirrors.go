@@ -42,10 +42,10 @@ type mirrors struct {
 	mismatches int
 }
 
-// mirrorFor returns the mirror for a flight of a speculative class whose host has a place
-// free; nil if there is none. The caller holds f.mu.
-func (f *File) mirrorFor(c hosts.Class) *mirror {
-	return f.mirrorsLocked().pick(func(m *mirror) bool { return m.host.Free(c) })
+// free returns the mirror for a flight of a speculative class whose host has a place free;
+// nil if there is none.
+func (ms *mirrors) free(c hosts.Class) *mirror {
+	return ms.pick(func(m *mirror) bool { return m.host.Free(c) })
 }
 
 // mirrorsLocked returns the file's mirrors. They are made when first asked for: most

@@ -225,7 +225,7 @@ func (fi *fill) source(off, end int64) (*mirror, int64) {
 // free.
 func (fi *fill) speculative(c hosts.Class, off, end int64) (*mirror, int64) {
 	if fi.extents == nil {
-		return fi.file.mirrorFor(c), end
+		return fi.file.mirrorsLocked().free(c), end
 	}
 	_, border := peers.Extent(off)
 	end = min(end, border)
@@ -233,7 +233,7 @@ func (fi *fill) speculative(c hosts.Class, off, end int64) (*mirror, int64) {
 	case fi.isOwn(off) && fi.single && len(fi.flights) > 0:
 		return nil, end
 	case fi.isOwn(off):
-		return fi.file.mirrorFor(c), end
+		return fi.file.mirrorsLocked().free(c), end
 	case m.host.Free(c) && !fi.extents.isPutOff(off):
 		return m, end
 	}
@@ -291,7 +291,7 @@ func (p *prefetcher) launchPeered(f *File, fi *fill) {
 func (p *prefetcher) contactPeered(f *File) {
 	pe := p.set.peering
 	host := pe.host
-	m := f.mirrorFor(hosts.Bulk)
+	m := f.mirrorsLocked().free(hosts.Bulk)
 	own := f.mu.changes > 0 || pe.owns(f.name)
 	if own && m == nil {
 		return

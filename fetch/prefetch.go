@@ -217,7 +217,7 @@ func (p *prefetcher) takeLater() {
 		}
 		delete(p.later, f)
 		if !p.inFrontOf(f) && !slices.ContainsFunc(p.active, func(j *job) bool { return j.file == f }) {
-			f.forgive()
+			f.change(f.forgiveLocked)
 			j := &job{file: f, host: h}
 			p.begin(j)
 			l.add(j)
@@ -261,7 +261,7 @@ func (p *prefetcher) over(f *File) bool {
 func (f *File) over() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.loadLocked(f.lookup); err != nil {
+	if err := f.loadLocked(nil); err != nil {
 		f.failLocked(err)
 		f.countLocked()
 	}
@@ -291,9 +291,7 @@ func (f *File) retryAt() (at time.Time, failed, passes bool) {
 	}
 }
 
-// forgive clears a failure, for another attempt.
-func (f *File) forgive() { f.change(f.forgiveLocked) }
-
+// forgiveLocked clears a failure, for another attempt.
 func (f *File) forgiveLocked() {
 	f.mu.failure = nil
 	f.mu.mirrors.forgive()

@@ -226,7 +226,7 @@ func (s *Set) load(ctx context.Context, l *list) error {
 			return ctx.Err()
 		}
 		names[i] = cache.Listed{Name: f.name, URL: urlHash(f.Entry().URL)}
-		f.load(f.lookup)
+		f.load(nil)
 		f.change(func() {}) // complete, perhaps, before it could be published
 	}
 	err = s.store.SetList(names)

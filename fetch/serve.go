@@ -169,7 +169,7 @@ func (p *peering) fillOf(ctx context.Context, f *File, cached bool) (*fill, erro
 	defer cancel()
 	for {
 		f.mu.Lock()
-		err := f.loadLocked(f.lookup)
+		err := f.loadLocked(nil)
 		fi, under, failure := f.fill(), f.mu.contact, f.mu.failure
 		grows := fi == nil && f.mu.cur != nil
 		f.mu.Unlock()
@@ -341,7 +341,7 @@ func (w *follower) launch(off, end int64) (*flight, error) {
 	if w.launched++; w.launched > mostVainFlights || f.mu.failure.recent() != nil || x.isUnfit(x.peering.Ring.Self()) {
 		return nil, isUnfit
 	}
-	m, class := f.mirrorFor(hosts.Bulk), hosts.Bulk
+	m, class := f.mirrorsLocked().free(hosts.Bulk), hosts.Bulk
 	if w.urgent {
 		m, class = f.mirrorsLocked().pick(anyMirror), hosts.Demand
 	}

@@ -21,8 +21,8 @@ func (f *File) Foresee() {
 	if known != nil && known.Present() == size || !f.idle() {
 		return
 	}
-	m := f.mirrorFor(hosts.Ahead)
-	if m == nil || size > m.host.Small() || f.loadLocked(f.lookup) != nil { // which who opens the file will find, too
+	m := f.mirrorsLocked().free(hosts.Ahead)
+	if m == nil || size > m.host.Small() || f.loadLocked(nil) != nil { // which who opens the file will find, too
 		return
 	}
 	fi := f.fill()
@@ -45,10 +45,10 @@ func (f *File) Foresee() {
 func (f *File) ForeseeStat() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.copy() != nil || !f.idle() || f.loadLocked(f.lookup) != nil || f.copy() != nil {
+	if f.copy() != nil || !f.idle() || f.loadLocked(nil) != nil || f.copy() != nil {
 		return
 	}
-	m := f.mirrorFor(hosts.Ahead)
+	m := f.mirrorsLocked().free(hosts.Ahead)
 	if m == nil || !m.host.Try(hosts.Ahead) {
 		return
 	}

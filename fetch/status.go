@@ -28,7 +28,7 @@ type EntryStatus struct {
 
 // Status returns the file as it is now. It does not block.
 func (f *File) Status() EntryStatus {
-	f.load(f.lookup)
+	f.load(nil)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := f.tally()

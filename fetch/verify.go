@@ -68,7 +68,7 @@ func (s *Set) Verify(ctx context.Context, opts VerifyOptions, tell func(f *File,
 }
 
 func (f *File) verify(ctx context.Context, opts VerifyOptions) (Verdict, error) {
-	f.load(f.lookup)
+	f.load(nil)
 	f.mu.Lock()
 	fi := f.fill()
 	var d *digesting
