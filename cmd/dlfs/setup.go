@@ -14,6 +14,7 @@ type setupCmd struct {
 	Kubernetes kubernetesCmd `cmd:"" help:"Print manifests for Kubernetes: an Indexed Job, an init container and a sidecar."`
 	Alerts     alertsCmd     `cmd:"" help:"Print alert rules for Prometheus, as YAML."`
 	Grafana    grafanaCmd    `cmd:"" help:"Print a dashboard for Grafana, as JSON."`
+	Man        manCmd        `cmd:"" help:"Print the manual page, as man(1) reads it."`
 }
 
 type alertsCmd struct{}
