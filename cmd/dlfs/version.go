@@ -20,8 +20,14 @@ func versionText() string { return fmt.Sprintf("dlfs %s, %s", version(), runtime
 // userAgent names this program to origins.
 var userAgent = "dlfs/" + version()
 
-// version is the module's, or "devel".
+// released is the version of a release, which .ci/release has the linker set.
+var released string
+
+// version is the release's or the module's, or "devel".
 func version() string {
+	if released != "" {
+		return released
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		return info.Main.Version
 	}
