@@ -13,7 +13,8 @@
 //
 // No lock is held while waiting for the network, and a read of present bytes through an
 // open handle takes none but, when read-ahead moves on, those of the handle and the file.
-// Some locks are held while waiting for the disk:
+// Renewal is held while a command of the user runs, and nobody else but the next such
+// command waits for it. Some locks are held while waiting for the disk:
 //
 //   - Engine and Refresh, over a reload, which also gives the kernel a second to hear of it;
 //   - File, over the first look at what the store has of the file: the index is read, a
@@ -29,6 +30,7 @@ package lockorder
 
 // The ranks, outermost first. No two of one kind are held together.
 type (
+	Renewal  struct{} // of cmd/dlfs: a command gives a fresh list
 	Engine   struct{} // the reloading of cmd/dlfs
 	Refresh  struct{} // the refreshing of fs
 	Reload   struct{} // fetch.Set.reloading
@@ -53,6 +55,7 @@ type (
 // Rank is one of the above.
 type Rank interface{ level() int }
 
+func (Renewal) level() int  { return -1 }
 func (Engine) level() int   { return 0 }
 func (Refresh) level() int  { return 1 }
 func (Reload) level() int   { return 2 }

@@ -108,7 +108,7 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	e.memory.limitHeap()
 	e.hooks.start()
 	e.errands.work.Go(func() { f.LimitRate.follow(e.errands.ctx, e.limit) })
-	if e.prefetch == fetch.PrefetchAll || e.prefetch == "" {
+	if w.maxSize == nil && (e.prefetch == fetch.PrefetchAll || e.prefetch == "") {
 		e.errands.work.Go(func() { e.warnOfRoom(e.errands.ctx, f.MinFree) })
 	}
 	return e, nil

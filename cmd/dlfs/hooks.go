@@ -62,11 +62,11 @@ type hooks struct {
 		files []string // complete and not told of yet
 	}
 
-	renewing sync.Mutex // held over a renewal
-	vain     int        // renewals in a row that brought no file; guarded by renewing
-	complete int        // files at the last renewal; guarded by renewing
-	needy    int        // files that needed a URL then; guarded by renewing
-	renewed  time.Time  // the last renewal; guarded by renewing
+	renewing lockorder.Mutex[lockorder.Renewal] // held over a renewal
+	vain     int                                // renewals in a row that brought no file; guarded by renewing
+	complete int                                // files at the last renewal; guarded by renewing
+	needy    int                                // files that needed a URL then; guarded by renewing
+	renewed  time.Time                          // the last renewal; guarded by renewing
 }
 
 func newHooks(e *engine, flags hookFlags) *hooks {

@@ -72,6 +72,9 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	if c.DryRun {
 		return w.dryRun(ctx, std.out, list.Entries, cmp.Or(c.Dir, c.Mountpoint))
 	}
+	if c.RequireSpace && c.MaxSize != nil {
+		return tellParent(usageError("--require-space and --max-size exclude one another: a bounded directory is never to hold everything"))
+	}
 	if c.RequireSpace {
 		if err := w.needRoom(ctx, list.Entries, cmp.Or(c.Dir, c.Mountpoint)); err != nil {
 			return tellParent(err)
