@@ -160,7 +160,7 @@ func addressed(ctx context.Context, names []string) (own []string, err error) {
 // listenAsPeer listens at the address of this process's own name, and at no other. Where the
 // name stands for a loopback address only on this machine, as /etc/hosts of some systems has
 // it, it is the address from which the other machines are reached.
-func listenAsPeer(ctx context.Context, self string, names []string, open, told bool) (net.Listener, error) {
+func listenAsPeer(ctx context.Context, self string, names []string, told bool) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(self)
 	if err != nil {
 		return nil, err

@@ -121,7 +121,7 @@ func (f *peerFlags) join(ctx context.Context, w *work) (*group, error) {
 	if err != nil {
 		return nil, &exitError{exitUsage, fmt.Errorf("--peers: %w", err)}
 	}
-	l, err := listenAsPeer(ctx, self, names, s.server == nil && s.key == nil, f.PeerSelf != "")
+	l, err := listenAsPeer(ctx, self, names, f.PeerSelf != "")
 	if err != nil {
 		return nil, err
 	}
