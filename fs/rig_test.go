@@ -42,6 +42,8 @@ const (
 
 // rigConfig is what a child is told: one mount to serve.
 type rigConfig struct {
+	MaxSize       int64    // of the store; 0 for no bound
+	Pinned        []string // names
 	Dir           string
 	Point         string
 	Entries       []listfile.Entry
@@ -149,7 +151,7 @@ func serve(c rigConfig) (*served, error) {
 	s := &served{ran: make(chan error, 1), waited: make(chan struct{})}
 	log := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	var err error
-	s.store, err = cache.Open(c.Dir, cache.Options{SyncEvery: 20 * time.Millisecond, MinFree: 1, Log: log})
+	s.store, err = cache.Open(c.Dir, cache.Options{SyncEvery: 20 * time.Millisecond, MinFree: 1, MaxSize: c.MaxSize, Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +159,9 @@ func serve(c rigConfig) (*served, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.set = fetch.New(ctx, s.store, s.client, c.Entries, fetch.Options{Prefetch: c.Prefetch, Serve: true, Log: log})
+	for _, name := range c.Pinned {
+		s.set.File(name).SetPinned(true)
+	}
 	s.mount, err = New(s.set, c.Point, Options{Log: log, ReadTimeout: c.ReadTimeout,
 		NoPassthrough: c.NoPassthrough, ControlSocket: c.ControlSocket})
 	if err != nil {
