@@ -61,6 +61,9 @@ func (in *inbox) Lookup(ctx context.Context, name string, _ *fuse.EntryOut) (*fu
 		return nil, syscall.ESTALE
 	}
 	f, gen := in.fs.bridge.files.get(number)
+	if f == nil { // the kernel has forgotten it
+		return nil, syscall.ESTALE
+	}
 	n := &node{fs: in.fs, file: f, local: versionOf(f, gen)}
 	if n.local == nil {
 		n.local = lost(gen)
