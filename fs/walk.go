@@ -1,39 +1,66 @@
 package fs
 
-import "dlfs/fetch"
+import (
+	"time"
+
+	"dlfs/fetch"
+)
 
 // Programs go through the files of a directory in the order of their names, or nearly:
-// cp -r, tar, md5sum * and ls -l. One file after the other, each would wait for the
-// network, so what comes next is foreseen.
+// tar, md5sum * and ls -l. One file after the other, each would wait for the network, so
+// what comes next is foreseen. cp -r goes by inode numbers, which is no order of names: then
+// any files of the directory are foreseen, once so many of them were opened in quick
+// succession that all of them are likely to be.
 const (
-	walkProves = 3  // files in order, and more will follow
-	walkAhead  = 16 // how many are foreseen at most
+	walkProves = 3               // files in order, and more will follow
+	walkAhead  = 16              // how many are foreseen at most
+	walkMany   = 8               // files in no order, at least, and all will follow;
+	walkShare  = 32              // and one of so many in the directory
+	walkPause  = 2 * time.Second // ends a succession
 )
 
 // walk is where somebody is in the names of a directory.
 type walk struct {
-	next int // of listing.items
-	run  int // how many came in order
+	next   int       // of listing.items
+	run    int       // how many came in order
+	many   int       // how many came in quick succession
+	last   time.Time // when the last one came
+	cursor int       // up to where names were foreseen in no order
 }
 
-// step goes on to the name at i, and returns how many names after it are to be foreseen.
-func (w *walk) step(i int) int {
-	switch d := i - w.next; {
+// step goes on to the name at i of so many, and returns which names are to be foreseen: n of
+// them from the one at from.
+func (w *walk) step(i, names int) (from, n int) {
+	d, now := i-w.next, time.Now()
+	if now.Sub(w.last) > walkPause {
+		w.many = 0
+	}
+	w.next, w.last = i+1, now
+	switch {
 	case d == -1: // once more
 	case -walkAhead <= d && d <= walkAhead: // the order may be that of another language
 		w.run++
+		w.many++
 	default:
 		w.run = 1
+		w.many++
 	}
-	w.next = i + 1
-	if w.run < walkProves {
-		return 0
+	if w.run >= walkProves {
+		return i + 1, min(2*w.run, walkAhead)
 	}
-	return min(2*w.run, walkAhead)
+	if w.many < max(walkMany, names/walkShare) {
+		return 0, 0
+	}
+	if w.cursor >= names {
+		w.cursor = 0
+	}
+	from = w.cursor
+	w.cursor += walkAhead / 2
+	return from, walkAhead / 2
 }
 
-// after returns the files among the next names after a file that somebody has come to;
-// of says which walk that was a step of.
+// after returns the files among the names that are to be foreseen after a file that somebody
+// has come to; of says which walk that was a step of.
 func (d *dir) after(name string, of func(*walks) *walk) (files []*fetch.File) {
 	l := d.now()
 	i, ok := l.at(name)
@@ -41,9 +68,10 @@ func (d *dir) after(name string, of func(*walks) *walk) (files []*fetch.File) {
 		return nil
 	}
 	d.mu.Lock()
-	n := of(&d.mu.walks).step(i)
+	from, n := of(&d.mu.walks).step(i, len(l.items))
 	d.mu.Unlock()
-	for _, next := range l.items[i+1 : min(i+1+n, len(l.items))] {
+	from = min(from, len(l.items))
+	for _, next := range l.items[from:min(from+n, len(l.items))] {
 		if next.file != nil {
 			files = append(files, next.file)
 		}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"dlfs/fetch"
 	"dlfs/fetch/origintest"
@@ -30,12 +32,42 @@ func TestWalkSteps(t *testing.T) {
 		var w walk
 		got := 0
 		for _, i := range tt.steps {
-			got = w.step(i)
+			_, got = w.step(i, 1000)
 		}
 		if got != tt.want {
 			t.Errorf("%s: %d names are foreseen, want %d", tt.what, got, tt.want)
 		}
 	}
+}
+
+// Who opens files of a directory in no order, many in quick succession, has any of them
+// foreseen, and in the end each.
+func TestWalkInNoOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const names = 200
+		var w walk
+		at := func(k int) int { return k * 73 % names } // far apart
+		foreseen := map[int]bool{}
+		for k := range names / 2 {
+			<-time.After(50 * time.Millisecond)
+			from, n := w.step(at(k), names)
+			if n > 0 && k < max(walkMany, names/walkShare)-1 {
+				t.Fatalf("names are foreseen after %d", k+1)
+			}
+			for i := range n {
+				foreseen[from+i] = true
+			}
+		}
+		if len(foreseen) < names {
+			t.Errorf("%d of %d names are foreseen", len(foreseen), names)
+		}
+		for k := range names { // somebody who takes a file now and then
+			<-time.After(2 * walkPause)
+			if _, n := w.step(at(k), names); n > 0 {
+				t.Fatal("names are foreseen though there is time between them")
+			}
+		}
+	})
 }
 
 // Who opens the files of a directory in order has the next ones fetched before they are
