@@ -63,6 +63,7 @@ func (e *engine) reload(ctx context.Context, where string, body io.Reader) (diff
 	if err != nil {
 		return diff, err
 	}
+	e.group.refresh(ctx) // before the lock: names are looked up
 	return e.replace(ctx, from, list)
 }
 
@@ -97,7 +98,6 @@ func (e *engine) replace(ctx context.Context, from *lister, list *listfile.List)
 	if err := e.pinLocked(e.pins); err != nil {
 		e.log.Warn("new files are not pinned", "err", err)
 	}
-	e.group.refresh(ctx)
 	e.memory.limitHeap()
 	e.lister, e.bad = from, list.Bad
 	e.reloads++
