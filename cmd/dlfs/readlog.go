@@ -32,6 +32,9 @@ func (c *logCmd) Run(ctx context.Context, std stdio) error {
 	default:
 		return fmt.Errorf("%s: %w", c.Dir, err)
 	}
+	if err := needState(c.Dir); err != nil {
+		return err
+	}
 	f, err := c.open(ctx)
 	if errors.Is(err, os.ErrNotExist) {
 		return c.none(pid)
@@ -77,9 +80,6 @@ func (c *logCmd) open(ctx context.Context) (*os.File, error) {
 
 // none says why there is no log.
 func (c *logCmd) none(pid int) error {
-	if err := needState(c.Dir); err != nil {
-		return err
-	}
 	if pid != 0 {
 		return fmt.Errorf("process %d on %s writes its log where it was started, or to its --log-file", pid, c.Dir)
 	}

@@ -134,7 +134,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"signal": func(ts *testscript.TestScript, _ bool, args []string) {
 		s, err := askStatus(context.Background(), ts.MkAbs(args[1]))
 		ts.Check(err)
-		ts.Check(syscall.Kill(s.PID, map[string]syscall.Signal{"HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "INT": syscall.SIGINT}[args[0]]))
+		ts.Check(syscall.Kill(s.PID, map[string]syscall.Signal{"HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL}[args[0]]))
 	},
 	// damage FILE: change a byte in the middle.
 	"damage": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(damage(ts.MkAbs(args[0]))) },

@@ -103,7 +103,11 @@ func follow(ctx context.Context, dir string, want selection, look func(*Status) 
 			if pid == 0 {
 				return nil
 			}
-			return waitEnd(ctx, pid) // it may have something to write yet
+			err := waitEnd(ctx, pid) // it may have something to write yet
+			if ctx.Err() != nil {
+				return &exitError{exitInterrupted, context.Cause(ctx)}
+			}
+			return err
 		case err != nil:
 			return fmt.Errorf("%s: %w", dir, err)
 		}
