@@ -272,7 +272,7 @@ func TestMountOfASharedDirectory(t *testing.T) {
 			t.Errorf("status %s: %s", dir, said)
 		}
 	}
-	for _, args := range [][]string{{"pause"}, {"resume"}, {"limit"}, {"reload"}, {"status"}, {"wait", "--usable"}, {"retry"}} {
+	for _, args := range [][]string{{"limit"}, {"reload"}, {"status"}, {"wait", "--usable"}} {
 		c.said(append(args, "--state", state, c.out)...)
 	}
 	c.said("umount", "--state", state, c.out)
