@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -34,6 +35,7 @@ func TestMetrics(t *testing.T) {
 	if err := held.Wait(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
+	awaitKnown(t, out, 1) // the answer has a header, which comes after the fault is met
 	a, err := order(t.Context(), out, "GET", "/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +79,23 @@ func TestMetrics(t *testing.T) {
 		t.Error("the file has metrics of the process, which are the collector's own")
 	}
 	promtool(t, string(last), "check", "metrics")
+}
+
+// awaitKnown waits until the sizes of n files are known, a minute at most, which is a guard
+// against hanging.
+func awaitKnown(t *testing.T, dir string, n int) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
+		s, err := askStatus(t.Context(), dir)
+		if err == nil && s.FilesKnown == n && s.FilesFailed > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v, %v", s, err)
+		}
+	}
 }
 
 // TestOpenMetrics: who asks for OpenMetrics gets it.
