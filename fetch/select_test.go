@@ -111,7 +111,8 @@ func TestFirstAndRetry(t *testing.T) {
 				order = append(order, r.Path)
 			}
 		}
-		if len(order) < 3 || !slices.Contains(order[:3], "/last") || !slices.Contains(order[:3], "/file19") {
+		// Those that prefetch had begun when it was paused go on beside them.
+		if len(order) < 5 || !slices.Contains(order[:5], "/last") || !slices.Contains(order[:5], "/file19") {
 			t.Errorf("fetched in the order %q", order)
 		}
 	})
