@@ -51,7 +51,7 @@ type account struct {
 		lockorder.Mutex[lockorder.Leaf]
 		max   int64 // bytes
 		blobs int64 // of blobs, streams and finished files
-		taken int64 // room that somebody has and has written nothing to yet
+		taken int64 // room that was granted and is not written to yet
 		state int64 // of all else in the state directory, with what it may grow by
 	}
 }

@@ -17,8 +17,8 @@ type Eviction struct {
 
 // Evict takes blocks out of blobs, so that they are missing again, and gives their room
 // back to the disk. It returns how many bytes of blocks went. A block that is not present is
-// passed over, and so is a blob of which none can be taken: one that is published, or to be,
-// that was given up, that replaces another file, or whose file another copy reads, too.
+// passed over. A blob is passed over as a whole if it is published or about to be, was given
+// up, replaces another file, or shares its file with another copy.
 //
 // No reader ever gets a hole for a block, and no state of the index says so after a crash.
 // In this order, each step before the next:

@@ -111,8 +111,8 @@ func (b *Blob) dropZeros(f *os.File) error {
 	return nil
 }
 
-// dropBits turns off the bits of the blocks that touch [off +n), of a blob that nobody else
-// has yet.
+// dropBits turns off the bits of the blocks that touch [off +n). The blob must not be shared
+// yet.
 func (b *Blob) dropBits(off, n int64) {
 	first, end := b.geo.cover(off, n)
 	for i := b.bits.next(first, end, true); i < end; i = b.bits.next(i+1, end, true) {

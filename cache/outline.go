@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// Outline is what is kept of a blob of which nothing is present, and that nobody uses: the
-// blobs of a million files whose sizes were asked for would take a gigabyte. It is
-// immutable. Store.Restore makes the blob of it again.
+// Outline is the generation, size and date of a blob without a present block. It takes the
+// place of the blob in memory while the blob is not in use: the blobs of a million files
+// whose sizes were asked for would take a gigabyte. An outline is immutable. Store.Restore
+// makes the blob again.
 type Outline struct {
 	gen     uint64
 	size    int64

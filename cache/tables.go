@@ -81,8 +81,8 @@ func checkUnnamed(state *os.Root, newest, had uint64) error {
 	return nil
 }
 
-// checkTable reads a table through. A block whose checksum is wrong, or of which
-// badger panics as it compares that, costs no more than the block.
+// checkTable reads a table through. A block is bad if its checksum is wrong, or if
+// badger panics while it compares the checksum. The other blocks are read nevertheless.
 func checkTable(id uint64, m badger.TableManifest, data []byte, log *slog.Logger) (bad bool, err error) {
 	err = caught(func() error {
 		t, err := table.OpenInMemoryTable(data, id, &table.Options{Compression: m.Compression})

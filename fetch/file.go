@@ -41,7 +41,7 @@ type File struct {
 
 	order    atomic.Int32 // in the list
 	lastRead atomic.Int64 // where the last read ended: prefetch goes on there
-	pinned   atomic.Bool  // it stays on disk, whatever has to go
+	pinned   atomic.Bool  // it is never evicted
 	loaded   atomic.Bool  // the store was asked what it has; set under mu, which is held meanwhile
 
 	mu struct {
@@ -49,7 +49,7 @@ type File struct {
 		entry    *listfile.Entry // as the list has it now; never changed, only replaced
 		mirrors  *mirrors        // nil until first asked for
 		cur      localCopy       // nil until the version is known, and while the file is at rest
-		rest     *cache.Outline  // of a file at rest, whose version is known and of which nothing is there; else nil
+		rest     *cache.Outline  // of a file at rest: its version is known, and no block is present; else nil
 		contact  *contact        // the first contact under way, nil if there is none
 		failure  *failure        // the last error, nil once something succeeded
 		cutAt    int64           // one more than where a body of unknown length ended with its TLS connection; 0 for nowhere
@@ -160,7 +160,7 @@ func (f *File) copy() Copy {
 }
 
 // load takes, once, what earlier runs left of the file. If lookup is nil, the store is asked
-// for it. A file of which nothing is there is at rest afterwards. After an error the file is
+// for it. A file without a present block is at rest afterwards. After an error the file is
 // not loaded, and the next caller meets the error again.
 func (f *File) load(lookup func() (*cache.Blob, error)) {
 	f.mu.Lock()

@@ -107,8 +107,7 @@ func (s *Set) handles(f *File) int {
 	return s.mu.held[f]
 }
 
-// span is what is left of a flight: [pos, end), of which readers wait for what is before
-// awaited.
+// span is the rest of a flight, [pos, end). Readers wait for the part before awaited.
 type span struct{ pos, end, awaited int64 }
 
 // spans returns what is left of each flight. The caller holds file.mu.

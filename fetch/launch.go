@@ -19,7 +19,7 @@ const (
 
 	// cutCost is what a cut may cost: what the buffers of a connection hold at both ends,
 	// which has been sent and is lost. Of all bytes received, cuts may cost one in cutShare;
-	// what would take longTail is divided whatever that costs.
+	// a flight that would take longTail is divided at any cost.
 	cutCost  = 4 << 20
 	cutShare = 100
 	longTail = time.Second

@@ -60,7 +60,7 @@ type BoundStatus struct {
 	Read      int64 `json:"read_bytes"`      // what readers asked for, since start
 	Hit       int64 `json:"hit_bytes"`       // of that, what was present
 	Pinned    int64 `json:"files_pinned"`
-	Stopped   bool  `json:"prefetch_stopped"` // there is no room for what nobody asked for
+	Stopped   bool  `json:"prefetch_stopped"` // there is no room for what no reader asked for
 }
 
 // Bound returns the figures as they are now, nil if the store has no bound. It does not block.

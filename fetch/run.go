@@ -96,8 +96,8 @@ func (s *Set) probeLists(ctx context.Context, loaded <-chan struct{}, first, n i
 	}
 }
 
-// listSuffices reports whether the size of the file that the list says is all that needs to
-// be known before somebody asks for the file: prefetch does not come to it by itself.
+// listSuffices reports whether no more than the size that the list says needs to be known
+// before a reader opens the file, because prefetch will not fetch it by itself.
 func (s *Set) listSuffices(f *File) bool {
 	return s.opts.Serve && s.opts.Prefetch != PrefetchAll && f.Entry().Said().Size >= 0
 }

@@ -1,5 +1,5 @@
-// Package fetch materializes files: it brings the blocks that readers ask for, and those
-// that nobody has asked for yet, from their origin into their blob.
+// Package fetch materializes files: it brings blocks from their origin into their blob, first
+// those that readers ask for, then the others.
 //
 // A Set is the files of one list. A File is one entry: a name, and the version of it that
 // is being filled. There are three ways to want bytes, and they differ in nothing but
@@ -21,7 +21,7 @@
 // is known, and the store is asked to publish the file. Every event goes through
 // File.change, which does the next of these steps.
 //
-// A file whose version is known and of which no block is there is at rest: instead of its
+// A file is at rest if its version is known and no block of it is present: instead of its
 // fill it has an outline, the size and little more, until a reader opens it or prefetch comes
 // to it (see loadLocked). So a list of a million files costs a few hundred bytes a file.
 //

@@ -40,8 +40,8 @@ func (f *File) Foresee() {
 	m.host.Put(hosts.Ahead)
 }
 
-// ForeseeStat has the size of the file found out, because somebody asks for the sizes of
-// files in some order. It blocks as Foresee does.
+// ForeseeStat asks for the size of the file, because a program asks for the sizes of files in
+// some order and is likely to come to this one. It blocks as Foresee does.
 func (f *File) ForeseeStat() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -57,8 +57,8 @@ func (f *File) ForeseeStat() {
 	}
 }
 
-// idle reports whether something may be asked about the file that nobody waits for. The
-// caller holds f.mu.
+// idle reports whether the origin may be asked about the file although no reader waits for
+// the answer. The caller holds f.mu.
 func (f *File) idle() bool {
 	return !f.mu.removed && f.mu.failure == nil && f.mu.contact == nil && f.set.store.FullSince().IsZero()
 }

@@ -39,7 +39,7 @@ func (f *File) tally() (t tally) {
 	if c := f.copy(); fi != nil || f.mu.rest != nil {
 		t.known, t.size = true, c.Version().Size
 	} else if size := f.mu.entry.Said().Size; size >= 0 && f.set.opts.Serve {
-		t.known, t.size = true, size // which nobody may ask the origin for
+		t.known, t.size = true, size // the origin may never be asked for it
 	}
 	switch fail := f.mu.failure; {
 	case fail != nil && errors.Is(fail.err, ErrMismatch):

@@ -13,8 +13,8 @@ import (
 	"dlfs/fetch"
 )
 
-// bridge is go-fuse's, but for files that nobody has open, and for what lists directories:
-// of a million files that were looked at, go-fuse would keep half a gigabyte.
+// bridge is go-fuse's, except for files that are not open and for the listing of
+// directories: for a million files that were looked up, go-fuse would keep half a gigabyte.
 //
 // The kernel knows a file by an ID of fileNodes. When it opens one, go-fuse is asked for a
 // node of it by a name in the inbox, and the handle that the kernel gets holds the ID of
@@ -80,8 +80,7 @@ func versionOf(f *fetch.File, gen uint64) fetch.Copy {
 	return local
 }
 
-// lost is a version that is no longer the file's, and that nobody has open: nothing is known
-// of it.
+// lost is a version that is no longer the file's and is not open. Nothing is known of it.
 type lost uint64
 
 func (l lost) Generation() uint64 { return uint64(l) }

@@ -47,8 +47,8 @@ func errno(err error) syscall.Errno {
 // context.DeadlineExceeded too.
 func timedOut(err error) bool { return err == context.DeadlineExceeded }
 
-// failures are why the last read or open that waited failed, of files of which it did. It is
-// safe for concurrent use.
+// failures are the files whose last read or open that waited has failed, and why. It is safe
+// for concurrent use.
 type failures struct {
 	lockorder.Mutex[lockorder.Leaf]
 	why map[*fetch.File]string

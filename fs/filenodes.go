@@ -5,8 +5,8 @@ import (
 	"dlfs/fetch"
 )
 
-// fileNodes are the inodes of files that the kernel knows. Of a file that nobody has open
-// there is nothing but these: a go-fuse node for each file that was ever listed would cost
+// fileNodes are the inodes of files that the kernel knows. For a file that is not open there
+// is nothing else in memory: a go-fuse node for each file that was ever listed would cost
 // half a kilobyte a file. It is safe for concurrent use.
 type fileNodes struct {
 	lockorder.Mutex[lockorder.Leaf]

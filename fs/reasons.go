@@ -11,7 +11,7 @@ import (
 )
 
 // reasons is .dlfs/errors: a line "NAME<TAB>REASON" for each file whose last attempt
-// failed. A file of which not even the size is known has no attributes that could tell it.
+// failed. A file of unknown size has no attributes, so its attributes cannot tell the reason.
 type reasons struct {
 	fusefs.Inode
 	fs *fileSystem

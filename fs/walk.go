@@ -19,7 +19,7 @@ const (
 	walkPause  = 2 * time.Second // ends a succession
 )
 
-// walk is where somebody is in the names of a directory.
+// walk is how far a program has come in the names of a directory.
 type walk struct {
 	next   int       // of listing.items
 	run    int       // how many came in order
@@ -59,8 +59,8 @@ func (w *walk) step(i, names int) (from, n int) {
 	return from, walkAhead / 2
 }
 
-// after returns the files among the names that are to be foreseen after a file that somebody
-// has come to; of says which walk that was a step of.
+// after returns the files among the names that are to be foreseen after a program has come to
+// a file. The result of says which walk that was a step of.
 func (d *dir) after(name string, of func(*walks) *walk) (files []*fetch.File) {
 	l := d.now()
 	i, ok := l.at(name)
@@ -96,8 +96,8 @@ func (f *fileSystem) opened(file *fetch.File) {
 	}
 }
 
-// asked notes that somebody asks for the size of a file that is not known, and has the
-// sizes found out that are likely to be asked for next.
+// asked notes that a program asks for the unknown size of a file. It asks the origins for the
+// sizes that the program is likely to ask for next.
 func (d *dir) asked(name string) {
 	for _, next := range d.after(name, func(w *walks) *walk { return &w.stats }) {
 		if next.Known() == nil {

@@ -48,8 +48,8 @@
 //     with two URLs is a problem, and so is a name that is both a file and a
 //     directory.
 //
-// In lists of lines the first line is a header, and skipped too, exactly when it is
-// of words of which one is known to mean the URL. With a TAB before the URL the name
+// In lists of lines the first line is a header, and skipped, exactly when it consists of
+// words and one of the words is known to mean the URL. With a TAB before the URL the name
 // is all that stands before the first TAB. Without one it is all that stands before the run of
 // spaces and colons that precedes the first "scheme://", so "a b: c : http://h/x"
 // names "a b: c".

@@ -13,8 +13,8 @@
 //
 // No lock is held while waiting for the network, and a read of present bytes through an
 // open handle takes none but, when read-ahead moves on, those of the handle and the file.
-// Renewal is held while a command of the user runs, and nobody else but the next such
-// command waits for it. Some locks are held while waiting for the disk:
+// Renewal is held while a command of the user runs; only the next such command waits
+// for it. Some locks are held while waiting for the disk:
 //
 //   - Engine and Refresh, over a reload, which also gives the kernel a second to hear of it;
 //   - File, over the first look at what the store has of the file: the index is read, a

@@ -13,7 +13,7 @@ import (
 	"dlfs/fetch"
 )
 
-// How much of an answer is read. Who answers may be stuck, or somebody else.
+// How much of an answer is read. The process that answers may be stuck, or not be dlfs.
 const (
 	answerStall = 8 * time.Second // in which some of it comes, and all of a short one
 	answerMost  = 1 << 30         // bytes

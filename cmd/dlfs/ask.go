@@ -108,8 +108,8 @@ func dialControl(ctx context.Context, state *os.File) (net.Conn, error) {
 	return c, nil
 }
 
-// openState opens a state directory. One of a mount whose process stands still
-// does not open, for which nobody waits longer than ctx.
+// openState opens a state directory. Opening that of a mount whose process is stopped
+// blocks; openState returns when ctx ends.
 func openState(ctx context.Context, dir string) (*os.File, error) {
 	type result struct {
 		state *os.File

@@ -86,7 +86,7 @@ func (d *diskSize) of(dir string) (int64, error) {
 // pinsKey is under which the store remembers what "dlfs pin" and "dlfs unpin" were told.
 const pinsKey = "pins"
 
-// pinRules say which files are pinned: a pattern each, of which the last that matches holds.
+// pinRules say which files are pinned. Each is a pattern; the last that matches holds.
 // A "-" before it unpins.
 type pinRules []string
 

@@ -74,7 +74,8 @@ type control struct {
 	looks     looks
 }
 
-// serveControl listens, in place of whoever did before the lock was ours.
+// serveControl listens on the control socket. It takes the place of the socket of an earlier
+// process, which has ended: this process has the lock.
 func serveControl(e *engine) (*control, error) {
 	path := filepath.Join(e.store.StatePath(), socketName)
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {

@@ -66,8 +66,8 @@ func tellLive(notes string) {
 	io.WriteString(pipe, liveWord+notes) // a parent that is gone needs no word
 }
 
-// tellParent tells a waiting parent why the start failed, and returns err, quiet
-// if somebody was told.
+// tellParent tells a waiting parent why the start failed. It returns err, which is not
+// printed again if a parent was told.
 func tellParent(err error) error {
 	if err == nil || !isDaemon() {
 		return err

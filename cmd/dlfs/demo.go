@@ -99,7 +99,7 @@ func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, 
 	return err
 }
 
-// flags are the defaults of the command line, but for netrc: nobody logs in to the demo.
+// flags are the defaults of the command line, except netrc: the demo needs no login.
 func (c *demoCmd) flags() (workFlags, error) {
 	var f workFlags
 	if err := kong.ApplyDefaults(&f, requestDefaults()); err != nil {

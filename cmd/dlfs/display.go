@@ -196,7 +196,7 @@ func frameOf(t fetch.Totals, rate float64) frame {
 	return f
 }
 
-// etaMost is from when on an estimate tells nobody anything. A Duration can be
+// etaMost is the longest estimate that is shown: a longer one says nothing. A Duration can be
 // some three times as long.
 const etaMost = 100 * 365 * 24 * time.Hour
 

@@ -46,10 +46,10 @@ type engine struct {
 	ending    bool                              // no other list is let in; guarded by reloading
 }
 
-// open opens dir for the entries. owner is shown to whoever finds it in use. If
+// open opens dir for the entries. owner is shown to other processes that find it in use. If
 // another list was the directory's before, the difference is told.
 func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner string, opts fetch.Options) (*engine, error) {
-	// A long list may take seconds; to end in the middle is as good as a kill.
+	// A long list may take seconds. Ending in the middle is as safe as kill -9.
 	return abandonable(ctx, func() (*engine, error) { return w.openNow(ctx, entries, dir, owner, opts) })
 }
 

@@ -136,7 +136,8 @@ func (c *control) failed(r *http.Request) ([]*fetch.File, error) {
 	return c.asked(r)
 }
 
-// errands are what a process fetches because somebody asked for it on the socket.
+// errands are the parts of files that a process fetches because a request on the socket
+// asked for them.
 type errands struct {
 	engine *engine
 	ctx    context.Context

@@ -117,8 +117,8 @@ func (f *folder) spendLocked(now time.Time, n int) bool {
 }
 
 // settleLocked writes what was counted and whose time is over; all of it at the
-// end. Its errors are those of a log that cannot be written, which nobody would
-// read.
+// end. Its errors are those of a log that cannot be written, so they
+// cannot be told.
 func (f *folder) settleLocked(now time.Time, all bool) {
 	for range len(f.order) {
 		if !all && now.Sub(f.order[0].since) < foldFor {

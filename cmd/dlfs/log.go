@@ -37,7 +37,7 @@ func (f *logFlags) level() slog.Level {
 //
 //	15:04:05 warn  what happened  key=value key="a value"
 //
-// Values come from lists and origins, so whatever a terminal would obey is
+// Values come from lists and origins, so each character that a terminal would obey is
 // escaped. Records that repeat earlier ones are folded, unless everything is
 // logged.
 type lineHandler struct {

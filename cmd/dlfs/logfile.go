@@ -19,7 +19,7 @@ const logMost = 10 << 20
 // written as it is.
 type logFile struct {
 	// Constant data
-	dir    *os.File // where it is, whatever is mounted above it; nil if it is not to be replaced
+	dir    *os.File // where it is, also after a mount over that path; nil if it is not to be replaced
 	name   string   // in dir
 	most   int64
 	follow []int     // descriptors that are to be the file, too
@@ -128,10 +128,10 @@ func (l *logFile) close() {
 	}
 }
 
-// replaceLocked begins another file. Where the directory lets nobody do so, the
-// file is emptied.
+// replaceLocked begins another file. Where no file can be made in the directory, the file is
+// emptied.
 func (l *logFile) replaceLocked() error {
-	l.length = 0 // whatever comes of it
+	l.length = 0 // also after an error, so that the next line does not try again
 	if l.dir == nil {
 		return l.file.Truncate(0)
 	}

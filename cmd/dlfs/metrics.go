@@ -14,7 +14,7 @@ import (
 	"dlfs/fetch"
 )
 
-// meters turn the figures of an engine into metrics when somebody asks for them. Nothing
+// meters turn the figures of an engine into metrics at each question. Nothing
 // is counted for them but by the engine. No label takes more values for a longer list.
 type meters struct {
 	engine *engine

@@ -16,7 +16,7 @@ import (
 
 // metricsFlags are where metrics are shown beside the control socket.
 type metricsFlags struct {
-	MetricsListen string `placeholder:"ADDR" help:"Serve metrics for Prometheus at http://ADDR/metrics, to whoever can connect, such as 127.0.0.1:9469."`
+	MetricsListen string `placeholder:"ADDR" help:"Serve metrics for Prometheus at http://ADDR/metrics, such as 127.0.0.1:9469; there is no login."`
 	MetricsFile   string `placeholder:"FILE" help:"Write metrics to FILE every 15 seconds and at the end, for node_exporter's textfile collector; the name must end with .prom."`
 }
 

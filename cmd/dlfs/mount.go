@@ -142,8 +142,7 @@ func (c *mountCmd) prepare() (err error) {
 
 func within(path, dir string) bool { return strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/") }
 
-// serve mounts, calls live, and returns when the mount has ended, whoever ended
-// it: a signal, "dlfs umount", umount(8), or completeness.
+// serve mounts, calls live, and returns when the mount has ended, by a signal, "dlfs umount", umount(8), or completeness.
 func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry, std stdio, live func(notes string)) error {
 	w.maxSize, w.pins = c.MaxSize, c.Pin
 	e, err := w.open(ctx, entries, c.Dir, fmt.Sprintf("dlfs mount %s on %s", w.lister.name, c.Mountpoint),
@@ -246,7 +245,7 @@ func (c *mountCmd) untilEnd(ctx context.Context, e *engine, m *fs.Mount, ran <-c
 	}
 }
 
-// unmount ends the mount, and says who held it if somebody did.
+// unmount ends the mount, and says which programs used it.
 func (c *mountCmd) unmount(m *fs.Mount, e *engine) error {
 	busy, err := m.Close()
 	if len(busy) > 0 {

@@ -16,7 +16,7 @@ const (
 
 // outbox is a stream whose reader may stop reading: a pager, a pipe to a program that
 // hangs. What is written waits in a queue of bounded length, and what does not fit is
-// counted and left out, so that nobody who logs is held up for ever. It is safe for
+// counted and left out, so that no caller that logs is blocked for ever. It is safe for
 // concurrent use.
 type outbox struct {
 	w io.Writer
@@ -34,7 +34,7 @@ type outbox struct {
 func newOutbox(w io.Writer) *outbox { return &outbox{w: w} }
 
 // throughOutbox returns w, behind an outbox if it is a pipe, a terminal or a socket: a
-// disk keeps nobody waiting for ever.
+// disk does not block for ever.
 func throughOutbox(w io.Writer) io.Writer {
 	if f, ok := w.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {

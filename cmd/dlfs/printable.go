@@ -22,7 +22,7 @@ func printable(s string) string {
 
 // plainWriter is the last that standard output and standard error have before
 // them: it escapes what a terminal would obey, so that nothing from lists, origins
-// and other processes gets there by a way that somebody forgot. Line feeds and
+// and other processes gets there on a way that was forgotten. Line feeds and
 // tabs stay. The escapes are those of JSON (RFC 8259 section 7), so JSON
 // stays the JSON it was. Each Write is of whole characters. It is safe for
 // concurrent use if w is.
@@ -74,7 +74,7 @@ func appendEscape(out []byte, r rune, raw []byte) []byte {
 }
 
 // plain returns the streams with standard output and error escaped, and standard error
-// such that a reader that stops holds nobody up.
+// such that a reader that has stopped does not block the program.
 func (s stdio) plain() stdio {
 	s.out, s.err = plainWriter{s.out}, &messages{w: plainWriter{throughOutbox(s.err)}}
 	return s

@@ -73,7 +73,7 @@ func usageError(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
-// warn says aloud, whatever the log level is, what a flag gives up.
+// warn tells what a flag gives up, at every log level.
 func (f *requestFlags) warn(w io.Writer) {
 	if f.Insecure {
 		fmt.Fprintln(w, "dlfs: WARNING: --insecure: nobody's certificate is checked; whoever is on the way can read and change everything")

@@ -9,7 +9,7 @@ import (
 )
 
 // needRoom is the error of --require-space, if the disk has too little room for what the
-// entries lack in dir. Origins are asked for the sizes that nobody else knows.
+// entries lack in dir. Origins are asked for sizes that neither the list nor the state knows.
 func (w *work) needRoom(ctx context.Context, entries []listfile.Entry, dir string) error {
 	t, err := w.estimate(ctx, entries, dir)
 	switch {

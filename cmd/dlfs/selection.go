@@ -28,7 +28,7 @@ func selectionOf(q url.Values) selection {
 }
 
 // query is the selection in a request: brief, or any number of name and state. A process
-// of an older version answers with every entry, of which matches takes those wanted.
+// of an older version answers with every entry, and matches selects the wanted ones.
 func (s selection) query() string {
 	q := url.Values{"name": s.names, "state": s.states}
 	if s.none {

@@ -71,7 +71,7 @@ const headMost = 64 << 10
 // comments that it begins with. A value with spaces stands in double quotes.
 func readHead(path string) (s settings, err error) {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-		return s, nil // whoever reads the list says so; a pipe can be read once
+		return s, nil // reading the list will tell the error; a pipe can be read only once
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -30,7 +30,7 @@ func socketDirs(uid int) (dirs []string) {
 }
 
 // privateDir reports whether dir is a directory that belongs to a user, and that no
-// other user may write: nobody else can have put a socket there.
+// other user may write: no other user can have put a socket there.
 func privateDir(dir string, uid int) bool {
 	info, err := os.Lstat(dir)
 	if err != nil || !info.IsDir() || info.Mode().Perm()&0o022 != 0 {

@@ -8,7 +8,7 @@ import (
 )
 
 // speedometer knows how fast bytes have come in the last while. It looks once a second,
-// so that whoever asks for the first time is told, too.
+// so that the first question gets a rate, too.
 type speedometer struct {
 	received func() int64
 	stop     chan struct{}

@@ -89,8 +89,8 @@ func countFailure(t *fetch.Totals, state string) {
 	t.FilesFailed++
 }
 
-// offlineSet is the files of the list a store was last used with, whose URLs
-// nobody knows: nothing of them can be fetched.
+// offlineSet is the files of the list a store was last used with, without
+// their URLs, which are not stored: nothing of them can be fetched.
 func offlineSet(ctx context.Context, store *cache.Store, flags listFlags) (*fetch.Set, error) {
 	list, err := store.List()
 	if err != nil {

@@ -74,8 +74,8 @@ func (x turn) on(at time.Time, days int) time.Time {
 // times, and which stands still with a machine that is suspended.
 const longestNap = time.Minute
 
-// follow sets the limit whenever another rate begins to hold, until ctx ends. What somebody
-// else sets in between holds until then.
+// follow sets the limit whenever another rate begins to hold, until ctx ends. A limit that
+// is set by hand in between holds until then.
 func (t *timetable) follow(ctx context.Context, limit *origin.Limit) {
 	held, next := t.now(time.Now())
 	for !next.IsZero() {

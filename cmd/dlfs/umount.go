@@ -53,8 +53,8 @@ func (c *umountCmd) Run(ctx context.Context, std stdio) error {
 	return stopped(ctx, c.Mountpoint, answer, std.err)
 }
 
-// Run asks the process that has the directory to stop, be it a mount or a fetch. A
-// mount whose process is dead is just taken away.
+// Run asks the process that has the directory, a mount or a fetch, to stop. A mount whose
+// process is dead is unmounted here.
 func (c *stopCmd) Run(ctx context.Context, std stdio) error {
 	cleared, err := fs.ClearDead(c.Dir)
 	if cleared || err != nil && !errors.Is(err, fs.ErrMounted) {

@@ -75,8 +75,8 @@ type Host struct {
 // New returns hosts that each have perClass places for every class of flights.
 func New(perClass int) *Hosts { return NewShared(perClass, perClass) }
 
-// NewShared returns hosts of which each has bulk places for prefetch, and perClass for every
-// other class: other machines have the rest of the places of prefetch.
+// NewShared returns hosts that each have bulk places for prefetch, and perClass places for
+// every other class. The rest of the places for prefetch belong to other machines.
 func NewShared(perClass, bulk int) *Hosts {
 	return &Hosts{perClass: perClass, bulk: bulk, hosts: map[string]*Host{}}
 }

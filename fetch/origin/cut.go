@@ -31,8 +31,8 @@ func (w *wire) Close() error {
 	return w.Conn.Close()
 }
 
-// unread is how many bytes the kernel has received and nobody has read; 0 where it does not
-// tell (tcp(7), SIOCINQ).
+// unread is how many bytes the kernel has received and this process has not read; 0 where
+// the kernel does not tell (tcp(7), SIOCINQ).
 func unread(c net.Conn) int64 {
 	sock, ok := c.(syscall.Conn)
 	if !ok {
@@ -64,8 +64,8 @@ func (w *wire) Read(p []byte) (int, error) {
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// wired has connections note that they were closed, and count to received what nobody has
-// read of them.
+// wired has connections note that they were closed, and count as received what was not
+// read from them.
 func wired(dial dialFunc, received *atomic.Int64) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)

@@ -44,7 +44,7 @@ type peer struct {
 	through bool // it needs nothing more
 }
 
-// NewRing returns a ring of the names, of which self is one.
+// NewRing returns a ring of the names. One of the names is self.
 func NewRing(self string, names []string) *Ring {
 	r := &Ring{self: self, peers: map[string]*peer{}}
 	r.Replace(names)

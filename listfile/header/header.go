@@ -4,9 +4,9 @@ package header
 
 import "net/http"
 
-// Allowed reports whether users may set a field. How a message is framed (RFC 9112), what
-// range of which version is asked for, and how a body is encoded (RFC 9110) is decided by
-// dlfs alone.
+// Allowed reports whether users may set a field. dlfs alone decides how
+// a message is framed (RFC 9112), which range and version is asked for, and how a body is
+// encoded (RFC 9110).
 func Allowed(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
 	case "Accept-Encoding", "Connection", "Content-Length", "Expect", "If-Match", "If-Modified-Since",

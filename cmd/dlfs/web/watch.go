@@ -28,7 +28,7 @@ const (
 	etaMost = 10 * 365 * 24 * time.Hour
 )
 
-// watcher looks at a source again and again, whoever watches.
+// watcher looks at a source again and again, also while no browser watches.
 type watcher struct {
 	source Source
 	pulse  *pulse
