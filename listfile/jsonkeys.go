@@ -1,0 +1,150 @@
+package listfile
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"dlfs/listfile/digest"
+)
+
+// jsonField is a value of a meaning, and the key it is from.
+type jsonField struct {
+	word  word
+	key   string
+	value string
+	parts []string // of a value that is an array
+}
+
+// chosenKey is what Options.Columns say of a key.
+func (p *parser) chosenKey(key string) column {
+	for _, c := range p.chosen {
+		if c.heading == key || plain(c.heading) == plain(key) {
+			return c.word.column
+		}
+	}
+	return otherColumn
+}
+
+// wordOf is the meaning of a key.
+func (p *parser) wordOf(key string) word {
+	if p.chosen == nil {
+		return wordOf(key)
+	}
+	for _, c := range p.chosen {
+		if c.heading == key || plain(c.heading) == plain(key) {
+			return c.word
+		}
+	}
+	return word{}
+}
+
+// key takes a key of an object and its value.
+func (d *jsonDraft) key(key string, raw json.RawMessage) error {
+	if bytes.Equal(raw, []byte("null")) {
+		return nil
+	}
+	n := plain(key)
+	if take := d.nested(n); take != nil && (raw[0] == '{' || raw[0] == '[') && d.p.chosen == nil {
+		return take(raw)
+	}
+	switch n {
+	case "type":
+		if key == "@type" {
+			d.schema = textOf(raw)
+		}
+		var kind string
+		if json.Unmarshal(raw, &kind) == nil {
+			kind = plain(kind[strings.LastIndexByte(kind, ':')+1:])
+			d.notFile = d.notFile || notFiles[kind]
+			d.blob = d.blob || kind == "blob"
+		}
+		return nil
+	case "urls", "mirrors":
+		if d.p.chosenKey(key) != otherColumn || raw[0] != '[' {
+			break
+		}
+		var urls []string
+		if json.Unmarshal(raw, &urls) != nil {
+			return wrongType(key, "an array of texts")
+		}
+		d.more = append(d.more, urls...)
+		d.several = d.several || n == "urls"
+		return nil
+	case "mtime":
+		return d.modTime(key, raw)
+	case "headers":
+		return d.headers(key, raw)
+	case "pieces":
+		return d.pieces(raw)
+	case "why": // of Write
+		return nil
+	case "directorylabel":
+		d.dir = textOf(raw)
+		return nil
+	}
+	return d.word(d.p.wordOf(key), key, raw)
+}
+
+// word takes a value of a key with that meaning.
+func (d *jsonDraft) word(w word, key string, raw json.RawMessage) error {
+	if w.column == otherColumn {
+		d.unknown++
+		return nil
+	}
+	f := jsonField{word: w, key: key, value: textOf(raw)}
+	if w.column != nameColumn {
+		f.value = strings.Trim(f.value, blanks)
+	}
+	switch {
+	case raw[0] == '"', w.column == sizeColumn && raw[0] != '{' && raw[0] != '[':
+	case raw[0] == '[' && (w.column == urlColumn || w.column == nameColumn) && json.Unmarshal(raw, &f.parts) == nil && len(f.parts) > 0:
+		f.value = f.parts[0]
+	case w.column == idColumn:
+		f.value = string(raw)
+	case w.column == urlColumn || w.column == nameColumn || w.algorithm != digest.None:
+		return wrongType(key, "a text")
+	default:
+		return nil
+	}
+	if isMissing(f.value) && w.column != nameColumn || f.value == "" {
+		return nil
+	}
+	if w.column == digestColumn || w.column == sizeColumn {
+		d.values = append(d.values, f)
+		return nil
+	}
+	if w.label && !looksLikeName(f.value) {
+		return nil
+	}
+	if w.column == nameColumn && plain(key) == "path" {
+		d.path = f
+	}
+	return d.keep(f)
+}
+
+// keep keeps the value of the best key of a meaning. Two keys that are as good, and
+// not of mirrors, are an error.
+func (d *jsonDraft) keep(f jsonField) error {
+	before, there := d.found[f.word.column]
+	switch {
+	case !there || f.word.rank < before.word.rank:
+		d.found[f.word.column] = f
+	case f.word.column == urlColumn && f.word.rank == before.word.rank && f.value != before.value:
+		if stem(f.key) != stem(before.key) {
+			return fmt.Errorf("keys %s and %s may both be the URL; say with --columns=url=KEY which is to be fetched", quote(before.key), quote(f.key))
+		}
+		d.more = append(d.more, f.value)
+	}
+	return nil
+}
+
+// textOf is a text, or another value as it is written.
+func textOf(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return text
+	}
+	return string(raw)
+}
