@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -80,5 +79,14 @@ func usageMistake(err error) error {
 	if strings.HasSuffix(text, "?") {
 		separator = ""
 	}
-	return &exitError{exitUsage, errors.New(text + separator + " \"dlfs --help\" tells more")}
+	return &exitError{exitUsage, &mistake{text + separator + " \"dlfs --help\" tells more", err}}
 }
+
+// mistake is an error of the parser in words of this program.
+type mistake struct {
+	text string
+	err  error // of the parser; that of a write, if the help could not be printed
+}
+
+func (m *mistake) Error() string { return m.text }
+func (m *mistake) Unwrap() error { return m.err }
