@@ -300,6 +300,9 @@ func (b *Blob) readStored(p []byte, off int64) (int, error) {
 	}
 }
 
+// readPresent reads blocks that are present, without a lock. It looks at the bits before and
+// after the read: a sync that failed may have taken blocks back, or an eviction may have punched
+// a hole while the bytes were read. Then the bytes are not used, and the error is ErrMissing.
 func (b *Blob) readPresent(p []byte, off int64) (int, error) {
 	n := int64(len(p))
 	if off >= b.version.Size {

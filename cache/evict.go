@@ -114,6 +114,9 @@ func (b *Blob) leave(extents []Extent) *leaving {
 	return l
 }
 
+// leaveLocked turns off the bits of the present blocks within the extents and returns what
+// leaves; nil if the blob may not lose blocks or has none there. Bits that were still to be
+// made durable are taken out of the next sync, too. The caller holds the lock of b's writes.
 func (b *Blob) leaveLocked(extents []Extent) *leaving {
 	b.mu.Lock()
 	defer b.mu.Unlock()

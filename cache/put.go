@@ -40,6 +40,9 @@ func (b *Blob) PutFrom(g *Grant, off int64, p []byte) error {
 	return nil
 }
 
+// put is Put with room that was granted before. It writes the blocks that are missing and
+// nothing else, run by run. Each run needs room in the grant, and the growth of the file is
+// counted against it. After an error the runs written before stay present.
 func (b *Blob) put(g *Grant, off int64, p []byte) error {
 	b.toWrite(off, int64(len(p))) // the kernel has writes to one file wait for each other, too
 	defer b.writes.Unlock()

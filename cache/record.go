@@ -104,6 +104,8 @@ func unseal(key, sealed []byte) ([]byte, error) {
 	return value, nil
 }
 
+// encode returns the bytes of a record: the format, a byte of flags, then the fields in a fixed
+// order. Optional fields at the end are there if their flag is set. decodeRecord reads it.
 func (r record) encode() []byte {
 	b := []byte{recordFormat, 0}
 	if r.published {

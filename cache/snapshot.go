@@ -40,6 +40,9 @@ func OpenReadOnly(dir string, opts Options) (_ *Store, err error) {
 	return s, nil
 }
 
+// openReadOnly opens a store without writing to its directory: the index is copied to a
+// temporary directory and opened there. So a question about a directory changes nothing in it
+// and holds no lock of it.
 func (s *Store) openReadOnly() (err error) {
 	if s.root, err = os.OpenRoot(s.path); err != nil {
 		return err

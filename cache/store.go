@@ -356,6 +356,8 @@ func (s *Store) Close() error {
 	return errors.Join(s.closeErr, s.index.close(), s.leaveWork(), s.closeFiles())
 }
 
+// closeFiles closes the descriptors of the store, and with that of the lock gives the
+// directory to other processes. It returns every error.
 func (s *Store) closeFiles() error {
 	var errs []error
 	roots, files := []*os.Root{s.blobs, s.state, s.root}, []*os.File{s.blobsDir, s.stateDir, s.lock}

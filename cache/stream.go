@@ -135,6 +135,8 @@ func (st *Stream) Append(p []byte) error {
 	return nil
 }
 
+// growLocked writes p at the end of the stream and moves the end. After an error the end is
+// where it was. The caller holds the lock of appends.
 func (st *Stream) growLocked(p []byte) error {
 	off, n := st.Present(), int64(len(p))
 	switch {

@@ -32,6 +32,9 @@ type contact struct {
 // gives way.
 func (f *File) Probe(ctx context.Context) (Copy, error) { return f.contact(ctx, true) }
 
+// contact returns what is known of the file. If nothing is, it joins the first contact that is
+// under way, or begins one. A failure that is recent is returned at once, so that many callers
+// do not ask the origin one after the other.
 func (f *File) contact(ctx context.Context, urgent bool) (Copy, error) {
 	for {
 		f.mu.Lock()

@@ -54,6 +54,8 @@ func (f *File) Open(ctx context.Context) (*Handle, error) {
 	}
 }
 
+// acquire keeps the file's copy open until the handle is closed. It counts against the
+// descriptors that readers may have open (Options.MaxFiles).
 func (h *Handle) acquire() error {
 	if err := h.file.set.hold(h.file); err != nil {
 		return err

@@ -130,6 +130,8 @@ func (c *comparison) agree(extents []cache.Extent) (bool, error) {
 	return true, nil
 }
 
+// agreeOn reports whether the local file has the same bytes in an extent as the origin. It asks
+// the origin for the extent.
 func (c *comparison) agreeOn(e cache.Extent) (bool, error) {
 	body, err := c.res.Get(c.ctx, &c.version, e.Off, e.N)
 	if err != nil {

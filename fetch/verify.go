@@ -67,6 +67,9 @@ func (s *Set) Verify(ctx context.Context, opts VerifyOptions, tell func(f *File,
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
+// verify compares the file with its digest. Without Deep, a published file that was verified
+// before is right without being read. With Repair, a wrong file is given a new blob that has the
+// good pieces, and prefetch fetches the others.
 func (f *File) verify(ctx context.Context, opts VerifyOptions) (Verdict, error) {
 	f.load(nil)
 	f.mu.Lock()

@@ -22,6 +22,8 @@ const (
 	xattrError        = "user.dlfs.error"        // of the last attempt, or of the last read
 )
 
+// xattrs returns the extended attributes that have a value, by name. It does not ask the
+// origin.
 func (n *node) xattrs() map[string]string {
 	n.file.Blob() // which has the validators, where the file is at rest
 	s, local := n.file.Status(), n.now()

@@ -57,6 +57,8 @@ func ParseChecksums(r io.Reader, file string) (sums map[string]digest.Digest, sk
 	return sums, skipped, p.faults.err()
 }
 
+// merge adds a digest of a name. Of two algorithms the stronger one is kept; two digests of one
+// algorithm that differ are an error.
 func merge(sums map[string]digest.Digest, name string, sum digest.Digest) error {
 	was := sums[name]
 	if was.Algorithm == sum.Algorithm && was != sum {
@@ -77,6 +79,9 @@ var (
 
 var errNoChecksum = errors.New("no checksum on this line; write HEX  NAME")
 
+// checksumLine takes a line of a checksum file apart: "HEX  NAME", as sha256sum writes it, or
+// "ALGORITHM (NAME) = HEX", as BSD's tools do. errNoChecksum says that the line is neither,
+// or of an algorithm that is not known here.
 func checksumLine(text string) (name string, sum digest.Digest, err error) {
 	text = strings.TrimRight(text, blanks)
 	if m := bsdLine.FindStringSubmatch(text); m != nil {

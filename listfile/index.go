@@ -59,6 +59,8 @@ func (t *hashTable) add(hash uint64, i int) {
 	t.taken++
 }
 
+// put puts an entry into the first free slot from that of its hash on. The caller has seen to
+// it that a slot is free.
 func (t *hashTable) put(p slot) {
 	i := t.slotOf(p.hash)
 	for t.slots[i].at != 0 {

@@ -137,6 +137,8 @@ func (l *jsonList) value(t json.Token, at place) error {
 	return errShape
 }
 
+// array reads the members of an array, each as a value of its own, up to the closing
+// bracket.
 func (l *jsonList) array(at place) error {
 	for l.dec.More() {
 		t, err := l.token()
@@ -235,6 +237,8 @@ func (o *object) isListKey(key string) bool {
 	return lists[key]
 }
 
+// remember keeps a key and its value until the whole object has been read. The sum of an
+// object's keys and values is bounded by maxObject.
 func (o *object) remember(key string, raw json.RawMessage) error {
 	if o.size += len(key) + len(raw) + keyCost; o.size > maxObject {
 		return errObject

@@ -127,6 +127,8 @@ func wrongType(key, want string) error {
 	return fmt.Errorf("value of %s is not %s", quote(key), want)
 }
 
+// modTime takes the time of the last change: a text as RFC 3339 has it, or seconds since
+// 1970.
 func (d *jsonDraft) modTime(key string, raw json.RawMessage) error {
 	text := textOf(raw)
 	if isMissing(text) {
@@ -140,6 +142,8 @@ func (d *jsonDraft) modTime(key string, raw json.RawMessage) error {
 	return nil
 }
 
+// headers takes the fields that requests for this entry are to have: an object of texts, or of
+// arrays of texts.
 func (d *draft) headers(key string, raw json.RawMessage) error {
 	var fields map[string]jsonTexts
 	if json.Unmarshal(raw, &fields) != nil {
@@ -173,6 +177,8 @@ type jsonPieces struct {
 	Sums   []string `json:"sums"`
 }
 
+// pieces takes the digests of the pieces of a file: an object of the length of a piece, in
+// bytes, and the digests in order.
 func (d *draft) pieces(raw json.RawMessage) error {
 	var said jsonPieces
 	if json.Unmarshal(raw, &said) != nil {

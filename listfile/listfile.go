@@ -253,6 +253,8 @@ type parser struct {
 	reached    int  // the last line read
 }
 
+// newParser checks the options, and returns a parser of one list. The argument file is what
+// errors call the list.
 func newParser(file string, opts Options) (*parser, error) {
 	list := &List{}
 	p := &parser{faults: faults{file: file}, opts: opts, list: list, index: newIndex(list)}

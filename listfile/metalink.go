@@ -105,6 +105,9 @@ type boundedXML struct {
 	depth int
 }
 
+// Token returns the next token. It bounds the length of a tag or a text, how deep elements lie
+// in one another, and the length of a file element, so that a hostile list needs no more memory
+// than its length.
 func (x *boundedXML) Token() (xml.Token, error) {
 	x.in.left = maxLine
 	t, err := x.dec.Token()
@@ -134,6 +137,8 @@ func (p *parser) metalinkEntry(f *metalinkFile, line int) {
 	p.accept(d)
 }
 
+// metalink takes a file element of either version of the form. URLs are sorted by their
+// priority, the best first; those of other schemes than http and https are left out.
 func (d *draft) metalink(f *metalinkFile) (err error) {
 	if d.name == "" {
 		return errEmptyName

@@ -54,6 +54,8 @@ func isMixed(line string) bool {
 		!isShape(tokens(line), hasTab(line)) && !s.every(isPooch) && !s.every(isChecksum) && !s.some(isClearsigned) && !s.some(aria2Option.MatchString)
 }
 
+// writeLine writes an entry as a line of text, after a comment that says why, if that is
+// given. Control characters in the comment become spaces.
 func writeLine(b *bufio.Writer, e *Entry, why string) error {
 	if why != "" {
 		why = strings.Map(func(r rune) rune {
@@ -87,6 +89,8 @@ type jsonEntry struct {
 	Why     string      `json:"why,omitempty"`
 }
 
+// writeObject writes an entry as a JSON object on a line of its own, with all that the list
+// said of it, so that Parse reads the same entry again.
 func writeObject(b *bufio.Writer, e *Entry, why string) error {
 	j := jsonEntry{Name: e.Name, URL: e.URL, Why: why}
 	if d := e.Details; d != nil {

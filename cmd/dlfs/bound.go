@@ -21,6 +21,7 @@ type boundFlags struct {
 	Pin     []string  `sep:"none" placeholder:"PATTERN" help:"With --max-size: these files stay on disk, and are fetched first. As --include names them; may be repeated."`
 }
 
+// check refuses combinations of flags that contradict each other.
 func (f *boundFlags) check(untilComplete bool) error {
 	switch {
 	case f.MaxSize == nil && len(f.Pin) > 0:

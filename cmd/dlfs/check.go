@@ -43,6 +43,8 @@ func (c *checkCmd) Run(ctx context.Context, std stdio) error {
 	return needEntries(list, w.lister.name)
 }
 
+// printCheck prints what was understood of a list: the line that mount and fetch print, too,
+// and then one line for each thing that is worth a look.
 func printCheck(w io.Writer, name string, list *listfile.List) {
 	fmt.Fprintln(w, taken(name, list))
 	if list.Header > 0 {

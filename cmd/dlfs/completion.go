@@ -178,6 +178,8 @@ func (l *line) candidates(ctx context.Context) (list []string) {
 	return slices.Compact(list)
 }
 
+// choices returns what the last word of the line may be: a value of the flag before it, a flag,
+// a command, a name of the list, a topic of help, or another value of the argument.
 func (l *line) choices(ctx context.Context) []string {
 	switch {
 	case l.value != nil:

@@ -178,6 +178,7 @@ func (c *control) close() {
 	<-c.stopped
 }
 
+// status answers GET /status: the whole, and the entries that the query selects, as JSON.
 func (c *control) status(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	out := bufio.NewWriter(w)
@@ -196,6 +197,8 @@ func (c *control) answer(w http.ResponseWriter, v any) {
 	}
 }
 
+// reload answers POST /reload: the list in the body, or the one that the process has read
+// before, read again, takes the place of the present one. The answer is the difference.
 func (c *control) reload(w http.ResponseWriter, r *http.Request) {
 	ready := stillWorking(w)
 	diff, err := c.engine.reload(r.Context(), r.FormValue("list"), r.Body)
@@ -234,6 +237,7 @@ func (c *control) limit(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprint(w, c.engine.limit.Get())
 }
 
+// setLimit answers POST /limit: it sets how many bytes a second are received.
 func (c *control) setLimit(w http.ResponseWriter, r *http.Request) {
 	if r.FormValue("disk") != "" {
 		c.setDisk(w, r)
@@ -257,6 +261,8 @@ func refuse(w http.ResponseWriter, err error) {
 	http.Error(w, err.Error(), status)
 }
 
+// stop answers POST /stop with the number of the process. With ?wait it answers when the run
+// has ended and the mount is gone, and adds a line for each program that used the mount.
 func (c *control) stop(w http.ResponseWriter, r *http.Request) {
 	c.stopOnce.Do(func() { close(c.stopAsked) })
 	if !r.URL.Query().Has("wait") {

@@ -42,6 +42,8 @@ func printDifference(w io.Writer, prefix string, d fetch.Difference) {
 	printKinds(w, prefix, kindsOf(d))
 }
 
+// printKinds prints a line for each kind of change that occurred, with some of the names, or
+// that the list is unchanged.
 func printKinds(w io.Writer, prefix string, kinds []kindOfChange) {
 	same := true
 	for _, k := range kinds {

@@ -41,6 +41,9 @@ type display struct {
 
 const redraw = 150 * time.Millisecond
 
+// newDisplay decides how progress is shown and where the log goes. Progress is a bar on a
+// terminal and a line elsewhere; a daemon and the journal get none. Standard error goes through
+// an outbox, so that a reader that has stopped does not block the program.
 func newDisplay(std stdio, p progressFlags, l logFlags) (*display, error) {
 	d := &display{mode: p.Progress, std: std, opts: p, stop: make(chan struct{})}
 	if d.mode == "auto" && (l.Quiet || isDaemon() || l.toJournal(std.err)) {

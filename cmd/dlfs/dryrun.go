@@ -184,6 +184,8 @@ func timesBytes(n uint64, size int64) int64 {
 	return math.MaxInt64
 }
 
+// print prints how much the files have, how much of that is to be fetched, whether the disk has
+// room for it, and when the first URL expires.
 func (t *estimate) print(w io.Writer) {
 	printFailures(w, "no size", t.failures, func(fetch.EntryStatus) bool { return true })
 	fmt.Fprintf(w, "%s, %s", count(t.files, "file", "files"), bytesText(t.bytes))

@@ -53,6 +53,10 @@ func (w *work) open(ctx context.Context, entries []listfile.Entry, dir, owner st
 	return abandonable(ctx, func() (*engine, error) { return w.openNow(ctx, entries, dir, owner, opts) })
 }
 
+// openNow opens, in this order: the store, the set over it, the control socket, metrics, and
+// what runs beside the set: other machines, hooks, the timetable of limits. Before the set is
+// made, the list is compared with the one that the directory had before. After an error
+// everything is closed again.
 func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner string, opts fetch.Options) (_ *engine, err error) {
 	f := w.flags
 	if err := checkPlaces(dir, f.State); err != nil {
@@ -152,6 +156,8 @@ func (e *engine) stateRemoved() error {
 
 var errStateRemoved = errors.New("the state was removed while it was in use; run the same command again")
 
+// runLists runs the set until it has nothing left to do. If another list was taken in at the
+// end of a run, or a hook has brought fresh URLs, the set is run again.
 func (e *engine) runLists(ctx context.Context) error {
 	for {
 		e.reloading.Lock()
@@ -167,6 +173,8 @@ func (e *engine) runLists(ctx context.Context) error {
 	}
 }
 
+// over reports whether a run that ended with err was the last one: it failed, no other list was
+// taken in meanwhile, or nothing is left to do. From then on no other list is taken in.
 func (e *engine) over(err error, reloads int) bool {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()

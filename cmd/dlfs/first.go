@@ -113,6 +113,8 @@ func (c *control) asked(r *http.Request) ([]*fetch.File, error) {
 	return files, nil
 }
 
+// retry answers POST /retry: the failed files of these names, or all of them, are tried again
+// at once.
 func (c *control) retry(w http.ResponseWriter, r *http.Request) {
 	files, err := c.failed(r)
 	if err != nil {

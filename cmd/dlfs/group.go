@@ -36,6 +36,8 @@ type group struct {
 	served sync.WaitGroup // the server, its requests, and the lookups
 }
 
+// newGroup returns this machine's share in a group of machines. It takes connections at l as
+// soon as serve is called.
 func newGroup(who *members, self string, names []string, l net.Listener, s security, wait time.Duration, log *slog.Logger) *group {
 	if s.server != nil {
 		l = tls.NewListener(l, s.server)

@@ -174,6 +174,8 @@ func (l *lister) parseBounded(r io.Reader) (*listfile.List, error) {
 	return list, err
 }
 
+// parse parses the list and prints which lines were left out, if --skip-bad-lines allows
+// that. Otherwise a wrong line is the error, with the list of the right ones beside it.
 func (l *lister) parse(r io.Reader) (*listfile.List, error) {
 	list, err := l.flags.parse(r, l.shownName())
 	if err != nil {

@@ -122,6 +122,8 @@ func (e *engine) summary(l *looks) *Summary {
 	return s
 }
 
+// files answers GET /files: the files that the query selects, in its order, from offset on and
+// at most filesAtOnce of them, and how many there are in all.
 func (c *control) files(w http.ResponseWriter, r *http.Request) {
 	form := r.URL.Query()
 	q := fetch.Query{Match: form.Get("q"), State: form.Get("state"), Sort: form.Get("sort"), Desc: form.Get("desc") == "1"}
@@ -180,6 +182,7 @@ func (c *control) named(r *http.Request) (*fetch.File, error) {
 	return f, nil
 }
 
+// file answers GET /file: what is known of one file, with its map of blocks.
 func (c *control) file(w http.ResponseWriter, r *http.Request) {
 	f, err := c.named(r)
 	if err != nil {

@@ -93,6 +93,8 @@ func summarize(w io.Writer, t fetch.Totals, failures []fetch.EntryStatus, took t
 	}
 }
 
+// printFailures prints a line for each failure for which is holds, failuresShown at most, and
+// then how many more there are.
 func printFailures(w io.Writer, what string, failures []fetch.EntryStatus, is func(fetch.EntryStatus) bool) {
 	n := 0
 	for _, f := range failures {

@@ -54,6 +54,7 @@ func requestDefaults() kong.Vars {
 	}
 }
 
+// validate refuses values that cannot work and flags that contradict each other.
 func (f *requestFlags) validate() error {
 	switch {
 	case f.Tries < 0:

@@ -26,6 +26,7 @@ func (e *engine) unfinished() unfinished {
 	return u
 }
 
+// unfinishedOf gathers the entries that are not complete, with the reason of each.
 func unfinishedOf(set *fetch.Set) (u unfinished) {
 	u.why = map[string]string{}
 	for _, f := range set.Files() {

@@ -136,6 +136,8 @@ func shardsOf(dir string, log *slog.Logger) ([]shardStatus, error) {
 	return shards, nil
 }
 
+// readShard reads the file in which a shard has written how far it is. It also returns which
+// shard that is.
 func readShard(path string) (s shardStatus, part shard, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

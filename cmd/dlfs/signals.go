@@ -49,6 +49,10 @@ func catchSignals(ctx context.Context) (context.Context, *signals) {
 	return ctx, s
 }
 
+// run handles signals until stop. The first SIGINT or SIGTERM ends the program's context, the
+// second one the process. SIGPIPE is ignored. SIGHUP of a terminal that has gone counts as an
+// interrupt. Other signals are handed to the command; one that finds the queue full is dropped,
+// since as many of its kind wait there.
 func (s *signals) run() {
 	for interrupts := 0; ; {
 		select {

@@ -163,6 +163,7 @@ func (c *verifyCmd) verify(ctx context.Context, set *fetch.Set, repair bool, w i
 	return v, err
 }
 
+// add counts a verdict. Files that are right are counted alone; others are kept by name.
 func (v *verdicts) add(name string, found fetch.Verdict) {
 	switch found {
 	case fetch.Right:

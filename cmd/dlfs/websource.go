@@ -37,6 +37,7 @@ type webSource struct {
 	ended  memo[string, []byte] // the Summary, by the directory
 }
 
+// newWebSource returns the source of a directory or a mountpoint for the page.
 func newWebSource(dir string, log *slog.Logger) *webSource {
 	s := &webSource{dir: dir, log: log}
 	s.client = &http.Client{Transport: &http.Transport{MaxResponseHeaderBytes: textMost, MaxIdleConnsPerHost: 4,

@@ -27,6 +27,8 @@ type answered struct {
 	count map[string]map[int]int64 // guarded by mu
 }
 
+// add counts an answer. Hosts after the first mostHosts count together, so that a long list of
+// hosts does not fill the memory.
 func (a *answered) add(host string, code int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

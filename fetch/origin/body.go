@@ -41,6 +41,9 @@ type Body struct {
 	refused bool         // ranges were, and it was asked for without one
 }
 
+// begin connects for the first time. It decides whether ranges are asked for: not if the size
+// is unknown, and not from a host that refuses ranges. If a first contact fails because the host
+// refuses a range, it is repeated without one.
 func (b *Body) begin(want *Version) (*Body, error) {
 	if b.r.err != nil {
 		return nil, b.r.err

@@ -182,6 +182,9 @@ var pageTitle = regexp.MustCompile(`(?is)<title[^>]*>\s*(.*?)\s*</title>`)
 
 const beginningLen = 4 << 10 // bytes
 
+// beginningOf looks at the first bytes of an answer without taking them from its body. The sum
+// tells pages apart; it includes the size, so that files that begin alike and differ in length
+// are not taken for one page.
 func beginningOf(x *exchange, a answer) (b beginning) {
 	head := x.body.peek(int(min(beginningLen, max(a.end, 1))))
 	head = head[:min(len(head), beginningLen)]

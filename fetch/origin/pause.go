@@ -58,6 +58,7 @@ type Pause struct {
 // Pauses returns the hosts that are left alone, the longest first. It does not block.
 func (c *Client) Pauses() []Pause { return c.gate.pauses() }
 
+// pauses returns the hosts that are left alone now, the longest pause first.
 func (g *gate) pauses() []Pause {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -80,6 +80,8 @@ type eventWriter struct {
 	err error
 }
 
+// send writes an event, unless an earlier one could not be written. A browser that does not
+// take it within answerWithin has left.
 func (e *eventWriter) send(event string, source int, data any) {
 	if e.err != nil {
 		return

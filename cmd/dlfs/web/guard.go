@@ -29,6 +29,8 @@ type guard struct {
 	hosts  func(host string) bool
 }
 
+// newGuard makes a new token, and takes the scheme, host and path from the URL that the page is
+// to be opened at.
 func newGuard(opts Options) guard {
 	u := opts.URL
 	g := guard{token: rand.Text(), cookie: "dlfs", path: u.Path, secure: u.Scheme == "https",
