@@ -97,7 +97,9 @@ func (p *peering) askAll(ctx context.Context, names []string) (silent []string) 
 				return nil // it is among the silent ones
 			}
 			p.Ring.Answered(name)
-			p.Ring.Told(name, through)
+			if through { // else the machine may have said since that it is through, and have ended
+				p.Ring.Told(name, true)
+			}
 			return nil
 		})
 	}
