@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ending returns the process that has dir open though it answers no more, since it is
-// about to end, and 0 if there is none. That is a process that the lock names and that
+// ending returns the process that has dir open though it does not answer, since it is about
+// to end or has just begun, and 0 if there is none. That is a process that the lock names and that
 // has the given file of the state open, so a number that the system has used again is not
 // taken for it.
 func ending(ctx context.Context, dir, name string) (pid int) {

@@ -103,8 +103,15 @@ func follow(ctx context.Context, dir string, want selection, look func(*Status) 
 			if pid == 0 {
 				return nil
 			}
-			err := waitEnd(ctx, pid) // it may have something to write yet
-			if ctx.Err() != nil {
+			// The process does not answer yet, or has something to write before it ends.
+			soon, cancel := context.WithTimeout(ctx, askEvery)
+			err := waitEnd(soon, pid)
+			asksAgain := soon.Err() != nil && ctx.Err() == nil
+			cancel()
+			switch {
+			case asksAgain:
+				continue
+			case ctx.Err() != nil:
 				return &exitError{exitInterrupted, context.Cause(ctx)}
 			}
 			return err
