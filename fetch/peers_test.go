@@ -335,8 +335,12 @@ func TestBusyMachineNamesOthers(t *testing.T) {
 			return err
 		}
 		check(t, ask(1))
-		check(t, y.peering.sends.bulk.Acquire(t.Context(), leastBulkSends))
-		defer y.peering.sends.bulk.Release(leastBulkSends)
+		advance(time.Second) // that answer has given its place back
+		taken := int64(0)    // how many places there are depends on the processors
+		for y.peering.sends.bulk.TryAcquire(1) {
+			taken++
+		}
+		defer y.peering.sends.bulk.Release(taken)
 		e, ok := ask(2).(*peerhttp.Error)
 		if !ok || e.Outcome != peers.Busy || len(e.Named) != 1 || e.Named[0] != c.names[1] {
 			t.Errorf("a busy machine answers %+v", e)

@@ -28,6 +28,7 @@ func TestScripts(t *testing.T) {
 			t := env.T().(testing.TB)
 			s := &scene{origin: origintest.New()}
 			env.Setenv("ORIGIN", s.origin.Serve(t))
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			env.Values[sceneKey{}] = s
 			env.Defer(func() { unmountUnder(env.WorkDir) })
 			env.Defer(s.release)
