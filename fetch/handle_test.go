@@ -64,7 +64,7 @@ func TestPresentBytesNeedNoAllocation(t *testing.T) {
 				t.Fatal(err)
 			}
 			off = next(off)
-		}); n != 0 {
+		}); n != 0 && !lockorder.Checked { // a lock that is checked allocates where read-ahead takes it
 			t.Errorf("%s: %v allocations a read", name, n)
 		}
 	}
