@@ -26,6 +26,20 @@ import (
 // else with what say writes after the headers. It ends with the test.
 func impostor(t *testing.T, say func(w *bufio.Writer)) (dir string) {
 	t.Helper()
+	return answering(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/alive" {
+			return
+		}
+		out := bufio.NewWriter(w)
+		say(out)
+		out.Flush() // fails when the client has left
+	})
+}
+
+// answering returns a directory whose control socket answers with handler, until the test
+// ends.
+func answering(t *testing.T, handler http.HandlerFunc) (dir string) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "dlfs") // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
@@ -38,14 +52,7 @@ func impostor(t *testing.T, say func(w *bufio.Writer)) (dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/alive" {
-			return
-		}
-		out := bufio.NewWriter(w)
-		say(out)
-		out.Flush() // fails when the client has left
-	})}
+	server := &http.Server{Handler: handler}
 	served := make(chan struct{})
 	go func() { // joined below
 		defer close(served)

@@ -315,27 +315,5 @@ func TestWebLeavesOutDeadMounts(t *testing.T) {
 // olderSocket is the directory of a dlfs that knows no page.
 func olderSocket(t *testing.T) (dir string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "dlfs") // t.TempDir may be too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Mkdir(filepath.Join(dir, ".dlfs"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("unix", filepath.Join(dir, ".dlfs", socketName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.NotFoundHandler()}
-	served := make(chan struct{})
-	go func() { // joined below
-		defer close(served)
-		server.Serve(l)
-	}()
-	t.Cleanup(func() {
-		server.Close()
-		<-served
-	})
-	return dir
+	return answering(t, http.NotFound)
 }
