@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"bytes"
-	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,13 +13,11 @@ import (
 
 // turns has the origin answer the GETs for name by the two files in turns.
 func (x *fixture) turns(name string, a, b origintest.File) {
-	each := func(f origintest.File, turn int) *origintest.Fault {
-		n := 0
-		return origintest.Swap(f).On("/" + name).Method("GET").Times(1 << 30).
-			When(func(*http.Request) bool { n++; return n%2 == turn })
-	}
 	x.Put("/"+name, a)
-	x.Inject(each(a, 1), each(b, 0))
+	each := func(f origintest.File) *origintest.Fault {
+		return origintest.Swap(f).On("/" + name).Method("GET").Times(1 << 30)
+	}
+	x.Inject(each(a), each(b).Every(2))
 }
 
 // Two builds of the same size and date behind one name are never mixed: not in what

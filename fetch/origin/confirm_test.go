@@ -182,11 +182,7 @@ func pieceOf(c origintest.Content) func(Version) (int64, []byte) {
 // turns has the answers to GET come of the two in turns. Both have the same size and
 // date.
 func (x *fixture) turns(a, b origintest.File) {
-	each := func(f origintest.File, turn int) *origintest.Fault {
-		n := 0
-		return origintest.Swap(f).Times(1 << 30).When(func(*http.Request) bool { n++; return n%2 == turn })
-	}
-	x.Inject(each(a, 1), each(b, 0))
+	x.Inject(origintest.Swap(a).Times(1<<30), origintest.Swap(b).Every(2).Times(1<<30))
 }
 
 // Two builds behind one name, of the same size and date: no answer of the other is
