@@ -114,6 +114,27 @@ func TestHoleIsNoBlock(t *testing.T) {
 	log.want(t, 1, "has holes for blocks")
 }
 
+// TestTornBlockIsNoBlock: where the index has lost something, a block that was evicted and
+// put again, and of which a power cut left a part, is missing.
+func TestTornBlockIsNoBlock(t *testing.T) {
+	log := new(logLines)
+	dir := t.TempDir()
+	s := open(t, dir, Options{Log: log.logger()})
+	b := create(t, s, "a", blobSize)
+	putAll(t, b)
+	syncNow(t, s)
+	evict(t, b, 3)
+	check(t, s.Close())
+	f, err := os.OpenFile(filepath.Join(blobsOf(s), b.id()), os.O_RDWR, 0)
+	check(t, err)
+	_, err = f.WriteAt(make([]byte, sectorSize), BlockSize+5*sectorSize)
+	check(t, errors.Join(err, f.Close(), os.Remove(filepath.Join(dir, ".dlfs", "db", "MANIFEST"))))
+	s = open(t, dir, Options{Log: log.logger()})
+	log.wantLines(t, "was set aside", "was rebuilt")
+	wantBlocks(t, lookup(t, s, "a"), 0, 2)
+	log.want(t, 1, "has holes for blocks")
+}
+
 // TestReadWhileEvicted: who reads while blocks go and come back gets the right bytes, or none.
 func TestReadWhileEvicted(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -59,7 +60,8 @@ func inHole(f *os.File, off, n int64) bool {
 // dropHoles turns off the bits of blocks that are holes in the blob's file. Evict turns a
 // bit off durably before it punches the hole, so there are none, unless the index is older
 // than the file: part of it was lost, or a copy of it was put back. Where part was lost,
-// blocks of zeros are dropped, too: they may be holes that were copied with the directory.
+// blocks with zeros are dropped, too: they may be holes that were copied with the directory,
+// or what a power cut left of bytes that were put into a hole.
 func (b *Blob) dropHoles() error {
 	f, err := b.store.openBlob(b.gen, os.O_RDONLY)
 	if err != nil {
@@ -94,21 +96,36 @@ func (b *Blob) dropHoles() error {
 	return err
 }
 
-// dropZeros turns off the bits of blocks that begin with zeros.
+// sectorSize is the least that a disk writes: a page that was being written when the power
+// went may have some of its sectors and lack others.
+const sectorSize = 512
+
+// dropZeros turns off the bits of blocks that have a sector of zeros.
 func (b *Blob) dropZeros(f *os.File) error {
-	p, zeros := make([]byte, diskBlock), make([]byte, diskBlock)
+	p := make([]byte, BlockSize)
 	blocks := b.geo.blocks()
 	for i := b.bits.next(0, blocks, true); i < blocks; i = b.bits.next(i+1, blocks, true) {
 		off, n := b.geo.extent(i, i+1)
-		n = min(n, diskBlock)
 		if _, err := f.ReadAt(p[:n], off); err != nil {
 			return err
 		}
-		if bytes.Equal(p[:n], zeros[:n]) {
+		if hasZeroSector(p[:n]) {
 			b.dropBits(off, 1)
 		}
 	}
 	return nil
+}
+
+// hasZeroSector reports whether a sector of p, which begins with one, is zeros. The last one
+// may be short.
+func hasZeroSector(p []byte) bool {
+	var zeros [sectorSize]byte
+	for sector := range slices.Chunk(p, sectorSize) {
+		if bytes.Equal(sector, zeros[:len(sector)]) {
+			return true
+		}
+	}
+	return false
 }
 
 // dropBits turns off the bits of the blocks that touch [off +n). The blob must not be shared
