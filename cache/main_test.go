@@ -135,6 +135,19 @@ func pattern(name string, off, n int64) []byte {
 	return p[off%8:][:n]
 }
 
+// isPattern reports whether p, which begins at a multiple of 8, is of one pattern, whatever
+// its name.
+func isPattern(p []byte) bool {
+	for ; len(p) >= 16; p = p[8:] {
+		// pattern sets the lowest bit of each word.
+		step := binary.BigEndian.Uint64(p[8:]) - binary.BigEndian.Uint64(p) - 0x9e3779b97f4a7c15
+		if step+1 > 2 {
+			return false
+		}
+	}
+	return true
+}
+
 // put puts blocks into b, each at once.
 func put(t testing.TB, b *Blob, blocks ...int64) {
 	t.Helper()
