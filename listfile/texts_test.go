@@ -15,7 +15,7 @@ func TestPlainPathAgrees(t *testing.T) {
 	plain := 0
 	for _, raw := range []string{
 		"http://h", "https://h/", "http://h/a/b.tar", "http://h:8080/a", "http://h:/a", "http://h./a",
-		"http://1.2.3.4:80/a?b=c%2F", "https://h/a?b=c&d=/e", "http://h/a:b;c@d", "http://h/?", "http://h//a",
+		"http://1.2.3.4:80/a?b=c%2F", "http://h/a?b=100%&c=%zz", "http://h/a?b#c", "http://h/a?b c", "http://h/%41?b=%41", "https://h/a?b=c&d=/e", "http://h/a:b;c@d", "http://h/?", "http://h//a",
 		"http://h?a", "http://h#a", "http://h/a#b", "http://h/a%20b", "http://h/%zz", "http://user@h/a", "http://[::1]/a",
 		"http://h:80x/a", "http:///a", "http://:80/a", "http://h_a/b", "http://h/ä", "http://h/a b", "http://h/\x7f",
 		"HTTP://h/a", "ftp://h/a", "h/a", "", "http://", "http://h/[a]^`{|}", `http://h/a\b`, "http://h/a<b>\"",
