@@ -62,15 +62,16 @@ func (f *File) Digest() digest.Digest {
 	return f.mu.entry.Said().Digest
 }
 
-// newDigesting returns what is to be computed of an entry's version, nil if nothing is
-// known of its digest or it has been found right before.
-func (s *Set) newDigesting(blob *cache.Blob, e *listfile.Entry) *digesting {
-	d := s.digestingAnew(blob, e)
+// newDigesting returns a digest that begins at the first byte of the version, as when another
+// digest is wanted or bytes may have changed. It returns nil if no digest of the version is
+// known, or if the published file has been found right before. The caller holds file.mu.
+func (fi *fill) newDigesting() *digesting {
+	d := fi.file.set.digestingAnew(fi.blob, fi.file.mu.entry)
 	if d == nil {
 		return nil
 	}
-	note := blob.Note()
-	if known := note.Verified && (d.want.IsZero() || note.Digest == d.want.String()); known && blob.Published() {
+	note := fi.blob.Note()
+	if known := note.Verified && (d.want.IsZero() || note.Digest == d.want.String()); known && fi.blob.Published() {
 		return nil
 	}
 	return d
@@ -97,9 +98,6 @@ func (s *Set) digestingAnew(blob *cache.Blob, e *listfile.Entry) *digesting {
 	return d
 }
 
-// redigestLocked begins the digest anew: another one is wanted, or bytes may have changed.
-func (fi *fill) redigestLocked() { fi.digest = fi.file.set.newDigesting(fi.blob, fi.file.mu.entry) }
-
 // saidLocked takes note of a digest an origin said the version's bytes have. The
 // list's own has precedence, and so has what was said first.
 func (fi *fill) saidLocked(said digest.Digest) {
@@ -109,7 +107,7 @@ func (fi *fill) saidLocked(said digest.Digest) {
 	}
 	note.Digest = said.String()
 	fi.blob.SetNote(note)
-	fi.redigestLocked()
+	fi.digest = fi.newDigesting()
 }
 
 // tornLocked takes note that blocks were evicted. A digest that goes on counts what passed;
@@ -118,7 +116,7 @@ func (fi *fill) tornLocked() {
 	switch d := fi.digest; {
 	case d == nil || !fi.current():
 	case d.right:
-		fi.redigestLocked()
+		fi.digest = fi.newDigesting()
 	default:
 		d.torn = d.torn || d.running || d.off > 0
 	}
@@ -176,10 +174,10 @@ func (fi *fill) digestFront(d *digesting) {
 		case d.off < d.blob.Version().Size:
 			fi.digestLocked() // the front may have moved on meanwhile
 		case d.judge() && d.torn: // what came back since has not been looked at
-			fi.redigestLocked()
+			fi.digest = fi.newDigesting()
 			fi.digestLocked()
 		case d.judge():
-			fi.rightLocked(d)
+			d.pass()
 		default:
 			d.halted, wrong = true, true
 		}

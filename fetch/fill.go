@@ -40,7 +40,7 @@ type fill struct {
 // pinLocked makes blob's version the file's.
 func (f *File) pinLocked(blob *cache.Blob) *fill {
 	fi := &fill{file: f, blob: blob, extents: f.set.peering.extents(f.name)}
-	fi.redigestLocked()
+	fi.digest = fi.newDigesting()
 	f.mu.cur, f.mu.rest = fi, nil
 	if r := f.set.room; r != nil {
 		r.enlist(fi)

@@ -52,15 +52,17 @@ func (ms *mirrors) free(c hosts.Class) *mirror {
 // files of a long list are not asked for, for long.
 func (f *File) mirrorsLocked() *mirrors {
 	if len(f.mu.mirrors.all()) == 0 {
-		f.remakeMirrorsLocked(nil)
+		if f.mu.mirrors == nil {
+			f.mu.mirrors = &mirrors{}
+		}
+		f.mu.mirrors.list = f.newMirrors(nil)
 	}
 	return f.mu.mirrors
 }
 
-// remakeMirrorsLocked makes a mirror for each URL of the entry, but takes those of old
-// that have the same URL.
-func (f *File) remakeMirrorsLocked(old []*mirror) {
-	var list []*mirror
+// newMirrors returns a mirror for each URL of the entry, in the order of the list. A mirror
+// of old that has the same URL is taken over, with what is known of it. The caller holds f.mu.
+func (f *File) newMirrors(old []*mirror) (list []*mirror) {
 	said := f.mu.entry.Said()
 	for _, url := range f.mu.entry.URLs() {
 		i := slices.IndexFunc(old, func(m *mirror) bool { return m.url == url })
@@ -86,10 +88,7 @@ func (f *File) remakeMirrorsLocked(old []*mirror) {
 		m.host = f.set.hosts.Host(m.res.Host())
 		list = append(list, m)
 	}
-	if f.mu.mirrors == nil {
-		f.mu.mirrors = &mirrors{}
-	}
-	f.mu.mirrors.list = list
+	return list
 }
 
 // sibling returns the name, the URL and the headers of a file that is near in the

@@ -63,7 +63,7 @@ func (fi *fill) published(err error) {
 	f.mu.Lock()
 	fi.publishing = false
 	if err != nil && err != errClosing && fi.current() {
-		fi.redigestLocked() // blocks may have been taken back
+		fi.digest = fi.newDigesting() // blocks may have been taken back
 		if fi.blob.Complete() {
 			f.failLocked(err)
 			if !errors.Is(err, cache.ErrNoSpace) { // which is said once for all

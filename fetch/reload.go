@@ -134,7 +134,9 @@ func (s *Set) Reload(entries []listfile.Entry) Difference {
 		}
 	}
 	s.mu.Lock()
-	s.doneLocked(true)
+	if s.mu.tallies.allComplete() {
+		s.finish()
+	}
 	s.mu.Unlock()
 	s.poke()
 	return diff
@@ -173,12 +175,12 @@ func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
 			if otherDigest || was.Refused != nil || now.Refused != nil || !maps.EqualFunc(was.Header, now.Header, slices.Equal) {
 				keep = nil // they were made with other ideas
 			}
-			f.remakeMirrorsLocked(keep)
+			f.mu.mirrors.list = f.newMirrors(keep)
 		}
 		f.forgiveLocked()
 		f.mu.changes, f.mu.restarts = 0, 0
 		if fi := f.fill(); fi != nil && otherDigest {
-			fi.redigestLocked()
+			fi.digest = fi.newDigesting()
 			if ms := f.mu.mirrors; ms != nil {
 				ms.mismatches = 0
 			}

@@ -108,14 +108,14 @@ type Options struct {
 	// fails with EMFILE. If zero, there is no limit.
 	MaxFiles int
 
-	// Prefetch is what Run fetches. If empty, All.
+	// Prefetch is what Run fetches. If empty, PrefetchAll.
 	Prefetch Mode
 
 	// Order is in which order prefetch takes the files. If empty, ListOrder.
 	Order Order
 
 	// OnChange is what to do when a file is found changed on its origin. If
-	// empty, Restart.
+	// empty, OnChangeRestart.
 	OnChange Change
 
 	// TrustSize takes a version of the same size for the same version when a
@@ -173,7 +173,8 @@ type Set struct {
 	readWait   histogram      // of reads that waited for bytes
 	probe      histogram      // of first contacts
 	wake       chan struct{}  // something changed that prefetch may act on
-	done       chan struct{}  // closed when every file is complete
+	done       chan struct{}  // closed when every file was complete for the first time
+	finish     func()         // closes done, unless it is closed
 
 	mu struct {
 		lockorder.Mutex[lockorder.Leaf]
@@ -208,6 +209,7 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 		digests: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		removed: map[string]*File{},
 		wake:    make(chan struct{}, 1), done: make(chan struct{})}
+	s.finish = sync.OnceFunc(func() { close(s.done) })
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.peering = s.join(opts.Peers)
 	s.mu.held = map[*File]int{}
@@ -228,7 +230,7 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 	}
 	store.SetListed(func(name string) bool { return s.File(name) != nil })
 	if len(entries) == 0 {
-		close(s.done)
+		s.finish()
 	}
 	return s
 }

@@ -90,6 +90,9 @@ func (ts *tallies) add(t tally, sign int) {
 	}
 }
 
+// allComplete reports whether every file is complete.
+func (ts *tallies) allComplete() bool { return ts.counts[complete] == ts.files() }
+
 // files is how many files are counted.
 func (ts *tallies) files() (n int) {
 	for _, c := range ts.counts {
@@ -113,7 +116,9 @@ func (s *Set) count(f *File, was, is tally) {
 	} else {
 		delete(ts.partial, f)
 	}
-	s.doneLocked(is.state == complete)
+	if is.state == complete && ts.allComplete() {
+		s.finish()
+	}
 }
 
 // forget takes a file out of the tallies.
@@ -122,18 +127,6 @@ func (s *Set) forget(f *File, was tally) {
 	defer s.mu.Unlock()
 	s.mu.tallies.add(was, -1)
 	delete(s.mu.tallies.partial, f)
-}
-
-// doneLocked closes done if every file is complete, which it can only have
-// become when one has.
-func (s *Set) doneLocked(any bool) {
-	if any && s.mu.tallies.counts[complete] == s.mu.tallies.files() {
-		select {
-		case <-s.done: // once complete, a set may lose a file again, but not this word
-		default:
-			close(s.done)
-		}
-	}
 }
 
 // unfinished reports whether some file is neither complete nor failed.

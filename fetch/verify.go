@@ -97,7 +97,8 @@ func (f *File) verify(ctx context.Context, opts VerifyOptions) (Verdict, error) 
 	if d.judge() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		fi.rightLocked(d)
+		fi.digest = d
+		d.pass()
 		f.countLocked()
 		return Right, nil
 	}
@@ -117,10 +118,10 @@ func (d *digesting) judge() bool {
 	return len(d.bad) == 0 && (d.whole == nil || d.want.Is(d.whole))
 }
 
-// rightLocked takes note that the digest of the version is right.
-func (fi *fill) rightLocked(d *digesting) {
+// pass takes note, also for the next start, that the bytes have the digest they must have.
+// The caller holds file.mu.
+func (d *digesting) pass() {
 	d.right = true
-	fi.digest = d
-	note := fi.blob.Note()
-	fi.blob.SetNote(cache.Note{URL: note.URL, Digest: d.want.String(), Verified: true})
+	note := d.blob.Note()
+	d.blob.SetNote(cache.Note{URL: note.URL, Digest: d.want.String(), Verified: true})
 }
