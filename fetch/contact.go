@@ -323,6 +323,7 @@ func (c *contact) open(m *mirror, class hosts.Class) (*response, error) {
 		return nil, err
 	}
 	m.host.FirstByte(time.Since(asked))
+	s.peering.originWaited(asked)
 	return &response{body, ctx, cancel}, nil
 }
 

@@ -54,14 +54,15 @@ type flight struct {
 	ample atomic.Int32
 
 	// Mutable, guarded by file.mu.
-	born  time.Time // when its bytes began to come, or may have
-	pos   int64     // next byte to be put; a multiple of the block size, or the end of the file
-	end   int64     // may be cut short
-	reach int64     // where its request ends, which is where it may go on to
-	part  bool      // a block is partly received
-	seats seats
-	holds int
-	moved chan struct{} // closed when a block has come or the flight has ended; nil while no peer is served from it
+	born   time.Time // when its bytes began to come, or may have
+	pos    int64     // next byte to be put; a multiple of the block size, or the end of the file
+	end    int64     // may be cut short
+	reach  int64     // where its request ends, which is where it may go on to
+	part   bool      // a block is partly received
+	seats  seats
+	holds  int
+	timing timing        // how fast its bytes come, in a set with peers
+	moved  chan struct{} // closed when a block has come or the flight has ended; nil while no peer is served from it
 
 	grant cache.Grant // room of a bounded store that it has reserved; of the goroutine of run
 }
@@ -211,6 +212,9 @@ func (fl *flight) open(host *hosts.Host) (err error) {
 		return err
 	}
 	host.FirstByte(time.Since(asked))
+	if _, ok := b.(*peerBody); !ok { // else the walk has noted it
+		f.set.peering.originWaited(asked)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fl.body = b
@@ -302,6 +306,7 @@ func (fl *flight) advance(n int64, part bool) (done bool) {
 	if n > 0 {
 		fl.mirror.host.Heard()
 		fl.disproveLocked()
+		fl.timed()
 		fl.cameFromPeer()
 		fl.tell()
 		fi.proven = true

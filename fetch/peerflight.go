@@ -45,6 +45,7 @@ type peerBody struct {
 	timer  *time.Timer
 	cancel context.CancelFunc
 	closed atomic.Bool
+	slow   bool // the peer was slow already: no other one is of use
 }
 
 // Crowded is always false: a peer refuses at once what it has no place for.
@@ -139,6 +140,42 @@ func (fl *flight) cameFromPeer() {
 	}
 }
 
+// timedEvery is how often the ring is told at least how fast a flight is.
+const timedEvery = 500 * time.Millisecond
+
+// timing is up to when and where the ring has been told how fast a flight is.
+type timing struct {
+	at  time.Time
+	pos int64
+}
+
+// timed tells the ring how fast the bytes of a flight come. A flight from a machine that has
+// turned out to be slow ends: the rest is asked of another one. The caller holds file.mu.
+func (fl *flight) timed() {
+	x, now := fl.fill.extents, time.Now()
+	if x == nil {
+		return
+	}
+	if fl.timing.at.Before(fl.born) {
+		fl.timing = timing{fl.born, fl.start}
+	}
+	took := now.Sub(fl.timing.at)
+	if took < timedEvery && fl.pos < fl.end {
+		return
+	}
+	ring := x.peering.Ring
+	pb, ok := fl.body.(*peerBody)
+	from := ring.Self()
+	if ok {
+		from = pb.Peer()
+	}
+	ring.Took(from, fl.pos-fl.timing.pos, took, now)
+	fl.timing = timing{now, fl.pos}
+	if ok && !pb.slow && fl.pos < fl.end && ring.Slow(from, now) {
+		fl.cutLocked(fl.pos)
+	}
+}
+
 // openPeer opens the body of a flight at a peer. Without a body or an error, the origin is to
 // be asked.
 func (fl *flight) openPeer() (body, error) {
@@ -183,12 +220,13 @@ func (fl *flight) openPeer() (body, error) {
 
 // receivePeer puts an answer of a peer under the watchdog.
 func (fl *flight) receivePeer(b *peerhttp.Body, ctx context.Context, cancel context.CancelFunc, timer *time.Timer) (body, error) {
-	pb := &peerBody{Body: b, flight: fl, cancel: cancel}
+	pb := &peerBody{Body: b, flight: fl, cancel: cancel, slow: fl.fill.extents.peering.Ring.Slow(b.Peer(), time.Now())}
 	if !timer.Stop() || ctx.Err() != nil { // at the last moment
 		b.Close()
 		cancel()
 		return nil, errElsewhere
 	}
+	fl.fill.extents.came(fl.pos)
 	f := fl.fill.file
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -221,7 +259,9 @@ func (w *walk) get(ctx context.Context) (*peerhttp.Body, peers.Kind) {
 			w.probe(ctx, ask.Peers)
 			continue
 		}
+		asked := time.Now()
 		b, err := w.peering.Client.Get(ctx, ask.Peers[0], w.question(ask.Kind == peers.Cached), w.version)
+		w.peering.waited(ask.Peers[0], asked)
 		if err == nil {
 			w.peering.Ring.Answered(ask.Peers[0])
 			return b, ask.Kind
@@ -243,7 +283,9 @@ func (w *walk) getVersion(ctx context.Context) (ok bool) {
 			w.probe(ctx, ask.Peers)
 			continue
 		}
+		asked := time.Now()
 		v, said, err := w.peering.Client.Version(ctx, ask.Peers[0], w.question(ask.Kind == peers.Cached))
+		w.peering.waited(ask.Peers[0], asked)
 		if err == nil {
 			w.version, w.digest = v, said
 			w.peering.Ring.Answered(ask.Peers[0])

@@ -45,9 +45,10 @@ const (
 	extentForsaken = 30 * time.Second
 	peerUnfit      = 30 * time.Second
 
-	// ownerBusy is how long an extent is put off at least whose owner is busy, and at most
-	// twice that.
-	ownerBusy = 100 * time.Millisecond
+	// ownerBusy is how long an extent is put off at first whose owner is busy, and
+	// longestBusy how long at last; at random it is up to twice that.
+	ownerBusy   = 100 * time.Millisecond
+	longestBusy = 500 * time.Millisecond
 
 	// extentWindow is among how many missing extents of a file prefetch chooses one.
 	extentWindow = 64
@@ -87,6 +88,19 @@ func (p *peering) hopes(err error) bool {
 	}
 	kind := origin.KindOf(err)
 	return originError(err) != nil && (kind == origin.NeedsURL || kind == origin.NotFound || kind == origin.Transient)
+}
+
+// waited notes how long a machine took to begin an answer; for this one, the origin.
+func (p *peering) waited(name string, asked time.Time) {
+	now := time.Now()
+	p.Ring.Took(name, 0, now.Sub(asked), now)
+}
+
+// originWaited is waited for an answer of the origin. p may be nil.
+func (p *peering) originWaited(asked time.Time) {
+	if p != nil {
+		p.waited(p.Ring.Self(), asked)
+	}
 }
 
 // ownPlaces is how many prefetch flights may be under way from one origin: all machines
@@ -171,12 +185,14 @@ func (x *extents) isForsaken(off int64) bool {
 // extent that was put off for long, while no machine gave anything, is forsaken.
 func (x *extents) putOff(off int64) {
 	index, _ := peers.Extent(off)
-	now, wait := time.Now(), ownerBusy+rand.N(ownerBusy)
+	now := time.Now()
 	x.mu.Lock()
 	d := x.later[index]
 	if d.since.IsZero() {
 		d.since = now
 	}
+	wait := min(max(now.Sub(d.since)/8, ownerBusy), longestBusy)
+	wait += rand.N(wait)
 	inVain := now.Sub(d.since) > peersHope && x.peering.gaveLast() > peersHope
 	if d.until = now.Add(wait); inVain {
 		d = delay{}
@@ -187,6 +203,14 @@ func (x *extents) putOff(off int64) {
 		x.forsake(off)
 	}
 	time.AfterFunc(wait, x.peering.set.poke)
+}
+
+// came notes that a machine gives the extent at off.
+func (x *extents) came(off int64) {
+	index, _ := peers.Extent(off)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.later, index)
 }
 
 // isPutOff reports whether prefetch is to leave the extent at off alone.
@@ -315,6 +339,23 @@ func (p *prefetcher) contactPeered(f *File) {
 	if begun == nil {
 		host.Put(hosts.Bulk)
 	}
+}
+
+// waitsForPeers reports whether nothing comes of a file because other machines are being asked
+// for its version, or the owner of what is missing next is busy. Other files are fetched
+// meanwhile.
+func (f *File) waitsForPeers() bool {
+	if f.set.peering == nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fi := f.fill()
+	if fi == nil {
+		return f.mu.contact != nil && f.mu.contact.asking.Load()
+	}
+	off, n := fi.unassigned(0, fi.blob.Version().Size)
+	return len(fi.flights) == 0 && n > 0 && fi.extents.isPutOff(off)
 }
 
 // owns reports whether the first extent of a file is this machine's own.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -344,6 +345,77 @@ func TestBusyMachineNamesOthers(t *testing.T) {
 		e, ok := ask(2).(*peerhttp.Error)
 		if !ok || e.Outcome != peers.Busy || len(e.Named) != 1 || e.Named[0] != c.names[1] {
 			t.Errorf("a busy machine answers %+v", e)
+		}
+	})
+}
+
+// sluggish has a machine send so many bytes a second, by the clock of the bubble.
+func sluggish(rate int) func(http.Handler) http.Handler {
+	return func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			h.ServeHTTP(&slowWriter{w, r.Context(), rate}, r)
+		})
+	}
+}
+
+type slowWriter struct {
+	http.ResponseWriter
+	ctx  context.Context
+	rate int
+}
+
+func (w *slowWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *slowWriter) Write(p []byte) (n int, err error) {
+	for piece := range slices.Chunk(p, 16<<10) {
+		select {
+		case <-time.After(time.Duration(len(piece)) * time.Second / time.Duration(w.rate)):
+		case <-w.ctx.Done():
+			return n, w.ctx.Err()
+		}
+		k, err := w.ResponseWriter.Write(piece)
+		if n += k; err != nil {
+			return n, err
+		}
+		http.NewResponseController(w.ResponseWriter).Flush()
+	}
+	return n, nil
+}
+
+// What a machine with a slow network owns is asked of others soon: it does not delay them for
+// as long as it would take to send everything.
+func TestSlowOwnerDoesNotDelayTheOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		const rate = 50_000 // of the slow machine
+		x.Inject(origintest.Throttle(1 << 20).Method("GET"))
+		c := newCircle(t, 4)
+		for i := range 4 {
+			name := c.owned(i)
+			x.add(name, 128*bs)
+			for n := range 5 {
+				x.add(fmt.Sprintf("small/%d-%d", i, n), bs)
+			}
+		}
+		var others []*fixture
+		for i := 1; i < 3; i++ {
+			others = append(others, c.join(x, i, Options{Serve: true}))
+		}
+		slow := c.joinAs(x, 3, Options{Serve: true}, sluggish(rate))
+		for _, o := range append(others, slow) {
+			defer o.background()()
+		}
+		y := c.join(x, 0, Options{})
+		began := time.Now()
+		check(t, y.Run(t.Context()))
+		took := time.Since(began)
+		y.materialized(x.names()...)
+		if !y.opts.Peers.Ring.Slow(c.names[3], time.Now()) {
+			t.Errorf("the slow machine is not known as slow: %v", y.opts.Peers.Ring.States(time.Now()))
+		}
+		if alone := 128 * bs * time.Second / rate; took > alone/4 {
+			t.Errorf("it took %v, and the slow machine would need %v for its file", took, alone)
+		} else {
+			t.Logf("it took %v; the slow machine would need %v for its file", took, alone)
 		}
 	})
 }

@@ -18,7 +18,7 @@ const (
 	maxPassed  = 10_000
 
 	// restingJobs is how many times Jobs files of a host may be worked on in all
-	// while most of them wait before another attempt.
+	// while most of them wait before another attempt, or for other machines.
 	restingJobs = 4
 
 	// firstJobs is how many files of a host are begun before it has sent anything,
@@ -88,6 +88,7 @@ func (q *queue) take(hs *hosts.Hosts, most int, ready func(*hosts.Host) bool) *j
 // load is what the jobs of one host amount to.
 type load struct {
 	jobs, long int
+	waiting    int // jobs that wait for other machines
 }
 
 // loads counts the jobs under way, by host. Its methods decide which host may have
@@ -115,6 +116,9 @@ func (l *loads) add(j *job) {
 		l.hosts[j.host] = of
 	}
 	of.jobs++
+	if j.file.waitsForPeers() {
+		of.waiting++
+	}
 	if l.now.Sub(j.born) >= longJob {
 		of.long++
 	}
@@ -140,7 +144,7 @@ func (l *loads) live() (n int) {
 	share := l.share()
 	for h, of := range l.hosts {
 		if !h.Stuck() {
-			n += max(0, of.jobs-max(0, of.long-share)-h.Rests())
+			n += max(0, of.jobs-max(0, of.long-share)-h.Rests()-of.waiting)
 		}
 	}
 	return n
@@ -161,5 +165,5 @@ func (l *loads) fair(h *hosts.Host) bool {
 // mayTake reports whether a host may have one more job.
 func (l *loads) mayTake(h *hosts.Host) bool {
 	of := l.hosts[h]
-	return of == nil || of.jobs < l.most+min(h.Rests(), (restingJobs-1)*l.most)
+	return of == nil || of.jobs < l.most+min(h.Rests()+of.waiting, (restingJobs-1)*l.most)
 }

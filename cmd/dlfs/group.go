@@ -45,7 +45,7 @@ func newGroup(who *members, self string, names []string, l net.Listener, s secur
 	g := &group{who: who, wait: wait, log: log, listen: l}
 	g.peers = fetch.Peers{
 		Ring: peers.NewRing(self, names), Key: s.key, ID: rand.Text(),
-		Client: peerhttp.New(peerhttp.Options{Self: self, TLS: s.client, Sign: s.key}),
+		Client: peerhttp.New(peerhttp.Options{Self: self, TLS: s.client, Sign: s.key, Machines: len(names) - 1}),
 	}
 	log.Info("files are shared with other machines", "self", self, "address", l.Addr(), "peers", len(names)-1)
 	return g

@@ -19,8 +19,13 @@ import (
 const (
 	connectTimeout = time.Second
 	idleTimeout    = 30 * time.Second
-	maxIdle        = 2 // connections of each machine
 	maxHeader      = 16 << 10
+
+	// So many connections to all machines together are kept while they are idle, but to
+	// each between leastIdle and mostIdle: to make one anew costs more than a request does.
+	allIdle   = 128
+	leastIdle = 2
+	mostIdle  = 16
 )
 
 // Options for New. The zero value has requests go out in plain text and unsigned.
@@ -33,6 +38,10 @@ type Options struct {
 
 	// Sign signs requests. If nil, they are not signed.
 	Sign *Key
+
+	// Machines is how many machines will be asked, as far as is known. It decides how many
+	// idle connections to each are kept.
+	Machines int
 
 	// DialContext makes connections. If nil, TCP.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -59,7 +68,7 @@ func New(opts Options) *Client {
 	}
 	c.http = &http.Transport{
 		DialContext: opts.DialContext, TLSClientConfig: opts.TLS, TLSHandshakeTimeout: connectTimeout,
-		MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: idleTimeout, MaxResponseHeaderBytes: maxHeader, DisableCompression: true,
+		MaxIdleConnsPerHost: min(max(allIdle/max(opts.Machines, 1), leastIdle), mostIdle), IdleConnTimeout: idleTimeout, MaxResponseHeaderBytes: maxHeader, DisableCompression: true,
 	}
 	return c
 }

@@ -5,7 +5,8 @@
 // machines for each extent by the same hash (rendezvous hashing), so that without a word
 // between them they agree on the first rank, the owner, which alone asks the origin. An
 // owner that has too much to do names other machines that asked for the extent before. A
-// machine that does not answer is left out for a while, and the next rank is the owner.
+// machine that does not answer is left out for a while, and the next rank is the owner. One
+// that is much slower than the others is asked last (Ring.Took).
 //
 // The package makes the choice and nothing else: it knows no HTTP, no disk and no clock,
 // so that a test can drive it with a thousand machines. A wrong choice costs traffic, never
@@ -36,11 +37,14 @@ type Ring struct {
 	mu    lockorder.Mutex[lockorder.Leaf]
 	peers map[string]*peer // without self; guarded by mu
 	all   []candidate      // with self; guarded by mu, replaced and not changed
+
+	origin speed // as this machine has it; guarded by mu
 }
 
 // peer is what is known of another machine.
 type peer struct {
 	breaker
+	speed
 	through bool // it needs nothing more
 }
 
@@ -135,7 +139,7 @@ func (r *Ring) with(name string, do func(*peer)) {
 // State is what is known of another machine, for people.
 type State struct {
 	Name  string `json:"name"`
-	State string `json:"state"` // "up", "out" while it is left out because it did not answer, or "done" if it needs nothing more
+	State string `json:"state"` // "up", "out" while it is left out because it did not answer, "slow" while it is asked last, or "done" if it needs nothing more
 }
 
 // States returns the states of the other machines, by name.
@@ -144,6 +148,9 @@ func (r *Ring) States(now time.Time) []State {
 	for _, name := range r.Others() {
 		state := "up"
 		r.with(name, func(p *peer) {
+			if now.Before(p.slow) {
+				state = "slow"
+			}
 			if p.out(now) {
 				state = "out"
 			}
@@ -158,7 +165,12 @@ func (r *Ring) States(now time.Time) []State {
 
 // isOut reports whether a machine is left out now.
 func (r *Ring) isOut(name string, now time.Time) bool {
-	out := false
-	r.with(name, func(p *peer) { out = p.out(now) })
+	out, _ := r.state(name, now)
 	return out
+}
+
+// state reports whether a machine is left out now, and whether it is asked last.
+func (r *Ring) state(name string, now time.Time) (out, slow bool) {
+	r.with(name, func(p *peer) { out, slow = p.out(now), now.Before(p.slow) })
+	return out, slow
 }

@@ -45,24 +45,23 @@ func mix(x uint64) uint64 {
 
 // Rank returns the machines that may own the extent, the owner first: those of the
 // highest score, maxRank at most, without those that are left out now and those that
-// unfit reports. unfit may be nil. This machine is among them if it has a high score.
+// unfit reports. Slow ones come last. unfit may be nil. This machine is among them if it has
+// a high score.
 func (r *Ring) Rank(k Key, unfit func(name string) bool, now time.Time) []string {
 	r.mu.Lock()
 	all := r.all
 	r.mu.Unlock()
-	type scored struct {
-		*candidate
-		score uint64
-	}
 	best := make([]scored, 0, maxRank+1)
 	for i := range all {
-		s := scored{&all[i], mix(all[i].hash ^ uint64(k))}
-		if len(best) == maxRank && s.score < best[maxRank-1].score || r.isOut(s.name, now) || unfit != nil && unfit(s.name) {
+		s := scored{&all[i], mix(all[i].hash ^ uint64(k)), false}
+		if len(best) == maxRank && s.compare(best[maxRank-1]) > 0 { // it is too low even if it is not slow
 			continue
 		}
-		at, _ := slices.BinarySearchFunc(best, s, func(a, b scored) int {
-			return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.name, b.name))
-		})
+		var out bool
+		if out, s.slow = r.state(s.name, now); out || unfit != nil && unfit(s.name) {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(best, s, scored.compare)
 		best = slices.Insert(best, at, s)
 		best = best[:min(len(best), maxRank)]
 	}
@@ -71,4 +70,22 @@ func (r *Ring) Rank(k Key, unfit func(name string) bool, now time.Time) []string
 		names[i] = s.name
 	}
 	return names
+}
+
+// scored is a candidate with its score for an extent.
+type scored struct {
+	*candidate
+	score uint64
+	slow  bool
+}
+
+// compare is below 0 if a comes before b.
+func (a scored) compare(b scored) int {
+	switch {
+	case a.slow && !b.slow:
+		return 1
+	case b.slow && !a.slow:
+		return -1
+	}
+	return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.name, b.name))
 }

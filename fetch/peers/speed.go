@@ -1,0 +1,91 @@
+package peers
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// slowTimes is how many times slower than the others a machine is that is slow, and
+	// slowFor how long it is asked last.
+	slowTimes = 4
+	slowFor   = time.Minute
+
+	// measuredFor is how long answers of a machine must have taken, taken together, before
+	// anything follows from them, and originFor those of the origin; of what is older than
+	// measuredOver, half is forgotten.
+	measuredFor  = 3 * time.Second
+	originFor    = 500 * time.Millisecond
+	measuredOver = 8 * time.Second
+)
+
+// speed is how fast the answers of a machine come: bytes over the time that each of them
+// took, the time until it began included. The zero value knows nothing.
+type speed struct {
+	bytes float64
+	took  time.Duration
+	slow  time.Time // until then the machine is slow
+}
+
+func (s *speed) add(n int64, d time.Duration) {
+	s.bytes, s.took = s.bytes+float64(n), s.took+d
+	if s.took > measuredOver {
+		s.bytes, s.took = s.bytes/2, s.took/2
+	}
+}
+
+// rate is in bytes a second. It is not ok while answers took less than least.
+func (s *speed) rate(least time.Duration) (rate float64, ok bool) {
+	return s.bytes / s.took.Seconds(), s.took >= least
+}
+
+// Took notes that n bytes of one answer came within d from another machine, or from the
+// origin, if name is this machine's own. n is 0 for the wait until an answer begins.
+//
+// A machine whose answers come slowTimes slower than those of most others, and than those
+// of the origin, is slow: it may have a slow network. An owner that only waits for the origin
+// is as fast as that. A slow machine is asked last, for slowFor. No more than a quarter of the
+// machines are slow at a time, or one.
+func (r *Ring) Took(name string, n int64, d time.Duration, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if name == r.self {
+		r.origin.add(n, d)
+		return
+	}
+	p := r.peers[name]
+	if p == nil {
+		return
+	}
+	p.add(n, d)
+	if r.lags(p, now) {
+		p.speed = speed{slow: now.Add(slowFor)} // what follows is measured anew
+	}
+}
+
+// lags reports whether p is slow by what is known now. The caller holds mu.
+func (r *Ring) lags(p *peer, now time.Time) bool {
+	rate, ok := p.rate(measuredFor)
+	own, known := r.origin.rate(originFor)
+	if !ok || !known || rate*slowTimes >= own {
+		return false
+	}
+	var rates []float64
+	slow := 0
+	for _, other := range r.peers {
+		if now.Before(other.slow) && other != p {
+			slow++
+		}
+		if v, ok := other.rate(measuredFor); ok {
+			rates = append(rates, v)
+		}
+	}
+	slices.Sort(rates)
+	return len(rates) > 1 && rate*slowTimes < rates[len(rates)/2] && slow < max(1, len(r.peers)/4)
+}
+
+// Slow reports whether a machine is slow.
+func (r *Ring) Slow(name string, now time.Time) bool {
+	_, slow := r.state(name, now)
+	return slow
+}
