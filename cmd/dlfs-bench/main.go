@@ -34,6 +34,12 @@
 // patterns of reads that programs have. The origin is dlfs' own, with a pause of 30 ms and
 // 20 MB/s a connection; the table has a place of its own in the document.
 //
+// With -machines, eight processes fetch the same list, each in a network namespace with a
+// link of its own to a bridge, whose rate tbf bounds (tc-tbf(8)). The namespaces are named
+// dlfs-bench-PID-…; those of a run that was killed are removed by the next one. Time is until
+// every machine has every file, and is compared with the bound: the bytes of the list over
+// the link of the origin.
+//
 // nginx, aria2c, curl and fio are Debian packages to be installed by hand;
 // rclone is built from the Go module proxy into the user's cache. What is not
 // there is left out, and said to be. The memory of a long run is the soak test's
@@ -74,6 +80,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	flags.SetOutput(log)
 	short := flags.Bool("short", false, "take less than three minutes: smaller sizes, 3 rounds, no rows that cannot be short")
 	readers := flags.Bool("readers", false, "run other rows instead: programs that read through a mount, beside rclone")
+	machines := flags.Bool("machines", false, "run other rows instead: eight machines that share what they fetch, each in a network namespace; needs root")
 	pattern := flags.String("run", "", "run only the rows whose name matches this regular expression")
 	rounds := flags.Int("rounds", 0, "rounds; 5, or 3 in a short run, if not given")
 	disk := flags.String("dir", os.TempDir(), "directory on a real disk where downloads land")
@@ -100,8 +107,13 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 		z.rounds = *rounds
 	}
 	rows, part := allRows(z), ""
-	if *readers {
+	switch {
+	case *readers && *machines:
+		return errors.New("-readers and -machines do not go together")
+	case *readers:
 		rows, part = readerRows(), " -readers"
+	case *machines:
+		rows, part = machineRows(*short), " -machines"
 	}
 	rows = slices.DeleteFunc(rows, func(r row) bool { return !match.MatchString(r.name) })
 	if len(rows) == 0 {

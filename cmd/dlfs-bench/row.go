@@ -51,12 +51,16 @@ type bound struct {
 	value float64
 }
 
-func atMost(v float64) bound  { return bound{"≤", v} }
-func atLeast(v float64) bound { return bound{"≥", v} }
+// more is the sign of a bound of how much more a figure may be than its measure.
+const more = "≤ +"
+
+func atMost(v float64) bound     { return bound{"≤", v} }
+func atLeast(v float64) bound    { return bound{"≥", v} }
+func atMostMore(v float64) bound { return bound{more, v} }
 
 func (b bound) holds(v float64) bool {
 	switch b.sign {
-	case "≤":
+	case "≤", more:
 		return v <= b.value
 	case "≥":
 		return v >= b.value
@@ -87,6 +91,9 @@ func (g goal) judge(all map[string]figures) (v verdict) {
 		v.ratio = v.ours.median / v.measure.median
 		judged = v.ratio
 	}
+	if g.bound.sign == more {
+		judged = v.ours.median - v.measure.median
+	}
 	v.measured, v.met = true, g.bound.holds(judged)
 	return v
 }
@@ -105,6 +112,8 @@ func (g goal) text() string {
 		return "works"
 	case g.bound.sign == "":
 		return ""
+	case g.bound.sign == more:
+		return more + " " + g.metric.text(g.bound.value)
 	case g.than == "":
 		return g.bound.sign + " " + g.metric.text(g.bound.value)
 	}
