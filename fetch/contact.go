@@ -178,7 +178,7 @@ func (c *contact) ask(m *mirror, urgent bool) (found, error) {
 		defer m.host.PutReader()
 	}
 	f.mu.Lock()
-	useHead := !f.mu.headLies
+	useHead := !f.mu.conduct.headLies
 	f.mu.Unlock()
 	v, head, err := m.res.Probe(ctx, useHead)
 	if err != nil || v.Size == origin.UnknownSize {

@@ -46,19 +46,25 @@ type File struct {
 
 	mu struct {
 		lockorder.Mutex[lockorder.File]
-		entry    *listfile.Entry // as the list has it now; never changed, only replaced
-		mirrors  *mirrors        // nil until first asked for
-		cur      localCopy       // nil until the version is known, and while the file is at rest
-		rest     *cache.Outline  // of a file at rest: its version is known, and no block is present; else nil
-		contact  *contact        // the first contact under way, nil if there is none
-		failure  *failure        // the last error, nil once something succeeded
-		cutAt    int64           // one more than where a body of unknown length ended with its TLS connection; 0 for nowhere
-		counted  tally           // as which the set counts it
-		changes  int32           // how often the file was found changed, in this run
-		restarts int32           // of a body of unknown length
-		headLies bool            // a GET disagreed with a HEAD: HEAD is not asked again
-		removed  bool            // the list has it no longer
+		entry   *listfile.Entry // as the list has it now; never changed, only replaced
+		mirrors *mirrors        // nil until first asked for
+		cur     localCopy       // nil until the version is known, and while the file is at rest
+		rest    *cache.Outline  // of a file at rest: its version is known, and no block is present; else nil
+		contact *contact        // the first contact under way, nil if there is none
+		failure *failure        // the last error, nil once something succeeded
+		conduct conduct         // what its origin was found to do
+		counted tally           // as which the set counts it
+		removed bool            // the list has it no longer
 	}
+}
+
+// conduct is what the origin of a file was found to do, in this run. The value is guarded by
+// File.mu. A list of a million files has a million of them, so the counters are small.
+type conduct struct {
+	cutAt    int64 // one more than where a body of unknown length ended with its TLS connection; 0 for nowhere
+	changes  int16 // how often the file was found changed; at most maxChanges + 1
+	restarts int16 // how often a body of unknown length broke off; at most maxRestarts
+	headLies bool  // a GET disagreed with a HEAD: HEAD is not asked again
 }
 
 // change is the way out of every event of a file: do changes the file under its lock, then

@@ -152,8 +152,8 @@ func (g *growth) doubt(m *mirror, cut bool) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if again := f.mu.cutAt == have+1; !ok && cut && !again {
-		f.mu.cutAt = have + 1
+	if again := f.mu.conduct.cutAt == have+1; !ok && cut && !again {
+		f.mu.conduct.cutAt = have + 1
 		return &origin.Error{Kind: origin.Restart, URL: m.res.URL(), Err: fmt.Errorf("TLS connection was cut after %d bytes, without a close_notify, so there may be more", have)}
 	}
 	return nil
@@ -212,8 +212,8 @@ func (g *growth) settleLocked(m *mirror, err error) error {
 	case err == nil:
 	case f.set.ctx.Err() != nil:
 		return errClosing
-	case origin.KindOf(err) == origin.Restart && f.mu.restarts < maxRestarts:
-		f.mu.restarts++
+	case origin.KindOf(err) == origin.Restart && f.mu.conduct.restarts < maxRestarts:
+		f.mu.conduct.restarts++
 		f.set.log.Warn("body of unknown length broke off; starting the file again", "name", f.name, "err", err)
 		return fmt.Errorf("%w: %w", ErrStale, err)
 	case errors.Is(err, cache.ErrNoSpace): // which is no failure of the file

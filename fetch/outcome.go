@@ -107,8 +107,8 @@ func (fi *fill) changedLocked(err error) error {
 	f := fi.file
 	policy := f.set.opts.OnChange
 	switch {
-	case !fi.proven && !f.mu.headLies:
-		f.mu.headLies = true
+	case !fi.proven && !f.mu.conduct.headLies:
+		f.mu.conduct.headLies = true
 		f.set.log.Info("HEAD and GET disagree; asking again with GET", "name", f.name, "err", err)
 	case policy != OnChangeRestart:
 		f.set.log.Warn("file changed on its origin", "name", f.name, "policy", policy, "err", err)
@@ -116,7 +116,7 @@ func (fi *fill) changedLocked(err error) error {
 		f.failLocked(err)
 		return err
 	default:
-		if f.mu.changes++; f.mu.changes > maxChanges {
+		if f.mu.conduct.changes++; f.mu.conduct.changes > maxChanges {
 			err = fmt.Errorf("origin shows another version again and again: %w; if it is one file, --trust-size ignores what else differs while the content is the same", err)
 			f.failLocked(err)
 			return err

@@ -375,7 +375,7 @@ func (c *contact) viaPeers(urgent, others bool) bool {
 	c.asking.Store(true)
 	defer c.asking.Store(false)
 	f.mu.Lock()
-	changed := f.mu.changes > 0
+	changed := f.mu.conduct.changes > 0
 	f.mu.Unlock()
 	if changed {
 		return false

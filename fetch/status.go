@@ -32,7 +32,7 @@ func (f *File) Status() EntryStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := f.tally()
-	e := EntryStatus{Name: f.name, Size: -1, State: t.state.String(), Changes: int(f.mu.changes)}
+	e := EntryStatus{Name: f.name, Size: -1, State: t.state.String(), Changes: int(f.mu.conduct.changes)}
 	if t.known {
 		e.Size = t.size
 	}
