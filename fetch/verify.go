@@ -8,8 +8,6 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-
-	"dlfs/cache"
 )
 
 // Verdict is what Verify found of a file.
@@ -111,17 +109,4 @@ func (f *File) verify(ctx context.Context, opts VerifyOptions) (Verdict, error) 
 	}
 	f.change(func() { f.pinLocked(again) })
 	return Wrong, nil
-}
-
-// judge tells whether the sums, now of all bytes, are what they must be.
-func (d *digesting) judge() bool {
-	return len(d.bad) == 0 && (d.whole == nil || d.want.Is(d.whole))
-}
-
-// pass takes note, also for the next start, that the bytes have the digest they must have.
-// The caller holds file.mu.
-func (d *digesting) pass() {
-	d.right = true
-	note := d.blob.Note()
-	d.blob.SetNote(cache.Note{URL: note.URL, Digest: d.want.String(), Verified: true})
 }
