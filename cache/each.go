@@ -15,8 +15,8 @@ import (
 // left out. It ends at the first error, also of f, and returns it. It blocks for
 // the disk and for f.
 //
-// Nobody else has blobs of these names meanwhile: of two blobs of one
-// generation, each would know only of its own blocks.
+// The caller makes sure that no other goroutine has a blob of these names meanwhile: two
+// blobs of one generation would each know only the blocks that were put into it.
 func (s *Store) Each(f func(name string, b *Blob) error) error {
 	return s.Recorded(func(name string, lookup func() (*Blob, error)) error {
 		b, err := lookup()

@@ -141,7 +141,8 @@ func (b *Blob) dropBits(off, n int64) {
 
 // trim punches what takes room in the blob's file and is no block, if that is much: a crash
 // came before its bits were durable, or between the bits of an eviction and its holes. It
-// has the account know what the file takes. Nobody else has the blob yet.
+// has the account know what the file takes. It is called
+// before the blob is given to a caller, so no Put is in progress.
 func (b *Blob) trim() {
 	if !b.store.account.on.Load() {
 		return

@@ -67,8 +67,8 @@ func (s *Store) lookup(name string, r record) (*Blob, error) {
 }
 
 // takeStock compares the bits of a blob with its file, if blocks were ever evicted here: the
-// index may be older than the file. In a bounded store, what is no block is punched. Nobody
-// else has the blob yet.
+// index may be older than the file. In a bounded store, what is no block is punched. It
+// is called before the blob is given to a caller.
 func (b *Blob) takeStock() error {
 	if b.store.evicted.Load() && b.Present() > 0 {
 		if err := b.dropHoles(); err != nil {

@@ -121,9 +121,9 @@ func foreign(name string, owner uint32) error {
 	return fmt.Errorf("%s belongs to user %d and this is user %d; run as that user, or look into it and chown it, or move it away", name, owner, os.Geteuid())
 }
 
-// closeToOthers mends the mode of the state directory, which keeps other users
-// from everything in it. Somebody has changed it, or copied it without. On a
-// filesystem without modes, such as FAT, that is up to how it was mounted.
+// closeToOthers sets the mode of the state directory to 0700, which keeps other users from
+// everything in it: the mode was changed, or the directory was copied without it. A
+// filesystem without modes, such as FAT, refuses; there, the options of its mount decide.
 func (s *Store) closeToOthers() error {
 	info, err := s.stateDir.Stat()
 	if err != nil || info.Mode().Perm() == 0o700 {

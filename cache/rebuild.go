@@ -16,8 +16,8 @@ import (
 )
 
 // A database that is set aside still has most of what was written to it: its logs,
-// which badger replays by itself, and its tables. Whatever can be read of them is
-// true, however old it is. A record points at a generation, and a bit says of a
+// which badger replays by itself, and its tables. Each value that can be read of
+// them is true, however old it is. A record points at a generation, and a bit says of a
 // generation that a block was durable, which it is as long as there is a blob of
 // that generation. Every value carries a checksum over itself and its key.
 

@@ -50,8 +50,9 @@ func (f *File) pinLocked(blob *cache.Blob) *fill {
 	return fi
 }
 
-// restLocked puts the file to rest if no block of the version is there, as most files of a
-// long list are most of the time. Nobody has the fill yet.
+// restLocked puts the file to rest if no block of the version is present, as in most files
+// of a long list: an outline of the version takes the place of the fill, which needs more
+// memory. It is called for a new fill, before a reader or a flight has it.
 func (fi *fill) restLocked() {
 	f := fi.file
 	if fi.proven || f.mu.mirrors != nil && f.mu.mirrors.mismatches > 0 {

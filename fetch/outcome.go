@@ -11,7 +11,7 @@ import (
 // Change is what to do about a file that is found changed on its origin.
 type Change string
 
-// The policies. Whatever is chosen, a byte of one version is never shown as one
+// The policies. With each of them, a byte of one version is never shown as one
 // of the other.
 const (
 	OnChangeRestart Change = "restart" // fetch the new version; what there is of the old one goes

@@ -9,7 +9,7 @@ const toldWithin = time.Second
 // Names that are new are found at once. Names that are gone are not listed any
 // more, and found no more as soon as the kernel has been told. Refresh waits for
 // that up to a second; in a directory where a lookup waits for the network it may
-// take longer. Whoever has a file open reads on. A name that means the same file
+// take longer. A program that has a file open reads on. A name that means the same file
 // as before keeps its inode, and what the kernel keeps of it.
 //
 // Refresh makes no request, and no reader waits for it. It may be called concurrently,

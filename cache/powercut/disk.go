@@ -13,8 +13,8 @@
 // directories above, unless Strict says that it is not. ext4 and XFS are not
 // strict, POSIX is.
 //
-// A rename is two changes, of which the second is never found without the
-// first.
+// A rename is two changes: the new name appears, and the old one goes. The second is
+// never found without the first.
 //
 // A Disk can also fail: Refuse has it answer with an error, as a disk that is
 // full, over quota or dying does.

@@ -154,7 +154,7 @@ func (m Image) Write(dir string) error { return m.tree.write(dir) }
 // Hash is the same for images in which the same is found under a name.
 func (m Image) Hash(name string) uint64 { return m.tree.hash(m.tree[rootID].entries[name]) }
 
-// A Model says what is found of that which nobody forced to disk.
+// A Model says what is found, after a power cut, of what was written and not forced to disk.
 type Model uint8
 
 const (
@@ -209,8 +209,8 @@ func (r *Replay) image(keep []bool, torn func() bool, rng *rand.Rand) Image {
 	return Image{t}
 }
 
-// Units is the number of units of which a state at this point may have any
-// part: each is what one system call did to one object.
+// Units is how many units there are at this point. A unit is what one system call did to
+// one object; a state after a power cut has any part of them.
 func (r *Replay) Units() int { return len(r.units()) }
 
 // units groups what is not forced: the pages of a write go with its size and

@@ -16,8 +16,8 @@ const (
 	rootID     = 1
 )
 
-// tree is a state of a file system: its inodes, by number. What no directory
-// names any more stays, for whoever has it open.
+// tree is a state of a file system: its inodes, by number. An inode
+// that no directory names any more stays, since a program may have it open.
 type tree map[int]*inode
 
 // inode is a directory or a file.

@@ -21,7 +21,7 @@ type bench struct {
 	disk   string // where downloads land, and all else that is large
 	mem    string // the same, in memory
 	tools  *tools
-	web    *web // nil until somebody needs it
+	web    *web // nil until a row needs it
 	log    io.Writer
 	left   []string // what was left out, and why
 }

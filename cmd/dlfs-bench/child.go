@@ -14,7 +14,7 @@ import (
 )
 
 // command returns a command with a plain environment: no proxy, no
-// configuration of whoever runs this. It ends with ctx, and with this process.
+// configuration of the user who runs this. It ends with ctx, and with this process.
 func command(ctx context.Context, path string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C"}
@@ -33,7 +33,7 @@ func (f shape) apply(cmd *exec.Cmd) {
 	}
 }
 
-// asNobody makes a command an ordinary user's, unless whoever runs this is one.
+// asNobody makes a command an ordinary user's, unless an ordinary user runs this.
 func asNobody(cmd *exec.Cmd) {
 	if os.Geteuid() != 0 {
 		return

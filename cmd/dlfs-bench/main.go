@@ -24,7 +24,7 @@
 // pause before each first byte, behind a link of 200 Mbit/s that all share, or
 // with so many bytes a second for each connection. For that nginx' limit_rate is
 // not used: it lets each answer begin with the bytes of a whole second, and so
-// flatters whoever asks in small ranges. Here the kernel paces each connection.
+// favours a tool that asks in small ranges. Here the kernel paces each connection.
 //
 // The tools run as a careful user runs them: aria2c with -x16 -s16 -j16 -k1M and
 // no preallocation, curl with -Z for several files, rclone with a full cache.

@@ -60,7 +60,7 @@ func needFusermount(yes bool) string {
 	return ""
 }
 
-// needUser wants an ordinary user to be able to mount, whoever runs this.
+// needUser wants an ordinary user to be able to mount. Which user runs this does not matter.
 func needUser(context.Context, *bench) string {
 	info, err := os.Stat("/dev/fuse")
 	switch {

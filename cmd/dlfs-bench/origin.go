@@ -15,7 +15,7 @@ import (
 )
 
 // originSpec is an origin of files made from seeds, which takes no disk and
-// little memory whatever their size.
+// little memory however large the files are.
 type originSpec struct {
 	Addr      string // 127.0.0.1:0 if empty
 	Loads     []load

@@ -70,7 +70,7 @@ func (b bound) holds(v float64) bool {
 
 // verdict is how a goal came out.
 type verdict struct {
-	measured bool // false if somebody was left out
+	measured bool // false if a tool was left out
 	ours     stat
 	measure  stat    // if the goal has one
 	ratio    float64 // if the goal has a measure

@@ -19,7 +19,7 @@ func listRows(z sizes) []row {
 	}
 }
 
-// nowhere is an origin that nobody is to ask.
+// nowhere is an origin that is not to be asked.
 const nowhere = "http://127.0.0.1:9"
 
 // entriesRow mounts a list, all in one directory, and lists that.
@@ -141,7 +141,7 @@ func walked(ctx context.Context, dir string, l load) (sample, error) {
 	return got, nil
 }
 
-// unknownRow asks for each size, of which none is known.
+// unknownRow asks for the size of each file. None is known.
 func unknownRow(l load) row {
 	const connections = 8 // dlfs' own default
 	return row{
@@ -205,7 +205,7 @@ func listed(ctx context.Context, dir string, l load, times int) (sample, error) 
 	return got, nil
 }
 
-// statedRow asks for each size, all of which are known from an earlier mount, at
+// statedRow asks for the size of each file. All are known from an earlier mount, at
 // once and once more. How long ls -l takes for as many files of a disk tells what
 // can be had.
 func statedRow(l load) row {

@@ -14,11 +14,11 @@ type sizes struct {
 	paced    load // at pacedRate a connection, 8 connections
 	pacedOne load // the same, 1 connection
 	random   int  // reads of a cold file
-	vast     load // of which a part is there when dlfs starts
+	vast     load // a part of it is there when dlfs starts
 	stated   load // whose sizes are known when dlfs starts
 	walked   load // the same, of a longer list
 
-	unknown     load          // of which ls -l asks every size
+	unknown     load          // ls -l asks for the size of each file
 	threaded    load          // fetched while others read
 	threadReads int           // by each of those
 	quick       time.Duration // of random reads of a warm file
@@ -34,7 +34,7 @@ const (
 	pacedRate  = 20_000_000            // bytes a second, of a connection
 	linkRate   = "200mbit"
 	tenGiB     = 10 * gib
-	stateEvery = 128 * mib // the blocks of which one is there when dlfs starts
+	stateEvery = 128 * mib // one block of so many is there when dlfs starts
 )
 
 var longSizes = sizes{

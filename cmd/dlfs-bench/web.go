@@ -96,9 +96,9 @@ func startWeb(ctx context.Context, nginx, base string) (_ *web, err error) {
 	return w, nil
 }
 
-// answers waits until somebody listens at addr.
+// answers waits until a server listens at addr.
 func answers(ctx context.Context, addr string) error {
-	return poll(ctx, 5*time.Millisecond, 10*time.Second, "nobody listens at "+addr, func() (bool, error) {
+	return poll(ctx, 5*time.Millisecond, 10*time.Second, "no server listens at "+addr, func() (bool, error) {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			return false, nil // not yet

@@ -10,7 +10,7 @@ import (
 )
 
 // wire is a listener whose connections the kernel paces, and which knows how
-// much of what was written to them never arrived: whoever closes a connection
+// much of what was written to them never arrived: a client that closes a connection
 // in the middle of an answer leaves a lot of it in the origin's buffers.
 type wire struct {
 	net.Listener

@@ -6,7 +6,7 @@
 //
 //   - right: exit code 0, and every byte is right;
 //   - wrong bytes: exit code 0, but the file is not what the origin has: the
-//     worst, because nobody is told;
+//     worst, because no error tells of it;
 //   - gave up: another exit code, and no wrong file of the right size;
 //   - gave up, wrong file left: another exit code, and the final name has a
 //     wrong file of the right size;
@@ -14,7 +14,7 @@
 //
 // A file that changed meanwhile is right if it is wholly one of its versions.
 // The number after the verdict is the body bytes that the origin sent, divided
-// by the size of the file; what it sent and nobody read counts too. A star says
+// by the size of the file; what it sent and the tool did not read counts, too. A star says
 // that the fault was never met, for example because the tool sends no HEAD.
 //
 // The result is one Markdown table on standard output. What is happening, and

@@ -129,7 +129,7 @@ func peek(ctx context.Context, std stdio, dir string, f demoFile) error {
 	if !bytes.Equal(got, f.body[skip*piece:(skip+1)*piece]) {
 		return fmt.Errorf("the middle of %s is wrong", f.name)
 	}
-	fmt.Fprintf(std.out, "\n$ dd %s\n\nThe middle of a file of which nothing had been fetched took %v: one request for\njust that block. Meanwhile everything is fetched in the background:\n\n",
+	fmt.Fprintf(std.out, "\n$ dd %s\n\nThe middle of a file, no byte of it fetched before, took %v: one request for\njust that block. Meanwhile everything is fetched in the background:\n\n",
 		strings.Join(args, " "), took.Round(time.Millisecond))
 	return nil
 }

@@ -30,6 +30,6 @@ type runFlags struct {
 	hookFlags `group:"Commands to run"`
 
 	DryRun       bool   `short:"n" help:"Fetch nothing: tell how much there is to fetch, and how much room."`
-	RequireSpace bool   `help:"Do not begin unless the disk has room for all that is to come. Origins are asked first for the sizes that nobody else knows."`
+	RequireSpace bool   `help:"Do not begin unless the disk has room for all that is to come. Origins are asked first for the sizes that neither the list nor DIR has."`
 	SaveFailed   string `aliases:"save-session" placeholder:"FILE" help:"At the end, write the entries that are not complete to FILE, as a list, with their reasons; FILE is left empty if all are. It holds URLs with their secrets."`
 }

@@ -17,7 +17,7 @@ type listFlags struct {
 	BaseURL      string   `placeholder:"URL" help:"Complete the list's relative URLs with this one, and make URLs of it and the names where the list has none. http:// or https:// alone is put before URLs without a scheme."`
 	NameFrom     string   `enum:"basename,path,content-disposition" default:"basename" help:"What an entry without a name is called after: the last part of its URL's path, the whole path, or what its origin says; ${enum}."`
 	Include      []string `sep:"none" placeholder:"PATTERN" help:"Take only names that match, as *.tar and sub/** do; may be repeated."`
-	Exclude      []string `sep:"none" placeholder:"PATTERN" help:"Leave out names that match, whatever --include says; may be repeated."`
+	Exclude      []string `sep:"none" placeholder:"PATTERN" help:"Leave out names that match, also names that --include takes; may be repeated."`
 	Checksums    string   `placeholder:"FILE" help:"Verify files with the digests in FILE, as of sha256sum and its kin, BSD's, or md5checksums.txt."`
 }
 

@@ -63,7 +63,7 @@ type cli struct {
 	Limit  limitCmd  `cmd:"" help:"Tell or set how much a running dlfs receives a second."`
 	Pin    pinCmd    `cmd:"" help:"With --max-size: have files stay on disk, and be fetched first."`
 	Unpin  unpinCmd  `cmd:"" help:"Have them go again when there is no room."`
-	Evict  evictCmd  `cmd:"" help:"Take files off the disk now; they are fetched again when somebody reads them."`
+	Evict  evictCmd  `cmd:"" help:"Take files off the disk now; they are fetched again when a program reads them."`
 	Web    webCmd    `cmd:"" help:"Serve a page for a browser that shows running ones, and has buttons."`
 	Verify verifyCmd `cmd:"" help:"Compare the files of a directory with their digests, and repair them with --repair."`
 	Check  checkCmd  `cmd:"" help:"Check a list without fetching anything."`

@@ -182,7 +182,7 @@ func listenAsPeer(ctx context.Context, self string, names []string, told bool) (
 		}
 	}
 	if !told && isPublic(at) {
-		return nil, usageError("--peers: %s is the public address %s; name it with --peer-self=%s if whoever reaches it may try to connect", self, at, self)
+		return nil, usageError("--peers: %s is the public address %s; if every machine that reaches it may try to connect, name it with --peer-self=%s", self, at, self)
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", netip.AddrPortFrom(at, portOf(port)).String())
 	if err != nil {

@@ -20,7 +20,7 @@ type mountCmd struct {
 	List          string        `arg:"" help:"List of names and URLs: a file, a URL, or - for standard input."`
 	Mountpoint    string        `arg:"" help:"Where to mount. Without --dir it is the output directory, too."`
 	Dir           string        `short:"d" placeholder:"DIR" help:"Keep the files in DIR; the mountpoint is then only a view."`
-	Prefetch      string        `enum:"all,opened,none" default:"all" help:"What to fetch that nobody reads: ${enum}."`
+	Prefetch      string        `enum:"all,opened,none" default:"all" help:"What to fetch before a program reads it: ${enum}."`
 	AdoptPartial  bool          `help:"Go on with files that another program, such as wget or curl, has left unfinished in DIR, where pieces of them are the origin's."`
 	UntilComplete bool          `help:"Unmount and exit when everything is materialized."`
 	ReadTimeout   time.Duration `default:"60s" help:"A read that waits longer for the network fails."`

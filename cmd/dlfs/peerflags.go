@@ -17,7 +17,7 @@ type peerFlags struct {
 	Peers     string        `placeholder:"WHO" help:"Share files with other machines that run dlfs with the same list, so that each byte comes from its origin once. WHO is a host list such as node[01-10]:3537, or @FILE that holds one, or slurm, or dns:NAME:PORT."`
 	PeerSelf  string        `placeholder:"HOST:PORT" help:"Which of --peers this process is, where that cannot be told from the addresses of this machine."`
 	PeerKey   string        `placeholder:"FILE" help:"The secret of the group: any bytes, 16 at least, in a file that its owner alone may read. Machines with another one are refused, and what is sent is encrypted. Make one with \"head -c 32 /dev/urandom > FILE\"."`
-	PeerPlain bool          `help:"Send files to other machines without encryption. With --peer-key requests are signed; without, whoever reaches the port can read every file."`
+	PeerPlain bool          `help:"Send files to other machines without encryption. With --peer-key requests are signed; without a key, every program that reaches the port can read every file."`
 	PeersWait time.Duration `default:"60s" help:"Wait so long for all of --peers to answer before anything is fetched that no reader waits for."`
 }
 
@@ -53,7 +53,7 @@ func (f *peerFlags) security(r *requestFlags) (s security, err error) {
 	case r.Cert != "" && r.CACert != "":
 		return certified(r)
 	default:
-		return s, usageError("--peers needs --peer-key FILE, or --cert and --cacert for certificates of your own, or --peer-plain on a network that nobody else reaches")
+		return s, usageError("--peers needs --peer-key FILE, or --cert and --cacert for certificates of your own, or --peer-plain on a network that only these machines reach")
 	}
 	return s, nil
 }

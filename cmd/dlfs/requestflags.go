@@ -30,17 +30,17 @@ type requestFlags struct {
 	NoNetrc    bool          `help:"Read no netrc file."`
 	Cookies    string        `name:"load-cookies" placeholder:"FILE" help:"Send the cookies of FILE, as browsers and curl export them (Netscape format)."`
 	BearerEnv  string        `placeholder:"VARIABLE" help:"Send the bearer token that is in this environment variable."`
-	Proxy      string        `aliases:"all-proxy" placeholder:"URL" help:"Go through this proxy, whatever http_proxy, https_proxy and all_proxy say; not for the hosts of no_proxy."`
+	Proxy      string        `aliases:"all-proxy" placeholder:"URL" help:"Go through this proxy instead of those of http_proxy, https_proxy and all_proxy; not for the hosts of no_proxy."`
 	CACert     string        `name:"cacert" aliases:"ca-cert,ca-certificate" placeholder:"FILE" help:"Trust the authorities in FILE (PEM) as well."`
 	Cert       string        `aliases:"certificate,client-cert" placeholder:"FILE" help:"Show this client certificate (PEM)."`
 	Key        string        `aliases:"private-key,client-key" placeholder:"FILE" help:"The key of --cert, if it is in a file of its own."`
-	Insecure   bool          `short:"k" aliases:"no-check-certificate" help:"Do not check who answers. Whoever is on the way can read and change everything."`
+	Insecure   bool          `short:"k" aliases:"no-check-certificate" help:"Do not check the certificate of a server. Every machine on the way can read and change everything."`
 	LimitRate  timetable     `aliases:"bwlimit,max-overall-download-limit" placeholder:"RATE" help:"Receive at most this much a second, such as 500K or 10M, or by the time of day: \"08:00,2M 23:00,none\". \"dlfs limit\" changes it."`
 	HTTP2      bool          `name:"http2" env:"DLFS_HTTP2" help:"Use HTTP/2 where the origin can. HTTP/1.1 is faster for large files."`
-	Downgrade  bool          `name:"allow-downgrade" help:"Follow redirects from https to http. Whoever is on the way can then read and change what comes."`
+	Downgrade  bool          `name:"allow-downgrade" help:"Follow redirects from https to http. Every machine on the way can then read and change what comes."`
 	Encoded    string        `enum:"refuse,store,decode" default:"refuse" help:"What to do with an answer that is compressed though dlfs did not ask for it: refuse it, store it as it comes, or decode it (${enum}). A decoded file is read in one stream."`
 	ConnectFor time.Duration `name:"connect-timeout" default:"${connect_timeout}" aliases:"contimeout" help:"Give up making a connection after this."`
-	IdleFor    time.Duration `name:"timeout" default:"${timeout}" help:"Give up a request of which nothing arrives for this long, and try again."`
+	IdleFor    time.Duration `name:"timeout" default:"${timeout}" help:"Give up a request if nothing of it arrives for this long, and try again."`
 	Tries      int           `default:"${tries}" aliases:"retries,max-tries" help:"Attempts in a row without progress before an entry fails; 0 for ever."`
 	MaxWait    time.Duration `default:"${max_wait}" help:"Leave a host that sends Retry-After alone for no longer than this, then ask it again."`
 	RetryWait  time.Duration `default:"${retry_wait}" aliases:"waitretry,retry-delay" help:"Wait after the first failed attempt; doubled for each further one."`
@@ -77,7 +77,7 @@ func usageError(format string, args ...any) error {
 // warn tells what a flag gives up, at every log level.
 func (f *requestFlags) warn(w io.Writer) {
 	if f.Insecure {
-		fmt.Fprintln(w, "dlfs: WARNING: --insecure: nobody's certificate is checked; whoever is on the way can read and change everything")
+		fmt.Fprintln(w, "dlfs: WARNING: --insecure: no certificate is checked; every machine on the way can read and change everything")
 	}
 }
 

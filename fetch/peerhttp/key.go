@@ -22,7 +22,7 @@ import (
 // minKey is how many bytes a key must have at least.
 const minKey = 16
 
-// Key is a secret that all machines of a group have. Whoever has it may ask and answer.
+// Key is a secret that all machines of a group have. A process that has it may ask and answer.
 type Key struct {
 	cert   tls.Certificate
 	public ed25519.PublicKey
