@@ -141,8 +141,8 @@ func (g *growth) follow(body *origin.Body) error {
 
 // doubt asks HEAD whether a body that ended without a word of its length ended
 // where the file does: one that was cut by a proxy may look just as well. If HEAD
-// does not tell, and a TLS connection was cut, the body is read once more: it is
-// believed when it ends at the same byte again.
+// does not tell, and the connection may have been cut (origin.Body.Cut), the body is read
+// once more: it is believed when it ends at the same byte again.
 func (g *growth) doubt(m *mirror, cut bool) error {
 	f := g.file
 	n, ok := m.res.Length(f.set.ctx)
@@ -154,7 +154,7 @@ func (g *growth) doubt(m *mirror, cut bool) error {
 	defer f.mu.Unlock()
 	if again := f.mu.conduct.cutAt == have+1; !ok && cut && !again {
 		f.mu.conduct.cutAt = have + 1
-		return &origin.Error{Kind: origin.Restart, URL: m.res.URL(), Err: fmt.Errorf("TLS connection was cut after %d bytes, without a close_notify, so there may be more", have)}
+		return &origin.Error{Kind: origin.Restart, URL: m.res.URL(), Err: fmt.Errorf("connection was closed after %d bytes, and nothing says that they are all", have)}
 	}
 	return nil
 }

@@ -260,6 +260,47 @@ func TestHostThatDiesInABodyOfUnknownLengthDoesNotEndIt(t *testing.T) {
 	})
 }
 
+// TestEmptyBodyIsDoubted: a body without a length whose connection is closed before the
+// first byte is read again, and believed when there is none again.
+func TestEmptyBodyIsDoubted(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
+	for name, tt := range map[string]struct {
+		empty, size, gets int64 // answers without a byte before the others
+	}{
+		"broken once":  {1, 3 * bs, 2},
+		"always empty": {9, 0, 2},
+	} {
+		x := newFixture(t)
+		t.Cleanup(x.stop)
+		var gets atomic.Int64
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet {
+				w.WriteHeader(http.StatusMethodNotAllowed)
+				return
+			}
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+			if gets.Add(1) > tt.empty {
+				io.Copy(conn, x.contents["a"].Reader())
+			}
+		}))
+		t.Cleanup(s.Close)
+		x.url = s.URL
+		x.add("a", tt.size)
+		x.start()
+		check(t, x.Run(t.Context()))
+		x.materialized("a")
+		if n := gets.Load(); n != tt.gets {
+			t.Errorf("%s: asked %d times, want %d", name, n, tt.gets)
+		}
+	}
+}
+
 // TestBodyCutOffTLSIsDoubted: over TLS, a body without a length that ends without a
 // close_notify is read again, and believed when it ends at the same byte twice.
 func TestBodyCutOffTLSIsDoubted(t *testing.T) {

@@ -30,7 +30,8 @@ type Body struct {
 	came    int64    // bytes of it that were read
 	curEnd  int64    // where it ends
 	endless bool     // it does not say where it ends
-	cut     bool     // it ended with a TLS connection that was closed without a word
+	closes  bool     // it ends where its connection is closed
+	cut     bool     // see Cut
 	gen     int      // of the target it came from
 	short   int      // answers in a row that were much shorter than asked
 	ranged  bool     // an answer has been about a range
@@ -165,8 +166,9 @@ func (b *Body) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Cut reports whether a body of unknown length, which has been read to its end, ended
-// because a TLS connection was closed without a close_notify: it may not be all.
+// Cut reports whether a body of unknown length, which has been read to its end, may not be
+// all: a TLS connection was closed without a close_notify, or the connection was closed
+// before the first byte.
 func (b *Body) Cut() bool { return b.cut }
 
 // Crowded reports whether a reader waits for a place at the host that the body comes from,

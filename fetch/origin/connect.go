@@ -146,6 +146,7 @@ func (b *Body) start(x *exchange, a answer, asked int64) error {
 	}
 	b.cur, b.curEnd, b.gen, b.came = x.body, min(a.end, b.end), x.gen, 0
 	b.endless = a.version.Size == UnknownSize
+	b.closes = x.resp.ProtoMajor == 1 && x.resp.ContentLength < 0 && len(x.resp.TransferEncoding) == 0
 	b.r.streams.Add(1)
 	if !a.whole {
 		b.ranged = true

@@ -42,7 +42,7 @@ func (b *Body) atEnd(n int, err error) (int, error) {
 		}
 		b.off += int64(n)
 		b.end = b.off
-		b.cut = b.cur.cut()
+		b.cut = b.cur.cut() || b.closes && b.off == 0
 		b.Close()
 		return n, io.EOF
 	case b.off+int64(n) < b.version.Size:
