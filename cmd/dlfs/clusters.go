@@ -18,11 +18,12 @@ import (
 // clusterFlags are of the commands that print jobs for many machines.
 type clusterFlags struct {
 	List  string   `arg:"" help:"List to fetch: a file or a URL."`
-	Dir   string   `arg:"" help:"Output directory, on a filesystem that all machines have."`
+	Dir   string   `arg:"" help:"Output directory, on a filesystem that all machines have; with --peers, on a disk of each."`
 	Flags []string `arg:"" optional:"" help:"Flags for dlfs, after --."`
 
 	Shards int    `default:"64" help:"Parts the list is divided into, about eight for each machine."`
 	AtOnce int    `default:"8" help:"Parts that are fetched at the same time."`
+	Peers  int    `placeholder:"N" help:"Print another job: N machines fetch the whole list, each to a disk of its own, and share what they fetch."`
 	Name   string `placeholder:"NAME" help:"Name of the job; dlfs- and the last part of DIR if not given."`
 }
 
@@ -39,6 +40,9 @@ func (c *clusterFlags) check(std stdio, command string) error {
 	}
 	if c.Shards < 1 || c.AtOnce < 1 {
 		return usageError("--shards and --at-once must be at least 1")
+	}
+	if c.Peers < 0 {
+		return usageError("--peers must be at least 1")
 	}
 	c.AtOnce = min(c.AtOnce, c.Shards)
 	if c.Name == "" {
@@ -75,15 +79,22 @@ func jobName(s string) string {
 
 var validJobName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?$`)
 
-type slurmCmd struct{ clusterFlags }
+type slurmCmd struct {
+	clusterFlags
 
-// Run prints the script of a job array.
+	PeerKey string `placeholder:"FILE" help:"With --peers, the secret of the group, in a file that is there on every node."`
+}
+
+// Run prints the script of a job array, or of a job of machines that share what they fetch.
 func (c *slurmCmd) Run(std stdio) error {
 	if err := c.check(std, "fetch"); err != nil {
 		return err
 	}
 	if !validJobName.MatchString(c.Name) {
 		return usageError("--name %s must have small letters, digits and hyphens alone", c.Name)
+	}
+	if (c.Peers > 0) != (c.PeerKey != "") {
+		return usageError("--peers and --peer-key go together; make a key with \"head -c 32 /dev/urandom > FILE; chmod 600 FILE\"")
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -101,13 +112,21 @@ func (c *slurmCmd) Run(std stdio) error {
 	for _, f := range c.Flags {
 		flags += " " + shellWord(f)
 	}
-	err = c.print(std.out, "slurm.sh", map[string]any{
+	key, err := filepath.Abs(c.PeerKey)
+	if err != nil {
+		return err
+	}
+	file, there := "slurm.sh", fmt.Sprintf("the list and %s must be there on every node", printable(dir))
+	if c.Peers > 0 {
+		file, there = "slurm-peers.sh", fmt.Sprintf("the list and %s must be there on every node", printable(key))
+	}
+	err = c.print(std.out, file, map[string]any{
+		"Peers": c.Peers, "Key": shellWord(key),
 		"What": shown(list), "Name": c.Name, "Last": c.Shards - 1, "Shards": c.Shards, "AtOnce": c.AtOnce,
 		"Dlfs": shellWord(self), "List": shellWord(list), "Dir": shellWord(dir), "Flags": flags,
 	})
 	if err == nil {
-		fmt.Fprintf(std.err, "dlfs: save the script, look at its times and memory, and give it to sbatch; %s, the list and %s must be there on every node\n",
-			printable(self), printable(dir))
+		fmt.Fprintf(std.err, "dlfs: save the script, look at its times and memory, and give it to sbatch; %s, %s\n", printable(self), there)
 	}
 	return err
 }
@@ -141,7 +160,7 @@ type kubernetesCmd struct {
 // secretMost is the most that a Secret can hold, in bytes.
 const secretMost = 1 << 20
 
-// Run prints manifests.
+// Run prints manifests: those of --only, or the one of machines that share what they fetch.
 func (c *kubernetesCmd) Run(std stdio) error {
 	if err := c.check(std, "fetch"); err != nil {
 		return err
@@ -158,7 +177,11 @@ func (c *kubernetesCmd) Run(std stdio) error {
 		return usageError("list %s has %s, and a Secret can hold %s; put it where it has a URL, or on the volume and compress it", c.List, bytesText(info.Size()), bytesText(secretMost))
 	}
 	values := c.values()
-	for i, kind := range c.Only {
+	only := c.Only
+	if c.Peers > 0 {
+		only = []string{"peers"}
+	}
+	for i, kind := range only {
 		if i > 0 {
 			fmt.Fprintln(std.out, "---")
 		}
@@ -185,9 +208,11 @@ func (c *kubernetesCmd) values() map[string]any {
 		return words
 	}
 	fetch := command("dlfs", "fetch", "--state", "/state", list, dir)
+	names := fmt.Sprintf("%s-[0-%d].%s:3537", c.Name, c.Peers-1, c.Name)
+	shared := command("dlfs", "fetch", "--peers", names, "--peer-key", "/key/peer.key", list, dir)
 	shard := slices.Insert(slices.Clone(fetch), 2, "--shard", fmt.Sprintf("$(JOB_COMPLETION_INDEX)/%d", c.Shards))
 	return map[string]any{
 		"Name": c.Name, "Image": c.Image, "Claim": cmp.Or(c.Claim, c.Name), "Dir": dir, "Secret": secret, "File": shellWord(c.List),
-		"Shards": c.Shards, "AtOnce": c.AtOnce, "Fetch": shard, "FetchAll": fetch, "Mount": command("dlfs", "mount", "--allow-other", list, dir),
+		"Shards": c.Shards, "AtOnce": c.AtOnce, "Fetch": shard, "FetchAll": fetch, "Peers": c.Peers, "FetchShared": shared, "Mount": command("dlfs", "mount", "--allow-other", list, dir),
 	}
 }

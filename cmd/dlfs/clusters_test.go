@@ -36,6 +36,7 @@ func newSlurmJob(t *testing.T, dlfs string, args ...string) *slurmJob {
 	write(t, j.script, []byte(script.String()))
 	for name, text := range map[string]string{
 		"dlfs":     "#!/bin/bash\n" + dlfs,
+		"srun":     "#!/bin/bash\nwhile [ \"${1#--}\" != \"$1\" ]; do shift; done\nexec \"$@\"\n",
 		"scontrol": "#!/bin/bash\necho scontrol \"$@\"\n",
 	} {
 		write(t, filepath.Join(j.dir, name), []byte(text))
@@ -96,6 +97,43 @@ func TestSetupSlurm(t *testing.T) {
 	}
 }
 
+// TestSetupSlurmPeers: the script has every node fetch all, and does for each exit code what
+// belongs to it.
+func TestSetupSlurmPeers(t *testing.T) {
+	dir := t.TempDir()
+	list, key := filepath.Join(dir, "my list"), filepath.Join(dir, "the 'key'")
+	write(t, list, nil)
+	for _, tt := range []struct {
+		code, restarts int
+		want           string
+	}{
+		{0, 0, ""},
+		{1, 0, "scontrol requeue 77"},
+		{7, 4, "scontrol requeue 77"},
+		{143, 0, "scontrol requeue 77"},
+		{7, 5, "not every node is complete after 5 more runs: exit code 7"},
+		{2, 0, "submit the job again"},
+		{9, 0, "make room and submit the job again"},
+		{24, 0, "put a fresh list at " + list + " and submit the job again"},
+		{32, 0, "ask the publisher which is right"},
+	} {
+		j := newSlurmJob(t, fmt.Sprintf("printf '<%%s>' \"$@\"\nexit %d\n", tt.code), list, "/local/$HOME", "--peers", "3", "--peer-key", key, "--", "--jobs", "3")
+		cmd := j.command(tt.restarts)
+		cmd.Env = append(cmd.Env, "SLURM_JOB_ID=77")
+		said, err := cmd.CombinedOutput()
+		if got := exitCode(err); got != tt.code {
+			t.Errorf("exit code %d, want %d: %s", got, tt.code, said)
+		}
+		words := fmt.Sprintf("<fetch><--progress><line><--stats><1m><--peers><slurm><--peer-key><%s><--jobs><3><%s></local/$HOME>", key, list)
+		if !strings.Contains(string(said), words) || !strings.Contains(string(said), tt.want) {
+			t.Errorf("code %d: said %s, want %s and %q", tt.code, said, words, tt.want)
+		}
+		if again := strings.Contains(string(said), "scontrol"); again != strings.HasPrefix(tt.want, "scontrol") {
+			t.Errorf("code %d: the job is run again: %v", tt.code, again)
+		}
+	}
+}
+
 // TestSlurmJobIsTold: a task whose time is over passes that on, and waits for dlfs.
 func TestSlurmJobIsTold(t *testing.T) {
 	dir := t.TempDir()
@@ -141,6 +179,8 @@ func TestSetupRefuses(t *testing.T) {
 		"has a control character":               {"slurm", list, dir + "\n#SBATCH --array=0"},
 		"must have small letters":               {"slurm", list, dir, "--name", "a b"},
 		"must be at least 1":                    {"slurm", list, dir, "--shards", "0"},
+		"--peers and --peer-key go together":    {"slurm", list, dir, "--peers", "3"},
+		"--peers must be at least 1":            {"slurm", list, dir, "--peers=-1"},
 		"must be an absolute path":              {"kubernetes", list, "data"},
 		"is no name for Kubernetes":             {"kubernetes", list, "/data", "--claim", "A_b"},
 		"and a Secret can hold 1.0 MiB; put it": {"kubernetes", long, "/data"},

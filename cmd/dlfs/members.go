@@ -165,7 +165,7 @@ func listenAsPeer(ctx context.Context, self string, names []string, told bool) (
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	addrs, err := ownAddresses(ctx, host)
 	if err != nil {
 		return nil, fmt.Errorf("--peers: the address of %s, which is this machine: %w", self, err)
 	}
@@ -189,6 +189,25 @@ func listenAsPeer(ctx context.Context, self string, names []string, told bool) (
 		return nil, fmt.Errorf("--peers: serve other machines: %w", err)
 	}
 	return l, nil
+}
+
+// ownAddresses returns the addresses of host, which is this machine. Where DNS does not know
+// the name yet, as when a pod of Kubernetes begins, they are those of the name that the kernel
+// has, if that is the first part of host.
+func ownAddresses(ctx context.Context, host string) ([]netip.Addr, error) {
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err == nil {
+		return addrs, nil
+	}
+	kernel, err2 := os.Hostname()
+	if short, _, _ := strings.Cut(host, "."); err2 != nil || short != kernel {
+		return nil, err
+	}
+	addrs, err2 = net.DefaultResolver.LookupNetIP(ctx, "ip", kernel)
+	if err2 != nil {
+		return nil, err // which names what --peers has
+	}
+	return addrs, nil
 }
 
 func portOf(text string) uint16 {

@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"dlfs/fetch/peerhttp"
@@ -64,7 +66,11 @@ func readPeerKey(path string) (*peerhttp.Key, error) {
 	if err != nil {
 		return nil, usageError("--peer-key: %w", err)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+	open := fs.FileMode(0o077)
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid == 0 && os.Geteuid() != 0 {
+		open = 0o037 // an ordinary user reads a file of root by its group, as of a Secret of Kubernetes
+	}
+	if mode := info.Mode().Perm(); mode&open != 0 {
 		return nil, usageError("--peer-key: others may read %s (mode %#o); run \"chmod 600 %s\"", path, mode, path)
 	}
 	secret, err := os.ReadFile(path)

@@ -91,6 +91,49 @@ func TestManifests(t *testing.T) {
 	}
 }
 
+// TestPeers: a Service that names the pods of a Job, and the Job whose pods share files.
+func TestPeers(t *testing.T) {
+	bin := build(t)
+	list := filepath.Join(t.TempDir(), "list.txt")
+	if err := os.WriteFile(list, []byte("a\thttp://127.0.0.1:1/a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range []string{list, "https://example.org/list"} {
+		out, err := exec.Command(bin, "setup", "kubernetes", list, "/data/my set", "--peers", "12", "--name", "set", "--", "--user-agent=a $(b)").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, second, _ := strings.Cut(string(out), "\n---\n")
+		service, job := new(corev1.Service), new(batchv1.Job)
+		strictly(t, first, service)
+		strictly(t, second, job)
+		pod := job.Spec.Template
+		if service.Spec.ClusterIP != corev1.ClusterIPNone || !service.Spec.PublishNotReadyAddresses || pod.Spec.Subdomain != service.Name {
+			t.Error("the pods have no names while their program has not begun")
+		}
+		for key, value := range service.Spec.Selector {
+			if pod.Labels[key] != value {
+				t.Errorf("the pods have not the label %s=%s of the service", key, value)
+			}
+		}
+		if *job.Spec.CompletionMode != batchv1.IndexedCompletion || *job.Spec.Completions != 12 || *job.Spec.Parallelism != 12 || pod.Spec.RestartPolicy != corev1.RestartPolicyNever {
+			t.Errorf("the job is not one of 12 pods at once: %+v", job.Spec)
+		}
+		init := pod.Spec.InitContainers[0]
+		for _, word := range []string{"set-[0-11].set:3537", "/key/peer.key", "/data/my set", "--user-agent=a $$(b)"} {
+			if !slices.Contains(init.Command, word) {
+				t.Errorf("command %q has no %q", init.Command, word)
+			}
+		}
+		stops := job.Spec.PodFailurePolicy.Rules[1]
+		if *stops.OnExitCodes.ContainerName != init.Name || stops.Action != batchv1.PodFailurePolicyActionFailJob || !slices.Equal(stops.OnExitCodes.Values, []int32{2, 9, 24, 32}) {
+			t.Errorf("exit codes: %+v", stops)
+		}
+		checkUnprivileged(t, pod.Spec.SecurityContext, init)
+		checkVolumes(t, pod.Spec)
+	}
+}
+
 // checkJob: the rules of batch/v1 for an Indexed Job, and what each exit code does.
 func checkJob(t *testing.T, job *batchv1.Job) {
 	t.Helper()
