@@ -93,6 +93,7 @@ func (b *batch) set(key, value []byte) {
 	}
 }
 
+// delete adds the removal of a key. An error is kept in b.err, and later calls do nothing.
 func (b *batch) delete(key []byte) {
 	if b.grow(len(key)) != nil {
 		return

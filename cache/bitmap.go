@@ -18,6 +18,7 @@ const (
 // words is the content of one chunk.
 type words [chunkWords]uint64
 
+// encode returns the words as they are stored, little-endian, with room at the end for a seal.
 func (w *words) encode() []byte {
 	b := make([]byte, 0, chunkBytes+sealBytes)
 	for _, v := range w {

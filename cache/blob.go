@@ -224,6 +224,7 @@ func (b *Blob) Abandon() {
 	}
 }
 
+// abandoned reports whether Abandon was called.
 func (b *Blob) abandoned() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

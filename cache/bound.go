@@ -277,6 +277,7 @@ func (b *Blob) growth() int64 {
 	return more
 }
 
+// fileBytes returns the bytes a file takes on disk; holes take none.
 func fileBytes(f *os.File) (int64, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {

@@ -219,6 +219,7 @@ func (l *leaving) end() {
 	l.blob.Release()
 }
 
+// eachBlock calls do for each block that is being taken out, in order.
 func (l *leaving) eachBlock(do func(i int64)) {
 	blocks := l.blob.geo.blocks()
 	for i := l.blocks.next(0, blocks, true); i < blocks; i = l.blocks.next(i+1, blocks, true) {

@@ -189,6 +189,8 @@ func (x *index) record(name string) (r record, ok bool, err error) {
 	return r, ok, nil
 }
 
+// decode returns a record; ok is false for one that is damaged. Then the file counts as not
+// fetched, and the loss is told in the log.
 func (x *index) decode(name string, value []byte) (r record, ok bool) {
 	r, err := decodeRecord(value)
 	if err != nil {

@@ -161,6 +161,8 @@ func (s *Store) fresh(name string, v Version, n Note) *Blob {
 	return b
 }
 
+// newGeneration returns a random number. Two of 64 bits are the same too rarely to check for
+// it.
 func newGeneration() uint64 {
 	var gen [8]byte
 	rand.Read(gen[:])
@@ -208,6 +210,8 @@ func (s *Store) forceFile(name string) error {
 	}
 }
 
+// blob returns a blob of a generation without blocks. Neither its file nor the index is looked
+// at.
 func (s *Store) blob(name string, gen uint64, v Version, n Note) *Blob {
 	b := &Blob{store: s, geo: geometry{v.Size}, name: name, gen: gen, version: v}
 	b.bits = newBitmap(b.geo.blocks())

@@ -32,6 +32,8 @@ func (b *Blob) Outline() (*Outline, bool) {
 	return outlineOf(b.gen, b.version), true
 }
 
+// outlineOf keeps what a file at rest needs of a version: its size, and its time in whole
+// seconds.
 func outlineOf(gen uint64, v Version) *Outline {
 	o := &Outline{gen: gen, size: v.Size, modTime: noModTime}
 	if t := v.ModTime(); !t.IsZero() {

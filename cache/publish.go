@@ -233,6 +233,8 @@ func (b *Blob) stands(dir *os.File, name string) {
 	b.standsSince(st.Mtim.Nano())
 }
 
+// standsSince takes note that the blob stands in the output directory, with this modification
+// time in nanoseconds, by which a later start tells the file from another.
 func (b *Blob) standsSince(mtime int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

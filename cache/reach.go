@@ -17,6 +17,8 @@ type place struct {
 	mount        uint64 // 0 where the kernel does not tell, before 5.8
 }
 
+// placeOf tells the filesystem and the mount an open file is on. A kernel before Linux 5.8
+// does not tell the mount (statx, STATX_MNT_ID); then it is 0.
 func placeOf(f *os.File) (place, error) {
 	var st unix.Statx_t
 	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st); err != nil {

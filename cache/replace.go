@@ -76,6 +76,7 @@ func (s *Store) standsAs(b *Blob) bool {
 // published.
 func (b *Blob) Replaces() bool { return b.toReplace() != standing{} }
 
+// toReplace returns which finished file the blob replaces, the zero standing if none.
 func (b *Blob) toReplace() standing {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -179,6 +180,8 @@ type looks struct {
 	uid, gid int
 }
 
+// looksOf returns the mode and the owner of a file, for its replacement to have them, too. A
+// symbolic link is not followed.
 func looksOf(dir *os.File, name string) (looks, error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {

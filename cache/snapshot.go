@@ -153,6 +153,8 @@ func copyIndex(to, from *os.Root) error {
 	return errors.New("another process writes to it all the time; ask again")
 }
 
+// copyFiles copies the files of an index, each under its name. The count of writes stands
+// beside the directory of the index, and an older copy of it is replaced.
 func copyFiles(to, from *os.Root, files []indexFile) error {
 	if err := to.Mkdir("db", 0o700); err != nil {
 		return err

@@ -261,6 +261,7 @@ func (s *Store) makeBallast() error {
 	return nil
 }
 
+// dropBallast removes the ballast, if there is one, so that the index has its room.
 func (s *Store) dropBallast() error {
 	if err := s.state.Remove(ballastName); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -5,6 +5,8 @@ package cache
 // one has not. Crash tests die there.
 var atStep func(name string)
 
+// step is where a test may stop, kill or fail the process. In the program itself it does
+// nothing.
 func step(name string) {
 	if atStep != nil {
 		atStep(name)

@@ -42,6 +42,7 @@ func (fl *flight) windUp() {
 	fl.windUpLocked()
 }
 
+// windUpLocked is windUp for a caller who holds file.mu.
 func (fl *flight) windUpLocked() {
 	if fl.part {
 		fl.cutLocked(min(fl.pos+cache.BlockSize, fl.end))

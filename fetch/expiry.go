@@ -26,6 +26,7 @@ func (s *Set) Expiry() (first time.Time, n int) {
 	return first, n
 }
 
+// isComplete reports whether all of the file is there and, where a digest is known, has it.
 func (f *File) isComplete() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

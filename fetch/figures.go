@@ -46,6 +46,7 @@ type histogram struct {
 	counts [len(durationBounds) + 1]atomic.Uint64 // the last of those above all bounds
 }
 
+// observe counts one duration. It takes no lock.
 func (h *histogram) observe(d time.Duration) {
 	i := 0
 	for i < len(durationBounds) && d > durationBounds[i] {
@@ -55,6 +56,8 @@ func (h *histogram) observe(d time.Duration) {
 	h.sum.Add(int64(d))
 }
 
+// durations returns the counts so far, added up as Prometheus has them: each bound counts what
+// is at most that long. Durations that are observed meanwhile may be missing in a part of it.
 func (h *histogram) durations() Durations {
 	ds := Durations{Sum: time.Duration(h.sum.Load()), Upto: make(map[time.Duration]uint64, len(durationBounds))}
 	for i := range h.counts {

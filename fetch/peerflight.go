@@ -51,6 +51,8 @@ type peerBody struct {
 // Crowded is always false: a peer refuses at once what it has no place for.
 func (b *peerBody) Crowded() bool { return false }
 
+// Digest is what the peer says that the bytes of the version hash to, the zero Digest if it
+// says nothing that is understood.
 func (b *peerBody) Digest() digest.Digest {
 	d, err := digest.Parse(b.Body.Digest())
 	if err != nil { // of another release, perhaps
@@ -59,6 +61,8 @@ func (b *peerBody) Digest() digest.Digest {
 	return d
 }
 
+// Read turns an error of the peer into errElsewhere: the flight ends without a failure of the
+// file, and the next one asks another machine or the origin.
 func (b *peerBody) Read(p []byte) (int, error) {
 	n, err := b.Body.Read(p)
 	var e *peerhttp.Error
@@ -83,6 +87,7 @@ func (b *peerBody) brokeOff() {
 	}
 }
 
+// Close ends the request. Calling it twice is harmless.
 func (b *peerBody) Close() {
 	b.closed.Store(true)
 	b.timer.Stop()

@@ -100,6 +100,7 @@ type loads struct {
 	now   time.Time
 }
 
+// newLoads counts what the active jobs use of each host, for at most most jobs in all.
 func newLoads(most int, active []*job, q *queue) *loads {
 	l := &loads{most: most, hosts: map[*hosts.Host]*load{}, queue: q, now: time.Now()}
 	for _, j := range active {

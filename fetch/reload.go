@@ -37,6 +37,7 @@ type list struct {
 	saidNeedsURL atomic.Bool
 }
 
+// newList gives each file its place. The queue of prefetch is in the order asked for.
 func newList(files []*File, order Order) *list {
 	l := &list{files: files, byName: newByName(files), queue: files, replaced: make(chan struct{})}
 	for i, f := range files {
@@ -73,6 +74,7 @@ func byExpiry(files []*File) []*File {
 	return sorted
 }
 
+// btoi returns 1 for true, for a comparison that sorts.
 func btoi(b bool) int {
 	if b {
 		return 1

@@ -34,6 +34,7 @@ func newSends() sends {
 	return sends{semaphore.NewWeighted(readerSends), semaphore.NewWeighted(int64(bulk))}
 }
 
+// of returns the places for answers to a machine whose own reader waits, or to its prefetch.
 func (s sends) of(urgent bool) *semaphore.Weighted {
 	if urgent {
 		return s.urgent

@@ -225,6 +225,7 @@ func (s *Set) started(fl *flight) {
 	s.mu.running[fl] = struct{}{}
 }
 
+// ended takes a flight from those that Close winds up.
 func (s *Set) ended(fl *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

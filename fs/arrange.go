@@ -19,6 +19,7 @@ type catalog struct {
 	gen   uint64 // the tree's first is 1
 }
 
+// newCatalog sorts the files by name, so that the names of a directory are one run of it.
 func newCatalog(files []*fetch.File) *catalog {
 	sorted := slices.Clone(files)
 	slices.SortFunc(sorted, func(a, b *fetch.File) int { return strings.Compare(a.Name(), b.Name()) })

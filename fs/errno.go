@@ -68,6 +68,7 @@ func (fs *failures) note(f *fetch.File, why string) {
 	}
 }
 
+// of returns why the last read of the file failed, "" if it did not.
 func (fs *failures) of(f *fetch.File) string {
 	fs.Lock()
 	defer fs.Unlock()

@@ -156,12 +156,14 @@ func (n *dirNodes) open(o *openDir) (fh uint64) {
 	return dirHandle | n.last
 }
 
+// opened returns the directory that a handle is of, nil if there is no such handle.
 func (n *dirNodes) opened(fh uint64) *openDir {
 	n.Lock()
 	defer n.Unlock()
 	return n.handles[fh]
 }
 
+// close forgets a handle.
 func (n *dirNodes) close(fh uint64) {
 	n.Lock()
 	defer n.Unlock()

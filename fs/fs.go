@@ -199,6 +199,8 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 	return m, nil
 }
 
+// mountOptions returns the options of the mount. A mount by root has
+// ro, nosuid and nodev from DirectMountFlags; another user asks fusermount3 for them.
 func mountOptions(root bool) []string {
 	if root {
 		return []string{"default_permissions"}

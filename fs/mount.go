@@ -44,6 +44,7 @@ func unmount(point string, flags int, args ...string) error {
 
 var errNotOurs = errors.New("what is mounted there is not of dlfs")
 
+// fusermount calls fusermount3 for a mountpoint, and returns what it printed as the error.
 func fusermount(point string, args ...string) error {
 	bin, err := fusermountPath()
 	if err != nil {
@@ -56,6 +57,7 @@ func fusermount(point string, args ...string) error {
 	return nil
 }
 
+// fusermountPath finds fusermount3, or the fusermount of an older system.
 func fusermountPath() (string, error) {
 	for _, name := range []string{"fusermount3", "fusermount", "/bin/fusermount3", "/bin/fusermount"} {
 		if bin, err := exec.LookPath(name); err == nil {
@@ -178,6 +180,8 @@ func loops(point string) (list []string) {
 	return list
 }
 
+// holds reports whether a process, by its directory in /proc, has its working directory, its
+// root, an open file or a mapping below the mountpoint.
 func holds(proc, point string) bool {
 	links := []string{proc + "/cwd", proc + "/root"}
 	fds, err := os.ReadDir(proc + "/fd")

@@ -73,6 +73,8 @@ func (n *node) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut
 	return 0
 }
 
+// attr fills in what stat shows. Blocks counts what is present, so that du adds up what is on
+// disk.
 func (n *node) attr(a *fuse.Attr) {
 	a.Mode = syscall.S_IFREG | 0o644
 	a.Nlink = 1

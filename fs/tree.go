@@ -174,6 +174,8 @@ func (d *dir) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut)
 	return 0
 }
 
+// attr fills in what stat shows of a directory, whose time is that of its last change by a
+// reload.
 func (d *dir) attr(a *fuse.Attr) {
 	l := d.now()
 	a.Mode = syscall.S_IFDIR | 0o755

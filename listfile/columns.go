@@ -173,6 +173,8 @@ func (l *layout) chooseURL(all []word, rows [][]string) (int, error) {
 // stem is a heading without the number that tells it from others of its kind.
 func stem(heading string) string { return strings.TrimRight(plain(heading), "0123456789") }
 
+// headingAt names column i for messages: by its heading, else by its number, which begins at
+// 1.
 func headingAt(headings []string, i int) string {
 	if i < len(headings) && headings[i] != "" {
 		return headings[i]

@@ -75,6 +75,7 @@ func (p *parser) parse(in *bufio.Reader, start []byte) error {
 // reader reads a list of one form.
 type reader func(in *bufio.Reader) error
 
+// first returns the number of the first line of the opening, 1 if there are no lines.
 func (s *opening) first() int {
 	if len(s.lines) == 0 {
 		return 1

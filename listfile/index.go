@@ -128,6 +128,8 @@ func (x *index) sharedURLs() int {
 	return len(x.urls) - len(slices.Compact(x.urls))
 }
 
+// newIndex returns an empty index of the names of a list. Its most bounds
+// the entries and directories it takes.
 func newIndex(list *List) *index {
 	return &index{
 		list: list,

@@ -51,6 +51,9 @@ type place struct {
 	group bool   // it is a member of one of groups, or of a list of unknown keys
 }
 
+// newJSONList reads a list of JSON from in. The memory for one object is bounded; a larger one
+// ends the reading with errObject. Numbers keep their text, since a size may be larger than a
+// float64 tells exactly.
 func newJSONList(p *parser, in io.Reader) *jsonList {
 	lines := &lineCounter{r: in}
 	b := &bounded{r: lines, err: errObject}

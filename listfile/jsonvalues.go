@@ -162,6 +162,7 @@ func (d *draft) headers(key string, raw json.RawMessage) error {
 // jsonTexts is a text or an array of them.
 type jsonTexts []string
 
+// UnmarshalJSON takes one text, or a list of texts.
 func (t *jsonTexts) UnmarshalJSON(raw []byte) error {
 	var one string
 	if json.Unmarshal(raw, &one) == nil {

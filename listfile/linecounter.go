@@ -12,6 +12,8 @@ type lineCounter struct {
 	passed   int
 }
 
+// Read notes the offset of each end of line that passes, from which the line of an object is
+// found.
 func (c *lineCounter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	for i, b := range p[:n] {

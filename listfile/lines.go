@@ -88,6 +88,7 @@ func isCROnly(start []byte) bool {
 // crReader reads CR as LF.
 type crReader struct{ r io.Reader }
 
+// Read turns each carriage return into an end of line, the line form of old Macs.
 func (c *crReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	for i, b := range p[:n] {

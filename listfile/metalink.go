@@ -35,12 +35,16 @@ type metalinkHash struct {
 	Sum  string `xml:",chardata"`
 }
 
+// metalinkPart is a <pieces> element: digests of the pieces of a file, each Length bytes long
+// but the last.
 type metalinkPart struct {
 	Type   string   `xml:"type,attr"`
 	Length int64    `xml:"length,attr"`
 	Sums   []string `xml:"hash"`
 }
 
+// metalinkURL is one URL of a file. Version 4 (RFC 5854) orders them by priority, version 3 by
+// preference.
 type metalinkURL struct {
 	Priority   int    `xml:"priority,attr"`   // 1 is the best, 0 is not said
 	Preference int    `xml:"preference,attr"` // 100 is the best
@@ -128,6 +132,8 @@ func (x *boundedXML) Token() (xml.Token, error) {
 	return t, nil
 }
 
+// metalinkEntry takes one file of a metalink in. A file that is wrong is a problem of its
+// line, and the others are read on.
 func (p *parser) metalinkEntry(f *metalinkFile, line int) {
 	d := &draft{name: f.Name, details: Details{Size: -1}, line: line, dialect: Metalink}
 	if err := d.metalink(f); err != nil {

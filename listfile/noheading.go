@@ -107,6 +107,7 @@ func urlInTwo(lines []sampleLine, comma rune) bool {
 	return false
 }
 
+// rowOf splits a line into its cells at comma; a blank stands for any run of blanks.
 func rowOf(text string, comma rune) []string {
 	if comma == ' ' {
 		var words []string

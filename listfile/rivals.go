@@ -96,6 +96,7 @@ func errRivals(first string, comma rune, form Dialect) error {
 		quote(baseOf(strings.Trim(first, blanks))), other, len(fields)-1, comma, columns)
 }
 
+// asTokens returns the cells of a row as the tokens of a line, without the blanks around them.
 func asTokens(fields []string) (list []token) {
 	for _, f := range fields {
 		list = append(list, token{text: strings.Trim(f, blanks)})

@@ -200,6 +200,8 @@ type bounded struct {
 	failed error // what r failed with; nil while it has not
 }
 
+// Read returns b.err once the bound is reached. It notes an error of the reader below, which
+// the parser above may hide.
 func (b *bounded) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		return 0, b.err

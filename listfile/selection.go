@@ -25,6 +25,7 @@ func NewPatterns(list []string) (p Patterns, err error) {
 // Match reports whether one of the patterns matches the name.
 func (p Patterns) Match(name string) bool { return matchesAny(p.list, name) }
 
+// newSelection checks the patterns. Its error names the one that is wrong.
 func newSelection(include, exclude []string) (s selection, err error) {
 	if s.include, err = globs(include); err == nil {
 		s.exclude, err = globs(exclude)
@@ -36,6 +37,7 @@ func (s *selection) keeps(name string) bool {
 	return (len(s.include) == 0 || matchesAny(s.include, name)) && !matchesAny(s.exclude, name)
 }
 
+// matchesAny reports whether a name matches one of the patterns, which globs has checked.
 func matchesAny(patterns []string, name string) bool {
 	for _, p := range patterns {
 		if doublestar.MatchUnvalidated(p, name) {
@@ -45,6 +47,8 @@ func matchesAny(patterns []string, name string) bool {
 	return false
 }
 
+// globs checks patterns and completes them: one without a slash matches the last element of
+// a name in any directory. A brace stands for itself, unless it is part of a set in [ ].
 func globs(patterns []string) (list []string, err error) {
 	for _, pattern := range patterns {
 		p := quoteBraces(pattern)

@@ -55,6 +55,8 @@ var headings = map[column][][]string{
 // words is headings, by heading, and the headings of digests and of groups.
 var words = makeWords()
 
+// makeWords makes the table of known headings: what each means, and how well it says so. The
+// smaller the rank, the better; the best heading of a table has the column.
 func makeWords() map[string]word {
 	m := map[string]word{}
 	for c, classes := range headings {

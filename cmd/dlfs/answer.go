@@ -79,6 +79,7 @@ func (a *answer) text() (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
+// close ends the request and its timers.
 func (a *answer) close() {
 	a.stalled.Stop()
 	a.cancel(nil)

@@ -132,6 +132,8 @@ func openState(ctx context.Context, dir string) (*os.File, error) {
 	}
 }
 
+// send makes one request to the control socket. Its error says so where no process answers
+// there.
 func send(ctx context.Context, client *http.Client, method, path string, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://dlfs"+path, body)
 	if err != nil {

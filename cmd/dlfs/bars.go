@@ -111,6 +111,7 @@ func endOf(name string, width int) string {
 	return name
 }
 
+// sizeText is a size for a person, ? if it is not known.
 func sizeText(n int64) string {
 	if n < 0 {
 		return "?"

@@ -59,6 +59,7 @@ func (d *diskSize) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// String is the size as the flag takes it.
 func (d *diskSize) String() string {
 	if d.percent > 0 {
 		return strconv.FormatFloat(d.percent, 'g', -1, 64) + "%"
@@ -91,6 +92,8 @@ const pinsKey = "pins"
 // A "-" before it unpins.
 type pinRules []string
 
+// add returns the rules with one more for each pattern, in place of an older one for the same
+// pattern. The last rule that matches a name decides.
 func (ps pinRules) add(patterns []string, sign string) pinRules {
 	for _, p := range patterns {
 		ps = slices.DeleteFunc(slices.Clone(ps), func(old string) bool { return old[1:] == p })
@@ -236,37 +239,41 @@ func (c *control) setDisk(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-type pinCmd struct {
+// someFiles are the arguments of a command about files of a running dlfs. The help of each
+// field is what a user reads.
+type someFiles struct {
 	Dir      string   `arg:"" help:"Output directory or mountpoint of a running dlfs."`
 	Patterns []string `arg:"" name:"pattern" help:"Which files, as --include names them: a name, *.tar, sub/**."`
 	stateFlag
 }
 
-// Run pins files in the running process.
-func (c *pinCmd) Run(ctx context.Context, std stdio) error {
-	return orderFiles(ctx, std, c.or(c.Dir), "/pin?"+url.Values{"match": c.Patterns}.Encode(), "is pinned", "are pinned")
+// order returns the request that asks for a command for the files.
+func (c *someFiles) order(command string) string {
+	return "/" + command + "?" + url.Values{"match": c.Patterns}.Encode()
 }
 
-type unpinCmd struct {
-	Dir      string   `arg:"" help:"Output directory or mountpoint of a running dlfs."`
-	Patterns []string `arg:"" name:"pattern" help:"Which files, as --include names them."`
-	stateFlag
+// pinCmd has files stay on disk.
+type pinCmd struct{ someFiles }
+
+// Run pins files in the running process.
+func (c *pinCmd) Run(ctx context.Context, std stdio) error {
+	return orderFiles(ctx, std, c.or(c.Dir), c.order("pin"), "is pinned", "are pinned")
 }
+
+// unpinCmd lets files be evicted again.
+type unpinCmd struct{ someFiles }
 
 // Run unpins files in the running process.
 func (c *unpinCmd) Run(ctx context.Context, std stdio) error {
-	return orderFiles(ctx, std, c.or(c.Dir), "/unpin?"+url.Values{"match": c.Patterns}.Encode(), "is pinned no longer", "are pinned no longer")
+	return orderFiles(ctx, std, c.or(c.Dir), c.order("unpin"), "is pinned no longer", "are pinned no longer")
 }
 
-type evictCmd struct {
-	Dir      string   `arg:"" help:"Output directory or mountpoint of a running dlfs."`
-	Patterns []string `arg:"" name:"pattern" help:"Which files, as --include names them."`
-	stateFlag
-}
+// evictCmd takes files off the disk.
+type evictCmd struct{ someFiles }
 
 // Run has the running process take files off the disk.
 func (c *evictCmd) Run(ctx context.Context, std stdio) error {
-	text, err := orderText(ctx, c.or(c.Dir), "POST", "/evict?"+url.Values{"match": c.Patterns}.Encode())
+	text, err := orderText(ctx, c.or(c.Dir), "POST", c.order("evict"))
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"dlfs/listfile"
 )
 
+// catCmd prints a file of a list. The help of each field is what a user reads.
 type catCmd struct {
 	List  string `arg:"" help:"List of names and URLs: a file, a URL, or - for standard input."`
 	Name  string `arg:"" help:"The file, named as in the list."`

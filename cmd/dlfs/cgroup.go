@@ -73,6 +73,7 @@ func groupOf(groups string, v1 bool) string {
 	return "/"
 }
 
+// hasController reports whether a list with commas has the name of a controller.
 func hasController(list, name string) bool {
 	for one := range strings.SplitSeq(list, ",") {
 		if one == name {

@@ -10,6 +10,7 @@ import (
 	"dlfs/listfile"
 )
 
+// checkCmd tells what is wrong with a list. The help of each field is what a user reads.
 type checkCmd struct {
 	List         string `arg:"" help:"List of names and URLs: a file, a URL, or - for standard input."`
 	listFlags    `group:"The list"`

@@ -149,6 +149,7 @@ func jsonText(v any) (string, error) {
 // shellWord quotes a text that is one word of a shell.
 func shellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
+// kubernetesCmd prints manifests for Kubernetes. The help of each field is what a user reads.
 type kubernetesCmd struct {
 	clusterFlags
 

@@ -168,6 +168,7 @@ func (c *control) end(held []string) {
 // lastAnswers is how long the socket stays open for answers that are being given.
 const lastAnswers = time.Second
 
+// close ends the control socket. Answers under way have lastAnswers to end.
 func (c *control) close() {
 	c.end(nil)
 	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)

@@ -22,6 +22,8 @@ import (
 	"dlfs/fs"
 )
 
+// demoCmd shows dlfs at work on an origin of its own. The help of each field is what a user
+// reads.
 type demoCmd struct {
 	Rate int `default:"2" placeholder:"MIB" help:"MiB a second the demo's origin sends on each connection."`
 	progressFlags
@@ -162,6 +164,7 @@ func demoFiles() []demoFile {
 	return files
 }
 
+// demoSize adds up the files.
 func demoSize(files []demoFile) (n int64) {
 	for _, f := range files {
 		n += int64(len(f.body))
@@ -214,6 +217,7 @@ type slowWriter struct {
 	rate int64
 }
 
+// Write sends p at the rate, in small pieces, and ends early when the client has gone.
 func (w slowWriter) Write(p []byte) (n int, err error) {
 	const piece = 32 << 10
 	for len(p) > 0 && err == nil {

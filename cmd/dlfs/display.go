@@ -89,6 +89,7 @@ type logWriter struct {
 	w io.Writer
 }
 
+// Write writes above the bars while there are some.
 func (w *logWriter) Write(p []byte) (int, error) {
 	if bars := w.d.bars.Load(); bars != nil {
 		if _, err := bars.Write(plain(p)); err == nil {
@@ -267,6 +268,7 @@ func (f frame) etaText() string {
 	return about + f.eta.String() + " left"
 }
 
+// totalsText is the totals in words. A + says that the sizes of some files are not known yet.
 func totalsText(t fetch.Totals) string {
 	more := ""
 	if t.FilesKnown < t.FilesTotal {
@@ -314,6 +316,7 @@ func troubleText(t fetch.Totals) (s string) {
 	return s
 }
 
+// percent is a share for a person: ? of an unknown whole, 100% of nothing.
 func percent(part, whole int64) string {
 	switch {
 	case whole < 0:
@@ -340,6 +343,7 @@ func share(part, whole int64, n int) int {
 
 func bytesText(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
+// rateText is the mean rate of n bytes in d, "" if no time has passed.
 func rateText(n int64, d time.Duration) string {
 	if d <= 0 {
 		return ""

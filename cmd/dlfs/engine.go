@@ -147,6 +147,7 @@ func (e *engine) run(ctx context.Context) error {
 	return err
 }
 
+// stateRemoved is the error of a run whose state another program has removed.
 func (e *engine) stateRemoved() error {
 	if e.store.IsShared() {
 		return fmt.Errorf("%s/.dlfs, or the one of --state: %w", e.store.Path(), errStateRemoved)

@@ -12,6 +12,7 @@ import (
 	"dlfs/fs"
 )
 
+// fetchCmd materializes a list without a mount. The help of each field is what a user reads.
 type fetchCmd struct {
 	List string `arg:"" help:"List of names and URLs: a file, a URL, or - for standard input."`
 	Dir  string `arg:"" optional:"" help:"Output directory; the list's name without extension if not given."`

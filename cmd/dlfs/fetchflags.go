@@ -13,6 +13,7 @@ type fetchFlags struct {
 	Continue   bool      `short:"c" hidden:"" help:"Accepted, and always on."`
 }
 
+// validate refuses numbers below 1.
 func (f *fetchFlags) validate() error {
 	for _, flag := range []struct {
 		name  string

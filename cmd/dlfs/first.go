@@ -14,6 +14,8 @@ import (
 	"dlfs/listfile"
 )
 
+// firstCmd has a running dlfs fetch some files first. The help of each field is what a user
+// reads.
 type firstCmd struct {
 	Dir      string   `arg:"" help:"Output directory or mountpoint of a running dlfs."`
 	Patterns []string `arg:"" name:"pattern" help:"Which files, as --include names them: a name, *.tar, sub/**."`
@@ -30,6 +32,8 @@ func (c *firstCmd) Run(ctx context.Context, std stdio) error {
 	return orderFiles(ctx, std, c.or(c.Dir), "/first?"+q.Encode(), "is fetched first", "are fetched first")
 }
 
+// retryCmd has a running dlfs try failed files again. The help of each field is what a user
+// reads.
 type retryCmd struct {
 	Dir      string   `arg:"" help:"Output directory or mountpoint of a running dlfs."`
 	Patterns []string `arg:"" optional:"" name:"pattern" help:"Which files, as --include names them; all that failed if not given."`
@@ -150,6 +154,7 @@ type errands struct {
 // errandsAtOnce is how many files one request has fetched at once.
 const errandsAtOnce = 8
 
+// newErrands returns the errands of a process. They end with close.
 func newErrands(e *engine) *errands {
 	a := &errands{engine: e}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
@@ -173,6 +178,7 @@ func (a *errands) fetch(files []*fetch.File, p part) {
 	})
 }
 
+// fetchOne has a part of a file be present. It blocks for the network.
 func (a *errands) fetchOne(f *fetch.File, p part) error {
 	h, err := f.Open(a.ctx)
 	if err != nil {

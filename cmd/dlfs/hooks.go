@@ -30,6 +30,7 @@ type hookFlags struct {
 	HookTimeout time.Duration `default:"5m" help:"End such a command when it has run for this long."`
 }
 
+// validate refuses a time in which no hook could run.
 func (f *hookFlags) validate() error {
 	if f.HookTimeout <= 0 {
 		return usageError("--hook-timeout must be above 0")
@@ -69,6 +70,7 @@ type hooks struct {
 	renewed  time.Time                          // the last renewal; guarded by renewing
 }
 
+// newHooks returns the hooks of a run. start starts them, and close waits for them.
 func newHooks(e *engine, flags hookFlags) *hooks {
 	h := &hooks{flags: flags, engine: e, wake: make(chan struct{}, 1), last: make(chan struct{})}
 	h.ctx, h.cancel = context.WithCancel(context.Background())

@@ -21,6 +21,7 @@ type logFlags struct {
 	LogFormat string `enum:"auto,text,json,journal" default:"auto" help:"How to write the log: ${enum}. auto is journal where standard error is systemd's journal, else text."`
 }
 
+// level is from which level on lines are written.
 func (f *logFlags) level() slog.Level {
 	switch {
 	case f.Quiet:
@@ -99,6 +100,8 @@ func lineOf(prefix string, r slog.Record) string {
 	return line + "\n"
 }
 
+// writeAttr appends one attribute as key=value. A value that has blanks, quotes or signs that
+// do not print is quoted, so that a line stays a line.
 func writeAttr(b *strings.Builder, a slog.Attr) {
 	v := a.Value.Resolve().String()
 	if v == "" || !utf8.ValidString(v) || strings.ContainsFunc(v, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == '"' }) {

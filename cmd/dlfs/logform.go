@@ -102,6 +102,7 @@ func isJournal(f *os.File) bool {
 	return f != nil && syscall.Fstat(int(f.Fd()), &st) == nil && os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", st.Dev, st.Ino)
 }
 
+// isRegular reports whether f is a regular file; nil is none.
 func isRegular(f *os.File) bool {
 	if f == nil {
 		return false
@@ -125,6 +126,8 @@ func (m *messages) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// say writes lines for a person, or, once --log-format is known, each line as a record in that
+// form.
 func (m *messages) say(level slog.Level, text string) error {
 	form := m.form.Load()
 	if form == nil {

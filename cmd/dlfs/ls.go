@@ -43,6 +43,8 @@ func (c *lookFlags) place(list string) string {
 	return ""
 }
 
+// lsCmd lists the files of a list, without a mount. The help of each field is what a user
+// reads.
 type lsCmd struct {
 	List     string   `arg:"" help:"List of names and URLs: a file, a URL, or - for standard input."`
 	Patterns []string `arg:"" optional:"" name:"pattern" help:"Tell only of names that match, as --include has them."`
@@ -100,6 +102,7 @@ func (c *lsCmd) Run(ctx context.Context, std stdio) error {
 	return nil
 }
 
+// print writes one entry in the form that the flags ask for.
 func (c *lsCmd) print(w io.Writer, e fetch.EntryStatus) error {
 	var err error
 	switch {

@@ -48,6 +48,8 @@ type exitError struct {
 func (e *exitError) Error() string { return fmt.Sprint(e.err) }
 func (e *exitError) Unwrap() error { return e.err }
 
+// cli is the command line, a field for each command. The help of each field is what a user
+// reads.
 type cli struct {
 	Mount  mountCmd  `cmd:"" help:"Mount a list: every file is there at once, and materializes."`
 	Fetch  fetchCmd  `cmd:"" aliases:"get" help:"Materialize a list without a mount, as a batch job."`

@@ -144,6 +144,7 @@ func manFlag(f *kong.Flag) string {
 	return fmt.Sprintf(".BI %s %s", roff(strings.ReplaceAll(name, " ", "\u00a0"))+"=", roff(f.FormatPlaceHolder()))
 }
 
+// manFlagHelp is the help of a flag with its other names and its environment variable.
 func manFlagHelp(f *kong.Flag) string {
 	text := f.Help
 	if len(f.Aliases) > 0 {

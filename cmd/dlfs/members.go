@@ -210,6 +210,7 @@ func ownAddresses(ctx context.Context, host string) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
+// portOf returns the number of a port that is given as a number or as the name of a service.
 func portOf(text string) uint16 {
 	n, err := net.LookupPort("tcp", text)
 	if err != nil {

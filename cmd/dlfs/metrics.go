@@ -114,6 +114,7 @@ func (m *meters) expires() urlsDie {
 	return x
 }
 
+// histogram makes a histogram of Prometheus from durations, with bounds in seconds.
 func histogram(d *prometheus.Desc, ds fetch.Durations) prometheus.Metric {
 	buckets := make(map[float64]uint64, len(ds.Upto))
 	for bound, n := range ds.Upto {
@@ -122,6 +123,7 @@ func histogram(d *prometheus.Desc, ds fetch.Durations) prometheus.Metric {
 	return prometheus.MustNewConstHistogram(d, ds.Count, ds.Sum.Seconds(), buckets)
 }
 
+// truth is a bool as Prometheus has it: 1 or 0.
 func truth(is bool) float64 {
 	if is {
 		return 1

@@ -23,6 +23,7 @@ type metricsFlags struct {
 // metricsEvery is how often the file of metrics is written.
 const metricsEvery = 15 * time.Second
 
+// validate refuses a file that node_exporter would not read, and one that cannot be written.
 func (f *metricsFlags) validate() error {
 	if f.MetricsFile != "" && filepath.Ext(f.MetricsFile) != ".prom" {
 		return usageError("--metrics-file %s does not end with .prom, and node_exporter would not read it", f.MetricsFile)

@@ -16,6 +16,7 @@ import (
 	"dlfs/listfile"
 )
 
+// mountCmd mounts a list. The help of each field is what a user reads.
 type mountCmd struct {
 	List          string        `arg:"" help:"List of names and URLs: a file, a URL, or - for standard input."`
 	Mountpoint    string        `arg:"" help:"Where to mount. Without --dir it is the output directory, too."`

@@ -29,6 +29,8 @@ func (c *resumeCmd) Run(ctx context.Context) error {
 	return err
 }
 
+// limitCmd tells or sets a limit of a running dlfs. The help of each field is what a user
+// reads.
 type limitCmd struct {
 	Dir  string    `arg:"" help:"Output directory or mountpoint of a running dlfs."`
 	Rate *rate     `arg:"" optional:"" help:"What to receive at most a second, such as 500K or 10M; none for no limit. If not given, the limit is printed."`

@@ -23,6 +23,8 @@ type peerFlags struct {
 	PeersWait time.Duration `default:"60s" help:"Wait so long for all of --peers to answer before anything is fetched that no reader waits for."`
 }
 
+// sound refuses flags that do not go together. Whether a secret is needed is told where the
+// machines are known.
 func (f *peerFlags) sound() error {
 	switch {
 	case f.Peers == "" && (f.PeerSelf != "" || f.PeerKey != "" || f.PeerPlain):

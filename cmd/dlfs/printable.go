@@ -62,6 +62,8 @@ func plain(b []byte) []byte {
 	return out
 }
 
+// appendEscape appends a rune as an escape of JSON, and a byte that is no UTF-8 as \x and two
+// digits.
 func appendEscape(out []byte, r rune, raw []byte) []byte {
 	switch {
 	case r == utf8.RuneError && len(raw) == 1: // which JSON never has

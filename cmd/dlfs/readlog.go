@@ -11,6 +11,7 @@ import (
 	"time"
 )
 
+// logCmd prints the log of a directory. The help of each field is what a user reads.
 type logCmd struct {
 	Dir    string `arg:"" help:"Output directory or mountpoint."`
 	Lines  int    `short:"n" placeholder:"N" help:"Print the last N lines only."`
@@ -141,6 +142,7 @@ func (c *logCmd) follow(ctx context.Context, f **os.File, pid int, w io.Writer) 
 	return nil
 }
 
+// sameFile reports whether two open files are one; false if that cannot be told.
 func sameFile(a, b *os.File) bool {
 	x, err := a.Stat()
 	y, err2 := b.Stat()

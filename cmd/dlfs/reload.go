@@ -11,6 +11,8 @@ import (
 	"dlfs/listfile"
 )
 
+// reloadCmd has a running dlfs go on with another list. The help of each field is what a user
+// reads.
 type reloadCmd struct {
 	Dir  string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
 	List string `arg:"" optional:"" help:"The list to go on with; - for standard input. If not given, the same one is read again."`

@@ -29,6 +29,8 @@ var listMaySet = []string{
 	"retry-wait", "max-wait", "base-url", "columns", "format", "name-from", "include", "exclude",
 }
 
+// add takes in one value of a flag, and where it was read, for messages. A flag may have
+// several values.
 func (s *settings) add(where, name, value string) {
 	if s.values == nil {
 		s.values, s.where = map[string][]string{}, map[string]string{}

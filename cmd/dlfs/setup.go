@@ -8,6 +8,8 @@ import "embed"
 //go:embed dist
 var dist embed.FS
 
+// setupCmd has the commands that print files for other programs. The help of each field is
+// what a user reads.
 type setupCmd struct {
 	Systemd    systemdCmd    `cmd:"" help:"Print units of systemd that mount a list at boot, and reload it when it changes."`
 	Slurm      slurmCmd      `cmd:"" help:"Print the script of an array of jobs for Slurm that fetches a list to a shared filesystem."`

@@ -92,6 +92,7 @@ func (s *signals) leaveTerminal() {
 	}
 }
 
+// stop gives the signals back to their defaults and waits for the goroutine that took them.
 func (s *signals) stop() {
 	signal.Stop(s.caught)
 	close(s.done)

@@ -107,6 +107,7 @@ type answers struct {
 
 func (a *answers) Write(p []byte) (int, error) { return a.write(a.w, p) }
 
+// write keeps the first error, which decides about the exit code when the command ends.
 func (a *answers) write(w io.Writer, p []byte) (int, error) {
 	n, err := w.Write(p)
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"dlfs/fetch/peers"
 )
 
+// statusCmd tells how far a directory or a mount is. The help of each field is what a user
+// reads.
 type statusCmd struct {
 	Dir      string   `arg:"" help:"Output directory or mountpoint."`
 	Files    bool     `help:"Tell of every file; otherwise of ${files_shown} at most."`

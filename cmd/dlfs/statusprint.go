@@ -44,6 +44,7 @@ type numberedEntry struct {
 	n int
 }
 
+// head writes the line of totals, what there is to know besides, and a line for each shard.
 func (p *textStatus) head(s *Status) error {
 	p.t = tabwriter.NewWriter(p.w, 0, 8, 2, ' ', 0)
 	for _, line := range append([]string{s.line()}, s.notes()...) {
@@ -58,6 +59,8 @@ func (p *textStatus) head(s *Status) error {
 	return nil
 }
 
+// entry writes one file, or keeps it for end where only a few are shown: those that are not
+// complete come first.
 func (p *textStatus) entry(e fetch.EntryStatus) error {
 	p.n++
 	if !p.all {
@@ -81,6 +84,8 @@ func (p *textStatus) print(e fetch.EntryStatus) {
 	fmt.Fprintf(p.t, "%s\t%s\t%s of %s\t%s\n", printable(e.State), percent(e.Present, e.Size), bytesText(e.Present), sizeText(e.Size), printable(nameAndError(e)))
 }
 
+// end writes the files that entry has kept, in the order of the list, and how many are left
+// out.
 func (p *textStatus) end() error {
 	shown := append(p.left, p.complete...)
 	shown = shown[:min(filesShown, len(shown))]
@@ -98,6 +103,7 @@ func (p *textStatus) end() error {
 	return nil
 }
 
+// nameAndError is the name of a file, and why it failed if it did.
 func nameAndError(e fetch.EntryStatus) string {
 	if e.Error == "" {
 		return e.Name
@@ -113,6 +119,8 @@ type jsonStatus struct {
 	n      int
 }
 
+// head writes the object of the status up to its list of files, the last of its keys, and
+// keeps the rest for end.
 func (p *jsonStatus) head(s *Status) error {
 	text, err := json.MarshalIndent(s, "", p.indent)
 	if err != nil {
@@ -124,6 +132,7 @@ func (p *jsonStatus) head(s *Status) error {
 	return err
 }
 
+// entry writes one file into the list, so that a million of them need no memory.
 func (p *jsonStatus) entry(e fetch.EntryStatus) error {
 	prefix := p.indent + p.indent
 	text, err := json.MarshalIndent(e, prefix, p.indent)
@@ -138,6 +147,7 @@ func (p *jsonStatus) entry(e fetch.EntryStatus) error {
 	return err
 }
 
+// end closes the list and the object.
 func (p *jsonStatus) end() error {
 	close := "]"
 	if p.n > 0 {

@@ -11,6 +11,7 @@ import (
 	"unicode"
 )
 
+// systemdCmd prints units of systemd. The help of each field is what a user reads.
 type systemdCmd struct {
 	List       string   `arg:"" help:"List to mount: a file or a URL."`
 	Mountpoint string   `arg:"" help:"Where to mount it."`

@@ -15,6 +15,8 @@ import (
 	"dlfs/fs"
 )
 
+// verifyCmd compares what is on disk with its digests. The help of each field is what a user
+// reads.
 type verifyCmd struct {
 	Dir  string `arg:"" help:"Output directory of a mount or fetch."`
 	List string `arg:"" optional:"" help:"List of names and URLs; the one DIR was last used with if not given."`

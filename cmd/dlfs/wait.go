@@ -11,6 +11,7 @@ import (
 	"dlfs/fetch"
 )
 
+// waitCmd waits for a directory or a mount. The help of each field is what a user reads.
 type waitCmd struct {
 	Dir   string   `arg:"" help:"Output directory or mountpoint."`
 	Names []string `arg:"" optional:"" name:"name" help:"Wait until these files are complete, named as in the list."`

@@ -17,6 +17,7 @@ import (
 	"dlfs/fs"
 )
 
+// webCmd serves the page for browsers. The help of each field is what a user reads.
 type webCmd struct {
 	Dirs []string `arg:"" optional:"" name:"dir" help:"Output directories or mountpoints to show. If none is given, all mounts of dlfs are shown."`
 

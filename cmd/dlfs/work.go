@@ -90,6 +90,7 @@ func (f *workFlags) work(std stdio, list string) (*work, error) {
 	return &work{flags: f, display: d, client: client, limit: opts.Limit, lister: l, memory: m, metrics: metrics}, err
 }
 
+// end closes what newWork opened. The lines of the log go last, since the others write to it.
 func (w *work) end() {
 	if w.metrics != nil {
 		w.metrics.Close() // the engine has, if it served it

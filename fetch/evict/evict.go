@@ -152,6 +152,7 @@ func (p *Policy) trim() {
 	}
 }
 
+// put has a run in a queue, at its end.
 func (p *Policy) put(r Run, s state) {
 	p.state[r] = s
 	p.counts[s.place]++
@@ -180,6 +181,7 @@ type fifo struct {
 	waiting int
 }
 
+// push adds a run at the end. The ring doubles when it is full.
 func (q *fifo) push(r Run) {
 	if q.waiting == len(q.ring) {
 		larger := make([]Run, max(64, 2*len(q.ring)))
@@ -191,6 +193,7 @@ func (q *fifo) push(r Run) {
 	q.waiting++
 }
 
+// pop takes the first run; false if there is none.
 func (q *fifo) pop() (Run, bool) {
 	if q.waiting == 0 {
 		return Run{}, false

@@ -37,6 +37,8 @@ func (hs *Hosts) Figures(n int) (list []Figures, all int) {
 // busy is how many flights there are, under way or resting.
 func (f Figures) busy() int { return f.Readers + f.Ahead + f.Prefetch + f.Resting }
 
+// figures copies the figures of one host under its lock. perClass is how many places each
+// class has.
 func (h *Host) figures(name string, perClass int) Figures {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -108,6 +108,7 @@ func (h *hostGate) age(now time.Time) {
 	}
 }
 
+// later returns the later of two times.
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

@@ -165,6 +165,7 @@ func newHTTP(o transportOptions) *http.Client {
 	return &http.Client{Transport: newTransport(o)} // walk follows redirects
 }
 
+// orDefault returns v, or otherwise where v is zero and so was not set.
 func orDefault[T int | time.Duration](v, otherwise T) T {
 	if v == 0 {
 		return otherwise

@@ -92,6 +92,7 @@ const maxCookieTime = 253402300799
 
 func noCookieRune(r rune) bool { return r < ' ' || r == 0x7f || r == ';' }
 
+// parseFlag reads TRUE or FALSE, in any case, as files of cookies have it.
 func parseFlag(s string) (bool, error) {
 	switch {
 	case strings.EqualFold(s, "TRUE"):

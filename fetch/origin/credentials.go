@@ -153,6 +153,8 @@ func (c *Credentials) note(resp *http.Response) {
 // site is an origin as browsers understand it (RFC 6454 section 4).
 type site struct{ scheme, host, port string }
 
+// siteOf returns the scheme, host and port of a URL, in lower case, with the port of the
+// scheme where the URL has none.
 func siteOf(u *url.URL) site {
 	s := site{strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()}
 	if s.port == "" {

@@ -54,6 +54,8 @@ func unread(c net.Conn) int64 {
 	return int64(n)
 }
 
+// Read notes that the peer has closed the connection, which tells a body that was cut from
+// one that is whole.
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if errors.Is(err, io.EOF) {
@@ -62,6 +64,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// dialFunc opens a connection, as net.Dialer.DialContext does.
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // wired has connections note that they were closed, and count as received what was not

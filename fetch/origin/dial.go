@@ -302,6 +302,7 @@ type hostError struct {
 func (e *hostError) Error() string { return e.text }
 func (e *hostError) Unwrap() error { return e.err }
 
+// unknownHost says in words why a host could not be looked up, and keeps the error.
 func unknownHost(host string, err error) error {
 	var dns *net.DNSError
 	switch {

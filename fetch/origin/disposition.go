@@ -154,6 +154,7 @@ func unescape(s string) string {
 
 const hexDigits = "0123456789abcdef"
 
+// lower returns c in lower case if it is a letter of ASCII.
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		return c + 'a' - 'A'

@@ -47,6 +47,7 @@ type retry struct {
 // is likely to be unusable too.
 const fewRetries = 3
 
+// Error names the URL, without its secrets, and why the request failed.
 func (e *Error) Error() string {
 	if e.URL == "" {
 		return e.Err.Error()

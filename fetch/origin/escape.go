@@ -38,6 +38,7 @@ func splitAuthority(raw string) (before, rest string) {
 	return raw[:start+end], raw[start+end:]
 }
 
+// clean reports whether nothing in s has to be escaped.
 func clean(s string) bool {
 	for i := range len(s) {
 		if mustEscape(s, i) {
@@ -47,6 +48,8 @@ func clean(s string) bool {
 	return true
 }
 
+// escape percent-encodes the bytes that mustEscape names (RFC 3986, section 2.1), and leaves
+// all others, also what is encoded already.
 func escape(s string) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder

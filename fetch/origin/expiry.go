@@ -81,6 +81,7 @@ func expiryParser(name string) func(string) int64 {
 	return nil
 }
 
+// parseUnix reads seconds since 1970 in the given base, 0 for what is no such number.
 func parseUnix(v string, base int) int64 {
 	n, err := strconv.ParseUint(v, base, 40)
 	if err != nil {
@@ -131,6 +132,8 @@ func (s *signedFor) take(prefix, name, value string) bool {
 	return true
 }
 
+// end returns when the signature ends, in seconds since 1970; 0 if the URL does not say so in
+// a form that is understood.
 func (s *signedFor) end() int64 {
 	if s.date == "" || s.seconds == "" {
 		return 0

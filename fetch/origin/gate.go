@@ -58,6 +58,7 @@ type hostGate struct {
 	forget  time.Time     // it is forgotten then
 }
 
+// waiter is a request that waits at the gate.
 type waiter struct {
 	object   *Resource     // nil if the request is about no object
 	admitted chan struct{} // closed once ticket is set

@@ -73,6 +73,8 @@ type mendedConn struct {
 
 func mend(conn net.Conn) net.Conn { return &mendedConn{Conn: conn, from: bufio.NewReader(conn)} }
 
+// Read returns the mended head of an answer first, then the body as it comes. It blocks for
+// the connection.
 func (c *mendedConn) Read(p []byte) (int, error) {
 	for len(c.head) == 0 && !c.done {
 		if err := c.readHead(); err != nil {

@@ -233,6 +233,7 @@ type hostPages struct {
 // maxPages is how many pages of a host are remembered.
 const maxPages = 1000
 
+// hostLocked returns what is known of the pages of a host, which it makes if there is none.
 func (p *pages) hostLocked(host string) *hostPages {
 	if p.hosts == nil {
 		p.hosts = map[string]*hostPages{}
@@ -258,12 +259,15 @@ func (p *pages) isAnothers(u *url.URL, sum [sha256.Size]byte) bool {
 	return known && first != who
 }
 
+// differ reports whether noteDiffer was called for the host.
 func (p *pages) differ(host string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.hostLocked(host).differ
 }
 
+// noteDiffer takes note that the host answers two URLs with different bodies, so that it does
+// not send one page for every URL.
 func (p *pages) noteDiffer(host string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -30,6 +30,7 @@ type plainHost struct {
 // never helps: its URLs are no good, and that is all.
 const maxInVain = 32
 
+// note changes what is known of a host.
 func (p *plain) note(host string, change func(*plainHost)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -41,6 +42,7 @@ func (p *plain) note(host string, change func(*plainHost)) {
 	p.hosts[host] = h
 }
 
+// get returns what is known of a host, the zero plainHost if nothing is.
 func (p *plain) get(host string) plainHost {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -142,6 +142,8 @@ func (r *Resource) Filename(ctx context.Context) (name string, err error) {
 	return name, err
 }
 
+// filename makes a request and returns the name of a file that Content-Disposition gives, ""
+// if it gives none. It blocks for the first byte, and honours ctx.
 func (r *Resource) filename(ctx context.Context, method, ranges string) (string, error) {
 	x, err := r.walk(ctx, method, r.list, ranges)
 	if err != nil {

@@ -66,6 +66,7 @@ func firstSet(getenv func(string) string, variables ...string) (value, variable 
 	return "", ""
 }
 
+// without returns the elements of list that are not s.
 func without(list []string, s string) (rest []string) {
 	for _, x := range list {
 		if x != s {

@@ -74,6 +74,8 @@ func lastPart(err error) string {
 
 var errBadLocation = errors.New("redirect to a URL that does not parse")
 
+// whyUntrusted says in words why a certificate is not trusted, and what to do where a flag
+// helps.
 func whyUntrusted(err *tls.CertificateVerificationError) string {
 	var (
 		invalid x509.CertificateInvalidError

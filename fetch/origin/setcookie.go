@@ -99,6 +99,8 @@ func parseCookieDate(s string) (t time.Time, ok bool) {
 	return t, t.Day() == day // there is such a day
 }
 
+// monthOf returns the month of a token of a date, from 0, or -1 if it is none; what follows
+// the third letter does not matter (RFC 6265, section 5.1.1).
 func monthOf(token string) int {
 	if len(token) < 3 {
 		return -1

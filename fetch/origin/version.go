@@ -162,6 +162,7 @@ func (r *Resource) pinTold(v Version) *pin {
 	return r.mu.pin
 }
 
+// isProven reports whether a GET has agreed with the version.
 func (p *pin) isProven() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

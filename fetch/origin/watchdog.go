@@ -99,6 +99,8 @@ type encoded struct {
 	ahead []byte // read already
 }
 
+// Read returns the bytes as they were sent, before they are decoded. It notes an error of the
+// connection, which a decoder would report as wrong data.
 func (e *encoded) Read(p []byte) (int, error) {
 	if len(e.ahead) > 0 {
 		n := copy(p, e.ahead)

@@ -70,6 +70,8 @@ func (k *Key) TLS() *tls.Config {
 
 var errOtherKey = errors.New("peer has another key; give all machines the same --peer-key file")
 
+// verify refuses a machine whose certificate does not have the key of the group. Names and
+// dates of the certificate do not matter.
 func (k *Key) verify(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		return errOtherKey

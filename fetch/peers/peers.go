@@ -128,6 +128,8 @@ func (r *Ring) Through() bool {
 	return true
 }
 
+// with calls do for the peer of that name, with the lock held; a name that is not in the ring
+// is ignored.
 func (r *Ring) with(name string, do func(*peer)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -27,6 +27,8 @@ type speed struct {
 	slow  time.Time // until then the machine is slow
 }
 
+// add counts n bytes that took d. What is long ago counts less and less: both sums are halved
+// once they span measuredOver.
 func (s *speed) add(n int64, d time.Duration) {
 	s.bytes, s.took = s.bytes+float64(n), s.took+d
 	if s.took > measuredOver {

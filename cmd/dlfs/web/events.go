@@ -16,6 +16,7 @@ type pulse struct {
 
 func newPulse() *pulse { return &pulse{next: make(chan struct{})} }
 
+// beat wakes all who wait for the next beat.
 func (p *pulse) beat() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,6 +96,7 @@ func (e *eventWriter) send(event string, source int, data any) {
 	_, e.err = fmt.Fprintf(e.w, "event: %s\ndata: %s\n\n", event, text)
 }
 
+// flush sends what is buffered, unless an earlier write has failed.
 func (e *eventWriter) flush() {
 	if e.err == nil {
 		e.err = e.c.Flush()

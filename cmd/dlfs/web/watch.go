@@ -91,6 +91,7 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
+// pause is how long to wait until the next look: longer while no browser watches.
 func (w *watcher) pause() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
