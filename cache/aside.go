@@ -15,7 +15,7 @@ const rebuilding = "rebuilding"
 // unfinishedRebuild returns which database was set aside by a start that did not
 // live to rebuild it, "" if none was.
 func (o opener) unfinishedRebuild() (aside string, err error) {
-	name, err := o.state.ReadFile(rebuilding)
+	name, err := readState(o.state, rebuilding)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -70,7 +70,7 @@ func (o opener) setAside(why error) (aside string, err error) {
 
 // writeDurably writes a file of the state and forces it and its name to disk.
 func (o opener) writeDurably(name, content string) error {
-	if err := o.state.WriteFile(name, []byte(content), 0o600); err != nil {
+	if err := writeState(o.state, name, []byte(content)); err != nil {
 		return err
 	}
 	for _, name := range []string{name, "."} {

@@ -82,7 +82,7 @@ func (s *Store) noteEvicting() error {
 	if s.evicted.Load() {
 		return nil
 	}
-	f, err := s.state.OpenFile(evictedName, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := openRegularAs(s.state, evictedName, os.O_CREATE|os.O_RDWR)
 	if err == nil {
 		err = errors.Join(f.Close(), s.stateDir.Sync())
 	}

@@ -26,7 +26,7 @@ func punch(f *os.File, off, n int64) error {
 // its files.
 func (s *Store) mayPunch() error {
 	const name = "hole" // no generation
-	f, err := s.blobs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := openRegularAs(s.blobs, name, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func makeDir(dir string) error {
 // OpenState opens DIR/.dlfs, and makes it if need be. It fails where Open would
 // refuse it. The caller closes it.
 func OpenState(dir string) (*os.File, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := openRoot(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +143,8 @@ func (s *Store) closeToOthers() error {
 // takeLock makes this process the only one with the store. The kernel
 // releases the lock when the process ends, also after kill -9.
 func (s *Store) takeLock() (err error) {
-	if s.lock, err = s.state.OpenFile("lock", os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK, 0o600); err != nil {
-		return err
+	if s.lock, err = openRegularAs(s.state, "lock", os.O_RDWR|os.O_CREATE); err != nil {
+		return inTheWay(err)
 	}
 	if err := unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		holder := make([]byte, 200)

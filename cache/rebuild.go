@@ -2,14 +2,12 @@ package cache
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/badger/v4/y"
@@ -150,38 +148,4 @@ func eachEntry(id uint64, data []byte, f func(key []byte, version uint64, v y.Va
 		}
 		return nil
 	})
-}
-
-// readRegular reads a regular file whole.
-func readRegular(dir *os.Root, name string) ([]byte, error) {
-	f, err := openRegular(dir, name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(f)
-}
-
-// errNotRegular is wrapped by the error of openRegular when something else than a
-// regular file has the name.
-var errNotRegular = errors.New("no regular file")
-
-// openRegular opens a file for reading, and refuses what is no regular file at
-// once: a symbolic link is not followed, a FIFO not waited for.
-func openRegular(dir *os.Root, name string) (*os.File, error) {
-	f, err := dir.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
-		err = fmt.Errorf("%w: %w", errNotRegular, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s: %w", name, errNotRegular)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
 }

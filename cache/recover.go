@@ -77,12 +77,13 @@ func openIndex(o opener, room, roomy func() error) (*index, error) {
 
 // ownDatabase makes the directory of the database, and refuses one that another
 // user owns or may write to. In the state directory, only this user can replace it
-// later. What is no directory is damage, which open finds.
+// later. A regular file in its place is damage, which open finds. Anything else there is
+// of another program.
 func (o opener) ownDatabase() error {
 	if err := o.state.Mkdir("db", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if info, err := o.state.Lstat("db"); err != nil || !info.IsDir() {
+	if info, err := o.state.Lstat("db"); err != nil || info.Mode().IsRegular() {
 		return err
 	}
 	root, dir, err := openSubdir(o.state, "db")
@@ -194,7 +195,7 @@ const manyDeaths = 3
 // no proof of damage: a limit of memory or of threads kills, too. So they are told,
 // with what a person can do.
 func (o opener) markOpening() error {
-	b, err := o.state.ReadFile("opening")
+	b, err := readState(o.state, "opening")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -206,7 +207,7 @@ func (o opener) markOpening() error {
 		o.log.Warn("dlfs died each time it opened the state database; raise the limits of memory and processes, or move .dlfs/db away, and unfinished files start again",
 			"deaths", deaths)
 	}
-	return o.state.WriteFile("opening", []byte(strconv.Itoa(deaths+1)), 0o600)
+	return writeState(o.state, "opening", []byte(strconv.Itoa(deaths+1)))
 }
 
 // database is one that openClean has opened.
@@ -266,17 +267,20 @@ var (
 
 func isLog(name string) bool { return logName.MatchString(name) }
 
-// checkEntry refuses what badger would not open in its directory. What has the name
-// of a file of badger and is none is damage, since badger makes only files. What has
-// another name is of another program: that is only in the way if badger would take
-// it for a log.
+// checkEntry refuses what badger would not open in its directory. A directory that has the
+// name of a file of badger is damage, since badger makes only files. A pipe, a socket or a
+// device is of another program. So is what has another name: that is only in the way if
+// badger would take it for a log.
 func checkEntry(e fs.DirEntry) error {
 	name := e.Name()
 	switch {
 	case e.Type()&fs.ModeSymlink != 0:
 		return fmt.Errorf(".dlfs/db/%s is a symbolic link, which dlfs does not make; move it away", name)
 	case isLog(name), fixedName.MatchString(name), newName.MatchString(name):
-		if !e.Type().IsRegular() {
+		if !e.IsDir() && !e.Type().IsRegular() {
+			return inTheWay(fmt.Errorf("db/%s: %w", name, errNotRegular))
+		}
+		if e.IsDir() {
 			return fmt.Errorf("%w: .dlfs/db/%s is no regular file", errDamaged, name)
 		}
 	case strings.HasSuffix(name, ".mem"), strings.HasSuffix(name, ".vlog"):
@@ -288,7 +292,7 @@ func checkEntry(e fs.DirEntry) error {
 // makeDiscard makes the file of badger's discard statistics as long as badger
 // does, which ends the process when it cannot.
 func makeDiscard(state *os.Root) error {
-	f, err := state.OpenFile("db/DISCARD", os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openRegularAs(state, "db/DISCARD", os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return err
 	}

@@ -241,6 +241,10 @@ func TestNothingIsChanged(t *testing.T) {
 			check(t, os.WriteFile(db+"/abc.mem", []byte("mine"), 0o600))
 			return func() error { return os.Remove(db + "/abc.mem") }
 		}, ".dlfs/db/abc.mem is no file of dlfs; move it away"},
+		"a pipe that is called as a log": {func(t *testing.T, db string) func() error {
+			check(t, unix.Mkfifo(db+"/00099.mem", 0o600))
+			return func() error { return os.Remove(db + "/00099.mem") }
+		}, ".dlfs/db/00099.mem: no regular file; move it away"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			dir := closedStore(t)
@@ -260,6 +264,45 @@ func TestNothingIsChanged(t *testing.T) {
 			check(t, undo())
 			wantBlocks(t, lookup(t, open(t, dir, Options{}), "unfinished"), 0, 2)
 		})
+	}
+}
+
+// TestNoRegularFileInTheState: what stands in the place of a file of the state, and is no
+// regular file, is an error at once, and is left alone.
+func TestNoRegularFileInTheState(t *testing.T) {
+	for _, name := range []string{"opening", rebuilding, outputName, ballastName, "lock", "db"} {
+		for kind, plant := range map[string]func(path string) error{
+			"pipe":      func(path string) error { return unix.Mkfifo(path, 0o600) },
+			"directory": func(path string) error { return os.Mkdir(path, 0o700) },
+			"link":      func(path string) error { return os.Symlink("db/MANIFEST", path) },
+		} {
+			if name == "db" && kind == "directory" {
+				continue // which it is
+			}
+			t.Run(name+" is a "+kind, func(t *testing.T) {
+				dir := closedStore(t)
+				path, old := filepath.Join(dir, ".dlfs", name), filepath.Join(t.TempDir(), "old")
+				if err := os.Rename(path, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Fatal(err)
+				}
+				check(t, plant(path))
+				before := treeOf(t, filepath.Join(dir, ".dlfs"))
+				if s, err := Open(dir, Options{}); err == nil {
+					s.Close()
+					t.Fatal("it opens")
+				} else if !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "\n") {
+					t.Errorf("got %q, which does not name it in one line", err)
+				}
+				if after := treeOf(t, filepath.Join(dir, ".dlfs")); name != ballastName && !slices.Equal(before, after) {
+					t.Errorf("the state was\n%q\nand is\n%q", before, after)
+				}
+				check(t, os.Remove(path))
+				if err := os.Rename(old, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Fatal(err)
+				}
+				wantBlocks(t, lookup(t, open(t, dir, Options{}), "unfinished"), 0, 2)
+			})
+		}
 	}
 }
 

@@ -68,7 +68,7 @@ type binding struct {
 
 // readBinding returns the binding of a state directory, the zero value if it has none.
 func readBinding(state *os.Root) (b binding, err error) {
-	text, err := state.ReadFile(outputName)
+	text, err := readState(state, outputName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return b, nil
 	}
@@ -86,12 +86,14 @@ func readBinding(state *os.Root) (b binding, err error) {
 // write writes the binding, durably, all of it or nothing.
 func (b binding) write(state *os.Root, stateDir *os.File) error {
 	const fresh = outputName + ".new"
-	f, err := state.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err := writeState(state, fresh, []byte(b.work+"\n"+b.output)); err != nil {
+		return err
+	}
+	f, err := openRegular(state, fresh)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(b.work + "\n" + b.output)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := state.Rename(fresh, outputName); err != nil {
@@ -103,7 +105,7 @@ func (b binding) write(state *os.Root, stateDir *os.File) error {
 // OutputOf returns the output directory whose state is in dir, "" if dir is no state
 // directory that is apart from its output directory. It blocks for the disk.
 func OutputOf(dir string) (string, error) {
-	root, err := os.OpenRoot(filepath.Join(dir, ".dlfs"))
+	root, err := openRoot(filepath.Join(dir, ".dlfs"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -129,7 +131,7 @@ func (s *Store) openStateApart() error {
 	if err := makeDir(s.opts.State); err != nil {
 		return err
 	}
-	local, err := os.OpenRoot(s.opts.State)
+	local, err := openRoot(s.opts.State)
 	if err != nil {
 		return err
 	}
@@ -224,7 +226,7 @@ func (s *Store) tellAlive() error {
 		return err
 	}
 	text := fmt.Sprintf("process %d on %s (%s)\n", os.Getpid(), host, s.opts.Owner)
-	if err := s.blobs.WriteFile(aliveName, []byte(text), 0o600); err != nil {
+	if err := writeState(s.blobs, aliveName, []byte(text)); err != nil {
 		return err
 	}
 	s.shared.told = time.Now()
@@ -315,7 +317,7 @@ func (s *Store) leaveWork() error {
 // blocks for the disk.
 func (s *Store) WriteShared(name string, content []byte) error {
 	fresh := name + ".new"
-	if err := s.blobs.WriteFile(fresh, content, 0o600); err != nil {
+	if err := writeState(s.blobs, fresh, content); err != nil {
 		return err
 	}
 	return s.shared.root.Rename(s.shared.work+"/"+fresh, name)

@@ -44,7 +44,7 @@ func OpenReadOnly(dir string, opts Options) (_ *Store, err error) {
 // temporary directory and opened there. So a question about a directory changes nothing in it
 // and holds no lock of it.
 func (s *Store) openReadOnly() (err error) {
-	if s.root, err = os.OpenRoot(s.path); err != nil {
+	if s.root, err = openRoot(s.path); err != nil {
 		return err
 	}
 	if s.state, s.stateDir, err = s.openStateReadOnly(); err != nil {
@@ -54,7 +54,7 @@ func (s *Store) openReadOnly() (err error) {
 	if s.snapshot, err = makeTemp(); err != nil {
 		return err
 	}
-	to, err := os.OpenRoot(s.snapshot)
+	to, err := openRoot(s.snapshot)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (s *Store) openStateReadOnly() (*os.Root, *os.File, error) {
 	if s.opts.State == "" {
 		return openSubdir(s.root, ".dlfs")
 	}
-	local, err := os.OpenRoot(s.opts.State)
+	local, err := openRoot(s.opts.State)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -184,6 +184,9 @@ type indexFile struct {
 // indexFiles returns the files of the index under state, and its count. Files of
 // other programs are left out, and so are empty logs.
 func indexFiles(state *os.Root) (files []indexFile, err error) {
+	if info, err := state.Lstat("db"); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		return nil, errors.New("db is not a directory; move it away")
+	}
 	entries, err := fs.ReadDir(state.FS(), "db")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

@@ -250,9 +250,9 @@ const ballastName = "ballast"
 // makeBallast has the ballast stand whole, or not at all. A filesystem that
 // cannot allocate ahead has none.
 func (s *Store) makeBallast() error {
-	f, err := s.state.OpenFile(ballastName, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openRegularAs(s.state, ballastName, os.O_RDWR|os.O_CREATE)
 	if err != nil {
-		return err
+		return inTheWay(err)
 	}
 	err = errors.Join(allocate(f, 0, s.floor()), f.Close())
 	if err != nil {
@@ -319,7 +319,7 @@ func memFile(id int) string { return fmt.Sprintf("%05d.mem", id) }
 
 // allocate gives a file of the database n bytes, if it has not got them.
 func (x *index) allocate(name string, mode uint32, n int64) error {
-	f, err := x.files.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openRegularAs(x.files, name, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return err
 	}

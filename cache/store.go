@@ -168,7 +168,7 @@ func (s *Store) open() (err error) {
 	if err := makeDir(s.path); err != nil {
 		return err
 	}
-	if s.root, err = os.OpenRoot(s.path); err != nil {
+	if s.root, err = openRoot(s.path); err != nil {
 		return err
 	}
 	if err := s.openState(); err != nil {

@@ -61,7 +61,7 @@ func (x *index) openCount(state *os.Root, newest uint64) error {
 // readCounts opens the file and returns what it says, nothing if it is new or cannot
 // be trusted.
 func (x *index) readCounts(state *os.Root) (told counts, err error) {
-	if x.counted, err = state.OpenFile(countFile, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	if x.counted, err = openRegularAs(state, countFile, os.O_RDWR|os.O_CREATE); err != nil {
 		return told, err
 	}
 	sealed := make([]byte, len(told.encode())+sealBytes)

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"dlfs/fetch"
 )
 
@@ -118,7 +120,7 @@ func openState(ctx context.Context, dir string) (*os.File, error) {
 	opened := make(chan result, 1)
 	go func() { // ends when the mount does, or this process
 		// Through a descriptor, a path too long for a socket address is none.
-		state, err := os.Open(filepath.Join(dir, ".dlfs"))
+		state, err := os.OpenFile(filepath.Join(dir, ".dlfs"), os.O_RDONLY|unix.O_DIRECTORY, 0)
 		opened <- result{state, err}
 	}()
 	select {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,13 +43,18 @@ func ending(ctx context.Context, dir, name string) (pid int) {
 	return pid
 }
 
-// openIn opens a file of a state directory for reading.
+// openIn opens a regular file of a state directory for reading, also by a link: a mount
+// has one for the log. Anything else is an error at once.
 func openIn(state *os.File, name string) (*os.File, error) {
 	fd, err := unix.Openat(int(state.Fd()), name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), name), nil
+	f := os.NewFile(uintptr(fd), name)
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(errors.New("it is not a regular file"), err, f.Close())
+	}
+	return f, nil
 }
 
 // hasOpen reports whether a process has a file open.

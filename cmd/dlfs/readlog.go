@@ -69,14 +69,7 @@ func (c *logCmd) open(ctx context.Context) (*os.File, error) {
 		return nil, err
 	}
 	defer state.Close()
-	f, err := openIn(state, "log")
-	if err != nil {
-		return nil, err
-	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(errors.New("it is not a regular file"), err, f.Close())
-	}
-	return f, nil
+	return openIn(state, "log")
 }
 
 // none says why there is no log.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -25,6 +26,9 @@ import (
 const (
 	shardFiles = "shard-*.json"
 	tellEvery  = 20 * time.Second
+
+	// longestShard bounds, in bytes, what is read of such a file, which others may write.
+	longestShard = 16 << 20
 
 	// silentAfter is how long a shard that has not ended may say nothing. Clocks of
 	// machines differ a little.
@@ -139,11 +143,17 @@ func shardsOf(dir string, log *slog.Logger) ([]shardStatus, error) {
 // readShard reads the file in which a shard has written how far it is. It also returns which
 // shard that is.
 func readShard(path string) (s shardStatus, part shard, err error) {
-	text, err := os.ReadFile(path)
+	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return s, part, err
 	}
-	if err := json.Unmarshal(text, &s); err != nil {
+	defer dir.Close()
+	f, err := openIn(dir, filepath.Base(path))
+	if err != nil {
+		return s, part, err
+	}
+	defer f.Close()
+	if err := json.NewDecoder(io.LimitReader(f, longestShard)).Decode(&s); err != nil {
 		return s, part, err
 	}
 	return s, part, part.UnmarshalText([]byte(s.Shard))
