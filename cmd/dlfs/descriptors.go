@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 
 	"golang.org/x/sys/unix"
@@ -20,12 +21,23 @@ type fileShares struct {
 const ownFiles = 40
 
 // shareFiles shares out the limit of this process.
-func shareFiles() fileShares {
+func shareFiles() fileShares { return fileSharesOf(mostFiles()) }
+
+// mostFiles returns how many files this process may have open.
+func mostFiles() uint64 {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		limit.Cur = 1024 // the usual one
+		return 1024 // the usual one
 	}
-	return fileSharesOf(limit.Cur)
+	return limit.Cur
+}
+
+// checkFiles refuses a limit with which a mount or a fetch would wait for files for ever.
+func checkFiles() error {
+	if most := mostFiles(); most < ownFiles {
+		return fmt.Errorf("a process may have %d files open here (ulimit -n), and dlfs needs %d; raise the limit", most, ownFiles)
+	}
+	return nil
 }
 
 // fileSharesOf shares out a limit. Where it is too low for all, each gets what it

@@ -62,6 +62,9 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	if err := checkPlaces(dir, f.State); err != nil {
 		return nil, err
 	}
+	if err := checkFiles(); err != nil {
+		return nil, err
+	}
 	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, ends: !opts.Serve, lister: w.lister, bad: w.bad, memory: w.memory, group: w.group}
 	files := shareFiles()
 	most, err := w.maxSize.of(dir)

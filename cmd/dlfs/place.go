@@ -44,8 +44,10 @@ func checkDir(dir, inStead string) error {
 		if err == nil {
 			break
 		}
-		if _, err := os.Lstat(there); err == nil {
+		if info, err := os.Lstat(there); err == nil && info.Mode()&os.ModeSymlink != 0 {
 			return fmt.Errorf("%s is a symbolic link to what does not exist; give another directory", there)
+		} else if err == nil {
+			continue // another process has just made it
 		}
 		if there == "/" {
 			return err
