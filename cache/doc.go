@@ -13,15 +13,28 @@
 // All but the files and the unfinished files may be in a directory of their own, so
 // that DIR may be on a filesystem of several machines, see Options.State.
 //
-// A Blob is the local copy of one version of one origin file. Blocks are put
-// into it in any order and are readable at once; one syncer goroutine makes
-// them durable about once a second, bytes first and bits after, so that after a
-// crash a bit that is on always has its bytes. A complete blob is published:
-// renamed into place, or exchanged with the wrong file that it replaces. A new version is a new blob with a new random generation,
-// so an old bitmap can never describe new bytes; so is what Redo makes of a blob
-// with bad ones. Bits of one generation only ever turn on, but for those of blocks that
-// Evict takes out of a store whose size is bounded. A file of
-// unknown size is a Stream until it has ended, and then a blob.
+// A Blob is the local copy of one version of one origin file. Blocks are put into it in
+// any order and are readable at once. A new version is a new blob with a new random
+// generation, so an old bitmap never describes new bytes; so is what Redo makes of a blob
+// with bad bytes. A file of unknown size is a Stream until it has ended, and then a blob.
+//
+// # What is made durable, and in which order
+//
+// The index is never ahead of the bytes: a crash at any moment may lose blocks, which are
+// fetched again, and never shows a byte that was not fetched. Three orders promise that.
+// Each step is durable before the next begins.
+//
+//  1. Blocks (sync.go): the bytes, by fdatasync; then their bits, in one batch of the index.
+//     One goroutine, the syncer, does this about once a second.
+//  2. A complete file (publish.go): its bytes and its modification time, by fsync; then its
+//     bits, by the order above; then the rename to its name, or the exchange with the wrong
+//     file that it replaces (replace.go); then the directory; then the record that says so.
+//  3. Evicted blocks (evict.go): the bits go off in the index; then the holes are punched.
+//
+// So bits of a generation turn on only after their bytes are durable, and turn off only when
+// Evict takes blocks out of a store whose size is bounded, before the bytes go.
+//
+// # Where it reaches
 //
 // The package knows nothing of networks. It reaches everything through
 // descriptors of DIR opened at the start, so it goes on working when something

@@ -27,16 +27,27 @@ const mostAmple = 8
 //
 //	state      caused by                                   readers
 //	launched   launchLocked, or enlistLocked for a body    wait
-//	           that first contact opened
+//	           that first contact opened; it waits for
+//	           room in a bounded store (reserve), then
+//	           asks peers, if there are any, or the
+//	           origin (open)
 //	receiving  open: the first byte has come               wait; each is woken when the
 //	                                                       flight has passed what it wants
 //	cut        cutLocked: a reader wants blocks sooner     those who want more than the
 //	           than the flight brings them, prefetch       cut leaves look again
-//	           divides it, or the set is closing
+//	           divides it, the peer that sends it is
+//	           slow, there is no room for more, or the
+//	           set is closing
 //	left       leaveLocked: it is wanted no longer;        there are none
 //	           it is off the table before it has ended
 //	ended      run: all is put, or it failed, or its       look again, or the error that
 //	           version was given up                        settleLocked returns
+//	ended by   errElsewhere: no peer that was asked has    look again; the next flight
+//	a peer     the bytes, or one broke off                 begins elsewhere
+//
+// A flight that has no room for what it receives ends, unless a reader waits: then its
+// blocks are kept in memory (shelve). An eviction may take a block behind pos before the
+// reader who waited for it has read it; the reader finds it missing and looks again.
 type flight struct {
 	// Constant data
 	fill   *fill
