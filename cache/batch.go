@@ -13,6 +13,7 @@ type batch struct {
 	index   *index
 	wb      *badger.WriteBatch // nil if err says why there is none
 	changed bool               // there is something to write
+	asked   int64              // index.written when the room was last looked at; 0 if it was not
 	err     error
 }
 
@@ -106,6 +107,9 @@ func (b *batch) delete(key []byte) {
 // entryBytes is roughly what badger adds to an entry in its memtable.
 const entryBytes = 100
 
+// roomStep is after how many more bytes of one batch the room is looked at again.
+const roomStep = 64 << 10
+
 // grow counts n bytes for the memtable. When it is about to be full, there must
 // be room for the table it becomes and for the next one.
 func (b *batch) grow(n int) error {
@@ -114,7 +118,9 @@ func (b *batch) grow(n int) error {
 	}
 	x := b.index
 	b.changed = true
-	if x.written += int64(n + entryBytes); x.written > memTableSize/2 {
+	x.written += int64(n + entryBytes)
+	if x.written > memTableSize/2 && (b.asked == 0 || x.written > b.asked+roomStep) {
+		b.asked = x.written
 		b.err = x.roomy()
 	}
 	return b.err

@@ -47,8 +47,11 @@ func standingAt(dir *os.File, name string) (standing, error) {
 
 // isAt reports whether the file still has that name in dir, and has not changed.
 func (st standing) isAt(dir *os.File, name string) bool {
+	if st == (standing{}) {
+		return false
+	}
 	now, err := standingAt(dir, name)
-	return err == nil && st != standing{} && now == st
+	return err == nil && now == st
 }
 
 // stands reports whether the file is still in the output directory under name.

@@ -125,6 +125,7 @@ func TestCrashAfterAnExchange(t *testing.T) {
 	s, again := replacing(t)
 	putAll(t, again)
 	syncNow(t, s)
+	check(t, again.prepare(true))
 	check(t, again.force(true))
 	check(t, unix.Renameat2(unix.AT_FDCWD, filepath.Join(blobsOf(s), again.id()), unix.AT_FDCWD, filepath.Join(s.Path(), "sub/a"), unix.RENAME_EXCHANGE))
 	s = reopen(t, s)
@@ -214,6 +215,7 @@ func TestReplaceKeepsPermissionsAndOwner(t *testing.T) {
 		putAll(t, again)
 		if crashed {
 			syncNow(t, s)
+			check(t, again.prepare(true))
 			check(t, again.force(true))
 			check(t, unix.Renameat2(unix.AT_FDCWD, filepath.Join(blobsOf(s), again.id()), unix.AT_FDCWD, path, unix.RENAME_EXCHANGE))
 			s = reopen(t, s)

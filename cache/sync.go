@@ -5,16 +5,19 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
 // The syncer is the one goroutine that makes things durable, in rounds. A round
 //
 //  1. takes the blocks written since the last one,
-//  2. forces their bytes to disk (fdatasync of each blob touched),
+//  2. forces their bytes to disk (fdatasync of each blob touched), once the kernel has
+//     been told to begin with all of them,
 //  3. then, and only then, writes their bits, in one synced batch,
 //  4. publishes the blobs that are complete, whose bits are now all durable.
 //
@@ -144,58 +147,78 @@ func (b *Blob) take() *claim {
 // forceAll forces the bytes of all claims to disk. A claim that fails has its
 // blocks taken back; its error is kept in it and returned with the others.
 func (s *Store) forceAll(claims []*claim) error {
-	var g errgroup.Group // joined below
-	g.SetLimit(syncWidth)
-	var newFiles bool
-	for _, c := range claims {
-		if len(c.taken) == 0 && !c.full {
-			continue
-		}
-		newFiles = true
-		g.Go(func() error {
-			if c.err = c.blob.force(c.full); c.err != nil {
-				if isFull(c.err) { // found late, by a filesystem that allocates late
-					s.squeeze()
-				}
-				c.blob.takeBack(c)
-				s.log.Error("blocks could not be made durable; they are fetched again", "name", c.blob.name, "err", c.err)
-			}
-			s.account.counted(c.blob.growth()) // some filesystems allocate late
-			step("blob forced")
-			return nil
-		})
+	claims = slices.DeleteFunc(slices.Clone(claims), func(c *claim) bool { return len(c.taken) == 0 && !c.full })
+	if len(claims) == 0 {
+		return nil
 	}
-	g.Wait()
+	sideBySide(claims, func(c *claim) { c.err = c.blob.prepare(c.full) })
+	sideBySide(claims, func(c *claim) {
+		if c.err == nil {
+			c.err = c.blob.force(c.full)
+		}
+		if c.err != nil {
+			if isFull(c.err) { // found late, by a filesystem that allocates late
+				s.squeeze()
+			}
+			c.blob.takeBack(c)
+			s.log.Error("blocks could not be made durable; they are fetched again", "name", c.blob.name, "err", c.err)
+		}
+		s.account.counted(c.blob.growth()) // some filesystems allocate late
+		step("blob forced")
+	})
 	var errs []error
 	for _, c := range claims {
-		errs = append(errs, c.err)
 		if c.err != nil {
+			errs = append(errs, c.err)
 			c.blob.answer(c.err) // who asked asks again once it is complete again
 		}
 	}
-	if newFiles {
-		errs = append(errs, s.blobsDir.Sync()) // entries of files created since
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.blobsDir.Sync())...) // entries of files created since
 }
 
-// force makes the blob's bytes durable. A full blob gets its final
-// modification time first and a whole fsync, since it is about to be published.
-func (b *Blob) force(full bool) error {
+// sideBySide calls do for each claim, syncWidth at once, and waits for all.
+func sideBySide(claims []*claim, do func(*claim)) {
+	var next atomic.Int64
+	var g sync.WaitGroup
+	for range min(syncWidth, len(claims)) {
+		g.Go(func() {
+			for i := next.Add(1); i <= int64(len(claims)); i = next.Add(1) {
+				do(claims[i-1])
+			}
+		})
+	}
+	g.Wait()
+}
+
+// prepare does what may be done to every blob of a round before the first of them is forced
+// to disk, so that one commit of the filesystem's journal has the changes of all: a full
+// blob gets its final modification time, and the kernel begins to write the bytes, for
+// which the disk is chosen then. Nothing is durable yet.
+func (b *Blob) prepare(full bool) error {
 	f, err := b.writable()
 	if err != nil {
 		return err
 	}
-	if !full {
-		return unix.Fdatasync(int(f.Fd()))
-	}
-	if t := b.version.ModTime(); !t.IsZero() {
+	if t := b.version.ModTime(); full && !t.IsZero() {
 		tv := unix.NsecToTimeval(t.UnixNano())
 		if err := unix.Futimes(int(f.Fd()), []unix.Timeval{tv, tv}); err != nil {
 			return fmt.Errorf("set modification time: %w", err)
 		}
 	}
 	step("time set")
+	// The error is of no use: force meets what goes wrong, because without a flag to wait the
+	// call reports no failed write and leaves it to fsync(2).
+	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+	return nil
+}
+
+// force makes the blob's bytes durable. A full blob gets a whole fsync, since it is about to
+// be published.
+func (b *Blob) force(full bool) error {
+	f := b.file.Load() // open: the claim has a reference, and prepare has made it
+	if !full {
+		return unix.Fdatasync(int(f.Fd()))
+	}
 	return f.Sync()
 }
 

@@ -2,10 +2,13 @@ package cache
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -268,4 +271,63 @@ func TestFileVanishes(t *testing.T) {
 	wantDir(t, s.Path(), ".dlfs")
 	wantDir(t, blobsOf(s))
 	wantBlocks(t, acquire(t, part))
+}
+
+// TestPrepareBeforeForce has a round of many complete blobs: each has its time, and is being
+// written, before the first is forced to disk, so that one commit of a journal suffices.
+func TestPrepareBeforeForce(t *testing.T) {
+	const files = 3 * syncWidth
+	var mu sync.Mutex
+	var steps []string
+	atStep = func(name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		steps = append(steps, name)
+	}
+	t.Cleanup(func() { atStep = nil }) // after the store has been closed
+	s := open(t, t.TempDir(), Options{SyncEvery: time.Hour})
+	published := make(chan error, files)
+	for i := range files {
+		b := create(t, s, fmt.Sprintf("%02d", i), blobSize)
+		putAll(t, b)
+		b.Publish(func(err error) { published <- err })
+	}
+	steps = nil
+	syncNow(t, s)
+	for range files {
+		check(t, <-published)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	var forced, after int
+	for _, name := range steps {
+		switch {
+		case name == "blob forced":
+			forced++
+		case name == "time set" && forced > 0:
+			after++
+		}
+	}
+	if forced != files || after > 0 {
+		t.Errorf("%d blobs of %d were forced, and %d prepared after the first of them", forced, files, after)
+	}
+	for i := range files {
+		wantFile(t, s, fmt.Sprintf("%02d", i), blobSize)
+	}
+}
+
+// TestRoomIsLookedAtOncePerStep fills a memtable with small changes: statfs(2) is not asked
+// before each.
+func TestRoomIsLookedAtOncePerStep(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	asked := 0
+	s.index.roomy = func() error { asked++; return nil }
+	b := s.index.batch()
+	for i := range 4 * memTableSize / entryBytes {
+		b.delete(chunkKey(1, int64(i)))
+	}
+	check(t, s.index.write(b))
+	if most := 5 * memTableSize / roomStep; asked == 0 || asked > most {
+		t.Errorf("the room was looked at %d times, want at most %d", asked, most)
+	}
 }

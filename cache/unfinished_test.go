@@ -145,6 +145,7 @@ func TestTakeOverInACopiedDirectory(t *testing.T) {
 func exchangeAndCrash(t *testing.T, b *Blob) {
 	t.Helper()
 	syncNow(t, b.store)
+	check(t, b.prepare(true))
 	check(t, b.force(true))
 	check(t, unix.Renameat2(unix.AT_FDCWD, filepath.Join(blobsOf(b.store), b.id()),
 		unix.AT_FDCWD, filepath.Join(b.store.Path(), b.name), unix.RENAME_EXCHANGE))
