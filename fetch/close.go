@@ -33,6 +33,7 @@ func (s *Set) Close() {
 	}
 	s.cancel()
 	s.flights.Wait()
+	s.workers.wait()
 }
 
 // windUp ends the flight after the block it is in, at once if it is in none.

@@ -70,10 +70,10 @@ func (f *File) contactLocked(how func(*contact)) *contact {
 	}
 	c := &contact{file: f, began: time.Now(), done: make(chan struct{})}
 	f.mu.contact = c
-	go func() { // owned by the Set; Close waits
+	f.set.workers.do(f.set.ctx, func() {
 		defer f.set.flights.Done()
 		how(c)
-	}()
+	})
 	return c
 }
 

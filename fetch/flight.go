@@ -84,7 +84,7 @@ type flight struct {
 // m's host.
 func (fi *fill) launchLocked(m *mirror, c hosts.Class, off, end int64) *flight {
 	fl := fi.enlistLocked(m, c, off, end, nil)
-	go fl.run() // owned by the Set; Close waits
+	fi.file.set.workers.do(fi.file.set.ctx, fl.run)
 	return fl
 }
 

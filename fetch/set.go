@@ -97,6 +97,7 @@ type Set struct {
 	peering *peering            // nil without peers
 	digests *semaphore.Weighted // a place for each digest being computed
 	buffers bufferPool          // of flights
+	workers workers             // that flights and first contacts run on
 	room    *room               // nil if the store has no bound
 	ctx     context.Context     // of every flight
 	cancel  context.CancelFunc
@@ -145,6 +146,7 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 	opts.OnChange = cmp.Or(opts.OnChange, OnChangeRestart)
 	s := &Set{store: store, client: client, log: opts.Log, opts: opts, hosts: hosts.NewShared(opts.MaxPerHost, opts.Peers.ownPlaces(opts.MaxPerHost)),
 		buffers: bufferPool{size: opts.Buffer},
+		workers: workers{next: make(chan func())},
 		digests: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		removed: map[string]*File{},
 		wake:    make(chan struct{}, 1), done: make(chan struct{})}

@@ -80,9 +80,10 @@ func wired(dial dialFunc, received *atomic.Int64) dialFunc {
 }
 
 // seeWire returns a context for the request of w, which learns the connection that
-// the request is sent over, if that is a TLS connection.
-func (w *watched) seeWire(ctx context.Context) context.Context {
+// the request is sent over, if that is a TLS connection. look is called with any.
+func (w *watched) seeWire(ctx context.Context, look func(net.Conn)) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		look(info.Conn)
 		if secure, ok := info.Conn.(*tls.Conn); ok {
 			below, _ := secure.NetConn().(*wire)
 			w.wire.Store(below)

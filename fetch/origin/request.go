@@ -53,7 +53,9 @@ func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges
 		return nil, err
 	}
 	watchedCtx, w := r.c.watch(ctx, ticket)
-	client, req := r.clientFor(r.request(w.seeWire(watchedCtx), method, u, ranges), u)
+	req := r.request(watchedCtx, method, u, ranges)
+	client, look := r.clientFor(req, u)
+	req = req.WithContext(w.seeWire(watchedCtx, look))
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}

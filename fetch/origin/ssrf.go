@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 )
@@ -18,24 +17,28 @@ import (
 // two answers; and those connections are kept apart from all others, for one that
 // is open already is not made.
 
-// clientFor returns who makes a request of r to u. The returned request is the
-// one to make.
-func (r *Resource) clientFor(req *http.Request, u *url.URL) (*http.Client, *http.Request) {
+// clientFor returns who makes a request of r to u. look is called with the connection that
+// the request is sent over.
+func (r *Resource) clientFor(req *http.Request, u *url.URL) (client *http.Client, look func(net.Conn)) {
 	proxied := r.c.isProxied(req)
 	switch {
+	case r.public.Load():
+		if u != r.list && !proxied {
+			return r.c.public, func(net.Conn) {}
+		}
 	case u == r.list && proxied: // who asks a proxy asks beyond this network
 		r.public.Store(true)
 	case u == r.list:
-		trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-			if at, err := netip.ParseAddrPort(info.Conn.RemoteAddr().String()); err == nil && isPublic(at.Addr()) {
-				r.public.Store(true)
-			}
-		}}
-		req = req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
-	case r.public.Load() && !proxied:
-		return r.c.public, req
+		return r.c.http, r.lookAt
 	}
-	return r.c.http, req
+	return r.c.http, func(net.Conn) {}
+}
+
+// lookAt notes whether a connection to the URL's host is one to a public address.
+func (r *Resource) lookAt(conn net.Conn) {
+	if at, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil && isPublic(at.Addr()) {
+		r.public.Store(true)
+	}
 }
 
 // isProxied reports whether a request goes to a proxy, whose address says

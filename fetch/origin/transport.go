@@ -43,6 +43,10 @@ type transportOptions struct {
 	HTTP2 bool
 }
 
+// readBuffer is the buffer of a connection, in bytes: a header and a small file come with
+// one read(2). More than that is read past it.
+const readBuffer = 8 << 10
+
 // newTransport returns a transport that asks for no compression, and that has
 // no timeout on headers and bodies, which the watchdog sees to.
 func newTransport(o transportOptions) *http.Transport {
@@ -72,6 +76,7 @@ func newTransport(o transportOptions) *http.Transport {
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConns:           o.MaxIdle,
 		MaxIdleConnsPerHost:    o.MaxPerHost,
+		ReadBufferSize:         readBuffer,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		DisableCompression:     true,
 	}
