@@ -30,6 +30,8 @@ type room struct {
 	reads atomic.Int64 // bytes of all reads
 	said  atomic.Bool  // that prefetch stops
 	stuck atomic.Int64 // when nothing could be evicted, in nanoseconds; 0 if the last pass could
+	ahead atomic.Int64 // bytes of room that are kept free beyond the least, because flights had to wait for a pass
+	most  atomic.Int64 // the most that ahead was
 
 	mu struct {
 		lockorder.Mutex[lockorder.Room]
@@ -39,6 +41,7 @@ type room struct {
 		gone      map[uint32]runs  // by number: runs that were evicted
 		awaited   map[evict.Run]int
 		pass      *pass // the next one
+		passing   *pass // the one that is going on, or nil
 		evicted   int64 // bytes
 		refetched int64 // bytes that were put into runs that had been evicted
 	}
@@ -46,8 +49,10 @@ type room struct {
 
 // pass is one look of the keeper.
 type pass struct {
-	done  chan struct{}
-	freed int64 // bytes; written before done is closed
+	done   chan struct{}
+	waited atomic.Bool // a flight waits for it
+	freed  int64       // bytes; written before done is closed, like what follows
+	stuck  bool        // there is little room, and nothing could be evicted
 }
 
 const (
@@ -59,8 +64,16 @@ const (
 	// reserveStep is how much room a flight takes at once.
 	reserveStep = 2 << 20
 
+	// mostSpare is how much room is kept free at most, but for what readers make it grow by.
+	mostSpare = 64 << 20
+
+	// aheadShare and mostAhead bound what room.ahead adds: one in so many bytes of the room,
+	// and so many bytes.
+	aheadShare = 8
+	mostAhead  = 256 << 20
+
 	// mostPass is how many bytes are evicted at once, at most.
-	mostPass = 64 << 20
+	mostPass = 2 * (mostSpare + mostAhead)
 )
 
 // newRoom returns the room of a set, nil if its store has no bound.
@@ -80,14 +93,36 @@ func newRoom(s *Set) *room {
 }
 
 // spare is how much room is kept free: prefetch stays below it, and the keeper makes as
-// much at once.
+// much at once. A pass takes as long as the disk takes to sync, so where flights had to wait
+// for one, more is kept free from then on.
 func (r *room) spare() int64 {
-	now := r.set.store.Room()
-	return min(max((now.Max-now.State)/64, reserveStep), mostPass)
+	return r.spareWith(r.ahead.Load())
 }
 
-// full reports whether prefetch has no room left.
-func (r *room) full() bool { return r.set.store.Room().Free < 2*r.spare() }
+// spareWith is the least room that is kept free, and ahead bytes, if that is not too much.
+func (r *room) spareWith(ahead int64) int64 {
+	now := r.set.store.Room()
+	room := max(0, now.Max-now.State)
+	return min(max(room/64, reserveStep), mostSpare) + min(ahead, room/aheadShare)
+}
+
+// adapt changes how much room is kept free, after a pass: what is beyond the least doubles if
+// flights had to wait for the pass, and goes down slowly if none had to.
+func (r *room) adapt(waited bool) {
+	ahead := r.ahead.Load()
+	if waited {
+		r.ahead.Store(min(max(2*ahead, reserveStep), mostAhead))
+		r.most.Store(max(r.most.Load(), r.ahead.Load()))
+	} else {
+		r.ahead.Store(ahead - (ahead+15)/16)
+	}
+}
+
+// full reports whether prefetch has no room left. What the keeper has made free for readers
+// is no room for prefetch.
+func (r *room) full() bool {
+	return r.set.store.Room().Free < 2*r.spareWith(r.most.Load())+reserveStep
+}
 
 // stops reports whether prefetch stops, for all files but pinned ones, and tells so once.
 func (r *room) stops() bool {
@@ -144,7 +179,7 @@ func (r *room) keep() {
 func (r *room) makeRoom() {
 	r.mu.Lock()
 	p := r.mu.pass
-	r.mu.pass = &pass{done: make(chan struct{})}
+	r.mu.pass, r.mu.passing = &pass{done: make(chan struct{})}, p
 	r.mu.Unlock()
 	spare, now := r.spare(), r.set.store.Room()
 	for free := now.Free; free < spare; { // more than one round if the bound was lowered
@@ -156,10 +191,16 @@ func (r *room) makeRoom() {
 		free = now.Free
 	}
 	r.stuck.Store(0)
-	if p.freed == 0 && now.Free < spare {
+	if p.stuck = p.freed == 0 && now.Free < spare; p.stuck {
 		r.stuck.Store(time.Now().UnixNano())
 	}
+	r.mu.Lock()
+	r.mu.passing = nil
+	r.mu.Unlock()
 	close(p.done)
+	if p.freed > 0 {
+		r.adapt(p.waited.Load())
+	}
 	if p.freed > 0 && r.set.store.Shelved() > 0 {
 		r.set.relieve() // what was served through memory goes to disk
 	}
@@ -168,15 +209,17 @@ func (r *room) makeRoom() {
 // get takes n bytes of room for a flight. With make, it has others evicted for it, and waits
 // for that; it reports false if nothing can be.
 func (r *room) get(ctx context.Context, g *cache.Grant, n int64, make bool) bool {
+	var p *pass // one that began after get did
 	for {
-		r.mu.Lock()
-		p := r.mu.pass
-		r.mu.Unlock()
+		next, passing := r.passes()
+		if p == nil {
+			p = next
+		}
 		free := r.set.store.Room().Free
 		if !make {
 			return free >= n+r.spare() && g.Take(r.set.store, n)
 		}
-		if free < r.spare()/2 {
+		if free < r.spare() {
 			r.poke()
 		}
 		if g.Take(r.set.store, n) {
@@ -184,14 +227,32 @@ func (r *room) get(ctx context.Context, g *cache.Grant, n int64, make bool) bool
 		}
 		r.poke()
 		select {
-		case <-p.done:
-			if p.freed == 0 {
+		case <-passing.wait():
+		case <-p.wait():
+			if p.stuck {
 				return g.Take(r.set.store, n)
 			}
+			p = nil
 		case <-ctx.Done():
 			return false
 		}
 	}
+}
+
+// passes returns the next pass, and the one that is going on, or nil.
+func (r *room) passes() (next, passing *pass) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mu.pass, r.mu.passing
+}
+
+// wait is for a flight to wait for the pass, nil for ever.
+func (p *pass) wait() <-chan struct{} {
+	if p == nil {
+		return nil
+	}
+	p.waited.Store(true)
+	return p.done
 }
 
 // choose picks what is to go, at least n bytes of it if there is so much.

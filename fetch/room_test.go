@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dlfs/cache"
 	"dlfs/fetch/origintest"
 	"dlfs/listfile"
 )
@@ -126,7 +127,7 @@ func TestPinned(t *testing.T) {
 		x.add("large", 40<<20)
 		x.add("pinned", 3<<20)
 		x.start()
-		defer x.background()()
+		stop := x.background()
 		for !x.Bound().Stopped {
 			advance(time.Second)
 		}
@@ -139,6 +140,8 @@ func TestPinned(t *testing.T) {
 			t.Errorf("%d bytes of a pinned file were evicted, %v", freed, err)
 		}
 		x.materialized("pinned")
+		stop() // prefetch would fill again what Evict makes free
+		synctest.Wait()
 		if freed, err := x.File("large").Evict(); freed == 0 || err != nil || x.File("large").Blob().Present() != 0 {
 			t.Errorf("%d bytes were evicted, %v, and %d are left", freed, err, x.File("large").Blob().Present())
 		}
@@ -182,6 +185,63 @@ func TestBoundIsLowered(t *testing.T) {
 		if err := x.SetMaxSize(1 << 20); err == nil {
 			t.Error("a bound below what the state needs was taken")
 		}
+	})
+}
+
+// TestSpareGrows: where flights had to wait for room, more is kept free, up to a part of the
+// room; where they had not, as little as before in the end.
+func TestSpareGrows(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.bounded()
+		x.cacheOpts.MaxSize = 160 << 20
+		x.add("a", 1)
+		x.start()
+		least, r := x.room.spare(), x.store.Room()
+		if x.room.adapt(true); x.room.spare() <= least {
+			t.Errorf("%d bytes are kept free after a flight had to wait, as many as before", x.room.spare())
+		}
+		for range 100 {
+			x.room.adapt(true)
+		}
+		if got, want := x.room.spare(), least+(r.Max-r.State)/aheadShare; got != want {
+			t.Errorf("%d bytes are kept free at most, want %d", got, want)
+		}
+		for range 1000 {
+			x.room.adapt(false)
+		}
+		if got := x.room.spare(); got != least {
+			t.Errorf("%d bytes are kept free in the end, want %d", got, least)
+		}
+	})
+}
+
+// TestJoinsAPass: a flight that comes while a pass goes on has its room when that one ends.
+func TestJoinsAPass(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.bounded()
+		x.add("a", 1)
+		x.start()
+		r, going := newRoom(x.Set), &pass{done: make(chan struct{})} // a room without a keeper
+		r.mu.passing = going
+		var all, one cache.Grant
+		if !all.Take(x.store, x.store.Room().Free) {
+			t.Fatal("not all of what is free can be taken")
+		}
+		got := make(chan bool, 1)
+		go func() { got <- r.get(t.Context(), &one, reserveStep, true) }() // awaited below
+		synctest.Wait()
+		if !going.waited.Load() {
+			t.Error("the flight does not wait for the pass that goes on")
+		}
+		all.Free()
+		r.mu.Lock()
+		r.mu.passing = nil
+		r.mu.Unlock()
+		close(going.done)
+		if !<-got || one.Left() != reserveStep {
+			t.Errorf("the flight has %d bytes of room, want %d", one.Left(), reserveStep)
+		}
+		one.Free()
 	})
 }
 
