@@ -2,9 +2,11 @@ package fetch
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"dlfs/fetch/origintest"
 	"dlfs/listfile"
@@ -170,4 +172,87 @@ func TestRepairByAnotherVersion(t *testing.T) {
 			x.materialized("a")
 		})
 	}
+}
+
+func TestVerify(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		for _, name := range []string{"right", "flipped", "gone", "plain", "never"} {
+			x.add(name, 2<<20)
+			if name != "plain" {
+				x.detail().Digest = sha256Of(x.contents[name])
+			}
+		}
+		lost := origintest.Status(404).On("/never")
+		x.Inject(lost)
+		x.start()
+		check(t, x.Run(t.Context()))
+		x.stop()
+		path := filepath.Join(x.dir, "flipped")
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		check(t, err)
+		_, err = f.WriteAt([]byte{1}, 1000)
+		check(t, err)
+		check(t, f.Close())
+		check(t, os.Remove(filepath.Join(x.dir, "gone")))
+
+		want := map[string]Verdict{"right": Right, "flipped": Wrong, "gone": Incomplete, "plain": NoDigest, "never": Incomplete}
+		for _, repair := range []bool{false, true} {
+			x.start()
+			got := map[string]Verdict{}
+			check(t, x.Verify(t.Context(), VerifyOptions{Repair: repair}, func(f *File, v Verdict) { got[f.Name()] = v }))
+			for name, v := range want {
+				if got[name] != v {
+					t.Errorf("%s is %s, want %s", name, got[name], v)
+				}
+			}
+			_, err := os.Lstat(path)
+			check(t, err)
+			if blob := x.File("flipped").Blob(); blob.Replaces() != repair {
+				t.Errorf("repair %v, is to be replaced %v", repair, blob.Replaces())
+			}
+			if !repair {
+				x.stop()
+			}
+		}
+		check(t, x.Run(t.Context()))
+		x.materialized("right", "flipped", "gone", "plain")
+	})
+}
+
+// TestVerifyByADigestNotKnownBefore: what is found right counts as complete, and
+// leaves Run nothing to do.
+func TestVerifyByADigestNotKnownBefore(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 2<<20)
+		x.start()
+		check(t, x.Run(t.Context()))
+		x.stop()
+		x.detail().Digest = sha256Of(x.contents["a"])
+		x.start()
+		check(t, x.Verify(t.Context(), VerifyOptions{}, func(f *File, v Verdict) {
+			if v != Right {
+				t.Errorf("%s is %s", f.Name(), v)
+			}
+		}))
+		if n := x.Totals().FilesComplete; n != 1 {
+			t.Errorf("%d files are complete, want 1", n)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		check(t, x.Run(ctx))
+	})
+}
+
+func TestVerifiedFileIsNotReadAgainAtTheNextStart(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 2<<20)
+		x.detail().Digest = sha256Of(x.contents["a"])
+		x.start()
+		check(t, x.Run(t.Context()))
+		x.restart()
+		if f := x.File("a"); f.Blob() == nil || f.fill().digest != nil {
+			t.Error("the digest is computed again")
+		}
+		advance(time.Second)
+	})
 }

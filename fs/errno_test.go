@@ -1,14 +1,19 @@
 package fs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	iofs "io/fs"
+	"log/slog"
+	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"dlfs/cache"
 	"dlfs/fetch"
@@ -95,5 +100,22 @@ func TestWhatAnOriginSaysBecomesAnErrno(t *testing.T) {
 				t.Error("the fault was not met")
 			}
 		})
+	}
+}
+
+// The reason in the log is the reason: a connection that timed out is not the
+// read timeout.
+func TestFailSaysWhy(t *testing.T) {
+	x := setOf(t, "a")
+	var b bytes.Buffer
+	f := &fileSystem{log: slog.New(slog.NewTextHandler(&b, nil)), opts: Options{ReadTimeout: time.Hour}}
+	dial := &net.Dialer{Timeout: time.Nanosecond}
+	_, err := dial.DialContext(t.Context(), "tcp", "127.0.0.1:1")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Skipf("a dial timeout is %v", err)
+	}
+	code, _ := f.fail("read", x.File("a"), &origin.Error{Kind: origin.Transient, Err: err})
+	if code != syscall.EIO || strings.Contains(b.String(), "read-timeout") {
+		t.Errorf("%v: %s", code, b.String())
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/fstest"
+	"testing/iotest"
 
 	"golang.org/x/sys/unix"
 
@@ -183,5 +184,69 @@ func TestPresentBytesAskNobody(t *testing.T) {
 	}
 	if got := x.Counts(); got.Requests != n.Requests {
 		t.Errorf("%d requests more", got.Requests-n.Requests)
+	}
+}
+
+// Whoever reads a mounted file reads a file.
+func TestReader(t *testing.T) {
+	for _, no := range []bool{false, true} {
+		x := newRig(t)
+		x.config.NoPassthrough = no
+		c := x.add("a", 3*bs+11)
+		x.start()
+		must(t, iotest.TestReader(x.open("a"), c.Bytes()))
+		x.published("a")
+		must(t, iotest.TestReader(x.open("a"), c.Bytes()))
+	}
+}
+
+// The system calls that move or only announce bytes.
+func TestOtherWaysToRead(t *testing.T) {
+	x := newRig(t)
+	c := x.add("a", 6*bs+3)
+	for _, name := range []string{"b", "c", "d"} {
+		x.add(name, 6*bs+3)
+	}
+	x.start()
+	copied := func(name string, move func(dst, src int) (int, error)) {
+		t.Helper()
+		out, err := os.Create(filepath.Join(t.TempDir(), "copy"))
+		must(t, err)
+		defer out.Close()
+		src := x.open(name)
+		for {
+			n, err := move(int(out.Fd()), int(src.Fd()))
+			if errors.Is(err, syscall.EINTR) {
+				continue
+			}
+			must(t, err)
+			if n == 0 {
+				break
+			}
+		}
+		must(t, pread(out, x.content[name], 0, c.Size+1))
+	}
+	copied("a", func(dst, src int) (int, error) { return unix.Sendfile(dst, src, nil, 1<<20) })
+	copied("b", func(dst, src int) (int, error) {
+		n, err := unix.CopyFileRange(src, nil, dst, nil, 1<<20, 0)
+		if errors.Is(err, syscall.EXDEV) { // where the kernel copies within one filesystem only
+			return unix.Sendfile(dst, src, nil, 1<<20)
+		}
+		return n, err
+	})
+	f := x.open("c")
+	if _, _, errno := unix.Syscall(unix.SYS_READAHEAD, f.Fd(), 0, uintptr(c.Size)); errno != 0 {
+		t.Errorf("readahead: %v", errno)
+	}
+	x.read(f, "c", 0, c.Size)
+	f = x.open("d")
+	for _, advice := range []int{unix.FADV_WILLNEED, unix.FADV_SEQUENTIAL, unix.FADV_RANDOM, unix.FADV_DONTNEED, unix.FADV_NORMAL} {
+		if err := unix.Fadvise(int(f.Fd()), 0, 0, advice); err != nil {
+			t.Errorf("advice %d: %v", advice, err)
+		}
+		x.read(f, "d", 0, c.Size)
+	}
+	if n, err := unix.Seek(int(f.Fd()), -1, io.SeekEnd); n != c.Size-1 || err != nil {
+		t.Errorf("seek to the end: %d, %v", n, err)
 	}
 }

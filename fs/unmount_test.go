@@ -11,6 +11,9 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"dlfs/cache/hosttest"
 	"dlfs/fetch"
 	"dlfs/fetch/origintest"
 )
@@ -109,5 +112,57 @@ func TestMountOverTheOutputDirectory(t *testing.T) {
 	}
 	if got := names(t, x.config.Dir); !slices.Equal(got, []string{".dlfs/", "a", "dir/"}) {
 		t.Errorf("left: %q", got)
+	}
+}
+
+// A shell that stood in the directory before it was mounted over does not hold
+// the mount.
+func TestCloseInPlaceWithSomebodyBelow(t *testing.T) {
+	x := newRig(t)
+	x.config.Dir = x.config.Point
+	x.add("a", 10)
+	shell := exec.Command("cat")
+	shell.Dir = x.config.Point
+	stdin, err := shell.StdinPipe()
+	must(t, err)
+	must(t, shell.Start())
+	defer shell.Wait()
+	defer stdin.Close()
+	x.start()
+	if busy := x.stop(); busy != "" {
+		t.Errorf("busy: %s", busy)
+	}
+}
+
+// A mapping alone holds the mount, and so does a running program.
+func TestCloseNamesWhoHasAFileMapped(t *testing.T) {
+	x := newRig(t)
+	x.add("a", 10)
+	x.start()
+	f := x.open("a")
+	p, err := unix.Mmap(int(f.Fd()), 0, 10, unix.PROT_READ, unix.MAP_PRIVATE)
+	must(t, err)
+	defer unix.Munmap(p)
+	must(t, f.Close())
+	if busy := x.stop(); !strings.Contains(busy, fmt.Sprint(os.Getpid())) {
+		t.Errorf("busy: %q", busy)
+	}
+}
+
+// An image that is attached to a loop device holds the mount, and no process does.
+func TestCloseNamesALoopDevice(t *testing.T) {
+	x := newRig(t)
+	needRoot(t)
+	x.add("a", 64<<10)
+	x.start()
+	out, err := exec.Command("losetup", "--read-only", "--find", "--show", x.path("a")).Output()
+	if err != nil {
+		err = fmt.Errorf("no loop device can be had: %w", err)
+	}
+	hosttest.Need(t, err)
+	loop := strings.TrimSpace(string(out))
+	defer exec.Command("losetup", "--detach", loop).Run()
+	if busy := x.stop(); !strings.Contains(busy, loop) {
+		t.Errorf("busy: %q, want %s", busy, loop)
 	}
 }
