@@ -84,6 +84,9 @@ func (b *Body) take(x *exchange, off, end int64) (answer, error) {
 // judge decides whether an answer, examined with err, is of the version that is
 // pinned, and no page in its place.
 func (b *Body) judge(x *exchange, a answer, err error) error {
+	if err == nil && a.off == 0 && a.end > 0 {
+		x.typePage()
+	}
 	page := b.r.isPage(x.resp)
 	if err != nil && KindOf(err) != Changed {
 		return err

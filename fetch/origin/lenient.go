@@ -3,6 +3,7 @@ package origin
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -10,23 +11,28 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
 )
 
 // net/http refuses answers that curl and browsers take: a header line without a
-// colon, a name that is no token, "Transfer-Encoding: identity", "Content-Length: 5,
-// 5", a status line that begins with "ICY", "http/1.1" or "HTTP/2". Where net/http has
-// refused an answer, the request is made again over a connection of its own, on which
-// the header is mended before net/http sees it.
+// colon, a name that is no token, "Transfer-Encoding: identity", "chunked" twice,
+// "Content-Length: 5, 5", a status line that begins with "ICY", "http/1.1" or "HTTP/2".
+// Where net/http has refused an answer, the request is made again over a connection of its
+// own, on which the header is mended before net/http sees it. A line that is no field is
+// left out only if the header tells where the body ends: otherwise it may be a line of the
+// file, after a header without an end.
 
 // isMalformed reports whether net/http refused an answer for how its header is
 // written. Of these errors it exports nothing but the text.
 func isMalformed(err error) bool {
 	text := err.Error()
-	return strings.Contains(text, "malformed MIME header") || strings.Contains(text, "unsupported transfer encoding") ||
-		strings.Contains(text, "bad Content-Length") || strings.Contains(text, "malformed HTTP version")
+	return slices.ContainsFunc([]string{
+		"malformed MIME header", "malformed HTTP version", "unsupported transfer encoding", "too many transfer encodings",
+		"bad Content-Length", "invalid empty Content-Length", "multiple Content-Length headers",
+	}, func(part string) bool { return strings.Contains(text, part) })
 }
 
 // lenient returns a transport for one request, like t, that mends headers. proxy is
@@ -115,34 +121,51 @@ func (c *mendedConn) readHead() error {
 		lines = append(lines, line)
 	}
 	_, status, _ := strings.Cut(strings.Join(lines[:min(1, len(lines))], ""), " ")
-	c.done = !strings.HasPrefix(strings.TrimSpace(status), "1")
-	c.head = mendHead(lines)
+	status = strings.TrimSpace(status)
+	c.done = !strings.HasPrefix(status, "1")
+	head, odd := mendHead(lines)
+	if odd != "" && strings.HasPrefix(status, "20") && !framed.Match(head) {
+		// Perhaps the header has no end, and what was taken for it is the file.
+		head = []byte(odd + "\r\n") // which net/http refuses
+	}
+	c.head = head
 	return nil
 }
 
+// framed matches a header that tells where the body ends.
+var framed = regexp.MustCompile(`\r\n(?i:Content-Length|Transfer-Encoding):`)
+
 // mendHead returns the header with those fields alone that can be read, each in
-// the form that net/http takes.
-func mendHead(lines []string) []byte {
+// the form that net/http takes. odd is the first line that is no field, "" if all are.
+func mendHead(lines []string) (head []byte, odd string) {
 	var b bytes.Buffer
+	chunked := false
 	for i, line := range lines {
 		if i == 0 {
-			line = mendStatus(line)
-		} else {
-			name, value, _ := strings.Cut(line, ":")
-			line = name + ":" + mendValue(name, strings.TrimSpace(value))
-			if !httpguts.ValidHeaderFieldName(name) || strings.HasSuffix(line, ":") || !httpguts.ValidHeaderFieldValue(value) {
-				continue
-			}
+			b.WriteString(mendStatus(line) + "\r\n")
+			continue
 		}
-		b.WriteString(line + "\r\n")
+		name, value, colon := strings.Cut(line, ":")
+		if !colon || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			odd = cmp.Or(odd, line)
+			continue
+		}
+		value = mendValue(name, strings.TrimSpace(value))
+		again := chunked && strings.EqualFold(name, "Transfer-Encoding") && strings.EqualFold(value, "chunked")
+		if value == "" || again {
+			continue
+		}
+		chunked = chunked || strings.EqualFold(name, "Transfer-Encoding")
+		b.WriteString(name + ":" + value + "\r\n")
 	}
 	b.WriteString("\r\n")
-	return b.Bytes()
+	return b.Bytes(), odd
 }
 
 // statusLine is a status line as generous clients take it: of any version of HTTP, or of
-// SHOUTcast, with a status of three digits.
-var statusLine = regexp.MustCompile(`^(?i:(HTTP/[0-9](?:\.[0-9])?)|ICY)[ \t]+([0-9]{3}.*)$`)
+// SHOUTcast, with a status of three digits. A control character in it is of what follows, in
+// a header whose lines end otherwise.
+var statusLine = regexp.MustCompile(`^(?i:(HTTP/[0-9](?:\.[0-9])?)|ICY)[ \t]+([0-9]{3}[^\x00-\x08\x0a-\x1f\x7f]*)$`)
 
 func isStatusLine(line string) bool { return statusLine.MatchString(line) }
 

@@ -70,6 +70,8 @@ func TestHeadersThatNetHTTPRefuses(t *testing.T) {
 		"Content-Length: 5, 5",
 		"Content-Length: 5\r\nX-Bad: a\x00b",
 		"Content-Length: 5\r\n: nameless\r\nX Y: z",
+		"Content-Length: 5\r\nContent-Length: ",
+		"Transfer-Encoding: identity\r\nContent-Length: 5\r\nContent-Length: 5",
 		"Content-Length:5,5,5\r\nno colon\r\nTransfer-Encoding: Identity\r\nETag: \"a\"",
 	} {
 		x := overTCP(t)
@@ -99,12 +101,30 @@ func TestStatusLinesThatNetHTTPRefuses(t *testing.T) {
 	}
 }
 
+// A body may be said to be chunked twice.
+func TestChunkedTwice(t *testing.T) {
+	x := overTCP(t)
+	base, _ := answering(t, func(string) string {
+		return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+	})
+	if got, err := fetchOnce(t, x, base+"/a.bin"); got != "hello" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // What nobody can make sense of is asked for twice at most, and said.
 func TestAnswersThatAreNotHTTP(t *testing.T) {
 	for answer, want := range map[string]string{
-		"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello":             "Content-Length",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\nhello": "transfer encoding",
-		"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\nhello":              "Content-Length",
+		"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello":                   "Content-Length",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\nhello":       "transfer encoding",
+		"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\nhello":                    "Content-Length",
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello": "Content-Length",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\nhello":       "transfer encoding",
+		// The header has no end, or its lines have: the file would lose its beginning.
+		"HTTP/1.0 200 OK\r\nETag: \"a\"\r\nid,name\n1,a\n\n2,b\n":                     "id,name",
+		"HTTP/1.1 200 OK\rContent-Length: 5\r\rhello\n\nworld":                        "malformed HTTP",
+		"HTTP/1.1 200 OK\rContent-Length: 5\r\rhello\nno colon\n\nworld":              "malformed",
+		"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 2*maxHeaderBytes) + "\r\n\r\n": "exceeded",
 		"HTTP/1.1 abc\r\n\r\n":          "status code",
 		"220 ftp.example.com ready\r\n": "malformed HTTP",
 		"<html>hello</html>":            "malformed HTTP",
@@ -184,7 +204,8 @@ func FuzzMendHead(f *testing.F) {
 	f.Add(": \n a: b\nTransfer-Encoding: identity")
 	f.Fuzz(func(t *testing.T, text string) {
 		lines := append([]string{"HTTP/1.1 200 OK"}, strings.Split(text, "\n")...)
-		mended := string(mendHead(lines))
+		head, _ := mendHead(lines)
+		mended := string(head)
 		for line := range strings.SplitSeq(strings.TrimSuffix(mended, "\r\n\r\n"), "\r\n") {
 			name, value, ok := strings.Cut(line, ":")
 			if line != lines[0] && (!ok || !httpguts.ValidHeaderFieldName(name) || value == "") {

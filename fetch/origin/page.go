@@ -66,9 +66,22 @@ func isHTML(resp *http.Response) bool {
 	return kind == "text/html" || kind == "application/xhtml+xml"
 }
 
+// beforePage is what may stand before the first element of a web page: a byte order mark, an
+// XML declaration and comments.
+var beforePage = regexp.MustCompile(`(?s)^(?:\x{feff}|\s|<\?xml\b[^>]*>|<!--.*?-->)*`)
+
 // looksLikePage reports whether a body begins as web pages do.
 func (w *watched) looksLikePage() bool {
-	return strings.HasPrefix(http.DetectContentType(w.peek(512)), "text/html")
+	head := w.peek(512)
+	head = head[len(beforePage.Find(head)):]
+	return strings.HasPrefix(http.DetectContentType(head), "text/html")
+}
+
+// typePage calls an answer without a type a web page if it begins as one, as browsers do.
+func (x *exchange) typePage() {
+	if x.resp.Header.Get("Content-Type") == "" && x.body.looksLikePage() {
+		x.resp.Header.Set("Content-Type", "text/html")
+	}
 }
 
 // isLogin decides about an answer that looks like a web page from its start. It

@@ -2,6 +2,7 @@ package origin
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -30,6 +31,45 @@ func TestPageOnFirstContact(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A page may begin with a byte order mark, an XML declaration or a comment, and have no type.
+// What only looks like one in parts is the file.
+func TestPagesAreKnownByTheirBeginning(t *testing.T) {
+	const html, none = "Content-Type: TEXT/HTML; charset=utf-8\r\n", ""
+	for _, answer := range []struct {
+		header, body string
+		page         bool
+	}{
+		{html, "\ufeff\n<!-- made by a portal -->\n<HTML><body>", true},
+		{html, "\ufeff<!DOCTYPE html>", true},
+		{"Content-Type: application/xhtml+xml\r\n", `<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml">`, true},
+		{none, "<!DOCTYPE html><html>", true},
+		{html, "\x00\x01<html>", false},
+		{html, `<?xml version="1.0"?><svg>`, false},
+		{none, "id,name\n1,<html>\n", false},
+		{"Content-Type: application/octet-stream\r\n", "<html>", false},
+	} {
+		x := overTCP(t)
+		base, _ := answering(t, func(method string) string {
+			return fmt.Sprintf("HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s", answer.header, len(answer.body), answer.body)
+		})
+		b, err := x.c.Resource(base+"/a.bin", ResourceOptions{Name: "a.bin"}).Get(t.Context(), nil, 0, 1<<20)
+		if answer.page {
+			if e := wantKind(t, err, NeedsURL); !strings.Contains(e.Error(), "web page") {
+				t.Errorf("%q: %v", answer.body, e)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%q: %v", answer.body, err)
+			continue
+		}
+		if p, err := io.ReadAll(b); string(p) != answer.body || err != nil {
+			t.Errorf("%q: %q, %v", answer.body, p, err)
+		}
+		b.Close()
 	}
 }
 

@@ -55,6 +55,8 @@ func explain(host string, err error) *Error {
 		return speaksHTTPS(host)
 	case errors.As(err, &record):
 		return &Error{Err: &reason{"host " + host + " does not speak TLS on that port", err}, retry: retry{most: 1, lasting: Permanent}}
+	case strings.Contains(err.Error(), "response headers exceeded"):
+		return &Error{Err: &reason{fmt.Sprintf("header of the answer of %s exceeded %d bytes, which is the limit", host, maxHeaderBytes), err}, retry: retry{most: 1, lasting: Permanent}}
 	case isMalformed(err), strings.Contains(err.Error(), "malformed HTTP"):
 		return &Error{Err: &reason{"answer of " + host + " is not HTTP: " + lastPart(err), err}, retry: retry{most: 1, lasting: Permanent}}
 	case errors.Is(err, io.EOF): // which must never look like the end of a body

@@ -2,6 +2,7 @@ package origin
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -107,6 +108,9 @@ func (c *Client) exchange(t *http.Transport, req *http.Request) (*http.Response,
 	}
 	resp, err := t.RoundTrip(req) // http.Client would refuse what a Location may have
 	switch {
+	case err == nil && !isStatusLine(resp.Proto+" "+resp.Status):
+		resp.Body.Close() // nothing of it is of use
+		return nil, fmt.Errorf("malformed HTTP status %q", resp.Status)
 	case err == nil:
 	case isMalformed(err):
 		if resp, again := lenient(t, proxy, req.URL).RoundTrip(req); again == nil {
