@@ -62,7 +62,7 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	if err := checkPlaces(dir, f.State); err != nil {
 		return nil, err
 	}
-	if err := checkFiles(); err != nil {
+	if err := errors.Join(checkFiles(), w.checkSinks(dir, entries)); err != nil {
 		return nil, err
 	}
 	e := &engine{client: w.client, limit: w.limit, display: w.display, log: w.display.log, ends: !opts.Serve, lister: w.lister, bad: w.bad, memory: w.memory, group: w.group}

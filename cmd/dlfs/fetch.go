@@ -37,7 +37,7 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 	if err := errors.Join(c.place(), c.hookFlags.validate()); err != nil {
 		return err
 	}
-	if err := checkSink("--save-failed", c.SaveFailed, c.inputs(c.List)...); err != nil {
+	if err := c.checkSinks(c.List, c.SaveFailed); err != nil {
 		return err
 	}
 	if c.Daemon && !c.DryRun && !isDaemon() {
@@ -93,7 +93,7 @@ func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
 		return err
 	}
 	defer w.end()
-	w.hooks = c.hookFlags
+	w.hooks, w.saveFailed = c.hookFlags, c.SaveFailed
 	w.lister = w.lister.of(c.Shard)
 	list, err := w.readList(ctx)
 	if err != nil {

@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -23,12 +25,34 @@ type metricsFlags struct {
 // metricsEvery is how often the file of metrics is written.
 const metricsEvery = 15 * time.Second
 
-// validate refuses a file that node_exporter would not read, and one that cannot be written.
+// validate refuses a file that node_exporter would not read.
 func (f *metricsFlags) validate() error {
 	if f.MetricsFile != "" && filepath.Ext(f.MetricsFile) != ".prom" {
 		return usageError("--metrics-file %s does not end with .prom, and node_exporter would not read it", f.MetricsFile)
 	}
-	return checkSink("--metrics-file", f.MetricsFile)
+	if _, err := metricsPlace(f.MetricsFile); errors.Is(err, errNotReplaced) {
+		return usageError("--metrics-file %s %w", f.MetricsFile, err)
+	}
+	return nil
+}
+
+// errNotReplaced says why no file of metrics is written.
+var errNotReplaced = errors.New("is no regular file, and node_exporter would not read it")
+
+// metricsPlace returns the file that a file of metrics replaces: where path is a link, that
+// to which it leads. What is no regular file is not replaced.
+func metricsPlace(path string) (string, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return path, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", errNotReplaced
+	}
+	return filepath.EvalSymlinks(path)
 }
 
 // listen takes the address of --metrics-listen; the listener is nil if there is none.
@@ -78,7 +102,11 @@ func (e *engine) writeMetrics(path string, ended <-chan struct{}) {
 	r := prometheus.NewRegistry()
 	prometheus.WrapRegistererWith(prometheus.Labels{"dir": e.store.Path()}, r).MustRegister(&meters{engine: e})
 	write := func() {
-		if err := prometheus.WriteToTextfile(path, r); err != nil {
+		place, err := metricsPlace(path)
+		if err == nil {
+			err = prometheus.WriteToTextfile(place, r)
+		}
+		if err != nil {
 			e.log.Warn("metrics are not written", "file", path, "err", err)
 		}
 	}

@@ -43,7 +43,7 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	if err := c.check(c.UntilComplete); err != nil {
 		return err
 	}
-	if err := checkSink("--save-failed", c.SaveFailed, c.inputs(c.List)...); err != nil {
+	if err := c.checkSinks(c.List, c.SaveFailed); err != nil {
 		return err
 	}
 	if c.Daemon && !c.DryRun && !isDaemon() {
@@ -145,7 +145,7 @@ func within(path, dir string) bool { return strings.HasPrefix(path, strings.Trim
 
 // serve mounts, calls live, and returns when the mount has ended, by a signal, "dlfs umount", umount(8), or completeness.
 func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry, std stdio, live func(notes string)) error {
-	w.maxSize, w.pins = c.MaxSize, c.Pin
+	w.maxSize, w.pins, w.saveFailed = c.MaxSize, c.Pin, c.SaveFailed
 	e, err := w.open(ctx, entries, c.Dir, fmt.Sprintf("dlfs mount %s on %s", w.lister.name, c.Mountpoint),
 		fetch.Options{Prefetch: fetch.Mode(c.Prefetch), Serve: true, AdoptPartial: c.AdoptPartial})
 	if err != nil {

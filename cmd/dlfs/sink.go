@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"dlfs/listfile"
 )
 
 // checkSink refuses, before anything is fetched, a file that a flag names to be
@@ -41,6 +43,68 @@ func checkSink(flag, path string, inputs ...string) error {
 		}
 	}
 	return nil
+}
+
+// checkSinks is checkSink of each file that the flags name, and of --save-failed.
+func (f *workFlags) checkSinks(list, saveFailed string) error {
+	inputs := f.inputs(list)
+	for _, err := range []error{
+		checkSink("--save-failed", saveFailed, inputs...),
+		checkSink("--log-file", f.LogFile, inputs...),
+		checkSink("--metrics-file", f.MetricsFile, inputs...),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSinks refuses files that flags name to be written and that would take the place of
+// an entry in the output directory, or of a file of its state.
+func (w *work) checkSinks(dir string, entries []listfile.Entry) error {
+	for _, sink := range []struct{ flag, path string }{
+		{"--save-failed", w.saveFailed}, {"--log-file", w.flags.LogFile}, {"--metrics-file", w.flags.MetricsFile},
+	} {
+		name, inside := nameIn(dir, sink.path)
+		if !inside {
+			continue
+		}
+		if strings.HasPrefix(name, ".dlfs/") && name != ".dlfs/log" {
+			return usageError("%s %s is among the files of the state; give another one", sink.flag, sink.path)
+		}
+		for i := range entries {
+			if e := entries[i].Name; e == name || strings.HasPrefix(e, name+"/") {
+				return usageError("%s %s is where %s of the list is to be; give another one", sink.flag, sink.path, e)
+			}
+		}
+	}
+	return nil
+}
+
+// nameIn returns the name that a file has in a directory, and whether it lies in there. What
+// cannot be looked at does not.
+func nameIn(dir, path string) (name string, inside bool) {
+	if path == "" {
+		return "", false
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	} else if parent, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(parent, filepath.Base(path))
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", false
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", false
+	}
+	name, err = filepath.Rel(dir, path)
+	return name, err == nil && filepath.IsLocal(name)
 }
 
 // writeSink has write fill the file that a user named. A regular file is there whole

@@ -37,6 +37,8 @@ type work struct {
 	group   *group       // of other machines, nil if there are none
 	maxSize *diskSize    // of the output directory, nil if it is not bounded
 	pins    []string     // patterns of the command line
+
+	saveFailed string // the file of --save-failed
 }
 
 // readList reads the list, which has an entry.
@@ -54,7 +56,7 @@ func (f *workFlags) begin(ctx context.Context, std stdio, list string) (*work, e
 	if err := f.validate(); err != nil {
 		return nil, err
 	}
-	if err := checkSink("--log-file", f.LogFile, f.inputs(list)...); err != nil {
+	if err := f.checkSinks(list, ""); err != nil {
 		return nil, err
 	}
 	f.warn(std.err)
