@@ -11,17 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// punch gives the room of [off +n) of a file back to the disk. What is read there from then
-// on is zeros.
-func punch(f *os.File, off, n int64) error {
-	for {
-		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
-		if !errors.Is(err, syscall.EINTR) {
-			return err
-		}
-	}
-}
-
 // mayPunch reports an error if the filesystem of the blobs cannot have holes punched into
 // its files.
 func (s *Store) mayPunch() error {

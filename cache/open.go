@@ -108,7 +108,7 @@ func ownDir(dir *os.File, name string) error {
 	if err := unix.Fstatfs(int(dir.Fd()), &disk); err != nil {
 		return fmt.Errorf("statfs %s: %w", name, err)
 	}
-	if disk.Type == unix.MSDOS_SUPER_MAGIC || disk.Type == unix.EXFAT_SUPER_MAGIC {
+	if hasNoOwners(&disk) {
 		return nil
 	}
 	if int(st.Uid) != me {

@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"dlfs/cache/hosttest"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestStateIsPrivate(t *testing.T) {
@@ -46,20 +44,6 @@ func TestStateIsClosedToOthers(t *testing.T) {
 		reopen(t, s)
 		log.wantNone(t)
 	}
-}
-
-// TestStateKeepsItsMode stands for a filesystem without modes.
-func TestStateKeepsItsMode(t *testing.T) {
-	var log logLines
-	s := open(t, t.TempDir(), Options{Log: log.logger()})
-	check(t, s.stateDir.Chmod(0o755))
-	if err := unix.IoctlSetPointerInt(int(s.stateDir.Fd()), unix.FS_IOC_SETFLAGS, unix.STATX_ATTR_IMMUTABLE); err != nil {
-		t.Skipf("no directory can be made immutable here: %v", err)
-	}
-	err := s.closeToOthers()
-	check(t, unix.IoctlSetPointerInt(int(s.stateDir.Fd()), unix.FS_IOC_SETFLAGS, 0))
-	check(t, err)
-	log.want(t, 1, "its mode cannot be changed")
 }
 
 // TestStateOfAnotherUser is refused, to root as well: that user could have root

@@ -199,7 +199,7 @@ func (s *Store) makeParent(dir string) error {
 // replace, else as linkOrRename does.
 func renameNoReplace(fromDir *os.File, from string, toDir *os.File, to string) error {
 	ffd, tfd := int(fromDir.Fd()), int(toDir.Fd())
-	err := unix.Renameat2(ffd, from, tfd, to, unix.RENAME_NOREPLACE)
+	err := renameNew(ffd, from, tfd, to)
 	if isUnsupported(err) {
 		return linkOrRename(ffd, from, tfd, to)
 	}

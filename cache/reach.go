@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 
 	"golang.org/x/sys/unix"
@@ -13,22 +12,8 @@ import (
 // place tells which files can be renamed to one another: those of one filesystem
 // that are under one mount (rename(2), EXDEV).
 type place struct {
-	major, minor uint32
-	mount        uint64 // 0 where the kernel does not tell, before 5.8
-}
-
-// placeOf tells the filesystem and the mount an open file is on. A kernel before Linux 5.8
-// does not tell the mount (statx, STATX_MNT_ID); then it is 0.
-func placeOf(f *os.File) (place, error) {
-	var st unix.Statx_t
-	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st); err != nil {
-		return place{}, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
-	}
-	p := place{major: st.Dev_major, minor: st.Dev_minor}
-	if st.Mask&unix.STATX_MNT_ID != 0 {
-		p.mount = st.Mnt_id
-	}
-	return p, nil
+	device uint64
+	mount  uint64 // 0 where the kernel does not tell: Linux before 5.8, and other systems
 }
 
 // reaches reports why a finished file cannot be moved to name, nil if it can: name

@@ -210,7 +210,7 @@ func (l looks) giveTo(f *os.File) error {
 // over the old file.
 func (s *Store) exchange(b *Blob, old standing, dir *os.File, name string) error {
 	swap := func() error {
-		return unix.Renameat2(int(s.blobsDir.Fd()), b.id(), int(dir.Fd()), name, unix.RENAME_EXCHANGE)
+		return swapNames(int(s.blobsDir.Fd()), b.id(), int(dir.Fd()), name)
 	}
 	was, err := looksOf(dir, name)
 	if err != nil {

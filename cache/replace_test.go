@@ -127,7 +127,7 @@ func TestCrashAfterAnExchange(t *testing.T) {
 	syncNow(t, s)
 	check(t, again.prepare(true))
 	check(t, again.force(true))
-	check(t, unix.Renameat2(unix.AT_FDCWD, filepath.Join(blobsOf(s), again.id()), unix.AT_FDCWD, filepath.Join(s.Path(), "sub/a"), unix.RENAME_EXCHANGE))
+	check(t, swapNames(unix.AT_FDCWD, filepath.Join(blobsOf(s), again.id()), unix.AT_FDCWD, filepath.Join(s.Path(), "sub/a")))
 	s = reopen(t, s)
 	after := lookup(t, s, "sub/a")
 	if !after.Published() || after.Replaces() || after.Generation() != again.Generation() {
@@ -217,7 +217,7 @@ func TestReplaceKeepsPermissionsAndOwner(t *testing.T) {
 			syncNow(t, s)
 			check(t, again.prepare(true))
 			check(t, again.force(true))
-			check(t, unix.Renameat2(unix.AT_FDCWD, filepath.Join(blobsOf(s), again.id()), unix.AT_FDCWD, path, unix.RENAME_EXCHANGE))
+			check(t, swapNames(unix.AT_FDCWD, filepath.Join(blobsOf(s), again.id()), unix.AT_FDCWD, path))
 			s = reopen(t, s)
 			lookup(t, s, "sub/a")
 		} else {

@@ -96,7 +96,7 @@ func isPoor(dir string) error {
 	if _, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err == nil {
 		return errors.New("the disk has shared mappings")
 	}
-	if err := unix.Renameat2(unix.AT_FDCWD, path, unix.AT_FDCWD, path+"2", unix.RENAME_NOREPLACE); !errors.Is(err, unix.EINVAL) {
+	if err := renameNew(unix.AT_FDCWD, path, unix.AT_FDCWD, path+"2"); !errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("the disk has RENAME_NOREPLACE: %w", err)
 	}
 	return nil

@@ -100,20 +100,6 @@ func spaceIn(dir *os.File) (bytes, inodes int64, err error) {
 	return bytes, inodes, nil
 }
 
-// spaceOf returns what is free. Of what a filesystem does not count, there is
-// plenty: some FUSE and network filesystems report no blocks, and btrfs and FAT no
-// inodes.
-func spaceOf(st *unix.Statfs_t) (bytes, inodes int64) {
-	bytes, inodes = math.MaxInt64, math.MaxInt64
-	if st.Blocks > 0 && st.Bsize > 0 {
-		bytes = int64(min(st.Bavail, uint64(math.MaxInt64/st.Bsize))) * st.Bsize
-	}
-	if st.Files > 0 {
-		inodes = int64(min(st.Ffree, math.MaxInt64))
-	}
-	return bytes, inodes
-}
-
 // fewInodes is how many free inodes count as none when a file could not be made: a
 // file that was given up since may have given its own back.
 const fewInodes = 4
@@ -254,7 +240,7 @@ func (s *Store) makeBallast() error {
 	if err != nil {
 		return inTheWay(err)
 	}
-	err = errors.Join(allocate(f, 0, s.floor()), f.Close())
+	err = errors.Join(allocate(f, false, s.floor()), f.Close())
 	if err != nil {
 		return errors.Join(err, s.dropBallast())
 	}
@@ -267,20 +253,6 @@ func (s *Store) dropBallast() error {
 		return err
 	}
 	return nil
-}
-
-// allocate gives the first n bytes of f room on the disk, where the filesystem
-// can.
-func allocate(f *os.File, mode uint32, n int64) error {
-	for {
-		err := unix.Fallocate(int(f.Fd()), mode, 0, n)
-		switch {
-		case err == nil || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS):
-			return nil
-		case !errors.Is(err, syscall.EINTR):
-			return err
-		}
-	}
 }
 
 // reserve allocates the files that take badger's writes: that of the memtable,
@@ -306,19 +278,19 @@ func (x *index) reserve() error {
 		return nil
 	}
 	if name := memFile(newest); name != x.current {
-		if err := x.allocate(name, 0, size); err != nil {
+		if err := x.allocate(name, false, size); err != nil {
 			return err
 		}
 		x.current, x.written = name, 0
 		x.flushed++
 	}
-	return x.allocate(memFile(newest+1), unix.FALLOC_FL_KEEP_SIZE, 2*memTableSize)
+	return x.allocate(memFile(newest+1), true, 2*memTableSize)
 }
 
 func memFile(id int) string { return fmt.Sprintf("%05d.mem", id) }
 
 // allocate gives a file of the database n bytes, if it has not got them.
-func (x *index) allocate(name string, mode uint32, n int64) error {
+func (x *index) allocate(name string, keepSize bool, n int64) error {
 	f, err := openRegularAs(x.files, name, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return err
@@ -331,5 +303,5 @@ func (x *index) allocate(name string, mode uint32, n int64) error {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Blocks*512 >= n {
 		return nil
 	}
-	return allocate(f, mode, n)
+	return allocate(f, keepSize, n)
 }

@@ -34,7 +34,7 @@ func TestSwappedDirectories(t *testing.T) {
 			default:
 			}
 			for range 2 {
-				if err := unix.Renameat2(unix.AT_FDCWD, dir, unix.AT_FDCWD, link, unix.RENAME_EXCHANGE); err != nil {
+				if err := swapNames(unix.AT_FDCWD, dir, unix.AT_FDCWD, link); err != nil {
 					t.Error(err)
 					return
 				}
@@ -138,7 +138,7 @@ func TestSwappedFiles(t *testing.T) {
 			default:
 			}
 			for range 2 {
-				if err := unix.Renameat2(unix.AT_FDCWD, path, unix.AT_FDCWD, others[i%len(others)], unix.RENAME_EXCHANGE); err != nil {
+				if err := swapNames(unix.AT_FDCWD, path, unix.AT_FDCWD, others[i%len(others)]); err != nil {
 					t.Error(err)
 					return
 				}

@@ -206,9 +206,7 @@ func (b *Blob) prepare(full bool) error {
 		}
 	}
 	step("time set")
-	// The error is of no use: force meets what goes wrong, because without a flag to wait the
-	// call reports no failed write and leaves it to fsync(2).
-	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+	beginWriting(f)
 	return nil
 }
 
@@ -217,7 +215,7 @@ func (b *Blob) prepare(full bool) error {
 func (b *Blob) force(full bool) error {
 	f := b.file.Load() // open: the claim has a reference, and prepare has made it
 	if !full {
-		return unix.Fdatasync(int(f.Fd()))
+		return datasync(f)
 	}
 	return f.Sync()
 }

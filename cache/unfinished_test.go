@@ -147,8 +147,8 @@ func exchangeAndCrash(t *testing.T, b *Blob) {
 	syncNow(t, b.store)
 	check(t, b.prepare(true))
 	check(t, b.force(true))
-	check(t, unix.Renameat2(unix.AT_FDCWD, filepath.Join(blobsOf(b.store), b.id()),
-		unix.AT_FDCWD, filepath.Join(b.store.Path(), b.name), unix.RENAME_EXCHANGE))
+	check(t, swapNames(unix.AT_FDCWD, filepath.Join(blobsOf(b.store), b.id()),
+		unix.AT_FDCWD, filepath.Join(b.store.Path(), b.name)))
 }
 
 // A crash before the record leaves the old file and a blob that nothing names; one

@@ -1,3 +1,5 @@
+//go:build linux
+
 package fetch
 
 import (
@@ -8,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -127,5 +130,24 @@ func TestFlightNobodyWaitsForEndsOnAFullDisk(t *testing.T) {
 		if n := x.store.Shelved(); n != 0 {
 			t.Errorf("%d bytes are in memory", n)
 		}
+	})
+}
+
+// A reader may have found the disk full before Run begins.
+func TestRunBeginsOnAFullDisk(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		makeRoom := x.fillDisk()
+		x.add("a", 1<<20)
+		x.opts.Serve = true
+		x.start()
+		check(t, x.readOnce("a", 0, 1)) // through memory
+		makeRoom()
+		began := time.Now()
+		defer x.background()()
+		<-x.Done()
+		if waited := time.Since(began); waited < retryFull {
+			t.Errorf("prefetch waited %v", waited)
+		}
+		x.materialized("a")
 	})
 }

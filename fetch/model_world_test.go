@@ -1,3 +1,5 @@
+//go:build linux
+
 package fetch
 
 import (
@@ -288,20 +290,4 @@ func (m *model) heal() {
 	m.syncMirror()
 	m.freeDisk()
 	m.entries = m.list()
-}
-
-func piecesOf(c origintest.Content) *digest.Pieces {
-	pieces := &digest.Pieces{Length: 300_000}
-	for off := int64(0); off < c.Size; off += pieces.Length {
-		p := make([]byte, min(pieces.Length, c.Size-off))
-		c.ReadAt(p, off)
-		h := digest.SHA1.New()
-		h.Write(p)
-		d, err := digest.New(digest.SHA1, h.Sum(nil))
-		if err != nil {
-			panic(err)
-		}
-		pieces.Sums = append(pieces.Sums, d)
-	}
-	return pieces
 }

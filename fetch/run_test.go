@@ -196,25 +196,6 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// A reader may have found the disk full before Run begins.
-func TestRunBeginsOnAFullDisk(t *testing.T) {
-	bubble(t, func(t *testing.T, x *fixture) {
-		makeRoom := x.fillDisk()
-		x.add("a", 1<<20)
-		x.opts.Serve = true
-		x.start()
-		check(t, x.readOnce("a", 0, 1)) // through memory
-		makeRoom()
-		began := time.Now()
-		defer x.background()()
-		<-x.Done()
-		if waited := time.Since(began); waited < retryFull {
-			t.Errorf("prefetch waited %v", waited)
-		}
-		x.materialized("a")
-	})
-}
-
 // What is known from an earlier run is fetched on, too, though nobody has asked its
 // host for anything yet.
 func TestOpenedAfterARestart(t *testing.T) {

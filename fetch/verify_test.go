@@ -10,6 +10,7 @@ import (
 
 	"dlfs/fetch/origintest"
 	"dlfs/listfile"
+	"dlfs/listfile/digest"
 )
 
 // flip changes one byte of a finished file, and returns what it has now.
@@ -255,4 +256,21 @@ func TestVerifiedFileIsNotReadAgainAtTheNextStart(t *testing.T) {
 		}
 		advance(time.Second)
 	})
+}
+
+// piecesOf returns the digests of the pieces of a content.
+func piecesOf(c origintest.Content) *digest.Pieces {
+	pieces := &digest.Pieces{Length: 300_000}
+	for off := int64(0); off < c.Size; off += pieces.Length {
+		p := make([]byte, min(pieces.Length, c.Size-off))
+		c.ReadAt(p, off)
+		h := digest.SHA1.New()
+		h.Write(p)
+		d, err := digest.New(digest.SHA1, h.Sum(nil))
+		if err != nil {
+			panic(err)
+		}
+		pieces.Sums = append(pieces.Sums, d)
+	}
+	return pieces
 }

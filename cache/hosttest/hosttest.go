@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // All is the environment variable under which nothing may be skipped: what the host
@@ -54,28 +52,10 @@ var Root = sync.OnceValue(func() error {
 	if all := strings.Fields(string(users)); len(all) != 3 || all[0] != "0" || all[1] != "0" || all[2] != "4294967295" {
 		return errors.New("only root outside of a user namespace can")
 	}
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var sets [2]unix.CapUserData // each holds 32 capabilities
-	if err := unix.Capget(&header, &sets[0]); err != nil {
-		return fmt.Errorf("capget: %w", err)
-	}
-	if sets[0].Effective&(1<<unix.CAP_SYS_ADMIN) == 0 {
-		return errors.New("only root with CAP_SYS_ADMIN can; most containers have it not")
-	}
-	return Mounts()
-})
-
-// Mounts says why this process cannot mount a filesystem, nil if it can.
-var Mounts = sync.OnceValue(func() (err error) {
-	dir, err := os.MkdirTemp("", "dlfs-mounts")
-	if err != nil {
+	if err := mayAdministrate(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.Remove(dir)) }()
-	if err := unix.Mount("none", dir, "tmpfs", 0, ""); err != nil {
-		return fmt.Errorf("nothing can be mounted: %w", err)
-	}
-	return unix.Unmount(dir, 0)
+	return Mounts()
 })
 
 // Loopback says why no process reaches another one of this host by TCP, nil if it

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package powercut is a file system in memory that shows what a power cut
 // leaves. It is for tests.
 //

@@ -8,9 +8,6 @@ import (
 	"net"
 	"net/http/httptrace"
 	"sync/atomic"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // The end of a TLS stream is said by a close_notify alert (RFC 8446 section 6.1). A
@@ -29,29 +26,6 @@ type wire struct {
 func (w *wire) Close() error {
 	w.received.Add(unread(w.Conn))
 	return w.Conn.Close()
-}
-
-// unread is how many bytes the kernel has received and this process has not read; 0 where
-// the kernel does not tell (tcp(7), SIOCINQ).
-func unread(c net.Conn) int64 {
-	sock, ok := c.(syscall.Conn)
-	if !ok {
-		return 0
-	}
-	raw, err := sock.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	n := 0
-	err = raw.Control(func(fd uintptr) {
-		if waiting, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ); err == nil {
-			n = waiting
-		}
-	})
-	if err != nil { // the connection is closed already
-		return 0
-	}
-	return int64(n)
 }
 
 // Read notes that the peer has closed the connection, which tells a body that was cut from
