@@ -37,7 +37,7 @@ func BenchmarkReadAt(b *testing.B) {
 	}
 }
 
-// BenchmarkMissing asks for all of a 10 GiB blob, of which only the last block
+// BenchmarkMissing asks for all of a 10 GiB blob where only the last block
 // is missing, and for a small extent that is present.
 func BenchmarkMissing(b *testing.B) {
 	const size = 10 << 30

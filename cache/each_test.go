@@ -84,7 +84,7 @@ func TestEachOfMany(t *testing.T) {
 	wantEach(t, s, want...)
 }
 
-// TestRecordedBesideWrites: what reads the records holds up nobody who writes,
+// TestRecordedBesideWrites: what reads the records holds up no goroutine that writes,
 // and finds what was there before.
 func TestRecordedBesideWrites(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})

@@ -29,7 +29,7 @@ type damage struct {
 // TestEveryByte damages each byte of the state, cuts each file of it at each
 // byte, and takes files away: the store opens, no block is present with wrong
 // bytes, and what was published stays. The bytes inside blobs are left out:
-// without a digest nobody can tell that they changed.
+// without a digest nothing tells that they changed.
 func TestEveryByte(t *testing.T) {
 	hosttest.NeedTime(t)
 	rng := random(t)

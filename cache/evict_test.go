@@ -53,7 +53,7 @@ func TestEvict(t *testing.T) {
 		t.Errorf("%d bytes went of a missing block", freed)
 	}
 	put(t, b, 3)
-	evict(t, b, 0, 3) // of which one is not durable yet
+	evict(t, b, 0, 3) // one of them is not durable yet
 	wantBlocks(t, b, 2)
 	put(t, b, 1)
 	s = reopen(t, s)
@@ -216,7 +216,7 @@ func diskUse(t testing.TB, dir string) (sum int64) {
 
 const testBound = 80 << 20
 
-// TestBound: a store never takes more than its bound, whoever puts; what is evicted can be
+// TestBound: a store never takes more than its bound, however many goroutines put; what is evicted can be
 // taken again, and a restart counts the same.
 func TestBound(t *testing.T) {
 	dir := t.TempDir()
@@ -258,7 +258,7 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// TestBoundOfAbandoned: what was given up gives its room back once nobody holds it.
+// TestBoundOfAbandoned: what was given up gives its room back once no caller holds it.
 func TestBoundOfAbandoned(t *testing.T) {
 	s := open(t, t.TempDir(), Options{MaxSize: testBound})
 	before := s.Room().Free

@@ -79,7 +79,7 @@ func TestPublishAfterReopen(t *testing.T) {
 		if !b.Complete() || b.Published() {
 			t.Fatalf("size %d: complete %v, published %v", size, b.Complete(), b.Published())
 		}
-		check(t, publish(t, b)) // nobody has acquired it
+		check(t, publish(t, b)) // no caller has acquired it
 		wantRefs(t, b, 0)
 		wantFile(t, s, name, size)
 	}

@@ -378,7 +378,7 @@ func TestStateIsGone(t *testing.T) {
 }
 
 // TestTableIsTold: a table that badger has made of its log since the last write gets
-// into the file all the same.
+// into the file in any case.
 func TestTableIsTold(t *testing.T) {
 	dir := closedStore(t) // with a table
 	s := open(t, dir, Options{SyncEvery: time.Millisecond})

@@ -17,7 +17,7 @@ func putBad(t testing.TB, b *Blob, i int64) {
 	check(t, b.Put(off, pattern("bad "+b.name, off, n)))
 }
 
-// badBlob returns a complete blob of which some blocks are bad, published or
+// badBlob returns a complete blob with some bad blocks, published or
 // not, and those blocks as extents, some bytes of each.
 func badBlob(t testing.TB, s *Store, name string, published bool, bad ...int64) (*Blob, []Extent) {
 	t.Helper()
@@ -290,7 +290,7 @@ func TestBlobThatWasGivenUpCannotBeAcquired(t *testing.T) {
 		check(t, b.Acquire())
 		put(t, b, 0)
 		b.Release()
-		syncNow(t, s) // nobody holds it, not even for its unsynced block
+		syncNow(t, s) // no caller holds it, not even for its unsynced block
 		check(t, giveUp(b))
 		if err := b.Acquire(); !errors.Is(err, fs.ErrClosed) {
 			t.Errorf("%s: got %v", how, err)

@@ -303,7 +303,7 @@ func (w *mortal) newVersion() (err error) {
 	return w.put(b, i, rightBlock(b, i))
 }
 
-// evict puts blocks into a blob that nobody wants published, and takes some out.
+// evict puts blocks into a blob that is not to be published, and takes some out.
 func (w *mortal) evict() (err error) {
 	b := w.blobs["evicted"]
 	if b == nil {

@@ -151,7 +151,7 @@ func (p *putter) redoBad(b *Blob) (*Blob, error) {
 	return again, again.Acquire()
 }
 
-// evict puts blocks into a blob that nobody wants published, and takes some out.
+// evict puts blocks into a blob that is not to be published, and takes some out.
 func (p *putter) evict() (err error) {
 	if p.evicted == nil {
 		if p.evicted, err = p.create("evicted", 20*BlockSize+9); err != nil {

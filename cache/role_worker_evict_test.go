@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// evict takes some blocks out of a blob. Those that nobody wants published come first.
+// evict takes some blocks out of a blob. Blocks of a blob that is not to be published come first.
 func (w *worker) evict() error {
 	b := w.pick(func(b *Blob) bool { return b.Present() > 0 && !b.Published() })
 	if b == nil {
@@ -45,7 +45,7 @@ func (w *worker) evictFrom(b *Blob, first, n int64) error {
 	return err
 }
 
-// evictAndPut has a blob of a new name that nobody wants published lose blocks, durable and
+// evictAndPut has a blob of a new name that is not to be published lose blocks, durable and
 // not, and puts one again.
 func (w *worker) evictAndPut(name string) error {
 	b, err := w.store.Create(name, version(3*BlockSize+7))

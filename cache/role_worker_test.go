@@ -200,7 +200,7 @@ func (w *worker) create() error {
 	return err
 }
 
-// adopt has a finished file taken for a copy that whoever made it left in the
+// adopt has a finished file taken for a copy that another program left in the
 // page cache.
 func (w *worker) adopt() error {
 	w.next++

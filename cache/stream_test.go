@@ -153,7 +153,7 @@ func TestCrashOfAStream(t *testing.T) {
 	wantNothing()
 	b.SetNote(aNote)
 	syncNow(t, s)
-	wantRefs(t, b, 0) // nobody has acquired it
+	wantRefs(t, b, 0) // no caller has acquired it
 	after := open(t, crash(t, s), Options{})
 	again := lookup(t, after, "a")
 	wantBlocks(t, again, 0, 1, 2, 3)

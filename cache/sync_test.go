@@ -187,7 +187,7 @@ func TestUnwrittenIsTakenAgain(t *testing.T) {
 	put(t, part, 3)
 	of := func(name string, gen uint64) *Blob { return s.blob(name, gen, Version{}, Note{}) }
 	s.put(of("record", 2))
-	s.mu.touched = map[*Blob]struct{}{} // nobody else takes them again
+	s.mu.touched = map[*Blob]struct{}{} // no other round takes them again
 	s.unwritten(claims, map[string]*Blob{"record": of("record", 1), "other": of("other", 3)})
 	part.Release() // of the claims
 	whole.Release()
@@ -242,7 +242,7 @@ func closedFile(t *testing.T) *os.File {
 	return f
 }
 
-// TestFileVanishes: a file that somebody deletes is not made anew, which would
+// TestFileVanishes: a file that a user deletes is not made anew, which would
 // read as zeros where blocks are said to be present.
 func TestFileVanishes(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})

@@ -71,7 +71,7 @@ func TestDamagedPointer(t *testing.T) {
 }
 
 // TestDamagedBlock: a block whose checksum cannot even be read costs what is in it,
-// not the index, of which badger's look at all blocks dies.
+// not the index, which badger's look at all blocks does not survive.
 func TestDamagedBlock(t *testing.T) {
 	const files = 200
 	dir := t.TempDir()

@@ -32,7 +32,7 @@ func BenchmarkReadWarm(b *testing.B) {
 	}
 }
 
-// A random read of a block nobody has: one request over the loopback.
+// A random read of a block that is missing: one request over the loopback.
 func BenchmarkReadMissing(b *testing.B) {
 	x := overTCP(b)
 	x.add("a", 1<<40)

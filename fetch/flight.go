@@ -108,6 +108,7 @@ func (fi *fill) enlistLocked(m *mirror, c hosts.Class, off, end int64, from *res
 	}
 	m.flights++
 	fi.flights = append(fi.flights, fl)
+	fi.check()
 	f.countLocked()
 	f.set.started(fl)
 	return fl

@@ -24,7 +24,7 @@ func (x *fixture) fillDisk() (makeRoom func()) {
 	x.t.Helper()
 	const margin = 96 << 20
 	if dir := x.t.TempDir(); unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1g") == nil {
-		x.dir = dir // its own, where nobody else takes room or makes some
+		x.dir = dir // its own, where no other test takes room or makes some
 		x.t.Cleanup(func() {
 			x.stop()
 			check(x.t, unix.Unmount(dir, 0))

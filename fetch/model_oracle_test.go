@@ -39,8 +39,8 @@ func (m *model) tryRead(ctx context.Context, h *Handle, off, n int64) error {
 	return m.checkBytes(h.file.name, c, p[:k], off)
 }
 
-// checkBytes checks bytes of a version, of which an origin may have sent wrong
-// ones: nobody can tell before all are there, but they are not published.
+// checkBytes checks bytes of a version. An origin may have sent wrong
+// ones: nothing can tell before all are there, but they are not published.
 func (m *model) checkBytes(name string, c origintest.Content, p []byte, off int64) error {
 	wrong := c.Check(p, off)
 	if wrong == nil {
@@ -68,7 +68,7 @@ func (m *model) excuse(ctx context.Context, name string, err error) {
 	switch {
 	case ctx.Err() != nil, errors.As(err, &network), errors.Is(err, ErrStale):
 	case errors.Is(err, ErrMismatch) && verified(name):
-	case errors.Is(err, cache.ErrNoSpace) && m.full && kindOf(name) == growing: // of which nothing is kept in memory
+	case errors.Is(err, cache.ErrNoSpace) && m.full && kindOf(name) == growing: // nothing of it is kept in memory
 	case strings.HasPrefix(err.Error(), "the list says"):
 	default:
 		m.t.Errorf("no reason for %v", err)
@@ -76,7 +76,7 @@ func (m *model) excuse(ctx context.Context, name string, err error) {
 }
 
 // checkReadable checks that every file can be read now that all is well, but
-// where the policy, a digest, or a disk that somebody else fills up forbids it.
+// where the policy, a digest, or a disk that another program fills up forbids it.
 func (m *model) checkReadable() {
 	for _, name := range m.names() {
 		var err error

@@ -47,7 +47,7 @@ func TestFileNodes(t *testing.T) {
 }
 
 // TestNodesOfClosedFiles: when files are closed, only what the kernel needs to find them again
-// is kept, and extended attributes and a stat are answered all the same.
+// is kept, and extended attributes and a stat are answered nevertheless.
 func TestNodesOfClosedFiles(t *testing.T) {
 	x := newRig(t)
 	names := x.manyOf("d", 50)

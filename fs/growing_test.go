@@ -20,7 +20,7 @@ import (
 	"dlfs/fetch/origintest"
 )
 
-// endless adds a file of which the origin does not say how long it is. After
+// endless adds a file whose length the origin does not tell. After
 // each number of bytes it waits until the function returned for it is called.
 func (x *rig) endless(name string, size int64, holds ...int64) (goOn []func()) {
 	x.add(name, size)
@@ -183,7 +183,7 @@ func TestTailAndTarFollowAGrowingFile(t *testing.T) {
 	}
 }
 
-// Whoever knows the file from when it grew is never shown its size of then.
+// A program that knows the file from when it grew is never shown its size of then.
 func TestNoSizeOfAGrowingFileIsKept(t *testing.T) {
 	x := newRig(t)
 	const size = 10*bs + 3

@@ -279,7 +279,7 @@ except KeyboardInterrupt: sys.exit(42)`, x.path("a"))
 	}
 }
 
-// silentRig is a rig with a file of which the origin says nothing before the end
+// silentRig is a rig with a file; the origin sends nothing of it before the end
 // of the test, and with no timeout to help.
 func silentRig(t *testing.T) (x *rig, held <-chan struct{}) {
 	x = newRig(t)

@@ -174,7 +174,7 @@ func TestDetachedFromOutside(t *testing.T) {
 	if _, err := os.Stat(x.path("a")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("stat: %v", err)
 	}
-	x.read(f, "a", 5*bs, 2*bs) // some of which is missing
+	x.read(f, "a", 5*bs, 2*bs) // a part is missing
 	must(t, f.Close())
 	x.wait("unserved")
 }

@@ -248,7 +248,7 @@ func TestStatfsProgress(t *testing.T) {
 	}
 }
 
-// setOf returns a Set nobody runs, over a store of its own.
+// setOf returns a Set that is not run, over a store of its own.
 func setOf(t *testing.T, names ...string) *fetch.Set {
 	t.Helper()
 	store, err := cache.Open(t.TempDir(), cache.Options{})

@@ -56,7 +56,7 @@ func (x *rig) freeze() {
 	x.tb.Fatal("the child does not stop: hang")
 }
 
-// A process that is stopped answers nothing, and whoever comes next is told so
+// A process that is stopped answers nothing, and the next process that asks is told so
 // instead of waiting with it.
 func TestClearDeadDoesNotWaitForAStoppedProcess(t *testing.T) {
 	for name, user := range map[string]bool{"root": false, "user": true} {

@@ -72,7 +72,7 @@ func TestListingBringsWhatIsKnown(t *testing.T) {
 	x.stop()
 }
 
-// Listing what is not known asks nobody, and leaves nothing behind.
+// Listing what is not known asks no origin, and leaves nothing behind.
 func TestListingProbesNothing(t *testing.T) {
 	x := newRig(t)
 	x.manyOf("d", 500)

@@ -187,7 +187,7 @@ func TestPresentBytesAskNobody(t *testing.T) {
 	}
 }
 
-// Whoever reads a mounted file reads a file.
+// A program that reads a mounted file reads a file like any other.
 func TestReader(t *testing.T) {
 	for _, no := range []bool{false, true} {
 		x := newRig(t)

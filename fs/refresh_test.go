@@ -230,7 +230,7 @@ func TestANameChangesItsKind(t *testing.T) {
 	}
 }
 
-// A directory that goes is gone for whoever stands in it, and the one that comes
+// A directory that goes is gone for a process that has it as its working directory, and the one that comes
 // back is good for all others.
 func TestSomebodyStandsInARemovedDirectory(t *testing.T) {
 	x := newRig(t)
@@ -265,7 +265,7 @@ func TestSomebodyStandsInARemovedDirectory(t *testing.T) {
 	}
 }
 
-// A URL that is no good any more is replaced by a reload; whoever has the file
+// A URL that is no good any more is replaced by a reload; a program that has the file
 // open reads on.
 func TestAReloadBringsAnotherURL(t *testing.T) {
 	x := newRig(t)
@@ -315,7 +315,7 @@ func TestAReloadBesideAStalledLookupHoldsUpNobody(t *testing.T) {
 	must(t, stall.Wait(x.ctx, 1))
 	x.blocked(stalled)
 	x.reload("kept", "other", "stalled", "dir/kept")
-	x.absent("dir/gone") // nobody waits there
+	x.absent("dir/gone") // no process waits there
 	x.read(x.open("other"), "other", 0, 10)
 	if got := names(t, x.path("")); !slices.Equal(got, []string{"dir/", "kept", "other", "stalled"}) {
 		t.Errorf("listed: %q", got)
@@ -407,7 +407,7 @@ func TestAThousandReloadsLeakNothing(t *testing.T) {
 		x.reload(lists[i%2]...)
 		for _, name := range lists[i%2] {
 			if i%10 > 1 {
-				break // most reloads find nobody looking
+				break // at most reloads no process is looking
 			}
 			f, err := os.Open(x.path(name))
 			must(t, err)

@@ -11,7 +11,7 @@ import (
 	"dlfs/listfile"
 )
 
-// entriesOf lists names, at an origin that nobody asks.
+// entriesOf lists names, at an origin that is not asked.
 func entriesOf(names ...string) []listfile.Entry {
 	list := make([]listfile.Entry, len(names))
 	for i, n := range names {
@@ -47,7 +47,7 @@ func (l *listing) files() map[string]*fetch.File {
 	return files
 }
 
-// walk calls at for d and every directory below, as somebody who looks at all.
+// walk calls at for d and every directory below, as a user who looks at all.
 func (f *fileSystem) walk(d *dir, at func(*dir, *listing)) {
 	l := d.now()
 	at(d, l)
@@ -175,7 +175,7 @@ func TestADirectoryThatComesBackIsAnother(t *testing.T) {
 }
 
 // Names that are thousands of directories deep take no more memory than a few
-// times their length, before and after somebody looks along one of them.
+// times their length, before and after a user looks along one of them.
 func TestTreeOfDeepNames(t *testing.T) {
 	const files, depth = 200, 1990
 	names := make([]string, files)

@@ -77,7 +77,7 @@ func TestUnmountFromOutside(t *testing.T) {
 	}
 	x.child.stdin.Close()
 	select {
-	case <-x.child.done: // Close has nothing to unmount; what it says is all the same
+	case <-x.child.done: // Close has nothing to unmount; what it returns does not matter
 	case <-x.ctx.Done():
 		t.Fatal("the child does not end: hang")
 	}

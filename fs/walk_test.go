@@ -61,7 +61,7 @@ func TestWalkInNoOrder(t *testing.T) {
 		if len(foreseen) < names {
 			t.Errorf("%d of %d names are foreseen", len(foreseen), names)
 		}
-		for k := range names { // somebody who takes a file now and then
+		for k := range names { // a user who takes a file now and then
 			<-time.After(2 * walkPause)
 			if _, n := w.step(at(k), names); n > 0 {
 				t.Fatal("names are foreseen though there is time between them")

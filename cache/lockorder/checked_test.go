@@ -41,7 +41,7 @@ func TestViolationsPanicAndNameBothPlaces(t *testing.T) {
 			defer leaf.Unlock()
 			store.Lock()
 		},
-		"Writes": func() { // twice by one goroutine: a deadlock, were somebody to wait for it alone
+		"Writes": func() { // twice by one goroutine: a deadlock, if another goroutine waited for it alone
 			writes.RLock()
 			defer writes.RUnlock()
 			writes.RLock()

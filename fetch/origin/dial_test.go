@@ -148,7 +148,7 @@ func dialBubble(t *testing.T, f func(t *testing.T, r *dialRig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newDialRig(t)
 		f(t, r)
-		pass(lookupTimeout) // of lookups nobody waits for any more
+		pass(lookupTimeout) // of lookups that no request waits for any more
 		synctest.Wait()
 		if r.open != 0 {
 			t.Errorf("%d connections left open", r.open)

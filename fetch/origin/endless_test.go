@@ -11,7 +11,7 @@ import (
 	"dlfs/fetch/origintest"
 )
 
-// A file whose length nobody says is read to the end of its stream.
+// A file whose length is not told is read to the end of its stream.
 func TestUnknownLength(t *testing.T) {
 	calls := map[string]func(x *fixture) (*Body, []byte, error){
 		"Get":      func(x *fixture) (*Body, []byte, error) { return x.get(nil, 0, 10) },

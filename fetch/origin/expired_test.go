@@ -105,7 +105,7 @@ func TestRefusalIsShared(t *testing.T) {
 	})
 }
 
-// So is a failure: nobody who waited tries the same at once.
+// So is a failure: no caller that waited tries the same at once.
 func TestFailureIsShared(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.c.opts.Tries = 1

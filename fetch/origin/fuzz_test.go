@@ -104,7 +104,7 @@ func FuzzRedirect(f *testing.F) {
 }
 
 // FuzzCookies: a cookie goes to the host that its line names, to those below it if
-// the line says so, and to nobody else; what is wrong with a file is said without
+// the line says so, and to no other host; what is wrong with a file is said without
 // what is in it.
 func FuzzCookies(f *testing.F) {
 	f.Add("# c\nh.example\tFALSE\t/\tFALSE\t0\ta\t1\r\n#HttpOnly_.h.example\tTRUE\t/\tTRUE\t4102444800.5\tb\t2", "sub.h.example")

@@ -112,7 +112,7 @@ func TestChunkedTwice(t *testing.T) {
 	}
 }
 
-// What nobody can make sense of is asked for twice at most, and said.
+// What cannot be understood is asked for twice at most, and said.
 func TestAnswersThatAreNotHTTP(t *testing.T) {
 	for answer, want := range map[string]string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello":                   "Content-Length",

@@ -151,7 +151,7 @@ func TestWhatIsNoLoginPage(t *testing.T) {
 		if got, want := x.c.Received()-before, int64(4*(5000+size)); got != want {
 			t.Errorf("%d bytes received, want %d", got, want)
 		}
-		x.Put("/a.tar", otherVersion) // is a change all the same
+		x.Put("/a.tar", otherVersion) // is a change nevertheless
 		_, _, err := x.get(want, 0, 10)
 		wantKind(t, err, Changed)
 	})

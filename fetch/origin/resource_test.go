@@ -123,7 +123,7 @@ func TestResourceNames(t *testing.T) {
 	}
 }
 
-// A URL nobody can be asked by costs no request and no retry.
+// A URL without a host that can be asked costs no request and no retry.
 func TestUnusableURL(t *testing.T) {
 	tests := map[string]string{
 		"ftp://host/a.tar":    "neither http nor https",

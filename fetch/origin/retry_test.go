@@ -169,7 +169,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// Retry-After holds whoever asks the same host, and nobody else.
+// Retry-After holds every request to the same host, and no other.
 func TestRetryAfterHoldsTheHost(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.Put("/b.tar", origintest.File{Content: content})
@@ -253,7 +253,7 @@ func TestDialFailuresAreRetried(t *testing.T) {
 	}
 }
 
-// closedPort returns an address where nobody listens.
+// closedPort returns an address where no server listens.
 func closedPort(t *testing.T) string {
 	hosttest.Need(t, hosttest.Loopback())
 	l, err := net.Listen("tcp", "127.0.0.1:0")

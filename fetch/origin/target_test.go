@@ -111,7 +111,7 @@ func TestOneWalks(t *testing.T) {
 	})
 }
 
-// That a URL answers by itself is learnt once; then nobody waits for anybody.
+// That a URL answers by itself is learnt once; then no request waits for another.
 func TestDirectCostsNoWaiting(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		_, p, err := x.get(nil, 0, 1000)
@@ -128,7 +128,7 @@ func TestDirectCostsNoWaiting(t *testing.T) {
 	})
 }
 
-// Who walks and leaves has another walk; who waits and leaves hinders nobody.
+// A caller that walks and leaves has another walk; one that waits and leaves hinders no other.
 func TestWalkerLeaves(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		to := x.elsewhere()

@@ -235,7 +235,7 @@ func TestOnlyTheSameKeyOpens(t *testing.T) {
 	}
 }
 
-// A server with a key answers nobody who shows no certificate, or one of another key.
+// A server with a key does not answer a client that shows no certificate, or one of another key.
 func TestServerRefusesOtherCertificates(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { t.Error("a request is let in") }))
 	s.TLS = newKey(t, "a secret of many bytes").TLS()

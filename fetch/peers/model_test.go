@@ -193,7 +193,7 @@ func (m *model) bound() float64 {
 }
 
 // The choice is near the bound, from a few machines to a thousand, and asks the origin for
-// nothing twice. Beside it, an owner that names nobody is not.
+// nothing twice. Beside it, an owner that names no other machine is not.
 func TestChoiceIsNearTheBound(t *testing.T) {
 	for _, c := range []struct {
 		machines, extents int

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// measured is a ring of n machines, of which this one has measured the others and the origin
+// measured is a ring of n machines; this one has measured the others and the origin
 // at these rates, in bytes a second.
 func measured(t *testing.T, origin int64, rates ...int64) *Ring {
 	r := ring("n0:3537", len(rates)+1)
