@@ -24,6 +24,10 @@ const (
 	cutShare = 100
 	longTail = time.Second
 
+	// shareFrom is how long a file is whose first flight may be cut in any case: what that
+	// costs is a fiftieth of it at most.
+	shareFrom = 50 * cutCost
+
 	// readersStay is how long after one has asked more readers are expected.
 	readersStay = 10 * time.Second
 )
@@ -59,22 +63,50 @@ func (p *prefetcher) launch(f *File, depth int) {
 		if f.contactLocked(func(c *contact) { c.fetch(m, hosts.Bulk) }) != nil {
 			return // the contact has the place
 		}
-	} else if off, n := fi.nextRun(); n > 0 && f.set.begin() {
-		n = min(n, p.extent(fi.blob), fi.prudent(m))
+	} else if off, n := p.nextRun(fi); n > 0 && f.set.begin() {
+		n = min(n, p.extent(fi, m), fi.prudent(m))
 		fi.launchLocked(m, hosts.Bulk, off, off+n).holds++
 		return
 	}
 	m.host.Put(hosts.Bulk)
 }
 
-// extent is how long a flight of blob should be: its share of what is missing.
-func (p *prefetcher) extent(blob *cache.Blob) int64 {
-	missing := blob.Version().Size - blob.Present()
+// extent is how long a flight of fi should be: its share of what no flight brings yet. So
+// flights become shorter towards the end of a file, and end at about the same time without
+// being cut. Each is at least a third of what a request is worth: at the end of a file, it
+// is better that connections are used badly than not at all. The caller holds file.mu.
+func (p *prefetcher) extent(fi *fill, m *mirror) int64 {
+	left := fi.blob.Version().Size - fi.blob.Present()
 	if p.set.oneRequest() {
-		return missing
+		return left
 	}
-	share := (missing/int64(p.set.opts.Split) + cache.BlockSize) / cache.BlockSize * cache.BlockSize
-	return min(max(share, minExtent), maxExtent)
+	for _, fl := range fi.flights {
+		left -= fl.end - fl.pos
+	}
+	return min(max(p.share(left), m.host.Worth()/3/cache.BlockSize*cache.BlockSize, minExtent), maxExtent)
+}
+
+// share is what one of Options.Split flights brings of n bytes, in whole blocks.
+func (p *prefetcher) share(n int64) int64 {
+	return (n/int64(p.set.opts.Split) + cache.BlockSize) / cache.BlockSize * cache.BlockSize
+}
+
+// nextRun is fill.nextRun, once the flight that first contact began has been cut to its
+// share, if the file is long and there are not enough other files for all connections: that
+// flight asked for much, as the length was not known, and would end long after the others.
+// Its request goes on to where it would have ended if the others are refused (see
+// rejoinLocked). The caller holds file.mu.
+func (p *prefetcher) nextRun(fi *fill) (off, n int64) {
+	size := fi.blob.Version().Size
+	if len(fi.flights) == 1 && size >= shareFrom && len(p.front)+len(p.active) < p.set.opts.Jobs {
+		fl := fi.flights[0]
+		end := (fl.pos + p.share(size-fl.pos)) / cache.BlockSize * cache.BlockSize
+		if fl.class == hosts.Bulk && fl.start == 0 && !fl.whole && end < fl.end && !p.set.opts.Serve && !p.set.client.Limited() {
+			fl.cutLocked(end)
+			p.cuts++
+		}
+	}
+	return fi.nextRun()
 }
 
 // oneRequest reports whether a file is to be had with one request, if it goes

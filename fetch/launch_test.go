@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/cache"
 	"dlfs/fetch/origin"
 	"dlfs/fetch/origintest"
 )
@@ -70,6 +71,36 @@ func TestFlightsOfABatchJobAreLong(t *testing.T) {
 		check(t, x.Run(t.Context()))
 		if ns := x.lengths("a"); ns[0] != maxExtent {
 			t.Errorf("requests were for %v", ns)
+		}
+	})
+}
+
+// The connections that one file has alone end at about the same time, and only the answer to
+// first contact, which asked before the length was known, is cut for that: an answer that is
+// cut costs bytes.
+func TestLoneFileIsSharedOut(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		const size, rate, flights = 240 << 20, 16 << 20, 8
+		x.add("a", size)
+		x.opts.Split, x.opts.MaxPerHost = flights, flights
+		x.start()
+		paced := origintest.Throttle(rate).Method("GET")
+		x.Inject(paced)
+		began := time.Now()
+		check(t, x.Run(t.Context()))
+		took, ideal := time.Since(began), time.Duration(size/(rate*flights)*float64(time.Second))
+		x.materialized("a")
+		wantHit(t, paced)
+		var asked int64
+		ns := x.lengths("a")
+		for _, n := range ns {
+			asked += n
+		}
+		if ns[0] != maxExtent || asked > size+maxExtent-size/flights+cache.BlockSize {
+			t.Errorf("%d bytes were asked for with requests for %v", asked, ns)
+		}
+		if took > ideal*5/4+time.Second { // of fake time; with the last sync
+			t.Errorf("it took %v, and all connections would take %v", took, ideal)
 		}
 	})
 }
