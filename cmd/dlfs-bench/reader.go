@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // readJob is what a reader is to do, in a process of its own. A path may be a
@@ -21,6 +23,7 @@ type readJob struct {
 	Bytes   int64         // read each path from its start up to here; 0: read at random
 	Stride  int64         // instead, one read at each multiple of this
 	Offsets []int64       // instead, one read at each of these, in this order
+	Opens   int           // instead, so many opens of each path, and no read
 	Reads   int           // at random, by each thread; 0: as many as there is time for
 	For     time.Duration // over and over, at least for so long
 	Threads int           // at least 1
@@ -109,8 +112,11 @@ type reading struct {
 
 func (t *reading) run(job readJob, thread, threads int) error {
 	t.buf = make([]byte, job.Block)
-	if len(job.Offsets) > 0 {
+	switch {
+	case len(job.Offsets) > 0:
 		return t.here(job)
+	case job.Opens > 0:
+		return opens(job)
 	}
 	if job.Bytes == 0 && job.Stride == 0 {
 		return t.atRandom(job, rand.New(rand.NewPCG(job.Seed, uint64(thread))))
@@ -159,6 +165,22 @@ func (t *reading) here(job readJob) error {
 	for _, off := range job.Offsets {
 		if err := t.at(f, off, size); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// opens opens each file as often as the job says, and closes it again.
+func opens(job readJob) error {
+	for _, path := range job.Paths {
+		for range job.Opens {
+			fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return fmt.Errorf("open %s: %w", path, err)
+			}
+			if err := unix.Close(fd); err != nil {
+				return fmt.Errorf("close %s: %w", path, err)
+			}
 		}
 	}
 	return nil

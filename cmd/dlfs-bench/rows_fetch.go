@@ -104,23 +104,23 @@ func (s *stage) dlfsFetchCommand(ctx context.Context, list, dir string, flags ..
 	return command(ctx, s.tools.dlfs, append([]string{"fetch", list, dir, "--progress=none", "--no-netrc"}, flags...)...)
 }
 
-func (s *stage) aria2cFetch(l load, base, target string) contestant {
+func (s *stage) aria2cFetch(l load, base, target string, flags ...string) contestant {
 	c := fetching("aria2c", l, target, l.name, func(ctx context.Context, dir string) (*exec.Cmd, error) {
 		list, err := write(dir, "input.txt", func(w io.Writer) {
 			for i := range l.Count {
 				fmt.Fprintf(w, "%s\n  out=%s\n", l.url(base, i), l.name(i))
 			}
 		})
-		return command(ctx, s.tools.aria2c, "--no-conf", "--quiet", "-x16", "-s16", "-j16", "-k1M",
-			"--file-allocation=none", "--dir="+dir, "--input-file="+list), err
+		return command(ctx, s.tools.aria2c, append([]string{"--no-conf", "--quiet", "-x16", "-s16", "-j16", "-k1M",
+			"--file-allocation=none", "--dir=" + dir, "--input-file=" + list}, flags...)...), err
 	})
 	c.needs = []need{needAria2c}
 	return c
 }
 
-func (s *stage) curlFetch(l load, base, target string) contestant {
+func (s *stage) curlFetch(l load, base, target string, flags ...string) contestant {
 	c := fetching("curl", l, target, strconv.Itoa, func(ctx context.Context, dir string) (*exec.Cmd, error) {
-		args := []string{"--disable", "--fail", "--silent", "--show-error"}
+		args := append([]string{"--disable", "--fail", "--silent", "--show-error"}, flags...)
 		url, out := l.url(base, 0), filepath.Join(dir, "0")
 		if l.Count > 1 {
 			args = append(args, "-Z")

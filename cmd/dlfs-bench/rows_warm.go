@@ -11,7 +11,7 @@ import (
 
 // warmRows read what is there.
 func warmRows(z sizes) []row {
-	return []row{warmRow(z.one, z.quick), incompleteRow(z.one, 4<<10), incompleteRow(z.one, mib)}
+	return []row{warmRow(z.one, z.quick), incompleteRow(z.one, 4<<10), incompleteRow(z.one, mib), openRow(z.opened)}
 }
 
 // warmRow reads a complete file, which was opened after it was complete.
@@ -214,4 +214,31 @@ func twice(ctx context.Context, path string, size int64, block int) (sample, err
 		got[pass] = r.speed()
 	}
 	return got, nil
+}
+
+// openRow opens and closes a complete file many times.
+func openRow(times int) row {
+	l := load{1, 64 << 10}
+	return row{
+		name:  fmt.Sprintf("%d opens of a complete file", times),
+		needs: []need{needFuse},
+		goals: []goal{{metric: wall, than: plain, bound: atMost(3)}},
+		set: func(ctx context.Context, s *stage) ([]contestant, error) {
+			o, err := s.origin(ctx, originSpec{Loads: []load{l}}, nil)
+			if err != nil {
+				return nil, err
+			}
+			seen, under, err := s.warmMount(ctx, l, o.url, nil)
+			if err != nil {
+				return nil, err
+			}
+			opens := func(name, path string) contestant {
+				return contestant{name: name, run: func(ctx context.Context, _ int) (sample, error) {
+					r, err := read(ctx, readJob{Paths: []string{path}, Opens: times}, nil)
+					return sample{wall: r.Wall}, err
+				}}
+			}
+			return []contestant{opens(ours, seen), opens(plain, under)}, nil
+		},
+	}
 }

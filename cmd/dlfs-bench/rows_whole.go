@@ -105,22 +105,29 @@ func sentRow(flags ...string) row {
 			if _, err := s.serve(ctx, l); err != nil {
 				return nil, err
 			}
-			c := s.dlfsFetch(l, s.web.told, s.mem, flags...)
-			return []contestant{{name: ours, run: func(ctx context.Context, round int) (sample, error) {
-				before, err := s.web.sent(ctx)
-				if err != nil {
-					return nil, err
-				}
-				got, err := c.run(ctx, round)
-				if err != nil {
-					return nil, err
-				}
-				after, err := s.web.sent(ctx)
-				got[traffic] = float64(after-before) / float64(l.bytes())
-				return got, err
-			}}}, nil
+			return []contestant{s.countedByNginx(s.dlfsFetch(l, s.web.told, s.mem, flags...), l)}, nil
 		},
 	}
+}
+
+// countedByNginx is a contestant that fetches a load from a counted port, with the traffic
+// that this makes.
+func (s *stage) countedByNginx(c contestant, l load) contestant {
+	run := c.run
+	c.run = func(ctx context.Context, round int) (sample, error) {
+		before, err := s.web.sent(ctx)
+		if err != nil {
+			return nil, err
+		}
+		got, err := run(ctx, round)
+		if err != nil {
+			return nil, err
+		}
+		after, err := s.web.sent(ctx)
+		got[traffic] = float64(after-before) / float64(l.bytes())
+		return got, err
+	}
+	return c
 }
 
 // readWhileFetching mounts a load, reads here and there, and waits until

@@ -11,6 +11,9 @@ type sizes struct {
 	small load // many small ones
 	late  load // small ones from an origin that pauses before each
 
+	secure load // over TLS
+	opened int  // opens of a complete file
+
 	paced    load // at pacedRate a connection, 8 connections
 	pacedOne load // the same, 1 connection
 	random   int  // reads of a cold file
@@ -40,6 +43,7 @@ const (
 var longSizes = sizes{
 	rounds: 5,
 	one:    load{1, gib}, parts: load{16, 64 * mib}, small: load{2000, 64 << 10}, late: load{2000, 64 << 10},
+	secure: load{4, 256 * mib}, opened: 10_000,
 	paced: load{1, gib}, pacedOne: load{1, 64 * mib}, random: 300,
 	vast: load{1000, tenGiB}, stated: load{100_000, 64 << 10}, walked: load{200_000, 64 << 10},
 	unknown: load{1000, 64 << 10}, threaded: load{16, 64 * mib}, threadReads: 1000,
@@ -49,6 +53,7 @@ var longSizes = sizes{
 var shortSizes = sizes{
 	rounds: 3,
 	one:    load{1, 128 * mib}, parts: load{16, 8 * mib}, small: load{500, 64 << 10}, late: load{480, 64 << 10},
+	secure: load{4, 32 * mib}, opened: 2000,
 	paced: load{1, 200 * mib}, pacedOne: load{1, 10 * mib}, random: 16,
 	vast: load{50, tenGiB}, stated: load{10_000, 64 << 10}, walked: load{20_000, 64 << 10},
 	unknown: load{160, 64 << 10}, threaded: load{16, 16 * mib}, threadReads: 200,
@@ -59,6 +64,7 @@ var shortSizes = sizes{
 func allRows(z sizes) []row {
 	var all []row
 	all = append(all, fetchRows(z)...)
+	all = append(all, tlsRows(z)...)
 	all = append(all, coldRows(z)...)
 	all = append(all, randomRows(z)...)
 	all = append(all, warmRows(z)...)

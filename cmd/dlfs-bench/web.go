@@ -17,11 +17,12 @@ import (
 
 // web is nginx on loopback, for the whole run, with its files in memory.
 type web struct {
-	url  string
-	told string // the same files, at a port where what is sent is counted
-	root string
-	dir  string
-	cmd  *exec.Cmd
+	url    string
+	told   string // the same files, at a port where what is sent is counted
+	secure string // the same, over TLS 1.3 and counted, too
+	root   string
+	dir    string
+	cmd    *exec.Cmd
 }
 
 // webConfig has the directory, the addresses and who to be.
@@ -33,6 +34,10 @@ http {
 	uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
 	server { listen %[2]s; root %[1]s/root; autoindex on; default_type application/octet-stream; }
 	server { listen %[3]s; root %[1]s/root; access_log %[1]s/sent sent; default_type application/octet-stream; }
+	server {
+		listen %[5]s ssl http2; ssl_certificate cert.pem; ssl_certificate_key key.pem; ssl_protocols TLSv1.3;
+		root %[1]s/root; access_log %[1]s/sent sent; default_type application/octet-stream;
+	}
 }
 `
 
@@ -66,20 +71,21 @@ func startWeb(ctx context.Context, nginx, base string) (_ *web, err error) {
 	if err := os.Mkdir(w.root, 0o755); err != nil {
 		return nil, err
 	}
-	addr, err := freeAddr()
-	if err != nil {
+	var at [3]string
+	for i := range at {
+		if at[i], err = freeAddr(); err != nil {
+			return nil, err
+		}
+	}
+	w.url, w.told, w.secure = "http://"+at[0], "http://"+at[1], "https://"+at[2]
+	if err := certify(w.dir, "127.0.0.1"); err != nil {
 		return nil, err
 	}
-	counted, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	w.url, w.told = "http://"+addr, "http://"+counted
 	user := ""
 	if os.Geteuid() == 0 {
 		user = "user root;"
 	}
-	config, err := write(w.dir, "nginx.conf", func(out io.Writer) { fmt.Fprintf(out, webConfig, w.dir, addr, counted, user) })
+	config, err := write(w.dir, "nginx.conf", func(out io.Writer) { fmt.Fprintf(out, webConfig, w.dir, at[0], at[1], user, at[2]) })
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +96,7 @@ func startWeb(ctx context.Context, nginx, base string) (_ *web, err error) {
 	if err := w.cmd.Start(); err != nil {
 		return nil, err
 	}
-	if err := answers(ctx, addr); err != nil {
+	if err := answers(ctx, at[0]); err != nil {
 		return nil, errors.Join(fmt.Errorf("nginx: %w: %s", err, said), w.kill())
 	}
 	return w, nil
