@@ -65,6 +65,7 @@ type conduct struct {
 	changes  int16 // how often the file was found changed; at most maxChanges + 1
 	restarts int16 // how often a body of unknown length broke off; at most maxRestarts
 	headLies bool  // a GET disagreed with a HEAD: HEAD is not asked again
+	peersLie bool  // a peer told another version than the origin: peers are not asked again
 }
 
 // change is the way out of every event of a file: do changes the file under its lock, then

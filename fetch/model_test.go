@@ -61,6 +61,8 @@ type model struct {
 	all     []listfile.Entry // the list without what reloads leave out
 	handles []*modelHandle
 	stopRun func() // nil while Run is not running
+
+	group *modelGroup // other machines; nil for none
 }
 
 // modelHandle is a handle and the reads in progress on it.
@@ -84,6 +86,7 @@ func (m *model) chooseOptions() {
 		OnChange: []Change{OnChangeRestart, OnChangeRestart, OnChangeFail, OnChangeKeep}[m.rng.IntN(4)], TrustSize: m.trust,
 		Order: []Order{ListOrder, ExpiryOrder}[m.rng.IntN(2)],
 	}
+	m.group.join(m)
 }
 
 func (m *model) log(format string, args ...any) {

@@ -79,6 +79,12 @@ func (fi *fill) settleLocked(fl *flight, err error) error {
 	if others {
 		return nil
 	}
+	if fi.misled(hope) {
+		f.mu.conduct.peersLie = true
+		f.set.log.Info("the origin has another version than other machines told of; asking the origin", "name", f.name, "err", hope)
+		fi.giveUpLocked()
+		return ErrStale
+	}
 	if kind := origin.KindOf(hope); kind == origin.Changed || kind == origin.Unproven && fi.toldByPeer() {
 		return fi.changedLocked(hope)
 	}
@@ -105,6 +111,7 @@ func (f *File) dropLocked(m *mirror, err error) (others bool, hope error) {
 // given up silently, since no byte of it was ever shown.
 func (fi *fill) changedLocked(err error) error {
 	f := fi.file
+	f.mu.conduct.peersLie = f.mu.conduct.peersLie || fi.toldByPeer()
 	policy := f.set.opts.OnChange
 	switch {
 	case !fi.proven && !f.mu.conduct.headLies:

@@ -363,7 +363,17 @@ func (w *walk) probe(ctx context.Context, names []string) {
 }
 
 // toldByPeer reports whether a peer told the version, and no URL of this machine.
-func (fi *fill) toldByPeer() bool { return fi.extents != nil && fi.blob.Note().URL == asUnasked }
+func (fi *fill) toldByPeer() bool { return fi.blob.Note().URL == asUnasked }
+
+// misled reports whether a peer told a version of which no byte is there, and which the origin
+// has not, by err. It may be one from before a change.
+func (fi *fill) misled(err error) bool {
+	if !fi.toldByPeer() || fi.blob.Present() > 0 {
+		return false
+	}
+	kind := origin.KindOf(err)
+	return kind == origin.Changed || kind == origin.Unproven || origin.NothingToCompare(err)
+}
 
 // asUnasked is the hash of the URL that told a version which a peer told: no URL's.
 const asUnasked = 1
@@ -380,7 +390,7 @@ func (c *contact) viaPeers(urgent, others bool) bool {
 	c.asking.Store(true)
 	defer c.asking.Store(false)
 	f.mu.Lock()
-	changed := f.mu.conduct.changes > 0
+	changed := f.mu.conduct.changes > 0 || f.mu.conduct.peersLie
 	f.mu.Unlock()
 	if changed {
 		return false

@@ -316,7 +316,7 @@ func (p *prefetcher) contactPeered(f *File) {
 	pe := p.set.peering
 	host := pe.host
 	m := f.mirrorsLocked().free(hosts.Bulk)
-	own := f.mu.conduct.changes > 0 || pe.owns(f.name)
+	own := f.mu.conduct.changes > 0 || f.mu.conduct.peersLie || pe.owns(f.name)
 	if own && m == nil {
 		return
 	}

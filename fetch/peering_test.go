@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -8,6 +9,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,6 +26,8 @@ type circle struct {
 	t     *testing.T
 	names []string
 	pipes map[string]*origintest.Pipe
+	cut   func(from, to string) bool // which machines cannot reach which; nil for none
+	dir   string                     // of the next machine, if not empty
 }
 
 // newCircle returns a circle of n machines, without any of them.
@@ -74,14 +79,14 @@ func (c *circle) join(x *fixture, i int, opts Options) *fixture {
 
 // joinAs is join with what stands between the engine and those that ask it.
 func (c *circle) joinAs(x *fixture, i int, opts Options, front func(http.Handler) http.Handler) *fixture {
-	y := &fixture{Origin: x.Origin, t: c.t, url: x.url, dir: c.t.TempDir(), contents: x.contents, entries: append(x.entries[:0:0], x.entries...),
+	y := &fixture{Origin: x.Origin, t: c.t, url: x.url, dir: cmp.Or(c.dir, c.t.TempDir()), contents: x.contents, entries: append(x.entries[:0:0], x.entries...),
 		opts: opts, originOpts: x.originOpts, cacheOpts: x.cacheOpts}
 	x.versions.Range(func(tag, content any) bool {
 		y.versions.Store(tag, content)
 		return true
 	})
-	client := peerhttp.New(peerhttp.Options{Self: c.names[i], DialContext: c.dial})
-	y.opts.Peers = &Peers{Ring: peers.NewRing(c.names[i], c.names), Client: client, ID: c.names[i]}
+	var client *peerhttp.Client
+	y.opts.Peers, client = c.peers(i)
 	y.start()
 	c.t.Cleanup(func() {
 		client.Close()
@@ -89,6 +94,18 @@ func (c *circle) joinAs(x *fixture, i int, opts Options, front func(http.Handler
 	})
 	c.play(i, front(y.PeerHandler()))
 	return y
+}
+
+// peers are the options of machine i. The client is the test's to close.
+func (c *circle) peers(i int) (*Peers, *peerhttp.Client) {
+	self := c.names[i]
+	client := peerhttp.New(peerhttp.Options{Self: self, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if c.cut != nil && c.cut(self, addr) {
+			return nil, syscall.EHOSTUNREACH
+		}
+		return c.dial(ctx, network, addr)
+	}})
+	return &Peers{Ring: peers.NewRing(self, c.names), Client: client, ID: self}, client
 }
 
 // silent are machines that take requests and never answer.
@@ -416,6 +433,80 @@ func TestSlowOwnerDoesNotDelayTheOthers(t *testing.T) {
 			t.Errorf("it took %v, and the slow machine would need %v for its file", took, alone)
 		} else {
 			t.Logf("it took %v; the slow machine would need %v for its file", took, alone)
+		}
+	})
+}
+
+// While two halves cannot reach each other, each fetches what it lacks. When they can again, a
+// machine that joins gets everything from both.
+func TestEachSideOfAPartitionGoesOn(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		const machines = 4
+		c := newCircle(t, machines+1)
+		for i := range machines {
+			x.add(c.owned(i), 6*bs+1)
+		}
+		var healed atomic.Bool
+		side := func(name string) bool { return name == c.names[0] || name == c.names[1] }
+		c.cut = func(from, to string) bool { return !healed.Load() && side(from) != side(to) }
+		var all []*fixture
+		for i := range machines {
+			y := c.join(x, i, Options{Serve: true})
+			defer y.background()()
+			all = append(all, y)
+		}
+		for t := time.Now(); time.Since(t) < 2*time.Minute; {
+			advance(time.Second)
+		}
+		size := int64(machines * (6*bs + 1))
+		for _, y := range all {
+			y.materialized(x.names()...)
+		}
+		if got := x.Counts().BodyBytes; got < 2*size || got > 2*size+size/10 {
+			t.Errorf("the origin sent %d bytes to two sides that need %d each", got, size)
+		}
+		healed.Store(true)
+		x.ResetCounts()
+		last := c.join(x, machines, Options{})
+		check(t, last.Run(t.Context()))
+		last.materialized(x.names()...)
+		if got := x.Counts().BodyBytes; got != 0 {
+			t.Errorf("the origin sent %d bytes after the sides could reach each other", got)
+		}
+	})
+}
+
+// An owner whose disk is full says so, and is left out: what it owns is asked of others.
+func TestOwnerWithFullDiskIsLeftOut(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		c := newCircle(t, 3)
+		full := &fixture{t: t, dir: t.TempDir()}
+		full.fillDisk()
+		for i := range 3 {
+			x.add(c.owned(i), 8*bs)
+		}
+		c.dir, x.cacheOpts.MinFree = full.dir, full.cacheOpts.MinFree
+		owner := c.join(x, 2, Options{Serve: true, Prefetch: PrefetchNone})
+		c.dir, x.cacheOpts.MinFree = "", 0
+		check(t, owner.readOnce(c.owned(0), 0, bs)) // it meets the full disk
+		if owner.store.FullSince().IsZero() {
+			t.Fatal("the disk has room")
+		}
+		x.ResetCounts()
+		y, z := c.join(x, 0, Options{}), c.join(x, 1, Options{})
+		v := peerhttp.Version(owner.File(c.owned(0)).Known().(*cache.Blob).Version())
+		_, err := y.opts.Peers.Client.Get(t.Context(), c.names[2], peerhttp.Question{Name: c.owned(0), N: 8 * bs}, v)
+		if e, ok := err.(*peerhttp.Error); !ok || e.Outcome != peers.Full {
+			t.Errorf("a machine with a full disk answers %v", err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- z.Run(t.Context()) }() // awaited below
+		check(t, y.Run(t.Context()))
+		check(t, <-done)
+		y.materialized(x.names()...)
+		z.materialized(x.names()...)
+		if got, size := x.Counts().BodyBytes, int64(3*8*bs); got > size+size/20 {
+			t.Errorf("the origin sent %d bytes for files of %d", got, size)
 		}
 	})
 }

@@ -180,7 +180,7 @@ func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
 			f.mu.mirrors.list = f.newMirrors(keep)
 		}
 		f.forgiveLocked()
-		f.mu.conduct.changes, f.mu.conduct.restarts = 0, 0
+		f.mu.conduct.changes, f.mu.conduct.restarts, f.mu.conduct.peersLie = 0, 0, false
 		if fi := f.fill(); fi != nil && otherDigest {
 			fi.digest = fi.newDigesting()
 			if ms := f.mu.mirrors; ms != nil {

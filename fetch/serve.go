@@ -91,6 +91,7 @@ const (
 	isBusy   = refusal(peers.Busy)
 	isAbsent = refusal(peers.Absent)
 	isUnfit  = refusal(peers.Unfit)
+	isFull   = refusal(peers.Full)
 )
 
 // answer is the answer to a request of another machine.
@@ -147,6 +148,9 @@ func (an *answer) give(ctx context.Context) error {
 	}
 	if a.Cached && !fi.blob.Has(a.Off, a.N) {
 		return isAbsent
+	}
+	if !p.set.store.FullSince().IsZero() && !fi.blob.Has(a.Off, a.N) {
+		return isFull
 	}
 	places := p.sends.of(a.Urgent)
 	if !places.TryAcquire(1) {

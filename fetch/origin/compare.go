@@ -28,6 +28,10 @@ const (
 
 var errNothingToCompare = errors.New("entity tag or date differs, and nothing of the file is there yet to compare by")
 
+// NothingToCompare reports whether err is that an answer may be of another version, while no
+// byte of the pinned one is there to tell.
+func NothingToCompare(err error) bool { return errors.Is(err, errNothingToCompare) }
+
 // onlyTagDiffers reports whether seen differs from what this URL told before in
 // the entity tag alone, or in the date alone, so that it can be compared. Size and
 // date, or the size if that suffices, agree.

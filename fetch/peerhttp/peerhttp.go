@@ -169,6 +169,7 @@ func Refuse(w http.ResponseWriter, o peers.Outcome, scheme string, named []strin
 	}
 	w.WriteHeader(map[peers.Outcome]int{
 		peers.Busy: http.StatusServiceUnavailable, peers.Absent: http.StatusGatewayTimeout, peers.Unfit: http.StatusNotFound,
+		peers.Full: http.StatusInsufficientStorage,
 	}[o])
 }
 
@@ -179,6 +180,8 @@ func outcomeOf(status int) peers.Outcome {
 		return peers.Busy
 	case http.StatusGatewayTimeout:
 		return peers.Absent
+	case http.StatusInsufficientStorage:
+		return peers.Full
 	}
 	return peers.Unfit
 }

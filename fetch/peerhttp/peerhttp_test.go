@@ -94,7 +94,7 @@ func TestQuestionIsReadAsAsked(t *testing.T) {
 }
 
 func TestRefusalTellsWhyAndWhoMayHaveIt(t *testing.T) {
-	for _, o := range []peers.Outcome{peers.Busy, peers.Absent, peers.Unfit} {
+	for _, o := range []peers.Outcome{peers.Busy, peers.Absent, peers.Unfit, peers.Full} {
 		c, peer := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			Refuse(w, o, "https", []string{"n1:3537", "[::1]:3537"}, "dir/a b")
 		}, Options{})

@@ -39,6 +39,7 @@ const (
 	Absent                // it does not have the extent, or does not give it now
 	Unfit                 // it cannot give this file, or has another version of it
 	Dead                  // it does not answer
+	Full                  // its disk is full: it is left out for a while, as if it did not answer
 )
 
 // Course is the way of one extent from machine to machine: Next says what to ask, and
@@ -105,7 +106,7 @@ func (c *Course) Found(have, dead []string, now time.Time) {
 // are left out.
 func (c *Course) Note(o Outcome, named []string, now time.Time) {
 	if c.holder {
-		if o == Dead {
+		if o == Dead || o == Full {
 			c.ring.Failed(c.named[0], now)
 		}
 		c.named = c.named[1:]
@@ -118,7 +119,7 @@ func (c *Course) Note(o Outcome, named []string, now time.Time) {
 		c.heed(named, now)
 		return
 	}
-	if o == Dead {
+	if o == Dead || o == Full {
 		c.ring.Failed(c.rank[0], now)
 	}
 	c.rank = c.rank[1:]
