@@ -79,6 +79,22 @@ func checkRow(l load) row {
 	}
 }
 
+// listedBefore returns an origin of the files, the output directory of a mount that has
+// asked it for every size and has ended, and an empty directory of the same disk.
+func (s *stage) listedBefore(ctx context.Context, l load) (o *virtual, home, dir string, err error) {
+	if o, err = s.origin(ctx, originSpec{Loads: []load{l}}, nil); err != nil {
+		return nil, "", "", err
+	}
+	if home, err = s.dir(s.disk); err != nil {
+		return nil, "", "", err
+	}
+	if _, err = s.listLong(ctx, home, l, o, 1); err != nil {
+		return nil, "", "", err
+	}
+	dir, err = s.dir(s.disk)
+	return o, home, dir, err
+}
+
 // walkRow walks over files whose sizes are known, of a mount and of a disk, once and once
 // more.
 func walkRow(l load) row {
@@ -91,18 +107,7 @@ func walkRow(l load) row {
 			{metric: peak, bound: atMost(64*mib + 350*float64(l.Count))},
 		},
 		set: func(ctx context.Context, s *stage) ([]contestant, error) {
-			o, err := s.origin(ctx, originSpec{Loads: []load{l}}, nil)
-			if err != nil {
-				return nil, err
-			}
-			home, err := s.dir(s.disk)
-			if err != nil {
-				return nil, err
-			}
-			if _, err := s.listLong(ctx, home, l, o, 1); err != nil {
-				return nil, err
-			}
-			dir, err := s.dir(s.disk)
+			o, home, dir, err := s.listedBefore(ctx, l)
 			if err != nil {
 				return nil, err
 			}
@@ -218,18 +223,7 @@ func statedRow(l load) row {
 			{metric: requests, bound: atMost(0)},
 		},
 		set: func(ctx context.Context, s *stage) ([]contestant, error) {
-			o, err := s.origin(ctx, originSpec{Loads: []load{l}}, nil)
-			if err != nil {
-				return nil, err
-			}
-			home, err := s.dir(s.disk)
-			if err != nil {
-				return nil, err
-			}
-			if _, err := s.listLong(ctx, home, l, o, 1); err != nil {
-				return nil, err
-			}
-			dir, err := s.dir(s.disk)
+			o, home, dir, err := s.listedBefore(ctx, l)
 			if err != nil {
 				return nil, err
 			}
