@@ -48,22 +48,7 @@ func (c *clusterFlags) check(std stdio, command string) error {
 	if c.Name == "" {
 		c.Name = strings.TrimRight("dlfs-"+jobName(path.Base(path.Clean(c.Dir))), "-")
 	}
-	parser, err := newParser(new(cli), std)
-	if err != nil {
-		return err
-	}
-	if _, err := parser.Parse(append([]string{command, c.List, c.Dir}, c.Flags...)); err != nil {
-		return usageError("flags of \"dlfs %s\": %w", command, err)
-	}
-	if isURL(c.List) {
-		return nil
-	}
-	if info, err := os.Stat(c.List); err != nil {
-		return usageError("list: %w", err)
-	} else if !info.Mode().IsRegular() {
-		return usageError("list %s is not a regular file; give a file or a URL", c.List)
-	}
-	return nil
+	return checkCommand(std, command, c.List, c.Dir, c.Flags)
 }
 
 // jobName turns a name into one that schedulers take: a label of RFC 1123.

@@ -1,6 +1,9 @@
 package main
 
-import "embed"
+import (
+	"embed"
+	"os"
+)
 
 // dist is what belongs beside the program: templates of units, and other files that
 // "dlfs setup" prints.
@@ -37,4 +40,25 @@ func printDist(std stdio, name string) error {
 	}
 	_, err = std.out.Write(b)
 	return err
+}
+
+// checkCommand refuses a command line "dlfs COMMAND LIST PLACE FLAGS" that would only fail
+// where a unit or a job runs it: wrong flags, and a list that is not there.
+func checkCommand(std stdio, command, list, place string, flags []string) error {
+	parser, err := newParser(new(cli), std)
+	if err != nil {
+		return err
+	}
+	if _, err := parser.Parse(append([]string{command, list, place}, flags...)); err != nil {
+		return usageError("flags of \"dlfs %s\": %w", command, err)
+	}
+	if isURL(list) {
+		return nil
+	}
+	if info, err := os.Stat(list); err != nil {
+		return usageError("list: %w", err)
+	} else if !info.Mode().IsRegular() {
+		return usageError("list %s is not a regular file; give a file or a URL", list)
+	}
+	return nil
 }

@@ -80,22 +80,7 @@ func (c *systemdCmd) check(std stdio) error {
 	if strings.Contains(c.Name, "/") {
 		return usageError("--name %s has a slash; give the name of a unit", c.Name)
 	}
-	mount, err := newParser(new(cli), std)
-	if err != nil {
-		return err
-	}
-	if _, err := mount.Parse(append([]string{"mount", c.List, c.Mountpoint}, c.Flags...)); err != nil {
-		return usageError("flags of \"dlfs mount\": %w", err)
-	}
-	if isURL(c.List) {
-		return nil
-	}
-	if info, err := os.Stat(c.List); err != nil {
-		return usageError("list: %w", err)
-	} else if !info.Mode().IsRegular() {
-		return usageError("list %s is not a regular file; give a file or a URL", c.List)
-	}
-	return nil
+	return checkCommand(std, "mount", c.List, c.Mountpoint, c.Flags)
 }
 
 // units are made of absolute paths: a service has no directory of its own.
