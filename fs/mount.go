@@ -1,3 +1,5 @@
+//go:build linux
+
 package fs
 
 import (
@@ -66,12 +68,6 @@ func fusermountPath() (string, error) {
 	}
 	return "", &UnavailableError{"fusermount3 is not installed, and only root can do without; install the package fuse3"}
 }
-
-// UnavailableError says why nothing can be mounted on this system, or by this
-// user. Where a mount cannot be had, a list can still be fetched.
-type UnavailableError struct{ Why string }
-
-func (e *UnavailableError) Error() string { return e.Why }
 
 // preflight says in one sentence what would keep the mount from working.
 func preflight(point string, allowOther bool) error {

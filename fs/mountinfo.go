@@ -1,3 +1,5 @@
+//go:build linux
+
 package fs
 
 import (
@@ -14,14 +16,6 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
-
-// ErrMounted is wrapped by the error of ClearDead when a live mount is in the
-// way.
-var ErrMounted = errors.New("is mounted by a running dlfs already")
-
-// ErrSilent is wrapped by the error of ClearDead when a mount is in the way whose
-// process lives and says nothing: it is stopped, or the machine is very busy.
-var ErrSilent = errors.New("is mounted by a dlfs that does not answer")
 
 // answerWithin is how long a process that serves a mount may take to answer what
 // it has in memory.
@@ -76,17 +70,6 @@ func mountsAt(point string) ([]mountInfo, error) {
 // touches no mount, and does not tell dead ones from others.
 func Mounts() (points []string, err error) {
 	all, err := mountsThat(func(m mountInfo) bool { return m.kind == fsType })
-	for _, m := range all {
-		points = append(points, m.point)
-	}
-	return points, err
-}
-
-// Mountpoints returns where this machine has mounts of this package, as the calling process
-// sees them.
-func Mountpoints() ([]string, error) {
-	all, err := mountsThat(func(m mountInfo) bool { return m.kind == fsType })
-	var points []string
 	for _, m := range all {
 		points = append(points, m.point)
 	}

@@ -233,7 +233,7 @@ func (l *line) valuesOf(v *kong.Value) []string {
 	case v.Enum != "":
 		return v.EnumSlice()
 	case v.Name == "dir", v.Name == "mountpoint", what == "dir":
-		points, err := fs.Mountpoints()
+		points, err := fs.Mounts()
 		if err != nil {
 			points = nil // directories will do
 		}

@@ -29,7 +29,7 @@ func mostFiles() uint64 {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 1024 // the usual one
 	}
-	return limit.Cur
+	return uint64(limit.Cur)
 }
 
 // checkFiles refuses a limit with which a mount or a fetch would wait for files for ever.

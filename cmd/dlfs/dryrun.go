@@ -164,7 +164,7 @@ func freeIn(dir string) (int64, bool) {
 		var st unix.Statfs_t
 		err := unix.Statfs(abs, &st)
 		if err == nil {
-			return timesBytes(st.Bavail, st.Bsize), st.Blocks > 0 // some FUSE report nothing
+			return timesBytes(uint64(st.Bavail), int64(st.Bsize)), st.Blocks > 0 // some FUSE report nothing
 		}
 		if !errors.Is(err, os.ErrNotExist) || abs == "/" {
 			return 0, false

@@ -51,10 +51,10 @@ func raise(resource int) uint64 {
 	if l.Cur < l.Max {
 		up := unix.Rlimit{Cur: l.Max, Max: l.Max}
 		if unix.Setrlimit(resource, &up) == nil {
-			return up.Cur
+			return uint64(up.Cur)
 		}
 	}
-	return l.Cur
+	return uint64(l.Cur)
 }
 
 // otherThreads counts the threads of this user in other processes, 0 where /proc

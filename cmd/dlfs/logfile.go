@@ -149,7 +149,7 @@ func (l *logFile) replaceLocked() error {
 // goOnLocked has the log go on in an open file of that length.
 func (l *logFile) goOnLocked(next int, length int64) error {
 	for _, other := range l.follow {
-		if err := unix.Dup3(next, other, 0); err != nil {
+		if err := dupTo(next, other); err != nil {
 			return errors.Join(fmt.Errorf("begin another: %w", err), unix.Close(next))
 		}
 	}

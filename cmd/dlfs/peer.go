@@ -7,15 +7,13 @@ import (
 	"net"
 	"os"
 	"slices"
-
-	"golang.org/x/sys/unix"
 )
 
 // errForeign says that another user answers on a control socket.
 var errForeign = errors.New("another user answers on the control socket there, who neither owns the directory nor is root; that user is not asked")
 
 // peerOf returns the user at the other end of a unix socket, as it was when the
-// other end connected or listened (SO_PEERCRED, unix(7)).
+// other end connected or listened.
 func peerOf(c net.Conn) (uid int, err error) {
 	u, ok := c.(*net.UnixConn)
 	if !ok {
@@ -25,13 +23,12 @@ func peerOf(c net.Conn) (uid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("control socket: %w", err)
 	}
-	var cred *unix.Ucred
 	var failed error
-	err = raw.Control(func(fd uintptr) { cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	err = raw.Control(func(fd uintptr) { uid, failed = socketPeer(int(fd)) })
 	if err := errors.Join(err, failed); err != nil {
 		return 0, fmt.Errorf("control socket: %w", err)
 	}
-	return int(cred.Uid), nil
+	return uid, nil
 }
 
 // checkPeer returns errForeign unless the other end is root's, this user's, or

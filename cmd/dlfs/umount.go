@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"dlfs/fs"
 )
 
@@ -94,29 +92,6 @@ func waitGone(ctx context.Context, pid int) error {
 		fmt.Errorf("process %d was asked to stop and has not within %v; look at its log", pid, stopTimeout))
 	defer cancel()
 	return waitEnd(ctx, pid)
-}
-
-// waitEnd waits for a process to end, or for ctx. A pidfd tells the end even of a process
-// that its parent has not waited for.
-func waitEnd(ctx context.Context, pid int) error {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("watch process %d: %w", pid, err)
-	}
-	defer unix.Close(fd)
-	for ctx.Err() == nil {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(lookEvery.Milliseconds()))
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("watch process %d: %w", pid, err)
-		}
-		if n > 0 {
-			return nil
-		}
-	}
-	return context.Cause(ctx)
 }
 
 // lookEvery is how often waitEnd looks whether its context has ended.
