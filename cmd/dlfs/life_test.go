@@ -35,10 +35,12 @@ func wantWithin(t *testing.T, what string, began time.Time, promised time.Durati
 func TestEndWhileReadersAreStuck(t *testing.T) {
 	hosttest.NeedTime(t)
 	need(t, canMount())
-	stop := func(sig syscall.Signal) func(t *testing.T, mnt string, pid int) {
+	stop := func(sigs ...syscall.Signal) func(t *testing.T, mnt string, pid int) {
 		return func(t *testing.T, _ string, pid int) {
-			if err := syscall.Kill(pid, sig); err != nil {
-				t.Fatal(err)
+			for _, sig := range sigs {
+				if err := syscall.Kill(pid, sig); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if err := waitGone(t.Context(), pid); err != nil {
 				t.Fatal(err)
@@ -50,6 +52,7 @@ func TestEndWhileReadersAreStuck(t *testing.T) {
 		"SIGTERM": stop(syscall.SIGTERM),
 		"SIGINT":  stop(syscall.SIGINT),
 		"SIGKILL": stop(syscall.SIGKILL),
+		"timeout": stop(syscall.SIGTERM, syscall.SIGINT), // as timeout(1) signals the process and then its group
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := origintest.New()

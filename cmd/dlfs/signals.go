@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,8 +19,8 @@ var errInterrupted = errors.New("interrupted")
 // signals are those that the process gets, from its start to its end. Each is
 // caught all the time, so none can end the process halfway:
 //
-//   - the first SIGINT or SIGTERM ends the context of the command; the second ends
-//     the process at once: what was fetched and synced is safe;
+//   - the first SIGINT or SIGTERM ends the context of the command; the next one, half
+//     a second later or more, ends the process at once: what was fetched and synced is safe;
 //   - SIGHUP ends the context, too, if it comes because the terminal is gone.
 //     Otherwise it asks for the log file to be opened anew, and for the list to be
 //     read again;
@@ -49,22 +50,30 @@ func catchSignals(ctx context.Context) (context.Context, *signals) {
 	return ctx, s
 }
 
-// run handles signals until stop. The first SIGINT or SIGTERM ends the program's context, the
-// second one the process. SIGPIPE is ignored. SIGHUP of a terminal that has gone counts as an
+// sameSignal is how long after the first SIGINT or SIGTERM others belong to it. timeout(1)
+// sends its signal to the process and then to the group of the process, and a program that
+// gets Ctrl-C with all of its group may pass it on.
+const sameSignal = 500 * time.Millisecond
+
+// run handles signals until stop. The first SIGINT or SIGTERM ends the program's context, a
+// later one the process. SIGPIPE is ignored. SIGHUP of a terminal that has gone counts as an
 // interrupt. Other signals are handed to the command; one that finds the queue full is dropped,
 // since as many of its kind wait there.
 func (s *signals) run() {
-	for interrupts := 0; ; {
+	for first := (time.Time{}); ; {
 		select {
 		case <-s.done:
 			return
 		case got := <-s.caught:
 			switch got {
 			case syscall.SIGINT, syscall.SIGTERM:
-				if interrupts++; interrupts > 1 {
+				switch {
+				case first.IsZero():
+					first = time.Now()
+					s.interrupt(got)
+				case time.Since(first) > sameSignal:
 					os.Exit(exitInterrupted)
 				}
-				s.interrupt(got)
 			case syscall.SIGPIPE:
 			default:
 				if got == syscall.SIGHUP && s.terminal.Load() && !hasTerminal() {
