@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -47,4 +48,32 @@ func TestOpensWhileTheLastCachedHandleIsReleased(t *testing.T) {
 		cached[i].Close()
 		wg.Wait()
 	}
+}
+
+// TestCloseAsksNobody closes descriptors while the process of the mount is stopped: from the
+// second close on, the kernel does not ask it.
+func TestCloseAsksNobody(t *testing.T) {
+	x := newRig(t)
+	x.add("a", 100)
+	x.start()
+	first := x.open("a")
+	x.read(first, "a", 0, 100)
+	var others []*os.File
+	for range 20 { // the first of them may be closed before the process has stopped
+		others = append(others, x.open("a"))
+	}
+	must(t, first.Close())
+	must(t, x.child.cmd.Process.Signal(syscall.SIGSTOP))
+	closed := make(chan struct{})
+	go func() { // awaited below; the end of the child ends it, too
+		defer close(closed)
+		for _, f := range others {
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	x.join(closed, "end of close")
+	must(t, x.child.cmd.Process.Signal(syscall.SIGCONT))
+	x.read(x.open("a"), "a", 0, 100)
 }
