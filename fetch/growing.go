@@ -159,10 +159,22 @@ func (g *growth) doubt(m *mirror, cut bool) error {
 	return nil
 }
 
-// append waits for room if the disk is full, since to start again costs more.
+// boundPatience is how long a growth waits for room that --max-size does not give. What is
+// stored of it cannot be evicted, so waiting longer would keep that room for nothing.
+const boundPatience = time.Minute
+
+// append waits for room if the disk is full, since to start again costs more. In a store
+// with a bound, other files make room if a reader has the file open.
 func (g *growth) append(p []byte) error {
 	f, err := g.file, g.stream.Append(p)
+	began := time.Now()
 	for errors.Is(err, cache.ErrNoSpace) && f.set.opts.Serve {
+		if bound := errors.Is(err, cache.ErrBound); bound && f.set.holds(f) && f.set.room.makeFor(f.set.ctx, int64(len(p))+cache.BlockSize) {
+			err = g.stream.Append(p)
+			continue
+		} else if bound && time.Since(began) > boundPatience {
+			return fmt.Errorf("the origin does not tell how long the file is, so it is stored as a whole, and --max-size had no room for more than %d bytes of it; raise --max-size, or unpin other files", g.stream.Present())
+		}
 		t := time.NewTimer(retryFull)
 		select {
 		case <-t.C:

@@ -88,6 +88,13 @@ func (s *Set) letGo(f *File) {
 	}
 }
 
+// holds reports whether a reader has the file open.
+func (s *Set) holds(f *File) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.held[f] > 0
+}
+
 // Copy is the version the handle reads.
 func (h *Handle) Copy() Copy { return h.cur.copy() }
 

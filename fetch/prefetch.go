@@ -130,7 +130,11 @@ func (s *Set) relieve() bool {
 	blobs, ok := s.store.Relieve()
 	for _, b := range blobs {
 		if f := s.File(b.Name()); f != nil {
-			f.change(func() {})
+			f.change(func() {
+				if fi := f.fill(); fi != nil && s.room != nil {
+					s.room.offer(fi) // the room has not seen these blocks come
+				}
+			})
 		}
 	}
 	return ok

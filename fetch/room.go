@@ -239,6 +239,14 @@ func (r *room) get(ctx context.Context, g *cache.Grant, n int64, make bool) bool
 	}
 }
 
+// makeFor has others evicted until n bytes can be stored, and reports whether they can be. It
+// takes no room: others may be sooner.
+func (r *room) makeFor(ctx context.Context, n int64) bool {
+	var g cache.Grant
+	defer g.Free()
+	return r.get(ctx, &g, n, true)
+}
+
 // passes returns the next pass, and the one that is going on, or nil.
 func (r *room) passes() (next, passing *pass) {
 	r.mu.Lock()

@@ -1,10 +1,12 @@
 package fetch
 
 import (
+	"context"
 	"errors"
 	iofs "io/fs"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -184,6 +186,41 @@ func TestBoundIsLowered(t *testing.T) {
 		}
 		if err := x.SetMaxSize(1 << 20); err == nil {
 			t.Error("a bound below what the state needs was taken")
+		}
+	})
+}
+
+// TestUnknownLengthInABoundedStore: others make room for a file of unknown length that a
+// reader has open. One that is longer than the room fails, and says so.
+func TestUnknownLengthInABoundedStore(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.bounded()
+		x.opts.Prefetch = PrefetchNone
+		x.add("others", 20<<20)
+		x.add("growing", 8<<20)
+		x.add("too long", 50<<20)
+		x.Inject(origintest.NoLength().On("growing"), origintest.HeadLength(-1).On("growing"),
+			origintest.NoLength().On("too long"), origintest.HeadLength(-1).On("too long"))
+		x.start()
+		defer x.background()()
+		check(t, x.readOnce("others", 0, 20<<20))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		for _, name := range []string{"growing", "too long"} {
+			h, err := x.File(name).Open(ctx)
+			check(t, err)
+			defer h.Close()
+			err = x.readAll(ctx, h, 100_000)
+			if long := name == "too long"; (err != nil) != long || long && !strings.Contains(err.Error(), "--max-size had no room for more than") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if left := x.File("others").Blob().Present(); left > 1<<20 {
+			t.Errorf("%d bytes of others were not evicted", left)
+		}
+		x.wantState("too long", "failed", "--max-size had no room for more than")
+		if use := x.diskUse(); use > x.cacheOpts.MaxSize {
+			t.Errorf("%d bytes are on disk, and %d may be", use, x.cacheOpts.MaxSize)
 		}
 	})
 }
