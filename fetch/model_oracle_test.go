@@ -69,6 +69,7 @@ func (m *model) excuse(ctx context.Context, name string, err error) {
 	case ctx.Err() != nil, errors.As(err, &network), errors.Is(err, ErrStale):
 	case errors.Is(err, ErrMismatch) && verified(name):
 	case errors.Is(err, cache.ErrNoSpace) && m.full && kindOf(name) == growing: // nothing of it is kept in memory
+	case m.bounded() && noRoomToGrow(name, err):
 	case strings.HasPrefix(err.Error(), "the list says"):
 	default:
 		m.t.Errorf("no reason for %v", err)
@@ -87,7 +88,7 @@ func (m *model) checkReadable() {
 		}
 		changed := origin.KindOf(err) == origin.Changed && m.opts.OnChange != OnChangeRestart
 		full := m.full && !m.store.HasRoom()
-		if err != nil && !changed && !full && !(errors.Is(err, ErrMismatch) && verified(name)) {
+		if err != nil && !changed && !full && !(m.bounded() && noRoomToGrow(name, err)) && !(errors.Is(err, ErrMismatch) && verified(name)) {
 			m.t.Errorf("all is well, and %s: %v; %+v", name, err, m.File(name).Status())
 		}
 	}
@@ -144,7 +145,8 @@ func (m *model) haves() map[string]have {
 func (m *model) checkKept(had map[string]have) {
 	for name, h := range had {
 		blob := m.File(name).Blob()
-		if blob == nil || blob.Generation() != h.generation || blob.Present() != h.present {
+		evicted := m.bounded() && blob != nil && blob.Present() < h.present
+		if blob == nil || blob.Generation() != h.generation || blob.Present() != h.present && !evicted {
 			m.t.Errorf("of %s there were %+v, and after a restart %+v", name, h, m.File(name).Status())
 		}
 	}
@@ -163,6 +165,7 @@ func (m *model) checkStatus() {
 			m.t.Errorf("status contradicts itself: %+v", s)
 		}
 	}
+	m.checkBound()
 }
 
 // checkFlights checks that no two flights of a file bring the same block.

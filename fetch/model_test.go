@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/cache"
 	"dlfs/listfile"
 )
 
@@ -87,6 +88,9 @@ func (m *model) chooseOptions() {
 		Order: []Order{ListOrder, ExpiryOrder}[m.rng.IntN(2)],
 	}
 	m.group.join(m)
+	if m.bounded() {
+		m.opts.Serve = true // as every mount does
+	}
 }
 
 func (m *model) log(format string, args ...any) {
@@ -135,6 +139,8 @@ func (m *model) step() {
 		m.syncMirror()
 	case p < 953:
 		m.recover()
+	case p < 968:
+		m.boundOne()
 	default:
 		d := time.Duration(m.rng.ExpFloat64() * float64(300*time.Millisecond))
 		if p >= 990 {
@@ -241,7 +247,7 @@ func (m *model) reopen(empty bool) {
 		delete(had, name)
 	}
 	m.chooseOptions()
-	m.log("reopen, empty %v, the disk may be full %v", empty, m.full)
+	m.log("reopen, empty %v, the disk may be full %v, bound %d", empty, m.full, m.cacheOpts.MaxSize)
 	m.start()
 	m.checkKept(had)
 }
@@ -259,7 +265,7 @@ func (m *model) end() {
 	m.checkWound()
 	m.stop()
 	m.heal()
-	m.opts, m.cacheOpts.MinFree = Options{}, 1
+	m.opts, m.cacheOpts = Options{}, cache.Options{MinFree: 1}
 	m.start()
 	m.run()
 	check(m.t, m.Verify(m.t.Context(), VerifyOptions{Repair: true, Deep: true}, func(*File, Verdict) {})) // what was complete before its digest was known

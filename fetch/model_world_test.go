@@ -33,6 +33,7 @@ type world struct {
 	digests map[string]digest.Digest
 	ballast string // a file that fills the disk up
 	full    bool   // it may be, in this life
+	under   bool   // what is on disk is not above the bound, and is to stay so
 }
 
 // The first letter of a name says what is special about the file.
@@ -45,6 +46,7 @@ const (
 	notGrowing  = "[^g]*"
 	diskLeft    = 256 << 20 // of a life on a disk that fills up
 	ballastSize = 2 * diskLeft
+	leastBound  = 56 << 20 // some 25 MiB of it are for the state, and all files have 70 MB
 )
 
 func kindOf(name string) byte { return path.Base(name)[0] }
@@ -279,6 +281,9 @@ func (m *model) chooseDisk() {
 	if free := int64(st.Bavail) * st.Bsize; m.rng.IntN(3) == 0 && free > 4*ballastSize {
 		m.cacheOpts.MinFree = free - diskLeft
 		m.full = true // others use the disk as well
+	}
+	if m.under = false; m.rng.IntN(3) == 0 {
+		m.cacheOpts.MaxSize = m.someBound()
 	}
 }
 
