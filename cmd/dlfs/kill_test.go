@@ -76,6 +76,7 @@ func TestKill(t *testing.T) {
 // killCounts is what a series came to.
 type killCounts struct {
 	mounts, fetches, killed, ended int
+	bounds, evictions              int          // mounts with --max-size; runs of "dlfs evict"
 	compared                       atomic.Int64 // bytes that readers compared
 	checked                        int64        // bytes of the directory that were compared
 	content, sent, lost            int64
@@ -85,6 +86,7 @@ type killCounts struct {
 
 func (c *killCounts) add(o *killCounts) {
 	c.mounts, c.fetches, c.killed, c.ended = c.mounts+o.mounts, c.fetches+o.fetches, c.killed+o.killed, c.ended+o.ended
+	c.bounds, c.evictions = c.bounds+o.bounds, c.evictions+o.evictions
 	c.changed, c.looks = c.changed+o.changed, c.looks+o.looks
 	c.compared.Add(o.compared.Load())
 	c.checked, c.content, c.sent, c.lost = c.checked+o.checked, c.content+o.content, c.sent+o.sent, c.lost+o.lost
@@ -92,9 +94,9 @@ func (c *killCounts) add(o *killCounts) {
 }
 
 func (c *killCounts) String() string {
-	return fmt.Sprintf("%d mounts and %d fetches, %d killed, %d ended before, %d new versions; "+
+	return fmt.Sprintf("%d mounts, %d of them with a bound and %d evictions, and %d fetches, %d killed, %d ended before, %d new versions; "+
 		"%d mounts without an origin; readers compared %s, the directory was compared over %s; content %s, sent %s, lost of that to kills and faults %s, at most %s to one kill",
-		c.mounts, c.fetches, c.killed, c.ended, c.changed, c.looks, bytesText(c.compared.Load()), bytesText(c.checked),
+		c.mounts, c.bounds, c.evictions, c.fetches, c.killed, c.ended, c.changed, c.looks, bytesText(c.compared.Load()), bytesText(c.checked),
 		bytesText(c.content), bytesText(c.sent), bytesText(c.lost), bytesText(c.worst))
 }
 
@@ -111,6 +113,7 @@ type killing struct {
 	durable  map[string]durable           // as of the last look at the directory
 	present  int64                        // bytes, then
 	starts   int                          // since then
+	bounded  bool                         // one of those might evict what was durable
 }
 
 func newKilling(t *testing.T, seed uint64) *killing {
@@ -158,8 +161,9 @@ func (k *killing) cycle() {
 	k.origin.Clear()
 	k.injectFaults()
 	k.starts++
-	p := k.startOne()
-	k.killSometime(p)
+	p, bounded := k.startOne()
+	k.bounded = k.bounded || bounded
+	k.killSometime(p, bounded)
 	k.judge(p)
 	// Where no look is, the next start finds the dead mount. Three deaths in a row
 	// while the index is opened would have it set aside.
@@ -193,13 +197,14 @@ func (k *killing) injectFaults() {
 	)
 }
 
-// startOne starts a mount or a fetch.
-func (k *killing) startOne() *served {
+// startOne starts a mount or a fetch, and reports whether it is a mount with a bound, which
+// may take blocks off the disk.
+func (k *killing) startOne() (p *served, bounded bool) {
 	flags := []string{"--retry-wait", "20ms", "--timeout", "2s", "--tries", "50",
 		"-j", fmt.Sprint(1 + k.rng.IntN(8)), "-s", fmt.Sprint(1 + k.rng.IntN(4))}
 	if k.rng.IntN(2) == 0 {
 		k.fetches++
-		return startDlfs(k.t, nil, append([]string{"fetch", k.list, k.dir}, flags...)...)
+		return startDlfs(k.t, nil, append([]string{"fetch", k.list, k.dir}, flags...)...), false
 	}
 	k.mounts++
 	args := append([]string{"mount", k.list, k.mnt, "--prefetch", []string{"all", "all", "opened", "none"}[k.rng.IntN(4)]}, flags...)
@@ -209,12 +214,36 @@ func (k *killing) startOne() *served {
 	if k.rng.IntN(4) == 0 {
 		args = append(args, "--no-passthrough")
 	}
-	return startDlfs(k.t, nil, args...)
+	if bounded = k.rng.IntN(3) == 0; bounded {
+		k.bounds++
+		args = append(args, "--max-size", fmt.Sprint(leastBound+k.rng.IntN(40))+"M")
+	}
+	return startDlfs(k.t, nil, args...), bounded
 }
 
-// killSometime has readers read the mount, if there is one, and ends the
-// process.
-func (k *killing) killSometime(p *served) {
+// leastBound is a bound in MiB of which some 20 are for blocks.
+const leastBound = 70
+
+// evictAll has the mount evict files until it is dying.
+func (k *killing) evictAll(p *served, dying *atomic.Bool) {
+	select {
+	case <-p.live:
+	case <-p.exited:
+	}
+	for i := 0; !dying.Load(); i++ {
+		out, err := dlfs(k.t, "evict", k.dir, fmt.Sprintf("d%d/**", i%3)).CombinedOutput()
+		if err == nil {
+			k.evictions++
+		} else if !dying.Load() {
+			k.t.Errorf("evict: %v\n%s", err, out)
+			return
+		}
+	}
+}
+
+// killSometime has readers read the mount, if there is one, and others evict if it is
+// bounded, and ends the process.
+func (k *killing) killSometime(p *served, bounded bool) {
 	var dying atomic.Bool
 	var readers sync.WaitGroup
 	ctx, stop := context.WithCancel(k.t.Context())
@@ -228,6 +257,9 @@ func (k *killing) killSometime(p *served) {
 			case <-ctx.Done():
 			}
 		})
+	}
+	if bounded {
+		readers.Go(func() { k.evictAll(p, &dying) })
 	}
 	upTo := func(d time.Duration) time.Duration { return time.Duration(k.rng.Int64N(int64(d))) }
 	switch r := k.rng.IntN(20); {
