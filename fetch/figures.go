@@ -12,12 +12,13 @@ type Figures struct {
 	Flights  map[string]int // requests for parts of files, by why they were made: reader, read-ahead or prefetch; each is there
 	ReadWait Durations      // of reads that had to wait for their bytes
 	Probe    Durations      // of first contacts with the origin of a file, whether or not they told its version
+	Read     int64          // bytes that were handed to readers
 }
 
 // Figures returns the figures as they are now. It does not block, and takes no longer for
 // more files.
 func (s *Set) Figures() Figures {
-	fs := Figures{ReadWait: s.readWait.durations(), Probe: s.probe.durations(),
+	fs := Figures{ReadWait: s.readWait.durations(), Probe: s.probe.durations(), Read: s.readBytes.Load(),
 		Flights: map[string]int{"reader": 0, "read-ahead": 0, "prefetch": 0}}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,8 +23,8 @@ func TestFigures(t *testing.T) {
 		x.read(h, 0, 1<<20)
 		x.read(h, 0, 1<<20) // is there
 		got := x.Figures()
-		if got.Probe.Count != 1 || got.ReadWait.Count != 1 {
-			t.Errorf("after a read: %+v", got)
+		if got.Probe.Count != 1 || got.ReadWait.Count != 1 || got.Read != 2<<20 {
+			t.Errorf("after two reads: %+v", got)
 		}
 		release := make(chan struct{})
 		held := origintest.HoldAfter(0, release).Method("GET")

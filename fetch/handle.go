@@ -129,7 +129,9 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if r := h.file.set.room; r != nil && h.fill != nil {
 		r.read(h, off, int64(len(p)))
 	}
-	return h.cur.readAt(ctx, p, off)
+	n, err := h.cur.readAt(ctx, p, off)
+	h.file.set.readBytes.Add(int64(n))
+	return n, err
 }
 
 // Ensure fetches what is missing of [off +n), as for a reader, and returns when all of it

@@ -111,6 +111,7 @@ type Set struct {
 	publishing atomic.Int64   // blobs complete and not yet published
 	digesting  atomic.Int64   // digests being computed
 	readWait   histogram      // of reads that waited for bytes
+	readBytes  atomic.Int64   // handed to readers
 	probe      histogram      // of first contacts
 	wake       chan struct{}  // something changed that prefetch may act on
 	done       chan struct{}  // closed when every file was complete for the first time

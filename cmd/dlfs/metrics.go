@@ -31,6 +31,7 @@ var (
 	filesInState   = describe("files", "Files of the list, by state.", "state")
 	bytesOf        = describe("bytes", "Bytes of the files: known is the sum of the sizes that are known, present what of that is materialized.", "kind")
 	receivedBytes  = describe("received_bytes_total", "Body bytes received, by where they came from.", "source")
+	servedBytes    = describe("served_bytes_total", "Bytes of files handed on, by who they were for.", "to")
 	requestsMade   = describe("requests_total", "Requests made, by host and status; the status is 0 where no answer came.", "host", "code")
 	readWait       = describe("read_wait_seconds", "How long reads waited that had to wait for their bytes.")
 	probe          = describe("probe_seconds", "How long it took to ask an origin for the size and version of a file.")
@@ -50,7 +51,7 @@ var (
 
 // Describe sends every description.
 func (m *meters) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, filesInState, bytesOf, receivedBytes, requestsMade, readWait, probe, flightsOf,
+	for _, d := range []*prometheus.Desc{buildInfo, filesInState, bytesOf, receivedBytes, servedBytes, requestsMade, readWait, probe, flightsOf,
 		expiringFiles, firstExpiry, secondsToFirst, pausedWhy, hostsWaiting, limitOf, boundBytes, evictedBytes, refetchedBytes, readBytes, freeBytes} {
 		ch <- d
 	}
@@ -71,8 +72,10 @@ func (m *meters) Collect(ch chan<- prometheus.Metric) {
 	gauge(bytesOf, float64(t.TotalBytes), "known")
 	gauge(bytesOf, float64(t.PresentBytes), "present")
 	send(receivedBytes, prometheus.CounterValue, float64(t.OriginBytes), "origin")
+	send(servedBytes, prometheus.CounterValue, float64(fs.Read), "reader")
 	if e.group != nil {
 		send(receivedBytes, prometheus.CounterValue, float64(t.PeerBytes), "peer")
+		send(servedBytes, prometheus.CounterValue, float64(t.ServedBytes), "peer")
 	}
 	for _, r := range e.client.Requests() {
 		send(requestsMade, prometheus.CounterValue, float64(r.N), r.Host, strconv.Itoa(r.Code))

@@ -70,7 +70,7 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"dlfs_files{dir=\"" + out + "\",state=\"complete\"} 1\n", "dlfs_received_bytes_total{dir=\"" + out + "\",source=\"origin\"} "} {
+	for _, want := range []string{"dlfs_files{dir=\"" + out + "\",state=\"complete\"} 1\n", "dlfs_served_bytes_total{dir=\"" + out + "\",to=\"reader\"} ", "dlfs_received_bytes_total{dir=\"" + out + "\",source=\"origin\"} "} {
 		if !strings.Contains(string(last), want) {
 			t.Errorf("no %q at the end in\n%s", want, last)
 		}
