@@ -280,6 +280,25 @@ func TestBrokenPipe(t *testing.T) {
 	}
 }
 
+// TestReaderOfAnAnswerLeaves: who takes the first lines of an answer is told no mistake.
+func TestReaderOfAnAnswerLeaves(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"fetch", "--help"}, {"--help-all"}, {"version"}, {"help", "limits"}} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		cmd := dlfs(t, args...)
+		var said strings.Builder
+		cmd.Stdout, cmd.Stderr = w, &said
+		err = cmd.Run()
+		w.Close()
+		if err != nil || said.Len() > 0 {
+			t.Errorf("%q: %v, said %q", args, err, said.String())
+		}
+	}
+}
+
 // TestOneInterruptEnds: whatever a start waits for, one SIGINT ends it.
 func TestOneInterruptEnds(t *testing.T) {
 	for name, args := range map[string][]string{

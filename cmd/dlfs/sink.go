@@ -205,7 +205,13 @@ func (s stdio) contents() io.Writer {
 // is no failure.
 func (a *answers) judge(err error) error {
 	failed := a.failed.Load()
-	if failed == nil || errors.Is(*failed, unix.EPIPE) {
+	if failed == nil {
+		return err
+	}
+	if errors.Is(*failed, unix.EPIPE) {
+		if errors.Is(err, *failed) { // the help, of which the parser makes a mistake
+			return nil
+		}
 		return err
 	}
 	told := fmt.Errorf("standard output cannot be written: %w", unwrapPath(*failed))
