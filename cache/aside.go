@@ -25,7 +25,7 @@ func (o opener) unfinishedRebuild() (aside string, err error) {
 	if _, err := o.state.Lstat(string(name)); err == nil && strings.HasPrefix(string(name), asidePrefix) {
 		return string(name), nil
 	}
-	return "", o.rebuilt() // it was not moved yet
+	return "", o.rebuilt() // the database was not moved yet
 }
 
 // rebuilt says that nothing more is to be read of what was set aside.

@@ -59,13 +59,13 @@ type Blob struct {
 		refs      int              // users of file; it is closed at 0
 		unsynced  map[int64]*words // blocks written since the last sync took them, by chunk
 		published bool             // the file stands in the output directory
-		recorded  bool             // and will be found there: the directory is on disk
+		recorded  bool             // the record may say published: the directory is on disk
 		mtime     int64            // its time when it was published, in nanoseconds
 		abandoned bool             // the file goes when refs is 0
 		publish   func(error)      // wanted; called once it is published or cannot be
 		replaces  standing         // the file whose place it takes when it is published
-		extends   bool             // that file is unfinished, and the blob has what it has
-		exchanged bool             // that file has the blob's name under blobs/ now
+		extends   bool             // the file it replaces is unfinished, and the blob has its bytes
+		exchanged bool             // the file it replaces has the blob's name under blobs/ now
 		counted   int64            // what its file takes on disk, as the bound counts it; in bytes
 		removed   bool             // its file has no name any more
 	}

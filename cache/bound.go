@@ -270,7 +270,7 @@ func (b *Blob) growth() int64 {
 	defer b.mu.Unlock()
 	now, err := fileBytes(f)
 	if err != nil {
-		return 0 // of an open file: it cannot be
+		return 0 // stat of an open file does not fail
 	}
 	more := now - b.mu.counted
 	b.mu.counted = now

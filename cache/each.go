@@ -149,7 +149,7 @@ func (x *index) untouched(some []named, found stock) []bool {
 		}
 		return nil
 	})
-	if err != nil { // which Lookup meets again
+	if err != nil { // Lookup will meet the error again, and return it
 		clear(untouched)
 	}
 	return untouched

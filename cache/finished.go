@@ -37,7 +37,7 @@ func (s *Store) openFinished(name string) (*os.File, error) {
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, errors.Join(&InTheWayError{name, "is not a regular file"}, err, unix.Close(fd))
 	}
-	if err := unix.SetNonblock(fd, false); err != nil { // it was for what is no regular file
+	if err := unix.SetNonblock(fd, false); err != nil { // O_NONBLOCK was for what is no regular file
 		return nil, errors.Join(&os.PathError{Op: "open", Path: name, Err: err}, unix.Close(fd))
 	}
 	return os.NewFile(uintptr(fd), name), nil

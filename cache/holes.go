@@ -138,7 +138,7 @@ func (b *Blob) trim() {
 	}
 	f, err := b.store.openBlob(b.gen, os.O_RDWR)
 	if err != nil {
-		return // it has no file
+		return // the blob has no file
 	}
 	defer f.Close()
 	before, err := fileBytes(f)

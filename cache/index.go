@@ -40,16 +40,16 @@ type index struct {
 	files *os.Root                   // the same
 	again func() (*badger.DB, error) // opens the database once more
 	room  func() error               // reports ErrNoSpace unless the index can be written,
-	roomy func() error               // and unless it can begin a new memtable
+	roomy func() error               // fails unless a new memtable can be begun
 	log   *slog.Logger
 
 	writer  lockorder.Mutex[lockorder.Writer] // held from batch to write
-	failed  error                             // of badger's last write: it is not to write again before it is opened again; guarded by writer
+	failed  error                             // error of badger's last write: badger writes no more before it is opened again; guarded by writer
 	written int64                             // bytes given to the memtable, roughly; guarded by writer
 	current string                            // the memtable's file when it was last looked at; guarded by writer
 	flushed int                               // memtables since the tables were last merged; guarded by writer
 	closing chan error                        // what Close of db says, once it does; nil unless it was called; guarded by writer
-	count   uint64                            // of writes; guarded by writer
+	count   uint64                            // how many writes there were; guarded by writer
 	counted *os.File                          // countFile; nil if it is of no use; guarded by writer
 	told    counts                            // what that says; guarded by writer
 
@@ -247,7 +247,7 @@ func (x *index) walk(prefix, first []byte, f func(item *badger.Item) (more bool,
 		opt := badger.DefaultIteratorOptions
 		opt.PrefetchValues = false
 		if len(prefix) > len(recordPrefix) {
-			opt.Prefix = prefix // which few tables have
+			opt.Prefix = prefix // few tables have keys of it
 		}
 		it := txn.NewIterator(opt)
 		defer it.Close()
@@ -324,7 +324,7 @@ func (x *index) closeDB(timeout time.Duration) error {
 		go func() { done <- db.Close() }() // owned by closing, or by the end of the process
 		x.closing = done
 	} else {
-		timeout = 0 // it has been waited for
+		timeout = 0 // an earlier call has waited for it
 	}
 	select {
 	case err := <-x.closing:

@@ -9,6 +9,7 @@ type InTheWayError struct {
 	Why  string
 }
 
+// Error names the file, what stands there, and what to do.
 func (e *InTheWayError) Error() string {
 	return fmt.Sprintf("%q in the output directory %s; move it away or delete it", e.Name, e.Why)
 }

@@ -143,7 +143,7 @@ type inDir struct {
 	name    string
 	dir     *os.File // nil for none
 	changed bool     // since it was entered
-	err     error    // of forcing those that were left
+	err     error    // error of forcing the directories that were left
 }
 
 // enter returns the directory of that name, made if need be. It is d's.
@@ -151,7 +151,7 @@ func (d *inDir) enter(name string) (*os.File, error) {
 	if d.dir != nil && d.name == name {
 		return d.dir, nil
 	}
-	d.leave() // which keeps its error
+	d.leave() // an error is kept in d.err
 	if err := d.store.makeParent(name); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func (s *Store) reaches(name string) error {
 	for d := path.Dir(name); d != "."; d = path.Dir(d) {
 		dir, err := s.root.Open(d)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // it will be made in the one above
+			continue // the directory will be made in the one above
 		}
 		if err != nil {
 			return fmt.Errorf("%q: %w", name, err)

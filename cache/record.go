@@ -26,7 +26,7 @@ func (v Version) ModTime() time.Time {
 			continue
 		}
 		if layout == rfc850 && time.Until(t) > 50*365*24*time.Hour {
-			t = t.AddDate(-100, 0, 0) // of two digits of a year, the one in the past is meant
+			t = t.AddDate(-100, 0, 0) // a year of two digits means one in the past
 		}
 		if t.Before(firstModTime) || t.After(lastModTime) {
 			break

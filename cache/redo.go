@@ -103,7 +103,7 @@ func (s *Store) redo(b *Blob, bad []Extent) (*Blob, error) {
 		return nil, errPublished
 	}
 	again := b.without(bad)
-	again.fileShared = true // who holds b reads the same file
+	again.fileShared = true // a holder of b reads the same file
 	if err := s.linkAgain(b, again); err != nil {
 		again.remove()
 		return nil, err
@@ -189,7 +189,7 @@ func (b *Blob) good(bad []Extent) bitmap {
 // disk.
 func (s *Store) linkAgain(b, again *Blob) error {
 	if b.version.Size == 0 {
-		return nil // it may have no file yet
+		return nil // the blob may have no file yet
 	}
 	dir := int(s.blobsDir.Fd())
 	if err := unix.Linkat(dir, b.id(), dir, again.id(), 0); err != nil {
@@ -203,7 +203,7 @@ func (s *Store) linkAgain(b, again *Blob) error {
 	if !info.Mode().IsRegular() || info.Size() != b.version.Size {
 		return fmt.Errorf("file of the blob, %s, was changed", b.id())
 	}
-	f, err := s.openBlob(again.gen, os.O_RDWR) // as the first Put will
+	f, err := s.openBlob(again.gen, os.O_RDWR) // as the first Put opens it
 	if err != nil {
 		return err
 	}

@@ -305,7 +305,7 @@ func (s *Store) lookAfterCrash(b *Blob) error {
 	defer f.Close()
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil || int(st.Uid) != os.Geteuid() || st.Nlink > 1 {
-		return err // it is not the one that this user has put there
+		return err // another user's file, or one with other names, is left as it is
 	}
 	return was.giveTo(f)
 }

@@ -239,7 +239,7 @@ func (s *Store) keepAlive() {
 		return
 	}
 	if err := s.tellAlive(); err != nil {
-		s.shared.told = time.Now() // so that it is not said each second
+		s.shared.told = time.Now() // so that the log does not say it each second
 		s.log.Warn("other machines cannot be told that this process is alive", "dir", s.workPath(), "err", err)
 	}
 }
@@ -300,7 +300,7 @@ func (s *Store) leaveWork() error {
 	}
 	left, err := fs.ReadDir(s.blobs.FS(), ".")
 	if err != nil || len(left) != 1 || left[0].Name() != aliveName {
-		return nil // it may have been removed; the next start looks
+		return nil // other files are left, or the directory has gone; the next start looks
 	}
 	if err := s.blobs.Remove(aliveName); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -199,7 +199,7 @@ func indexFiles(state *os.Root) (files []indexFile, err error) {
 		}
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // which the next look tells
+			continue // the next look tells whether it has gone
 		}
 		if err != nil {
 			return nil, err

@@ -173,7 +173,7 @@ func (st *Stream) growthLocked() int64 {
 	}
 	now, err := fileBytes(st.file)
 	if err != nil {
-		return 0 // of an open file: it cannot be
+		return 0 // stat of an open file does not fail
 	}
 	more := now - st.appends.counted
 	st.appends.counted = now
@@ -250,7 +250,7 @@ func (st *Stream) blobLocked() (*Blob, error) {
 		return nil, err
 	}
 	b.file.Store(os.NewFile(uintptr(fd), st.file.Name()))
-	b.fileShared = true // who holds the stream reads the same file
+	b.fileShared = true // a holder of the stream reads the same file
 	b.mu.counted, st.appends.counted = st.appends.counted, 0
 	b.mark(0, v.Size, 0)
 	return b, nil

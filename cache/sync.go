@@ -170,7 +170,7 @@ func (s *Store) forceAll(claims []*claim) error {
 	for _, c := range claims {
 		if c.err != nil {
 			errs = append(errs, c.err)
-			c.blob.answer(c.err) // who asked asks again once it is complete again
+			c.blob.answer(c.err) // the caller of Publish asks again when the blob is complete again
 		}
 	}
 	return errors.Join(append(errs, s.blobsDir.Sync())...) // entries of files created since
@@ -241,7 +241,7 @@ func (b *Blob) takeBackBits(c *claim) (since bool) {
 		for chunk, w := range set {
 			w.eachBit(chunk, func(i int64) {
 				if !b.bits.has(i) {
-					return // it was evicted since
+					return // the block was evicted since
 				}
 				_, n := b.geo.extent(i, i+1)
 				b.present.Add(-n)

@@ -60,7 +60,7 @@ func checkTables(state *os.Root, log *slog.Logger) (newest uint64, doubtful bool
 	}
 	sealed, err := readRegular(state, countFile)
 	if err != nil {
-		return newest, doubtful, nil // which openCount tells
+		return newest, doubtful, nil // openCount tells it
 	}
 	return newest, doubtful, checkUnnamed(state, newest, decodeCounts(sealed).table)
 }

@@ -46,7 +46,7 @@ func (x *index) openCount(state *os.Root, newest uint64) error {
 	}
 	if value == nil {
 		if keys, err := x.keys(countKey, countKey); err == nil && len(keys) > 0 {
-			x.count = x.told.writes // that of the index is damaged, as has been said
+			x.count = x.told.writes // the count of the index is damaged, and the log has said so
 		}
 	}
 	if x.told.writes > x.count || x.told.table > newest {
@@ -114,7 +114,7 @@ func (x *index) tell(c counts) {
 func (x *index) uncounted(err error) {
 	x.log.Warn("what is lost of the state database may go unnoticed", "err", err)
 	if x.counted != nil {
-		x.counted.Close() // it failed already
+		x.counted.Close() // a write to it has failed already
 		x.counted = nil
 	}
 }

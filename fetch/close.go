@@ -26,7 +26,7 @@ func (s *Set) Close() {
 	defer limit.Stop()
 	for _, fl := range running {
 		select {
-		case <-fl.ctx.Done(): // it ended, or was in no block
+		case <-fl.ctx.Done(): // the flight ended, or was in no block
 		case <-limit.C:
 			limit.Reset(0) // for the others
 		}

@@ -185,7 +185,7 @@ func (c *contact) ask(m *mirror, urgent bool) (found, error) {
 		return found{}, err
 	}
 	var said digest.Digest
-	if head != nil { // which may be all of the file, so that no other GET tells
+	if head != nil { // the body may be all of the file, and then no other GET tells a digest
 		said = m.res.Said(v)
 	}
 	blob, err := c.create(m, v, said)

@@ -23,7 +23,7 @@ type digesting struct {
 	running bool // the goroutine of digestFront owns what follows
 	torn    bool // blocks were evicted that may be in the sums
 	right   bool // all bytes have the digest they must have
-	halted  bool // they have not, or cannot be read; not computed on until the file is forgiven
+	halted  bool // the bytes have another digest, or cannot be read; nothing is computed until the file is forgiven
 
 	off   int64 // bytes before it are in the sums
 	whole hash.Hash
@@ -75,7 +75,7 @@ func (fi *fill) newDigesting() *digesting {
 // digestingAnew is newDigesting for a caller who trusts nothing found before.
 func (s *Set) digestingAnew(blob *cache.Blob, e *listfile.Entry) *digesting {
 	want := wanted(blob, e)
-	if want.IsZero() && e.Said().Pieces == nil { // as of most files
+	if want.IsZero() && e.Said().Pieces == nil { // most files have no digest
 		return nil
 	}
 	d := &digesting{blob: blob, want: want}

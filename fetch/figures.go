@@ -10,8 +10,8 @@ import (
 // Figures are what a monitor is told of a Set beyond its Totals and States.
 type Figures struct {
 	Flights  map[string]int // requests for parts of files, by why they were made: reader, read-ahead or prefetch; each is there
-	ReadWait Durations      // of reads that had to wait for their bytes
-	Probe    Durations      // of first contacts with the origin of a file, whether or not they told its version
+	ReadWait Durations      // durations of reads that had to wait for their bytes
+	Probe    Durations      // durations of first contacts with the origin of a file, whether or not they told its version
 	Read     int64          // bytes that were handed to readers
 }
 

@@ -53,7 +53,7 @@ type File struct {
 		contact *contact        // the first contact under way, nil if there is none
 		failure *failure        // the last error, nil once something succeeded
 		conduct conduct         // what its origin was found to do
-		counted tally           // as which the set counts it
+		counted tally           // what the set's totals have of the file
 		removed bool            // the list has it no longer
 	}
 }

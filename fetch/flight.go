@@ -158,7 +158,7 @@ func (fl *flight) fetch() error {
 			fl.giveUp() // unless a reader waits: then it goes on through memory
 		}
 		n, err := fl.receive(host, buf[have:min(max(int64(have)+1, left), int64(len(buf)))], wanted)
-		if err != nil && err != io.EOF { // and nothing that wraps it
+		if err != nil && err != io.EOF { // io.EOF itself: an error that wraps it is a failure
 			return err
 		}
 		have += n
@@ -188,7 +188,7 @@ func (fl *flight) reserve(left int64) bool {
 // receive reads what there is of the body, and not so much that readers of the host
 // wait behind it, if no reader waits for it.
 func (fl *flight) receive(host *hosts.Host, p []byte, wanted bool) (int, error) {
-	forReader := wanted || fl.class != hosts.Bulk && !fl.whole // which may have outlived its reader
+	forReader := wanted || fl.class != hosts.Bulk && !fl.whole // a reader's flight may have outlived its reader
 	if !forReader {
 		p = p[:host.Turn(fl.ctx, int64(len(p)))]
 	}

@@ -13,7 +13,7 @@ func (fl *flight) disproveLocked() {
 	f := fl.fill.file
 	if fail := f.mu.failure; fail != nil && fl.born.After(fail.at) {
 		f.mu.failure, fl.mirror.failure = nil, nil
-		f.set.requeue(f) // which prefetch has put off
+		f.set.requeue(f) // prefetch has put the file off
 	}
 }
 

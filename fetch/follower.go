@@ -30,7 +30,7 @@ func (w *follower) wait(ctx context.Context, off, end int64, patience time.Durat
 		if err != nil {
 			return err
 		}
-		if moved == nil { // it has come meanwhile
+		if moved == nil { // the block has come meanwhile
 			return nil
 		}
 		select {

@@ -130,7 +130,7 @@ func (g *growth) follow(body *origin.Body) error {
 				return err
 			}
 		}
-		if err == io.EOF { // and nothing that wraps it
+		if err == io.EOF { // io.EOF itself: an error that wraps it is a failure
 			return nil
 		}
 		if err != nil {
@@ -228,7 +228,7 @@ func (g *growth) settleLocked(m *mirror, err error) error {
 		f.mu.conduct.restarts++
 		f.set.log.Warn("body of unknown length broke off; starting the file again", "name", f.name, "err", err)
 		return fmt.Errorf("%w: %w", ErrStale, err)
-	case errors.Is(err, cache.ErrNoSpace): // which is no failure of the file
+	case errors.Is(err, cache.ErrNoSpace): // a full disk is no failure of the file
 	case originError(err) == nil:
 		f.failLocked(err)
 	default:

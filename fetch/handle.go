@@ -18,8 +18,8 @@ type Handle struct {
 	cur  localCopy
 	fill *fill // cur, nil for a file of unknown length
 
-	ahead   readAhead    // of a fill
-	lastRun atomic.Int64 // that was read, where the store has a bound
+	ahead   readAhead    // for a fill; a growth has none
+	lastRun atomic.Int64 // last run that was read, where the store has a bound
 }
 
 // Open returns a handle of the file's current version, probing for it if need

@@ -56,7 +56,7 @@ func (fi *fill) settleLocked(fl *flight, err error) error {
 		return ErrStale
 	case err == errElsewhere:
 		return nil
-	case errors.Is(err, cache.ErrNoSpace): // which is no failure of the file
+	case errors.Is(err, cache.ErrNoSpace): // a full disk is no failure of the file
 		return nil // a reader who joined since looks again: readers are served through memory
 	case originError(err) == nil:
 		f.failLocked(err)

@@ -76,6 +76,7 @@ type Options struct {
 // user. Where a mount cannot be had, a list can still be fetched.
 type UnavailableError struct{ Why string }
 
+// Error says what is missing, and how to get it.
 func (e *UnavailableError) Error() string { return e.Why }
 
 // ErrMounted is wrapped by the error of ClearDead when a live mount is in the

@@ -95,7 +95,7 @@ func dialControl(ctx context.Context, state *os.File) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	owner, _ := info.Sys().(*syscall.Stat_t) // which it is on Linux
+	owner, _ := info.Sys().(*syscall.Stat_t) // on Linux it is a Stat_t
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", state.Fd(), socketName))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -53,7 +53,7 @@ func (c *catCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	w.flags.State = "" // which is of another directory
+	w.flags.State = "" // that state belongs to another directory
 	return errors.Join(c.fromState(ctx, w, list.Entries[i:i+1], tmp, std.contents()), os.RemoveAll(tmp))
 }
 
@@ -106,7 +106,7 @@ func (c *catCmd) copy(ctx context.Context, f *fetch.File, out io.Writer) error {
 		return fmt.Errorf("the origin of %s does not say how long it is, so that it has no last part; leave --range out", f.Name())
 	}
 	if size < 0 {
-		size = 1 << 62 // it ends when it does
+		size = 1 << 62 // the length is not known: to the end
 	}
 	off, left := c.Range.of(size)
 	buf := make([]byte, catBuffer)

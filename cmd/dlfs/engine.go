@@ -144,7 +144,7 @@ func (e *engine) run(ctx context.Context) error {
 	if err == nil {
 		e.set.Linger(ctx)
 	}
-	if e.ends && e.store.IsRemoved() { // which has failed files, perhaps all
+	if e.ends && e.store.IsRemoved() { // that has made files fail, perhaps all
 		return e.stateRemoved()
 	}
 	return err

@@ -138,7 +138,7 @@ func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error 
 	e.tellOthers()
 	e.display.show(e.set)
 	ended := std.supervisor.ready(e.set, func(context.Context) error {
-		e.set.Totals() // which takes the lock that everything needs
+		e.set.Totals() // Totals takes the lock that every flight needs
 		return nil
 	})
 	runErr := e.run(ctx)

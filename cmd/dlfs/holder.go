@@ -66,7 +66,7 @@ func hasOpen(pid int, file *os.File) bool {
 	fds := fmt.Sprintf("/proc/%d/fd", pid)
 	list, err := os.ReadDir(fds)
 	if err != nil {
-		return false // it has ended, or is another user's
+		return false // the process has ended, or is another user's
 	}
 	for _, fd := range list {
 		if info, err := os.Stat(fds + "/" + fd.Name()); err == nil && os.SameFile(info, want) {

@@ -68,7 +68,7 @@ func otherThreads() uint64 {
 		}
 		status, err := os.ReadFile(path)
 		if err != nil {
-			continue // it has ended, or is hidden
+			continue // the process has ended, or is hidden
 		}
 		mine, threads := false, uint64(0)
 		for line := range strings.Lines(string(status)) {

@@ -107,7 +107,7 @@ func (l *logFile) reopen() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.dir == nil || l.most == 0 {
-		return nil // it has no name, or is no file
+		return nil // the log has no name, or is no file
 	}
 	next, err := unix.Openat(int(l.dir.Fd()), l.name, unix.O_CREAT|unix.O_NOFOLLOW|logFileFlags, 0o600)
 	if err != nil {

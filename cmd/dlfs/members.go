@@ -106,7 +106,7 @@ func named(names []string) (own []string, err error) {
 		return nil, fmt.Errorf("name of this machine: %w", err)
 	}
 	for _, name := range names {
-		host, _, _ := net.SplitHostPort(name) // which ParseHosts has made
+		host, _, _ := net.SplitHostPort(name) // ParseHosts has made it of a host and a port
 		short, _, _ := strings.Cut(host, ".")
 		for _, mine := range []string{kernel, os.Getenv("SLURMD_NODENAME")} {
 			if mine != "" && (host == mine || short == mine) && !slices.Contains(own, name) && net.ParseIP(host) == nil {
@@ -205,7 +205,7 @@ func ownAddresses(ctx context.Context, host string) ([]netip.Addr, error) {
 	}
 	addrs, err2 = net.DefaultResolver.LookupNetIP(ctx, "ip", kernel)
 	if err2 != nil {
-		return nil, err // which names what --peers has
+		return nil, err // the first error names what --peers has
 	}
 	return addrs, nil
 }

@@ -169,7 +169,7 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	e.cover(m.Point())
 	e.onReload(m.Refresh)
 	quiet := e.listen(ctx)
-	io.WriteString(std.err, notes.String()) // as every line to a user
+	io.WriteString(std.err, notes.String()) // every line to a user goes there
 	fmt.Fprintf(std.err, "dlfs: %s at %s; stop with Ctrl-C or \"dlfs umount %s\"\n", count(len(e.set.Files()), "file", "files"), m.Point(), m.Point())
 	if isDaemon() {
 		std.signals.leaveTerminal()
@@ -238,7 +238,7 @@ func (c *mountCmd) untilEnd(ctx context.Context, e *engine, m *fs.Mount, ran <-c
 			if c.UntilComplete {
 				return errors.New("complete"), nil
 			}
-			complete = nil // it is told once
+			complete = nil // completion is told once
 			fmt.Fprintf(e.display.notes(), "dlfs: every file is complete in %s; \"dlfs umount %s\" leaves them there\n", printable(c.Dir), printable(m.Point()))
 		case err := <-ran:
 			return nil, err

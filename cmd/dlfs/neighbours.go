@@ -19,7 +19,7 @@ func tellHidden(w io.Writer, dir string, set *fetch.Set) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close() // it was only read
+	defer d.Close() // it was only read: an error of Close tells nothing
 	names, err := d.Readdirnames(maxNeighbours)
 	if err != nil && err != io.EOF {
 		return err

@@ -9,8 +9,8 @@ import (
 // there on, and "-1M" the last MiB. The zero value is the whole.
 type part struct {
 	from, to int64 // to is not in it
-	open     bool  // it goes to the end
-	tail     bool  // it is the last to bytes
+	open     bool  // the part goes to the end of the file
+	tail     bool  // the part is the last bytes of the file, as many as to says
 	set      bool
 }
 

@@ -51,7 +51,7 @@ func (e *engine) tellOthers() {
 		return
 	}
 	e.reloading.Lock()
-	part := e.lister.shard // of every list to come, too
+	part := e.lister.shard // this is the shard of every list to come, too
 	e.reloading.Unlock()
 	if part.of == 0 {
 		part = shard{0, 1}
@@ -74,7 +74,7 @@ func (e *engine) tellOthers() {
 		close(stop)
 		<-stopped
 		if err := e.store.Sync(context.Background()); err != nil { // what is complete is published, and so counts
-			e.log.Debug("not everything is durable at the end", "err", err) // which closing the store says
+			e.log.Debug("not everything is durable at the end", "err", err) // closing the store returns the error
 		}
 		e.tellShard(part, true)
 	}
@@ -90,7 +90,7 @@ func (e *engine) tellShard(part shard, ended bool) {
 			err = e.store.WriteShared(fmt.Sprintf("shard-%d-of-%d.json", part.index, part.of), append(text, '\n'))
 		}
 	}
-	if err != nil && !e.store.IsRemoved() { // which the outcome tells
+	if err != nil && !e.store.IsRemoved() { // if the state is removed, the outcome tells it
 		e.log.Warn("\"dlfs status\" on other machines is not told how far this shard is", "shard", part, "err", err)
 	}
 }

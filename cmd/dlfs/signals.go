@@ -43,7 +43,7 @@ func catchSignals(ctx context.Context) (context.Context, *signals) {
 		cancel: cancel, done: make(chan struct{})}
 	s.terminal.Store(hasTerminal())
 	signal.Notify(s.caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGPIPE)
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+	if !signal.Ignored(syscall.SIGHUP) { // nohup has it ignored
 		signal.Notify(s.caught, syscall.SIGHUP)
 	}
 	s.ended.Go(s.run) // owned by run, which ends it with stop
@@ -82,7 +82,7 @@ func (s *signals) run() {
 				}
 				select {
 				case s.asked <- got:
-				default: // as many are waiting already
+				default: // enough of its kind are waiting already
 				}
 			}
 		}

@@ -126,7 +126,7 @@ func (p *jsonStatus) head(s *Status) error {
 	if err != nil {
 		return err
 	}
-	entries := bytes.LastIndex(text, []byte("[]")) // which come last
+	entries := bytes.LastIndex(text, []byte("[]")) // the entries are the last key
 	p.tail = string(text[entries+2:]) + "\n"
 	_, err = p.w.Write(text[:entries+1])
 	return err

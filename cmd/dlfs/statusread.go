@@ -49,7 +49,7 @@ func readStatus(ctx context.Context, dir string, want selection, log *slog.Logge
 	}
 	reasons := run.reasons()
 	s := &Status{Waiting: []origin.Pause{}, LastRun: run}
-	var failed fetch.Totals // of those that no file tells of any more
+	var failed fetch.Totals // counts what the reasons of the last run say; the files do not know
 	for _, f := range set.Files() {
 		if e := f.Status(); e.State != stateComplete { // has it loaded, so that it counts
 			countFailure(&failed, reasons[e.Name].State)
@@ -58,7 +58,7 @@ func readStatus(ctx context.Context, dir string, want selection, log *slog.Logge
 	s.Totals = set.Totals()
 	s.FilesFailed, s.FilesNeedURL, s.FilesMismatch = failed.FilesFailed, failed.FilesNeedURL, failed.FilesMismatch
 	if run != nil {
-		run.Failures = nil // they are entries
+		run.Failures = nil // the failures are among the entries
 	}
 	all := want
 	all.states = nil // the reasons are yet to come

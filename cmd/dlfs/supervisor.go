@@ -36,7 +36,7 @@ func findSupervisor() supervisor {
 	}
 	conn, err := net.Dial("unixgram", socket) // a name that begins with @ is abstract, here as there
 	if err != nil {
-		return supervisor{} // it has gone; it would not hear that either
+		return supervisor{} // the supervisor has gone, and would not hear later messages either
 	}
 	s := supervisor{conn: conn}
 	if n, err := strconv.ParseInt(usec, 10, 64); err == nil && n > 0 && (pid == "" || pid == strconv.Itoa(os.Getpid())) {
@@ -51,7 +51,7 @@ func (s supervisor) tell(state string) {
 	if s.conn == nil {
 		return
 	}
-	s.conn.SetWriteDeadline(time.Now().Add(time.Second)) // which a datagram socket has
+	s.conn.SetWriteDeadline(time.Now().Add(time.Second)) // a datagram socket has deadlines, so there is no error
 	s.conn.Write([]byte(state))                          // a supervisor that is gone needs no word
 }
 

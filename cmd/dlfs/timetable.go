@@ -54,7 +54,7 @@ func (t *timetable) now(at time.Time) (r rate, next time.Time) {
 	if len(t.turns) == 0 {
 		return t.always, time.Time{}
 	}
-	r = t.turns[len(t.turns)-1].rate // of yesterday
+	r = t.turns[len(t.turns)-1].rate // the rate of yesterday's last turn
 	for _, x := range t.turns {
 		begins := x.on(at, 0)
 		if begins.After(at) {

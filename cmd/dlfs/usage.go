@@ -85,7 +85,7 @@ func usageMistake(err error) error {
 // mistake is an error of the parser in words of this program.
 type mistake struct {
 	text string
-	err  error // of the parser; that of a write, if the help could not be printed
+	err  error // error of the parser, or of the write if the help could not be printed
 }
 
 func (m *mistake) Error() string { return m.text }

@@ -110,7 +110,7 @@ func onLoopback(host string) bool {
 
 // place fills in where browsers find the page, now that its address is known.
 func (c *webCmd) place(opts *web.Options, at net.Addr) {
-	_, port, _ := net.SplitHostPort(at.String()) // which a listener's address is
+	_, port, _ := net.SplitHostPort(at.String()) // a listener's address has a port
 	host, _, _ := net.SplitHostPort(c.Listen)    // checked before
 	switch {
 	case opts.URL != nil: // a proxy may say its own name or ours

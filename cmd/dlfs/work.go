@@ -71,7 +71,7 @@ func (f *workFlags) inputs(list string) []string {
 // work returns the work on a list, to be ended by end.
 func (f *workFlags) work(std stdio, list string) (*work, error) {
 	m := memoryOfProcess()
-	m.limitHeap() // it is limited again when the list is there
+	m.limitHeap() // the limit is set again when the size of the list is known
 	d, err := newDisplay(std, f.progressFlags, f.logFlags)
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ const (
 type place uint8
 
 const (
-	ghost place = iota // it is not here any more
+	ghost place = iota // the run was evicted
 	small
 	main
 )
@@ -38,7 +38,7 @@ const (
 type state struct {
 	place  place
 	reads  uint8 // after the first one, and since the queue was last gone through
-	unread bool  // it came before anybody asked for it
+	unread bool  // the run was prefetched, and no reader has asked for it
 }
 
 // Policy is the order in which runs go. It is for one goroutine at a time.

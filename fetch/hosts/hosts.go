@@ -59,7 +59,7 @@ type Hosts struct {
 type Host struct {
 	readers *semaphore.Weighted // a place for each reader's flight, first come first served
 	born    time.Time
-	answers atomic.Bool  // it has sent something
+	answers atomic.Bool  // the host has sent something
 	lastly  atomic.Int64 // when it last sent something, in nanoseconds since born, which a change of the clock does not touch
 
 	mu      lockorder.Mutex[lockorder.Leaf]

@@ -56,7 +56,7 @@ type pace struct {
 	rate    float64   // bytes a second that the host sends; 0 while not known
 	learned time.Time // when that was seen
 	since   time.Time // when watching began, or will
-	bytes   int64     // that came since,
+	bytes   int64     // bytes that came since,
 	own     int64     // and of these for prefetch
 }
 
@@ -115,7 +115,7 @@ func (h *Host) Took(n int64, forReader bool) {
 	}
 	if h.pacedLocked(now) {
 		d := time.Duration(float64(n) / (paceShare * p.rate) * float64(time.Second))
-		ahead := max(p.due.Sub(now), -burst) // so long did these bytes take, perhaps
+		ahead := max(p.due.Sub(now), -burst) // how long these bytes may have taken
 		p.due = now.Add(min(ahead+min(d, putOffAtMost), putOffAtMost))
 		p.since, p.bytes, p.own = now.Add(learnAfter), 0, 0
 		return

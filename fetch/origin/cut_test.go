@@ -7,11 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/cache/hosttest"
+
 	"golang.org/x/sys/unix"
 )
 
 // What has come over a connection and is not read before it is closed counts as received.
 func TestUnreadBytesAreReceived(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -59,6 +59,7 @@ func (e *Error) Error() string {
 // same Resource was being read: see MaySpare.
 func (e *Error) Spared() bool { return e.retry.none }
 
+// Unwrap returns why the request failed.
 func (e *Error) Unwrap() error { return e.Err }
 
 // last is e when it did not pass.

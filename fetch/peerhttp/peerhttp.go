@@ -77,8 +77,10 @@ type Error struct {
 	Err     error
 }
 
+// Error names the machine, and why its answer is of no use.
 func (e *Error) Error() string { return fmt.Sprintf("peer %s: %v", e.Peer, e.Err) }
 
+// Unwrap returns why.
 func (e *Error) Unwrap() error { return e.Err }
 
 // request makes the request of a question.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/peers"
 )
 
@@ -32,6 +33,7 @@ func newKey(t *testing.T, secret string) *Key {
 
 // serve serves h, and returns a client and the name of the server.
 func serve(t *testing.T, h http.HandlerFunc, opts Options) (*Client, string) {
+	hosttest.Need(t, hosttest.Loopback())
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	c := New(opts)
@@ -201,6 +203,7 @@ func TestWhatIsNoRequestOfAPeer(t *testing.T) {
 
 // secured returns a server that has one key asked by a client that has another.
 func secured(t *testing.T, server, client *Key) error {
+	hosttest.Need(t, hosttest.Loopback())
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { WriteID(w, "me", false) }))
 	s.TLS = server.TLS()
 	s.Config.ErrorLog = nil
@@ -237,6 +240,7 @@ func TestOnlyTheSameKeyOpens(t *testing.T) {
 
 // A server with a key does not answer a client that shows no certificate, or one of another key.
 func TestServerRefusesOtherCertificates(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { t.Error("a request is let in") }))
 	s.TLS = newKey(t, "a secret of many bytes").TLS()
 	s.StartTLS()
@@ -256,6 +260,7 @@ func TestServerRefusesOtherCertificates(t *testing.T) {
 }
 
 func TestSignedRequests(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	key, other, now := newKey(t, "a secret of many bytes"), newKey(t, "another secret of bytes"), time.Now()
 	signed := func(change func(*http.Request)) *http.Request {
 		r := request("GET", "http", "n1:1", Question{Name: "dir/a b", Off: 1, N: 2})

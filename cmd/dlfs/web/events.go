@@ -87,7 +87,7 @@ func (e *eventWriter) send(event string, source int, data any) {
 	if e.err != nil {
 		return
 	}
-	text, err := json.Marshal([]any{source, data}) // which has no line feed
+	text, err := json.Marshal([]any{source, data}) // JSON of Marshal has no line feed
 	if err != nil {
 		e.err = err
 		return
