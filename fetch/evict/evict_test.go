@@ -3,6 +3,7 @@ package evict
 import (
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sort"
 	"testing"
@@ -207,4 +208,31 @@ func TestComesBack(t *testing.T) {
 	if p.Read(first) || p.Len() != 9 {
 		t.Errorf("a run that was removed is here; %d runs are", p.Len())
 	}
+}
+
+// TestMemory: the bookkeeping of the most runs that a mount has of large files, 4 MiB each of
+// 1 TiB that is full, takes at most 32 MB, after as much has come and gone.
+func TestMemory(t *testing.T) {
+	const room, list = 1 << 18, 2 << 18
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	c := &ours{New(), room}
+	rng := rand.New(rand.NewPCG(5, 6))
+	for i := range uint32(list) {
+		c.read(Run{Index: i})
+		if i%4 == 0 {
+			c.read(Run{Index: rng.Uint32N(i + 1)})
+		}
+	}
+	took := heap() - before
+	t.Logf("%d runs take %d bytes", c.p.Len(), took)
+	if c.p.Len() != room || took > 32e6 {
+		t.Errorf("%d runs take %d bytes", c.p.Len(), took)
+	}
+	runtime.KeepAlive(c)
 }
