@@ -147,7 +147,10 @@ func refusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *ht
 		e.Kind = Permanent
 	}
 	if code == http.StatusProxyAuthRequired {
-		e.Err = fmt.Errorf("%w; give the login with --proxy http://USER:PASSWORD@HOST:PORT", e.Err)
+		e.Err = fmt.Errorf("%w; %s", e.Err, proxyLogin)
 	}
 	return e
 }
+
+// proxyLogin says how to log in at a proxy.
+const proxyLogin = "give the login with --proxy http://USER:PASSWORD@HOST:PORT"

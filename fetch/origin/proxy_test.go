@@ -126,3 +126,15 @@ func TestProxyThatDoesNotConnect(t *testing.T) {
 		<-served
 	}
 }
+
+// A proxy that wants a login for a request over http, too, is told as the proxy.
+func TestProxyThatWantsALogin(t *testing.T) {
+	x := overTCP(t)
+	base, _ := answering(t, func(string) string {
+		return "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+	})
+	_, err := fetchOnce(t, x, base+"/a.bin")
+	if wantKind(t, err, Permanent); !strings.Contains(err.Error(), "proxy answers 407") || !strings.Contains(err.Error(), "--proxy") {
+		t.Error(err)
+	}
+}

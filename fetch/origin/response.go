@@ -68,8 +68,11 @@ func verdictOf(status int, retryAfter bool) verdict {
 func statusError(resp *http.Response) *Error {
 	code, wait := resp.StatusCode, after(resp)
 	e := &Error{Kind: verdictOf(code, wait > 0).kind, Status: code, After: wait, Err: fmt.Errorf("origin answers %s", statusText(code))}
-	if code == http.StatusUnauthorized {
+	switch code {
+	case http.StatusUnauthorized:
 		e.Err = fmt.Errorf("%w%s", e.Err, asksFor(resp))
+	case http.StatusProxyAuthRequired:
+		e.Err = fmt.Errorf("proxy answers %s; %s", statusText(code), proxyLogin)
 	}
 	return e
 }
