@@ -100,7 +100,7 @@ func main() {
 }
 
 // run is the program. It returns the exit code. The first interrupt ends ctx,
-// the second one the process.
+// a later one the process.
 func run(ctx context.Context, args []string, std stdio) int {
 	std = std.plain()
 	adoptStandardLog(newLogger(std.err, slog.LevelWarn))
