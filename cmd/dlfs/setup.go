@@ -17,10 +17,18 @@ type setupCmd struct {
 	Systemd    systemdCmd    `cmd:"" help:"Print units of systemd that mount a list at boot, and reload it when it changes."`
 	Slurm      slurmCmd      `cmd:"" help:"Print the script of an array of jobs for Slurm that fetches a list to a shared filesystem."`
 	Kubernetes kubernetesCmd `cmd:"" help:"Print manifests for Kubernetes: an Indexed Job, an init container and a sidecar."`
+	Container  containerCmd  `cmd:"" help:"Print a Containerfile, for podman, buildah or docker."`
 	Alerts     alertsCmd     `cmd:"" help:"Print alert rules for Prometheus, as YAML."`
 	Grafana    grafanaCmd    `cmd:"" help:"Print a dashboard for Grafana, as JSON."`
 	Man        manCmd        `cmd:"" help:"Print the manual page, as man(1) reads it."`
 }
+
+type containerCmd struct {
+	Kind string `arg:"" enum:"fetch,mount" help:"What the image does: fetch or mount."`
+}
+
+// Run prints the file.
+func (c *containerCmd) Run(std stdio) error { return printDist(std, "Containerfile."+c.Kind) }
 
 type alertsCmd struct{}
 
