@@ -167,7 +167,26 @@ func (l *layout) chooseURL(all []word, rows [][]string) (int, error) {
 		}
 		l.words[i] = all[i]
 	}
+	for _, row := range rows {
+		if urls := urlsIn(row, best); len(urls) > 1 && !areMirrors("", urls) {
+			return -1, fmt.Errorf("columns %s and %s hold URLs of several files; say with --columns=url=COLUMN which is to be fetched",
+				quote(l.headings[best[0]]), quote(l.headings[best[len(best)-1]]))
+		}
+	}
 	return best[0], nil
+}
+
+// urlsIn returns the absolute URLs of a row that stand in these columns.
+func urlsIn(row []string, columns []int) (urls []string) {
+	for _, i := range columns {
+		if i >= len(row) {
+			continue
+		}
+		if text := strings.Trim(row[i], blanks); absoluteURL.MatchString(text) && !slices.Contains(urls, text) {
+			urls = append(urls, text)
+		}
+	}
+	return urls
 }
 
 // stem is a heading without the number that tells it from others of its kind.

@@ -137,8 +137,8 @@ func isBagIt(line string) bool { return bagItLine.MatchString(line) }
 // what follows the size something else.
 func isBagItName(line string) bool {
 	url, rest, _ := cutBlanks(strings.Trim(line, blanks))
-	_, name, _ := cutBlanks(rest)
-	return strings.HasPrefix(name, "data/") || standsAlone(url) && isFileName(name)
+	length, name, _ := cutBlanks(rest)
+	return strings.HasPrefix(name, "data/") || standsAlone(url) && isFileName(name) && !isRounded(length+name) && !isUnit(name)
 }
 
 func isPooch(line string) bool {

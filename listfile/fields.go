@@ -174,6 +174,8 @@ func (p *parser) conda(text string, line int) {
 	_, fragment, _ := strings.Cut(text, "#")
 	if isHex(fragment) {
 		d.addDigest(parseDigest(digest.None, fragment)) // isHex says that there is none
+	} else {
+		d.fragment(text)
 	}
 	p.accept(d)
 }

@@ -216,7 +216,7 @@ func (l *jsonList) member(o *object) error {
 		if err != nil {
 			return err
 		}
-		return o.remember(key, raw)
+		return l.remember(o, key, raw)
 	}
 	var raw json.RawMessage
 	l.in.left = maxObject
@@ -227,7 +227,7 @@ func (l *jsonList) member(o *object) error {
 		o.isList = true
 		return l.below(raw, o.line, place{name: key})
 	}
-	return o.remember(key, raw)
+	return l.remember(o, key, raw)
 }
 
 // isListKey reports whether a list may stand under a key. In an object of files by
@@ -241,15 +241,20 @@ func (o *object) isListKey(key string) bool {
 }
 
 // remember keeps a key and its value until the whole object has been read. The sum of an
-// object's keys and values is bounded by maxObject.
-func (o *object) remember(key string, raw json.RawMessage) error {
+// object's keys and values is bounded by maxObject. A key that comes again with another
+// value is a problem, because one of the two would be lost (RFC 8259 section 4).
+func (l *jsonList) remember(o *object, key string, raw json.RawMessage) error {
 	if o.size += len(key) + len(raw) + keyCost; o.size > maxObject {
 		return errObject
 	}
-	if _, twice := o.values[key]; !twice {
+	first, twice := o.values[key]
+	switch {
+	case !twice:
 		o.keys = append(o.keys, key)
+		o.values[key] = raw
+	case !bytes.Equal(first, raw):
+		l.p.fail(l.line(), fmt.Errorf("key %s stands twice in one object, with values that differ; rename one of them or remove it", quote(key)))
 	}
-	o.values[key] = raw
 	return nil
 }
 

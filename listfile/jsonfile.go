@@ -209,8 +209,7 @@ func (p *parser) namesOfURLs(o *object) bool {
 }
 
 // urlsOf returns the URLs that stand under the name of a file, nil if none do. An array
-// is of mirrors if the name has an extension and every URL ends in that name, or in one
-// name at hosts that differ: otherwise the URLs may be of several files.
+// is of mirrors only if the name has an extension.
 func urlsOf(name string, raw json.RawMessage) []string {
 	var one string
 	if json.Unmarshal(raw, &one) == nil {
@@ -220,16 +219,22 @@ func urlsOf(name string, raw json.RawMessage) []string {
 		return []string{one}
 	}
 	var urls []string
-	if json.Unmarshal(raw, &urls) != nil || path.Ext(name) == "" {
+	if json.Unmarshal(raw, &urls) != nil || path.Ext(name) == "" || !areMirrors(name, urls) {
 		return nil
 	}
+	return urls
+}
+
+// areMirrors reports whether every URL ends in that name, or in one name at hosts that
+// differ. Otherwise the URLs may be of several files.
+func areMirrors(name string, urls []string) bool {
 	hosts := map[string]bool{}
 	for _, text := range urls {
 		u, err := url.Parse(escapePercent(text))
 		if err != nil || urlStart(text) != 0 || baseOf(text) != baseOf(urls[0]) || hosts[u.Host] && baseOf(text) != baseOf(name) {
-			return nil
+			return false
 		}
 		hosts[u.Host] = true
 	}
-	return urls
+	return true
 }

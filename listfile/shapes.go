@@ -109,7 +109,10 @@ func isShape(fields []token, parted bool) bool {
 	if !quotedShapes[shape] {
 		return false
 	}
-	clear := parted || shape[0] != 'u' || standsAlone(fields[0].text) // else the rest may be of the URL
+	clear := parted || shape[0] != 'u' || standsAlone(fields[0].text)            // else the rest may be of the URL
+	if shape == "nu" && strings.IndexFunc(fields[0].text, isLetterOrDigit) < 0 { // the marker of an item
+		return false
+	}
 	for i, f := range fields {
 		if f.quoted && (shape[i] == 'u' || shape == "nu") || clear && len(shape) == 3 && shape[i] == 'n' && looksLikeName(f.text) {
 			return true

@@ -16,6 +16,7 @@ var (
 	errFields    = errors.New("more than two TAB-separated fields; write NAME<TAB>URL and nothing else")
 	errBetween   = errors.New("text between the TAB and the URL; write NAME<TAB>URL and nothing else")
 	errUnparted  = errors.New(`name and URL are not apart; put a TAB, " : " or a space between them, or tell the columns of a table with --columns`)
+	errWgetLog   = errors.New("this is a line of wget's log, not of a list; write its URL alone on the line")
 	errEmptyName = errors.New("name is empty; write a name before the URL, or begin the line with the URL")
 )
 
@@ -62,6 +63,9 @@ func splitBefore(before string, f fields) (fields, error) {
 		f.name = ""
 		f.dialect = URLs
 		return f, nil
+	}
+	if strings.HasPrefix(name, "--") && strings.HasSuffix(name, "--") {
+		return fields{}, errWgetLog
 	}
 	if strings.HasSuffix(name, " @") { // a package and where it is, in Python
 		return fields{url: f.url, dialect: URLs, quoted: f.quoted}, nil
