@@ -323,7 +323,6 @@ func (c *contact) open(m *mirror, class hosts.Class) (*response, error) {
 		return nil, err
 	}
 	m.host.FirstByte(time.Since(asked))
-	s.peering.originWaited(asked)
 	return &response{body, ctx, cancel}, nil
 }
 

@@ -224,9 +224,6 @@ func (fl *flight) open(host *hosts.Host) (err error) {
 		return err
 	}
 	host.FirstByte(time.Since(asked))
-	if _, ok := b.(*peerBody); !ok { // else the walk has noted it
-		f.set.peering.originWaited(asked)
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fl.body = b

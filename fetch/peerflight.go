@@ -145,8 +145,14 @@ func (fl *flight) cameFromPeer() {
 	}
 }
 
-// timedEvery is how often the ring is told at least how fast a flight is.
-const timedEvery = 500 * time.Millisecond
+const (
+	// timedEvery is how often the ring is told at least how fast a flight is.
+	timedEvery = 500 * time.Millisecond
+
+	// timedLeast is how long a flight must be to tell something: a short one arrives at once
+	// when it begins.
+	timedLeast = 1 << 20
+)
 
 // timing is up to when and where the ring has been told how fast a flight is.
 type timing struct {
@@ -158,7 +164,7 @@ type timing struct {
 // turned out to be slow ends: the rest is asked of another one. The caller holds file.mu.
 func (fl *flight) timed() {
 	x, now := fl.fill.extents, time.Now()
-	if x == nil {
+	if x == nil || fl.end-fl.start < timedLeast {
 		return
 	}
 	if fl.timing.at.Before(fl.born) {
@@ -174,7 +180,7 @@ func (fl *flight) timed() {
 	if ok {
 		from = pb.Peer()
 	}
-	ring.Took(from, fl.pos-fl.timing.pos, took, now)
+	x.peering.took(from, fl.pos-fl.timing.pos, took)
 	fl.timing = timing{now, fl.pos}
 	if ok && !pb.slow && fl.pos < fl.end && ring.Slow(from, now) {
 		fl.cutLocked(fl.pos)
@@ -264,9 +270,7 @@ func (w *walk) get(ctx context.Context) (*peerhttp.Body, peers.Kind) {
 			w.probe(ctx, ask.Peers)
 			continue
 		}
-		asked := time.Now()
 		b, err := w.peering.Client.Get(ctx, ask.Peers[0], w.question(ask.Kind == peers.Cached), w.version)
-		w.peering.waited(ask.Peers[0], asked)
 		if err == nil {
 			w.peering.Ring.Answered(ask.Peers[0])
 			return b, ask.Kind
@@ -288,9 +292,7 @@ func (w *walk) getVersion(ctx context.Context) (ok bool) {
 			w.probe(ctx, ask.Peers)
 			continue
 		}
-		asked := time.Now()
 		v, said, err := w.peering.Client.Version(ctx, ask.Peers[0], w.question(ask.Kind == peers.Cached))
-		w.peering.waited(ask.Peers[0], asked)
 		if err == nil {
 			w.version, w.digest = v, said
 			w.peering.Ring.Answered(ask.Peers[0])

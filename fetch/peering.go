@@ -48,7 +48,7 @@ const (
 	// ownerBusy is how long an extent is put off at first whose owner is busy, and
 	// longestBusy how long at last; at random it is up to twice that.
 	ownerBusy   = 100 * time.Millisecond
-	longestBusy = 500 * time.Millisecond
+	longestBusy = time.Second
 
 	// extentWindow is among how many missing extents of a file prefetch chooses one.
 	extentWindow = 64
@@ -90,16 +90,10 @@ func (p *peering) hopes(err error) bool {
 	return originError(err) != nil && (kind == origin.NeedsURL || kind == origin.NotFound || kind == origin.Transient)
 }
 
-// waited notes how long a machine took to begin an answer; for this one, the origin.
-func (p *peering) waited(name string, asked time.Time) {
-	now := time.Now()
-	p.Ring.Took(name, 0, now.Sub(asked), now)
-}
-
-// originWaited is waited for an answer of the origin. p may be nil.
-func (p *peering) originWaited(asked time.Time) {
-	if p != nil {
-		p.waited(p.Ring.Self(), asked)
+// took is Ring.Took, with a word to the user.
+func (p *peering) took(name string, n int64, d time.Duration) {
+	if p.Ring.Took(name, n, d, time.Now()) {
+		p.set.log.Info("a machine is much slower than the others; it is asked last for a minute", "peer", name)
 	}
 }
 

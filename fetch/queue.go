@@ -18,7 +18,7 @@ const (
 	maxPassed  = 10_000
 
 	// restingJobs is how many times Jobs files of a host may be worked on in all
-	// while most of them wait before another attempt, or for other machines.
+	// while most of them wait before another attempt. Half as many may wait for other machines.
 	restingJobs = 4
 
 	// firstJobs is how many files of a host are begun before it has sent anything,
@@ -166,5 +166,5 @@ func (l *loads) fair(h *hosts.Host) bool {
 // mayTake reports whether a host may have one more job.
 func (l *loads) mayTake(h *hosts.Host) bool {
 	of := l.hosts[h]
-	return of == nil || of.jobs < l.most+min(h.Rests()+of.waiting, (restingJobs-1)*l.most)
+	return of == nil || of.jobs < l.most+min(h.Rests(), (restingJobs-1)*l.most)+min(of.waiting, l.most)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -291,6 +292,35 @@ func TestPortIsClosedToThoseWithoutTheKey(t *testing.T) {
 		t.Errorf("with the key the answer is %+v, %v", v, err)
 	}
 	m.stop(p)
+}
+
+// Machines know each other by certificates of the user's own, and one with another certificate
+// gets nothing.
+func TestMachinesWithOwnCertificates(t *testing.T) {
+	m := newMachines(t, 2, smallFiles(4, 20<<20)...)
+	ips := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(127, 0, 0, 2)}
+	cert, key, trusted := certificate(t, "machines.test", ips...)
+	otherCert, otherKey, _ := certificate(t, "others.test", ips...)
+	list := m.list("")
+	var all []*served
+	for i := range m.names {
+		args := m.args(i, "--cert", cert, "--key", key, "--cacert", cert)
+		all = append(all, startDlfs(t, nil, append([]string{"fetch", list, m.out(i)}, args...)...))
+	}
+	m.awaitSocket(0)
+	other, err := tls.LoadX509KeyPair(otherCert, otherKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := peerhttp.New(peerhttp.Options{Self: m.names[1], TLS: &tls.Config{RootCAs: trusted, Certificates: []tls.Certificate{other}}})
+	defer c.Close()
+	if _, _, err := c.ID(t.Context(), m.names[0]); err == nil {
+		t.Error("a machine with another certificate is answered")
+	}
+	for i, p := range all {
+		m.complete(i, p)
+	}
+	m.askedAtMost(1.02)
 }
 
 // No URL, query or header of a list is in what a machine asks or answers.

@@ -190,14 +190,15 @@ func TestWebOverTLS(t *testing.T) {
 	}
 }
 
-// certificate makes a certificate for a name, and returns its files and who trusts it.
-func certificate(t *testing.T, name string) (cert, key string, pool *x509.CertPool) {
+// certificate makes a certificate for a name and addresses, and returns its files and who
+// trusts it.
+func certificate(t *testing.T, name string, addrs ...net.IP) (cert, key string, pool *x509.CertPool) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IPAddresses: addrs,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {

@@ -5,19 +5,38 @@ import (
 	"time"
 )
 
+// end is when measured has measured.
+var end = epoch.Add(10 * time.Second)
+
 // measured is a ring of n machines; this one has measured the others and the origin
 // at these rates, in bytes a second.
 func measured(t *testing.T, origin int64, rates ...int64) *Ring {
 	r := ring("n0:3537", len(rates)+1)
-	for range 20 {
-		r.Took("n0:3537", origin/4, time.Second/4, epoch)
+	for i := range 40 {
+		now := epoch.Add(time.Duration(i) * time.Second / 4)
+		r.Took("n0:3537", origin/4, time.Second/4, now)
 		for i, rate := range rates {
 			name := []string{"n1:3537", "n2:3537", "n3:3537", "n4:3537", "n5:3537"}[i]
-			r.Took(name, 0, time.Second/8, epoch) // until the answer begins
-			r.Took(name, rate/4, time.Second/8, epoch)
+			r.Took(name, rate/4, time.Second/4, now)
 		}
 	}
 	return r
+}
+
+// In the first seconds nothing follows: everything is slow then.
+func TestNoMachineIsSlowAtFirst(t *testing.T) {
+	r := ring("n0:3537", 4)
+	for range 100 {
+		r.Took("n0:3537", 1000, time.Second, epoch)
+		r.Took("n1:3537", 1000, time.Second, epoch)
+		r.Took("n2:3537", 1000, time.Second, epoch)
+		if r.Took("n3:3537", 1, time.Second, epoch.Add(measuredSince-1)) {
+			t.Fatal("a machine is slow already")
+		}
+	}
+	if !r.Took("n3:3537", 1, time.Second, epoch.Add(2*measuredSince)) || !r.Slow("n3:3537", epoch.Add(2*measuredSince)) {
+		t.Error("later it is not slow either")
+	}
 }
 
 func TestMachineIsSlowBesideTheOthersAndTheOrigin(t *testing.T) {
@@ -38,11 +57,11 @@ func TestMachineIsSlowBesideTheOthersAndTheOrigin(t *testing.T) {
 	} {
 		r := measured(t, tt.origin, tt.rates...)
 		last := r.Others()[len(tt.rates)-1]
-		if got := r.Slow(last, epoch); got != tt.slow {
+		if got := r.Slow(last, end); got != tt.slow {
 			t.Errorf("%s: slow is %v", tt.what, got)
 		}
 		for _, other := range r.Others()[:len(tt.rates)-1] {
-			if r.Slow(other, epoch) {
+			if r.Slow(other, end) {
 				t.Errorf("%s: %s is slow, too", tt.what, other)
 			}
 		}
@@ -55,20 +74,21 @@ func TestSlowMachineIsAskedLast(t *testing.T) {
 	r := ring("n0:3537", 4)
 	k := ownedBy(t, r, "n3:3537")
 	before := r.Rank(k, nil, epoch)
-	for range 8 {
-		r.Took("n0:3537", 500, time.Second/2, epoch)
-		r.Took("n1:3537", 500, time.Second/2, epoch)
-		r.Took("n2:3537", 500, time.Second/2, epoch)
-		r.Took("n3:3537", 50, time.Second/2, epoch)
+	for i := range 20 {
+		now := epoch.Add(time.Duration(i) * time.Second / 2)
+		r.Took("n0:3537", 500, time.Second/2, now)
+		r.Took("n1:3537", 500, time.Second/2, now)
+		r.Took("n2:3537", 500, time.Second/2, now)
+		r.Took("n3:3537", 50, time.Second/2, now)
 	}
-	got := r.Rank(k, nil, epoch)
+	got := r.Rank(k, nil, end)
 	if want := append(before[1:len(before):len(before)], "n3:3537"); len(got) != 4 || got[0] != want[0] || got[3] != "n3:3537" {
 		t.Errorf("the rank is %v, want %v", got, want)
 	}
-	if s := r.States(epoch); s[2].State != "slow" {
+	if s := r.States(end); s[2].State != "slow" {
 		t.Errorf("the states are %v", s)
 	}
-	if got := r.Rank(k, nil, epoch.Add(slowFor)); got[0] != "n3:3537" {
+	if got := r.Rank(k, nil, end.Add(slowFor)); got[0] != "n3:3537" {
 		t.Errorf("after %v the rank is %v", slowFor, got)
 	}
 }
@@ -78,20 +98,21 @@ func TestFewMachinesAreSlowAtATime(t *testing.T) {
 	r := ring("n0:3537", 9)
 	slow := func() (n int) {
 		for _, name := range r.Others() {
-			if r.Slow(name, epoch) {
+			if r.Slow(name, end) {
 				n++
 			}
 		}
 		return n
 	}
-	for range 40 {
-		r.Took("n0:3537", 500, time.Second/2, epoch)
+	for i := range 20 {
+		now := epoch.Add(time.Duration(i) * time.Second / 2)
+		r.Took("n0:3537", 500, time.Second/2, now)
 		for i, name := range r.Others() {
 			rate := int64(500)
 			if i < 3 {
 				rate = 20
 			}
-			r.Took(name, rate, time.Second/2, epoch)
+			r.Took(name, rate, time.Second/2, now)
 		}
 	}
 	if got := slow(); got != 2 {
