@@ -88,8 +88,8 @@ func (r *Ring) lags(p *peer, now time.Time) bool {
 		if now.Before(other.slow) && other != p {
 			slow++
 		}
-		if v, ok := other.rate(measuredFor); ok {
-			rates = append(rates, v)
+		if other.bytes > 0 { // of few answers, if it is so fast that they took no time
+			rates = append(rates, other.bytes/max(other.took, time.Millisecond).Seconds())
 		}
 	}
 	slices.Sort(rates)
