@@ -335,11 +335,11 @@ func (p *prefetcher) contactPeered(f *File) {
 	}
 }
 
-// waitsForPeers reports whether nothing comes of a file because other machines are being asked
+// holdUp reports whether nothing comes of a file because other machines are being asked
 // for its version, or the owner of what is missing next is busy. Other files are fetched
 // meanwhile.
-func (f *File) waitsForPeers() bool {
-	if f.set.peering == nil {
+func (p *peering) holdUp(f *File) bool {
+	if p == nil {
 		return false
 	}
 	f.mu.Lock()

@@ -117,7 +117,7 @@ func (l *loads) add(j *job) {
 		l.hosts[j.host] = of
 	}
 	of.jobs++
-	if j.file.waitsForPeers() {
+	if j.file.set.peering.holdUp(j.file) {
 		of.waiting++
 	}
 	if l.now.Sub(j.born) >= longJob {
