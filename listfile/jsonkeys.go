@@ -135,6 +135,9 @@ func (d *jsonDraft) keep(f jsonField) error {
 		if stem(f.key) != stem(before.key) {
 			return fmt.Errorf("keys %s and %s may both be the URL; say with --columns=url=KEY which is to be fetched", quote(before.key), quote(f.key))
 		}
+		if d.p.chosen == nil && !areMirrors("", []string{before.value, f.value}) {
+			return fmt.Errorf("keys %s and %s hold URLs of several files; say with --columns=url=KEY which is to be fetched", quote(before.key), quote(f.key))
+		}
 		d.more = append(d.more, f.value)
 	}
 	return nil
