@@ -132,13 +132,13 @@ var (
 
 func isBagIt(line string) bool { return bagItLine.MatchString(line) }
 
-// isBagItName reports whether the name of such a line lies where those of a bag do,
-// or the URL and the name are of files. Else the line may be a URL with spaces, or
-// what follows the size something else.
+// isBagItName reports whether the name of such a line lies where those of a bag do, or
+// the URL and the name are of files: the name has an extension or a directory. Else the
+// line may be a URL with spaces, or what follows the size something else.
 func isBagItName(line string) bool {
 	url, rest, _ := cutBlanks(strings.Trim(line, blanks))
-	length, name, _ := cutBlanks(rest)
-	return strings.HasPrefix(name, "data/") || standsAlone(url) && isFileName(name) && !isRounded(length+name) && !isUnit(name)
+	_, name, _ := cutBlanks(rest)
+	return strings.HasPrefix(name, "data/") || standsAlone(url) && (looksLikeName(name) || strings.Contains(name, "/"))
 }
 
 func isPooch(line string) bool {

@@ -74,8 +74,11 @@ func checkEnd(f fields) error {
 			return errors.New("two URLs on this line; write one a line, or say --format=urls if it is one URL")
 		}
 	}
-	if f.dialect == Pget && !f.quoted && f.apart && !isFileName(f.name) {
+	if f.dialect == Pget && !f.quoted && (f.apart && !isFileName(f.name) || isRounded(f.name) || strings.IndexByte("-;>|=", f.name[0]) >= 0) {
 		return fmt.Errorf("%s after the URL is no name of a file; say with --columns=url=1 that it means nothing", quote(f.name))
+	}
+	if f.dialect == Colon && !f.quoted && isRounded(f.name) {
+		return fmt.Errorf("%s before the URL is a size and no name of a file; write the URL alone", quote(f.name))
 	}
 	if command, _, _ := strings.Cut(f.name, " "); f.dialect == Colon && slices.Contains(commands, command) {
 		return fmt.Errorf("the line is a command of %s; write its URL alone", command)

@@ -127,6 +127,9 @@ func splitQuoted(line string, open int) (fields, error) {
 	}
 	f := fields{url: line[open+1 : open+end], quoted: true, apart: true}
 	before, after := line[:open], strings.Trim(line[open+end+1:], blanks)
+	if line[open] == '<' && len(after) > 1 && after[0] == ';' { // a parameter (RFC 8288)
+		return fields{}, errURLSpace
+	}
 	if after = strings.TrimLeft(after, ",;"); after != "" {
 		if strings.Trim(before, blanks) != "" || after[0] == '#' || urlStart(after) >= 0 {
 			return fields{}, errURLSpace

@@ -44,15 +44,6 @@ func isRounded(text string) bool { return roundedSize.MatchString(text) }
 
 var roundedSize = regexp.MustCompile(`(?i)^[0-9.]+ ?[kmgt](i?b)?$`)
 
-// isUnit reports whether a word after a number is a unit of bytes, as in "12 bytes".
-func isUnit(text string) bool {
-	switch strings.ToLower(text) {
-	case "b", "byte", "bytes", "octets", "kilobytes", "megabytes", "gigabytes", "terabytes":
-		return true
-	}
-	return false
-}
-
 // multihashes are the first bytes of a digest that tells its algorithm and its
 // length (the multihash format), in hexadecimal.
 var multihashes = map[string]digest.Algorithm{
