@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"dlfs/cache"
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -43,6 +44,7 @@ const endTimeout = 2 * time.Minute
 // and what is durable is never asked for again.
 func TestKill(t *testing.T) {
 	need(t, canMount())
+	need(t, hosttest.Loopback())
 	first := *cyclesSeedFlag
 	if first == 0 {
 		first = rand.Uint64()
