@@ -6,6 +6,8 @@ import (
 	"hash/maphash"
 	"slices"
 	"strings"
+
+	"dlfs/listfile/digest"
 )
 
 // index knows every entry of a list so far, to tell whether one more fits. It
@@ -98,6 +100,15 @@ func same(a, b *Entry) bool {
 	return slices.Equal(a.URLs(), b.URLs())
 }
 
+// contradict reports whether what lists say of one file cannot hold for both.
+func contradict(a, b *Details) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	return a.Size >= 0 && b.Size >= 0 && a.Size != b.Size ||
+		a.Digest.Algorithm != digest.None && a.Digest.Algorithm == b.Digest.Algorithm && a.Digest.Hex() != b.Digest.Hex()
+}
+
 // sameName is the error of a name that an earlier line has with another URL.
 type sameName struct {
 	name string
@@ -145,7 +156,10 @@ func newIndex(list *List) *index {
 func (x *index) add(e Entry, i int) (repeated bool, err error) {
 	hash := maphash.String(x.seed, e.Name)
 	if earlier := x.fileAt(e.Name, hash); earlier != nil {
-		if same(earlier, &e) {
+		switch {
+		case same(earlier, &e) && contradict(earlier.Details, e.Details):
+			return false, fmt.Errorf("name %s already stands on line %d with the same URL and another size or digest; remove the line that is wrong", quote(e.Name), earlier.Line)
+		case same(earlier, &e):
 			return true, nil
 		}
 		return false, &sameName{e.Name, earlier.Line}
