@@ -17,7 +17,7 @@ func TestObjectThatIsAlwaysRefusedFailsAlone(t *testing.T) {
 		header []string
 		within time.Duration
 	}{
-		"one":                   {1, nil, 15 * time.Second},
+		"one":                   {1, nil, 20 * time.Second},
 		"one with Retry-After":  {1, []string{"Retry-After", "60"}, 20 * time.Second},
 		"many":                  {20, nil, 45 * time.Second},
 		"many with Retry-After": {20, []string{"Retry-After", "60"}, 60 * time.Second},
