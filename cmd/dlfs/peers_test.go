@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -168,8 +169,11 @@ func (m *machines) awaitSocket(i int) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for until := time.Now().Add(hang); ; <-tick.C {
-		_, err := os.Stat(filepath.Join(m.out(i), ".dlfs", socketName))
+		first, second, err := dialTwice(m.t.Context(), m.out(i))
 		if err == nil {
+			if err := errors.Join(first.Close(), second.Close()); err != nil {
+				m.t.Fatal(err)
+			}
 			return
 		}
 		if time.Now().After(until) {
