@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -260,6 +261,29 @@ func TestHostThatDiesInABodyOfUnknownLengthDoesNotEndIt(t *testing.T) {
 	})
 }
 
+// closing is a server that knows GET alone. Its answers have no length: send writes the body of
+// the nth, and then the connection is closed. It also returns the count of answers.
+func closing(t *testing.T, start func(http.Handler) *httptest.Server, send func(n int64, conn net.Conn)) (*httptest.Server, *atomic.Int64) {
+	gets := new(atomic.Int64)
+	s := start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		n := gets.Add(1)
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+		send(n, conn)
+	}))
+	t.Cleanup(s.Close)
+	return s, gets
+}
+
 // TestEmptyBodyIsDoubted: a body without a length whose connection is closed before the
 // first byte is read again, and believed when there is none again.
 func TestEmptyBodyIsDoubted(t *testing.T) {
@@ -272,24 +296,11 @@ func TestEmptyBodyIsDoubted(t *testing.T) {
 	} {
 		x := newFixture(t)
 		t.Cleanup(x.stop)
-		var gets atomic.Int64
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method != http.MethodGet {
-				w.WriteHeader(http.StatusMethodNotAllowed)
-				return
-			}
-			conn, _, err := w.(http.Hijacker).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer conn.Close()
-			io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
-			if gets.Add(1) > tt.empty {
+		s, gets := closing(t, httptest.NewServer, func(n int64, conn net.Conn) {
+			if n > tt.empty {
 				io.Copy(conn, x.contents["a"].Reader())
 			}
-		}))
-		t.Cleanup(s.Close)
+		})
 		x.url = s.URL
 		x.add("a", tt.size)
 		x.start()
@@ -318,28 +329,14 @@ func TestBodyCutOffTLSIsDoubted(t *testing.T) {
 	} {
 		x := newFixture(t)
 		t.Cleanup(x.stop)
-		var gets atomic.Int64
-		s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method != http.MethodGet {
-				w.WriteHeader(http.StatusMethodNotAllowed)
-				return
-			}
-			n := gets.Add(1)
-			conn, _, err := w.(http.Hijacker).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer conn.Close()
-			io.WriteString(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+		s, gets := closing(t, httptest.NewTLSServer, func(n int64, conn net.Conn) {
 			if n > int64(len(tt.cuts)) {
 				io.Copy(conn, x.contents["a"].Reader())
 				return
 			}
 			io.CopyN(conn, x.contents["a"].Reader(), tt.cuts[n-1])
 			conn.(*tls.Conn).NetConn().Close()
-		}))
-		t.Cleanup(s.Close)
+		})
 		x.url, x.originOpts.TLS = s.URL, s.Client().Transport.(*http.Transport).TLSClientConfig
 		x.add("a", size)
 		x.start()

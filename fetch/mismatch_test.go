@@ -9,7 +9,6 @@ import (
 	"dlfs/cache"
 	"dlfs/fetch/origintest"
 	"dlfs/listfile"
-	"dlfs/listfile/digest"
 )
 
 // Bytes whose digest the list gives otherwise are kept until others come. If these cannot
@@ -89,17 +88,7 @@ func TestOnlyBadPiecesAreFetchedAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
 		x.add("a", 8<<20+100)
 		c := x.contents["a"]
-		pieces := &digest.Pieces{Length: 300_000}
-		for off := int64(0); off < c.Size; off += pieces.Length {
-			p := make([]byte, min(pieces.Length, c.Size-off))
-			c.ReadAt(p, off)
-			h := digest.SHA1.New()
-			h.Write(p)
-			d, err := digest.New(digest.SHA1, h.Sum(nil))
-			check(t, err)
-			pieces.Sums = append(pieces.Sums, d)
-		}
-		x.detail().Pieces = pieces
+		x.detail().Pieces = piecesOf(c)
 		x.detail().Digest = sha256Of(c)
 		wrong := origintest.WrongBytes(5<<20, 10).Times(1)
 		x.Inject(wrong)

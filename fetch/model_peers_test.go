@@ -15,23 +15,10 @@ import (
 
 // TestModelOfMachines is TestModel for an engine that shares its list with two other machines,
 // which meet the same origins. They have old lists, and URLs that are dead; they fall silent,
-// break off, refuse and tell of versions that nobody has. What the engine reads are the bytes of
-// one version of the origin all the same, or an error.
+// break off, refuse and tell of versions that do not exist. Each read still gives the bytes of one
+// version of the origin, or an error.
 func TestModelOfMachines(t *testing.T) {
-	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	bubble(t, func(t *testing.T, x *fixture) {
-		m := &model{fixture: x, rng: rand.New(rand.NewPCG(seed, seed))}
-		defer func() {
-			if t.Failed() {
-				for _, line := range m.did {
-					t.Log(line)
-				}
-				t.Logf("to replay: go test ./fetch -run 'TestModelOfMachines$' -seed %d -steps %d", seed, *stepsFlag)
-			}
-		}()
+	modelled(t, func(t *testing.T, m *model) {
 		m.build()
 		m.originOpts.Tries = 5
 		m.cacheOpts = cache.Options{MinFree: 1}

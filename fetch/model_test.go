@@ -27,7 +27,23 @@ var (
 // of one version, or an error while there is a reason for one; and when the
 // trouble is over, everything can be read, and materializes.
 func TestModel(t *testing.T) {
-	seed := *seedFlag
+	modelled(t, func(t *testing.T, m *model) {
+		m.begin()
+		for range *stepsFlag {
+			m.step()
+			m.checkFlights()
+			if t.Failed() {
+				break
+			}
+		}
+		m.end()
+	})
+}
+
+// modelled has a new model live, with the seed of the flag or a random one. If the test fails,
+// it tells what the model did, and how to have it do the same again.
+func modelled(t *testing.T, live func(t *testing.T, m *model)) {
+	name, seed := t.Name(), *seedFlag
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
@@ -38,18 +54,10 @@ func TestModel(t *testing.T) {
 				for _, line := range m.did {
 					t.Log(line)
 				}
-				t.Logf("to replay: go test ./fetch -run 'TestModel$' -seed %d -steps %d", seed, *stepsFlag)
+				t.Logf("to replay: go test ./fetch -run '%s$' -seed %d -steps %d", name, seed, *stepsFlag)
 			}
 		}()
-		m.begin()
-		for range *stepsFlag {
-			m.step()
-			m.checkFlights()
-			if t.Failed() {
-				break
-			}
-		}
-		m.end()
+		live(t, m)
 	})
 }
 
