@@ -105,6 +105,24 @@ func (f *fleet) measure(ctx context.Context, round int, play func() ([]*machine,
 	return got, nil
 }
 
+// trialOf prepares a row of one trial, which eight machines make. The argument link is how fast
+// the link of a machine is, in Mbit/s.
+func trialOf(spec fleetSpec, link func(machine int) int,
+	trial func(*fleet, context.Context) ([]*machine, time.Duration, error)) func(context.Context, *stage) ([]contestant, error) {
+	return func(ctx context.Context, s *stage) ([]contestant, error) {
+		f, err := s.fleet(ctx, spec, fleetSize, link)
+		if err != nil {
+			return nil, err
+		}
+		return []contestant{
+			{name: ours, run: func(ctx context.Context, round int) (sample, error) {
+				return f.measure(ctx, round, func() ([]*machine, time.Duration, error) { return trial(f, ctx) })
+			}},
+			idealOf(wall, spec.bound().Seconds()),
+		}, nil
+	}
+}
+
 // killedRow has one of eight machines die when the origin has sent half of the content, and
 // come back when it has sent 70 %.
 func killedRow(spec fleetSpec) row {
@@ -115,18 +133,7 @@ func killedRow(spec fleetSpec) row {
 			{metric: traffic, bound: atMost(1.05 + 1.0/fleetSize)},
 			{metric: wall, than: ideal},
 		},
-		set: func(ctx context.Context, s *stage) ([]contestant, error) {
-			f, err := s.fleet(ctx, spec, fleetSize, spec.alike)
-			if err != nil {
-				return nil, err
-			}
-			return []contestant{
-				{name: ours, run: func(ctx context.Context, round int) (sample, error) {
-					return f.measure(ctx, round, func() ([]*machine, time.Duration, error) { return f.killOne(ctx) })
-				}},
-				idealOf(wall, spec.bound().Seconds()),
-			}, nil
-		},
+		set: trialOf(spec, spec.alike, (*fleet).killOne),
 	}
 }
 
@@ -167,23 +174,12 @@ func slowRow(spec fleetSpec) row {
 			{metric: wall, than: ideal, bound: atMost(1.7)},
 			{metric: traffic},
 		},
-		set: func(ctx context.Context, s *stage) ([]contestant, error) {
-			f, err := s.fleet(ctx, spec, fleetSize, func(machine int) int {
-				if machine == fleetSize {
-					return spec.slow
-				}
-				return spec.link
-			})
-			if err != nil {
-				return nil, err
+		set: trialOf(spec, func(machine int) int {
+			if machine == fleetSize {
+				return spec.slow
 			}
-			return []contestant{
-				{name: ours, run: func(ctx context.Context, round int) (sample, error) {
-					return f.measure(ctx, round, func() ([]*machine, time.Duration, error) { return f.withoutLast(ctx) })
-				}},
-				idealOf(wall, spec.bound().Seconds()),
-			}, nil
-		},
+			return spec.link
+		}, (*fleet).withoutLast),
 	}
 }
 
