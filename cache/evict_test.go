@@ -115,7 +115,7 @@ func TestHoleIsNoBlock(t *testing.T) {
 }
 
 // TestTornBlockIsNoBlock: where the index has lost something, a block that was evicted and
-// put again, and of which a power cut left a part, is missing.
+// put again, and that a power cut left only in part, is missing.
 func TestTornBlockIsNoBlock(t *testing.T) {
 	log := new(logLines)
 	dir := t.TempDir()

@@ -248,7 +248,7 @@ func (b *bridge) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.Lseek
 }
 
 // Flush is of a descriptor that is closed, and has nothing to do. ENOSYS is no error to the
-// kernel: it asks no more, and close(2) waits for nobody from then on (fuse_flush in
+// kernel: it asks no more, and close(2) does not wait from then on (fuse_flush in
 // fs/fuse/file.c).
 func (b *bridge) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status { return fuse.ENOSYS }
 

@@ -110,7 +110,7 @@ type line struct {
 	onlyOthers bool   // after --, nothing is a flag
 }
 
-// newLine reads the words of a command line, of which the last is to be completed.
+// newLine reads the words of a command line. The last word is to be completed.
 func newLine(app *kong.Node, words []string) *line {
 	l := &line{node: app, flags: app.Flags, word: words[len(words)-1]}
 	for _, word := range words[:len(words)-1] {

@@ -223,7 +223,7 @@ func (k *killing) startOne() (p *served, bounded bool) {
 	return startDlfs(k.t, nil, args...), bounded
 }
 
-// leastBound is a bound in MiB of which some 20 are for blocks.
+// leastBound is a bound in MiB. Some 20 MiB of it are for blocks.
 const leastBound = 70
 
 // evictAll has the mount evict files until it is dying.

@@ -209,7 +209,7 @@ func (a *answers) judge(err error) error {
 		return err
 	}
 	if errors.Is(*failed, unix.EPIPE) {
-		if errors.Is(err, *failed) { // the help, of which the parser makes a mistake
+		if errors.Is(err, *failed) { // the help was not written, which the parser calls a mistake
 			return nil
 		}
 		return err

@@ -68,7 +68,7 @@ func TestDigestAuthentication(t *testing.T) {
 	})
 }
 
-// A field may hold several challenges, of which one is of Digest.
+// A field may hold several challenges. One of them is of Digest.
 func TestDigestAmongOtherChallenges(t *testing.T) {
 	const own = `Digest realm="a \", Basic b=", nonce="abc", qop="auth"`
 	for _, field := range []string{
