@@ -172,7 +172,7 @@ func (v *verdict) checkStore(s *Store, p *promises, how manner, log *logLines) e
 	known := map[string]*Blob{}
 	err := s.Each(func(name string, b *Blob) error {
 		known[name] = b
-		return v.checkBlob(b, p.blocks[versionKey(name, b.version.Size)])
+		return v.checkBlob(b, p.blocks[versionKey(name, b.version.Size)], v.outdated(b, p))
 	})
 	v.Warns = strings.Count(log.mu.String(), "\n")
 	if err != nil {
@@ -196,6 +196,11 @@ func (v *verdict) checkStore(s *Store, p *promises, how manner, log *logLines) e
 		}
 		if !rightFile(name, size, got) {
 			return fmt.Errorf("%q was published, and has other bytes", name)
+		}
+	}
+	for name, b := range known {
+		if v.outdated(b, p) {
+			delete(known, name) // the file is adopted when its version is met again
 		}
 	}
 	if err := v.checkDir(s, known); err != nil {
@@ -226,11 +231,19 @@ func rightFile(name string, size int64, got []byte) bool {
 	return int64(len(got)) == size && bytes.Equal(got, rightBytes(name, size, 0, size))
 }
 
+// outdated reports whether the record of b is older than a file that was published
+// under its name with another size. Only an index that was set aside may have
+// such a record: that of the newer version was in a table that is lost.
+func (v *verdict) outdated(b *Blob, p *promises) bool {
+	size, ok := p.published[b.name]
+	return v.Aside && ok && !b.Published() && b.version.Size != size
+}
+
 // checkBlob checks that the promised blocks are present, and that every present
 // one is right, or bad where bad ones were put. An index that was set aside may have had
 // the record of an older generation than that of the file which stands in the output
 // directory and is adopted: the bad bytes are then those of the newer one.
-func (v *verdict) checkBlob(b *Blob, promised map[int64]bool) error {
+func (v *verdict) checkBlob(b *Blob, promised map[int64]bool, outdated bool) error {
 	if err := b.Acquire(); err != nil {
 		return err
 	}
@@ -256,7 +269,7 @@ func (v *verdict) checkBlob(b *Blob, promised map[int64]bool) error {
 		}
 		v.Blocks++
 	}
-	if (b.Published() || b.Replaces()) != b.store.Occupied(b.name) {
+	if (b.Published() || b.Replaces()) != b.store.Occupied(b.name) && !outdated {
 		return fmt.Errorf("%q: published %v, in the output directory %v", b.name, b.Published(), b.store.Occupied(b.name))
 	}
 	return nil
