@@ -172,7 +172,7 @@ func (v *verdict) checkStore(s *Store, p *promises, how manner, log *logLines) e
 	known := map[string]*Blob{}
 	err := s.Each(func(name string, b *Blob) error {
 		known[name] = b
-		return v.checkBlob(b, p.blocks[versionKey(name, b.version.Size)], v.outdated(b, p))
+		return v.checkBlob(b, p.blocks[versionKey(name, b.version.Size)])
 	})
 	v.Warns = strings.Count(log.mu.String(), "\n")
 	if err != nil {
@@ -199,7 +199,7 @@ func (v *verdict) checkStore(s *Store, p *promises, how manner, log *logLines) e
 		}
 	}
 	for name, b := range known {
-		if v.outdated(b, p) {
+		if v.outdated(b) {
 			delete(known, name) // the file is adopted when its version is met again
 		}
 	}
@@ -231,19 +231,22 @@ func rightFile(name string, size int64, got []byte) bool {
 	return int64(len(got)) == size && bytes.Equal(got, rightBytes(name, size, 0, size))
 }
 
-// outdated reports whether the record of b is older than a file that was published
-// under its name with another size. Only an index that was set aside may have
-// such a record: that of the newer version was in a table that is lost.
-func (v *verdict) outdated(b *Blob, p *promises) bool {
-	size, ok := p.published[b.name]
-	return v.Aside && ok && !b.Published() && b.version.Size != size
+// outdated reports whether the record of b is older than the file that stands
+// under its name: a newer version of another size was published. Only an index that
+// was set aside may have such a record: the newer one was in a table that is lost.
+func (v *verdict) outdated(b *Blob) bool {
+	if !v.Aside || b.Published() || b.Replaces() {
+		return false
+	}
+	info, err := b.store.root.Lstat(b.name)
+	return err == nil && info.Size() != b.version.Size
 }
 
 // checkBlob checks that the promised blocks are present, and that every present
 // one is right, or bad where bad ones were put. An index that was set aside may have had
 // the record of an older generation than that of the file which stands in the output
 // directory and is adopted: the bad bytes are then those of the newer one.
-func (v *verdict) checkBlob(b *Blob, promised map[int64]bool, outdated bool) error {
+func (v *verdict) checkBlob(b *Blob, promised map[int64]bool) error {
 	if err := b.Acquire(); err != nil {
 		return err
 	}
@@ -269,7 +272,7 @@ func (v *verdict) checkBlob(b *Blob, promised map[int64]bool, outdated bool) err
 		}
 		v.Blocks++
 	}
-	if (b.Published() || b.Replaces()) != b.store.Occupied(b.name) && !outdated {
+	if (b.Published() || b.Replaces()) != b.store.Occupied(b.name) && !v.outdated(b) {
 		return fmt.Errorf("%q: published %v, in the output directory %v", b.name, b.Published(), b.store.Occupied(b.name))
 	}
 	return nil
