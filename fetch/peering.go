@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"dlfs/cache/lockorder"
 	"dlfs/fetch/hosts"
 	"dlfs/fetch/origin"
 	"dlfs/fetch/peerhttp"
@@ -40,19 +39,11 @@ type peering struct {
 }
 
 const (
-	// extentForsaken is for how long an extent that no peer was of use for is asked of the
-	// origin, and peerUnfit for how long a peer is not asked for a file that it cannot give.
-	extentForsaken = 30 * time.Second
-	peerUnfit      = 30 * time.Second
-
-	// ownerBusy is how long an extent is put off at first whose owner is busy, and
-	// longestBusy how long at last; at random it is up to twice that.
-	ownerBusy   = 100 * time.Millisecond
-	longestBusy = time.Second
-
 	// extentWindow is among how many missing extents of a file prefetch chooses one.
 	extentWindow = 64
 
+	// mostPeerFlights bounds how many flights from peers are under way at once, however many
+	// machines share the list.
 	mostPeerFlights = 32
 
 	// peersHope is how long other machines may give nothing while a file that failed is tried
@@ -104,115 +95,6 @@ func (p *Peers) ownPlaces(maxPerHost int) int {
 		return maxPerHost
 	}
 	return max(1, maxPerHost/p.Ring.Len())
-}
-
-// extents is what is known of the extents of a fill whose set has peers. Its lock is its own:
-// flights note there what they meet.
-type extents struct {
-	// Constant data
-	peering *peering
-	name    string
-	mirror  *mirror // of the peers; its counters are guarded by file.mu, as of other mirrors
-
-	mu       lockorder.Mutex[lockorder.Leaf]
-	forsaken map[int64]time.Time  // extents to ask the origin for, until then; guarded by mu
-	later    map[int64]delay      // extents whose owner is busy; guarded by mu
-	unfit    map[string]time.Time // peers that cannot give the file, until then; guarded by mu
-}
-
-// delay is for how long an extent is put off.
-type delay struct{ since, until time.Time }
-
-// extents makes the extents of a fill, nil without peers.
-func (p *peering) extents(name string) *extents {
-	if p == nil {
-		return nil
-	}
-	return &extents{peering: p, name: name, mirror: &mirror{host: p.host},
-		forsaken: map[int64]time.Time{}, later: map[int64]delay{}, unfit: map[string]time.Time{}}
-}
-
-// key is the key of the extent at off. The origin of noRanges sends the file as one stream,
-// so that one machine owns all of it.
-func (x *extents) key(off int64, noRanges bool) peers.Key {
-	index, _ := peers.Extent(off)
-	if noRanges {
-		index = 0
-	}
-	return peers.KeyOf(x.name, index)
-}
-
-// isUnfit reports whether a peer cannot give the file.
-func (x *extents) isUnfit(peer string) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return time.Now().Before(x.unfit[peer])
-}
-
-// met notes what a flight met at a peer.
-func (x *extents) met(peer string, o peers.Outcome) {
-	if o != peers.Unfit {
-		return
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.unfit[peer] = time.Now().Add(peerUnfit)
-}
-
-// forsake has the extent at off be asked of the origin for a while.
-func (x *extents) forsake(off int64) {
-	index, _ := peers.Extent(off)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.forsaken[index] = time.Now().Add(extentForsaken)
-}
-
-// isForsaken reports whether the extent at off is to be asked of the origin.
-func (x *extents) isForsaken(off int64) bool {
-	index, _ := peers.Extent(off)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return time.Now().Before(x.forsaken[index])
-}
-
-// putOff has prefetch leave the extent at off alone for a moment, and look again then. An
-// extent that was put off for long, while no machine gave anything, is forsaken.
-func (x *extents) putOff(off int64) {
-	index, _ := peers.Extent(off)
-	now := time.Now()
-	x.mu.Lock()
-	d := x.later[index]
-	if d.since.IsZero() {
-		d.since = now
-	}
-	wait := min(max(now.Sub(d.since)/8, ownerBusy), longestBusy)
-	wait += rand.N(wait)
-	inVain := now.Sub(d.since) > peersHope && x.peering.gaveLast() > peersHope
-	if d.until = now.Add(wait); inVain {
-		d = delay{}
-	}
-	x.later[index] = d
-	x.mu.Unlock()
-	if inVain {
-		x.forsake(off)
-	}
-	time.AfterFunc(wait, x.peering.set.poke)
-}
-
-// came notes that a machine gives the extent at off.
-func (x *extents) came(off int64) {
-	index, _ := peers.Extent(off)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	delete(x.later, index)
-}
-
-// isPutOff reports whether prefetch is to leave the extent at off alone.
-func (x *extents) isPutOff(off int64) bool {
-	index, _ := peers.Extent(off)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return time.Now().Before(x.later[index].until)
 }
 
 // isOwn reports whether the extent at off is to be asked of the origin by this machine. The
@@ -356,31 +238,4 @@ func (p *peering) holdUp(f *File) bool {
 func (p *peering) owns(name string) bool {
 	rank := p.Ring.Rank(peers.KeyOf(name, 0), nil, time.Now())
 	return len(rank) == 0 || rank[0] == p.Ring.Self()
-}
-
-// forgive has every peer be asked again, before the origin.
-func (x *extents) forgive() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	clear(x.forsaken)
-	clear(x.unfit)
-}
-
-// tryOthers reports whether the refusal of a file by the origin of this machine need not be
-// its end: another machine may have a better URL, and is asked from now on. It is not so
-// where the others were asked before.
-func (x *extents) tryOthers(off int64, kind origin.Kind) bool {
-	if x == nil || kind != origin.NeedsURL && kind != origin.NotFound && kind != origin.Transient {
-		return false
-	}
-	if x.isForsaken(off) {
-		x.forgive()
-		return false
-	}
-	self := x.peering.Ring.Self()
-	if x.isUnfit(self) || x.peering.Ring.Len() == 1 {
-		return false
-	}
-	x.met(self, peers.Unfit)
-	return true
 }

@@ -25,9 +25,6 @@ const (
 
 	// retryFiles is how long a file is left alone for which there was no descriptor.
 	retryFiles = time.Second
-
-	// retryFull is how long prefetch leaves a full disk alone.
-	retryFull = 5 * time.Second
 )
 
 // prefetcher decides what is fetched before a reader asks; see the package comment for how.
@@ -99,45 +96,6 @@ func (p *prefetcher) step() time.Duration {
 		p.steal(f)
 	}
 	return whenIdle
-}
-
-// diskFull says how long to hold still because the disk is full, and tells so
-// once.
-func (p *prefetcher) diskFull() time.Duration {
-	full := p.set.store.FullSince()
-	wait := time.Until(full.Add(retryFull))
-	switch {
-	case full.IsZero():
-		wait = 0
-	case wait <= 0:
-		if wait = retryFull; p.set.relieve() {
-			wait = 0
-		}
-	}
-	if wait > 0 && !p.full {
-		p.set.log.Warn("disk is full: prefetch pauses until there is room", "dir", p.set.store.Path(), "err", p.set.store.Full())
-	}
-	if wait == 0 && p.full {
-		p.set.log.Info("there is room on the disk again", "dir", p.set.store.Path())
-	}
-	p.full = wait > 0
-	return wait
-}
-
-// relieve reports whether a full disk has room again. What was kept in memory is on disk
-// then, and its files may be complete.
-func (s *Set) relieve() bool {
-	blobs, ok := s.store.Relieve()
-	for _, b := range blobs {
-		if f := s.File(b.Name()); f != nil {
-			f.change(func() {
-				if fi := f.fill(); fi != nil && s.room != nil {
-					s.room.offer(fi) // the room has not seen these blocks come
-				}
-			})
-		}
-	}
-	return ok
 }
 
 // refill takes finished and failed files out and new ones in: those opened,
