@@ -29,16 +29,6 @@ import (
 // filesystem serves concurrent fdatasyncs with one journal commit.
 const syncWidth = 8
 
-// claim is what a round took from one blob. It holds a reference to the blob's
-// file.
-type claim struct {
-	blob  *Blob
-	taken map[int64]*words
-	full  bool // complete and wanted: to be published after this round
-	dead  bool // abandoned: neither its bits nor its file are kept
-	err   error
-}
-
 // run is the syncer goroutine. It is owned by the Store, whose Close stops it
 // and waits.
 func (s *Store) run() {
@@ -131,19 +121,6 @@ func (s *Store) sayFailing(err error) {
 	s.failing = err != nil
 }
 
-// take claims the blocks written since the last round.
-func (b *Blob) take() *claim {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := &claim{blob: b, taken: b.mu.unsynced, dead: b.mu.abandoned}
-	c.full = b.Complete() && b.mu.publish != nil && !c.dead
-	if b.mu.unsynced == nil {
-		b.mu.refs++ // else the reference of the unsynced blocks passes on
-	}
-	b.mu.unsynced = nil
-	return c
-}
-
 // forceAll forces the bytes of all claims to disk. A claim that fails has its
 // blocks taken back; its error is kept in it and returned with the others.
 func (s *Store) forceAll(claims []*claim) error {
@@ -220,41 +197,6 @@ func (b *Blob) force(full bool) error {
 	return f.Sync()
 }
 
-// takeBack makes the blocks of a claim missing again after a failed sync, and
-// with them those written since: the kernel reports a lost write once, so the
-// next sync would call their bytes durable, too. The failed sync is not
-// repeated and believed (Rebello et al., ATC 2020).
-func (b *Blob) takeBack(c *claim) {
-	if b.takeBackBits(c) {
-		b.Release() // the reference of what was written since
-	}
-	c.taken, c.full = nil, false
-}
-
-// takeBackBits turns the bits off, and reports whether bits of blocks written since are
-// among them.
-func (b *Blob) takeBackBits(c *claim) (since bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.failures.Add(1)
-	for _, set := range []map[int64]*words{c.taken, b.mu.unsynced} {
-		for chunk, w := range set {
-			w.eachBit(chunk, func(i int64) {
-				if !b.bits.has(i) {
-					return // the block was evicted since
-				}
-				_, n := b.geo.extent(i, i+1)
-				b.present.Add(-n)
-				b.bits.clear(i)
-			})
-		}
-	}
-	since = b.mu.unsynced != nil
-	b.mu.unsynced = nil
-	b.checkLocked()
-	return since
-}
-
 // writeBits writes the records and the bits of every claim that was forced.
 func (s *Store) writeBits(claims []*claim, records map[string]*Blob) error {
 	batch := s.index.batch()
@@ -299,20 +241,6 @@ func (s *Store) dropFile(r record) {
 	}
 }
 
-// durableBits returns the bits of a chunk whose bytes are on disk: all that are
-// on, less those written since the claim.
-func (b *Blob) durableBits(chunk int64) words {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	w := b.bits.chunk(chunk)
-	if u := b.mu.unsynced[chunk]; u != nil {
-		for k := range w {
-			w[k] &^= u[k]
-		}
-	}
-	return w
-}
-
 // unwritten gives everything back to be tried again by the next round. The
 // bytes are forced to disk a second time, which is harmless. What was abandoned
 // is let go of: its room may be what the index lacks.
@@ -331,32 +259,4 @@ func (s *Store) unwritten(claims []*claim, records map[string]*Blob) {
 	}
 	maps.Copy(records, s.mu.records) // newer records win
 	s.mu.records = records
-}
-
-// giveBack merges a claim into what was written since, less what was evicted.
-func (b *Blob) giveBack(c *claim) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if c.taken == nil {
-		return
-	}
-	if b.mu.unsynced == nil {
-		b.mu.unsynced = map[int64]*words{}
-		b.mu.refs++
-	}
-	for chunk, w := range c.taken {
-		on := b.bits.chunk(chunk)
-		for k := range w {
-			w[k] &= on[k]
-		}
-		u := b.mu.unsynced[chunk]
-		if u == nil {
-			b.mu.unsynced[chunk] = w
-			continue
-		}
-		for k := range u {
-			u[k] |= w[k]
-		}
-	}
-	b.checkLocked()
 }
