@@ -7,20 +7,24 @@ import (
 	"strings"
 )
 
-// draft is an entry as its form has it, before its name and URLs are checked.
+// draft is an entry as it stands in the list, before its name and URLs are checked. Every form
+// makes drafts, and accept makes entries of them, so that the rules of names and URLs are the
+// same for all forms.
 type draft struct {
-	name    string // "" to be named after the URL
-	urls    []string
-	details Details
-	line    int
+	name    string   // "" to be named after the URL
+	urls    []string // as they stand in the list, the best first; perhaps relative
+	details Details  // what else the list says; Mirrors, Guessed and Refused are set by accept
+	line    int      // 1-based
 	dialect Dialect
-	id      string // makes the URL with the base URL, if there is no other
-	apart   bool   // its URLs are parted from all else, so that a space is a part of them
-	isURL   bool   // what has no scheme is meant to be a URL
+	id      string // the base URL and this identifier make the URL if urls is empty
+	apart   bool   // the form marks where a URL ends, so that a space in it belongs to it
+	isURL   bool   // the column is one of URLs, so that "host/path" has only lost its scheme
 }
 
-// accept checks a draft and makes an entry of it. One with both a wrong name and
-// a wrong URL is two problems.
+// accept checks a draft and makes an entry of it. A problem of the name and one of the URL
+// are both recorded, so that the user need not run twice to see them. A name that is only too
+// long is shortened: the entry stays in the list, and if the list gave the name, Details.Refused
+// says why it is not fetched under it.
 func (p *parser) accept(d *draft) {
 	p.seen++
 	urls, path, urlErr := p.checkURLs(d)
@@ -63,8 +67,10 @@ func (p *parser) accept(d *draft) {
 	p.add(e, d.dialect, guessed)
 }
 
-// guess takes an entry whose origin is to be asked for its name. Until then there
-// is no knowing whether the name is right, or one of those that are wanted.
+// guess takes an entry whose origin will be asked for its name, with
+// Options.NameFrom Disposition. Its name in the list is only a guess, perhaps "". Neither the
+// patterns of the user nor the index see it here: both look at it in Rename, which knows the
+// name from the origin.
 func (p *parser) guess(d *draft, urls []string, path string) {
 	name, err := p.nameOf(path)
 	if err == nil {
@@ -88,8 +94,8 @@ func (p *parser) guess(d *draft, urls []string, path string) {
 	p.append(Entry{Name: name, URL: urls[0], Line: d.line, Details: &details}, d.dialect)
 }
 
-// mirrorsOf returns the URLs after the first one. It does not keep a draft alive that has
-// no others.
+// mirrorsOf returns the URLs after the first one, nil if there is one URL only: an empty slice
+// of urls would keep the whole array in memory.
 func mirrorsOf(urls []string) []string {
 	if len(urls) == 1 {
 		return nil
@@ -97,7 +103,8 @@ func mirrorsOf(urls []string) []string {
 	return urls[1:]
 }
 
-// empty reports whether nothing is said.
+// empty reports whether the list says nothing beside name and URL. Such an entry has no Details,
+// which spares memory in lists of millions.
 func (d *Details) empty() bool {
 	return len(d.Mirrors) == 0 && d.Size < 0 && d.Digest.IsZero() && d.Pieces == nil && len(d.Header) == 0 && d.ModTime.IsZero() && d.Refused == nil
 }
@@ -132,7 +139,9 @@ func (p *parser) checkURLs(d *draft) (urls []string, first string, err error) {
 	return urls, first, nil
 }
 
-// checkURL checks a URL and makes it absolute. It also returns its path.
+// checkURL checks a URL and makes it absolute: with the base URL if there is one, else with the
+// scheme that a URL like "//host/path" or "host/path" has lost. It also returns the path of the
+// URL, without its percent-escapes, after which the entry may be named.
 func (p *parser) checkURL(text string, d *draft) (path, absolute string, err error) {
 	if path, plain := plainPath(text); plain {
 		return path, text, nil
@@ -162,7 +171,8 @@ func (p *parser) checkURL(text string, d *draft) (path, absolute string, err err
 	return u.Path, text, nil
 }
 
-// resolve makes a relative URL absolute.
+// resolve makes a relative URL absolute, as RFC 3986 section 5.2 says. The caller has seen that
+// there is a base URL.
 func (p *parser) resolve(text string) (string, error) {
 	if strings.ContainsAny(text, " \t") {
 		return "", errURLSpace
@@ -174,7 +184,8 @@ func (p *parser) resolve(text string) (string, error) {
 	return p.base.ResolveReference(u).String(), nil
 }
 
-// under returns the URL of a name below the base URL.
+// under returns the URL of a name below the base URL, with each component percent-escaped. The
+// caller has seen that there is a base URL.
 func (p *parser) under(name string) string {
 	parts := strings.Split(name, "/")
 	for i, part := range parts {
@@ -183,8 +194,9 @@ func (p *parser) under(name string) string {
 	return p.base.JoinPath(parts...).String()
 }
 
-// add appends an entry that is right in itself, unless an earlier one has it
-// already or forbids it.
+// add appends an entry whose name and URLs are right. An entry that repeats an earlier one is
+// counted and left out; one that contradicts an earlier one is a problem of its line. guessed
+// says that the name comes from the URL, which the message of a clash then mentions.
 func (p *parser) add(e Entry, d Dialect, guessed bool) {
 	if p.full {
 		return

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// Dialect is the form of a list.
+// Dialect is the form of a list. The package document shows an example of each. Its text is what
+// --format takes and what dlfs check prints.
 type Dialect string
 
 // The dialects. Those of a line are Tab, Colon, URLs and Pget; a list may mix
@@ -43,7 +44,9 @@ func Dialects() []Dialect {
 	return []Dialect{Tab, Colon, URLs, Pget, Aria2, CSV, TSV, Semicolons, Pipes, Fields, Checksums, Rclone, JSON, BagIt, TSVHTTPData, Pooch, Conda, Metalink}
 }
 
-// parse reads the list by its dialect. The error is the reader's.
+// parse tells the dialect of a list and reads the list with the reader of that dialect. start is
+// the beginning of the list, which in still has: sampleBytes of it, or less if the list is
+// shorter. A wrong list is no error but problems of p; the error is the one of in.
 func (p *parser) parse(in *bufio.Reader, start []byte) error {
 	if what := notAList(start); what != "" && p.opts.Format == "" {
 		p.stop(1, errors.New(what))
@@ -72,7 +75,8 @@ func (p *parser) parse(in *bufio.Reader, start []byte) error {
 	return read(in)
 }
 
-// reader reads a list of one form.
+// reader reads a list of one form to its end and calls accept or fail for what it finds. Its
+// error is the one of in.
 type reader func(in *bufio.Reader) error
 
 // first returns the number of the first line of the opening, 1 if there are no lines.
@@ -83,9 +87,9 @@ func (s *opening) first() int {
 	return s.lines[0].number
 }
 
-// isUTF16 reports whether the list begins with a UTF-16 byte order mark, or with
-// letters in little-endian UTF-16. Such a
-// list would otherwise be one problem a line, none of them the cause.
+// isUTF16 reports whether the list begins with a UTF-16 byte order mark, or with letters in
+// little-endian UTF-16, as PowerShell writes files. Read as UTF-8, each line of such a list
+// would be a problem that does not name the cause.
 func isUTF16(start []byte) bool {
 	if bytes.HasPrefix(start, []byte{0xff, 0xfe}) || bytes.HasPrefix(start, []byte{0xfe, 0xff}) {
 		return true
@@ -101,17 +105,21 @@ func isUTF16(start []byte) bool {
 	return true
 }
 
+// isMetalink reports whether a list begins with a tag and has the root element of a Metalink.
 func isMetalink(start []byte) bool {
 	text := bytes.TrimLeft(start, " \t\r\n")
 	return bytes.HasPrefix(text, []byte("<")) && bytes.Contains(text, []byte("<metalink"))
 }
 
+// isJSON reports whether a list begins with an object or an array, after comments that Write
+// puts there. "[[" would begin an array of arrays, which is no list of files.
 func isJSON(start []byte) bool {
 	text := start[commentBytes(start):]
 	return bytes.HasPrefix(text, []byte("{")) || bytes.HasPrefix(text, []byte("[")) && !bytes.HasPrefix(text, []byte("[["))
 }
 
-// commentBytes is how long the comments and blanks are that a list begins with.
+// commentBytes returns how many bytes of comments and blanks stand before the first line of a
+// list that is neither.
 func commentBytes(start []byte) (n int) {
 	for line := range bytes.Lines(start) {
 		text := bytes.TrimLeft(line, " \t\r\n")
@@ -123,6 +131,7 @@ func commentBytes(start []byte) (n int) {
 	return n
 }
 
+// The lines by which some forms are told. Each expression is for a whole line, or its beginning.
 var (
 	bagItLine   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://\S+[ \t]+([0-9]+|-)[ \t]+\S`)
 	aria2Option = regexp.MustCompile(`^[ \t]+[a-z0-9][a-z0-9-]*=`)
@@ -130,17 +139,21 @@ var (
 	poochLine   = regexp.MustCompile(`^("[^"]+"|'[^']+'|[^\s"']+)[ \t]+([A-Za-z0-9-]+:)?([0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{64}|[0-9a-fA-F]{128})([ \t]+\S+)?$`)
 )
 
+// isBagIt reports whether a line has the form URL LENGTH FILENAME.
 func isBagIt(line string) bool { return bagItLine.MatchString(line) }
 
-// isBagItName reports whether the name of such a line lies where those of a bag do, or
-// the URL and the name are of files: the name has an extension or a directory. Else the
-// line may be a URL with spaces, or what follows the size something else.
+// isBagItName reports whether the third field of a line like isBagIt's is the name of a file: it
+// lies below data/, where a bag has its files, or it has an extension or a directory while the URL
+// has an extension. Otherwise the line may be one URL with spaces, or something else may follow
+// the size.
 func isBagItName(line string) bool {
 	url, rest, _ := cutBlanks(strings.Trim(line, blanks))
 	_, name, _ := cutBlanks(rest)
 	return strings.HasPrefix(name, "data/") || standsAlone(url) && (looksLikeName(name) || strings.Contains(name, "/"))
 }
 
+// isPooch reports whether a line has the form NAME [ALGORITHM:]HASH [URL]. A line that begins
+// with a digest is one of a checksum file.
 func isPooch(line string) bool {
 	word, _, _ := cutBlanks(line)
 	return poochLine.MatchString(line) && !isHex(word)
@@ -157,8 +170,9 @@ func isMirrors(line string) bool {
 	return true
 }
 
-// eachLine calls f with every line that is neither blank nor a comment. The error
-// is the reader's.
+// eachLine calls f with every line that is neither blank, nor a comment, nor the header of the
+// list. Lines that are too long are recorded as problems. It stops early where inVain says so.
+// The error is the one of in.
 func (p *parser) eachLine(in io.Reader, f func(text string, line int)) error {
 	lines := newLineReader(in)
 	for lines.next() {

@@ -79,16 +79,19 @@ const (
 	maxKinds  = 100 // kinds of problems that are told apart
 )
 
-// faults gathers what is wrong with a list.
+// faults gathers what is wrong with a list. It holds at most maxOfKind problems of each of
+// maxKinds kinds and one sum of each kind, so that a wrong list of millions of lines needs little
+// memory and its user sees each kind of problem.
 type faults struct {
-	file  string
-	told  Errors
-	kinds map[string]*SyntaxError // by kind: the problems beyond those told, or nil for none yet
-	count map[string]int          // by kind
-	total int
+	file  string                  // what errors call the list
+	told  Errors                  // in the order of add
+	kinds map[string]*SyntaxError // by kind: the sum of the problems beyond those told; no key for none yet
+	count map[string]int          // by kind: all problems
+	total int                     // all problems
 }
 
-// add records a problem of a line.
+// add records a problem of a line. The text of err is shown to the user: it is one line, quotes
+// no URL, and says what to do.
 func (p *faults) add(line int, err error, cost Cost) {
 	if p.count == nil {
 		p.kinds, p.count = map[string]*SyntaxError{}, map[string]int{}
@@ -111,8 +114,8 @@ func (p *faults) add(line int, err error, cost Cost) {
 	more.Line, more.Cost, more.Count = max(more.Line, line), max(more.Cost, cost), more.Count+1
 }
 
-// kindOf returns a message without what differs between problems of a kind: what
-// is quoted of the list, and numbers.
+// kindOf returns the kind of a problem: its message without quoted text and numbers, in which
+// two problems of one kind differ.
 func kindOf(msg string) string {
 	var kind strings.Builder
 	for i := 0; i < len(msg); i++ {

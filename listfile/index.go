@@ -100,7 +100,8 @@ func same(a, b *Entry) bool {
 	return slices.Equal(a.URLs(), b.URLs())
 }
 
-// contradict reports whether what lists say of one file cannot hold for both.
+// contradict reports whether two entries of one name and URL say something that cannot both be
+// true: two sizes, or two digests of one algorithm.
 func contradict(a, b *Details) bool {
 	if a == nil || b == nil {
 		return false
@@ -150,9 +151,9 @@ func newIndex(list *List) *index {
 	}
 }
 
-// add adds an entry that will be the i-th of the list, unless it repeats an earlier
-// one, which it reports. The error says which earlier line it contradicts, and then the index is as it
-// was.
+// add adds an entry that will be the i-th of the list, counted from 0. It reports true, and adds
+// nothing, if an earlier entry has the same name and URLs. The error says which earlier line the
+// entry contradicts; the index is then as it was.
 func (x *index) add(e Entry, i int) (repeated bool, err error) {
 	hash := maphash.String(x.seed, e.Name)
 	if earlier := x.fileAt(e.Name, hash); earlier != nil {

@@ -54,6 +54,31 @@
 // spaces and colons that precedes the first "scheme://", so "a b: c : http://h/x"
 // names "a b: c".
 //
+// # How a list is read
+//
+// [Parse] goes through these steps, each in the file named:
+//
+//  1. The list is unpacked if it is packed, and its first 64 KiB are looked at
+//     (unpack.go, opening.go).
+//  2. What is plainly no list, such as a page of HTML, is refused with a way out
+//     (known.go).
+//  3. The form is told by the content of these first lines. XML and JSON come first,
+//     then tables with a heading, then the forms of lines, the most particular one
+//     first (dialect.go, tell.go). Two readings that explain the lines equally well
+//     are an error, and never a guess (rivals.go).
+//  4. The reader of that form makes a draft of each entry: the name, the URLs, the size
+//     and the digests as they stand in the list. It knows nothing of the rules that all
+//     forms share. The forms tab, colon, urls and pget are read in lineform.go and
+//     split.go, tables in rows.go, and most other forms in files of their names.
+//  5. Each draft passes through accept, which checks the URLs and the name, names an
+//     entry without a name, and asks the patterns of the user (accept.go, url.go,
+//     name.go, selection.go). What breaks a rule is recorded as a problem of its line.
+//  6. The index tells whether an earlier entry is the same, or forbids this one: one name
+//     with two URLs, or a name that is also a directory (index.go).
+//
+// Entries of a million lines stay in memory for as long as the mount lives, so their texts
+// are packed into blocks (texts.go), and the index keeps hashes instead of names.
+//
 // # The contract
 //
 // Every problem of a list is reported, in line order, as [Errors]; of each kind the
@@ -114,7 +139,7 @@ func (e *Entry) URLs() []string { return append([]string{e.URL}, e.Said().Mirror
 // List is a parsed list file. It belongs to the caller, who may change it; the
 // package keeps no reference to it.
 type List struct {
-	Dialect    Dialect // the form of the list
+	Dialect    Dialect // the form of the list; Mixed if its lines have several
 	Columns    string  // what its columns were taken for, as "url=HEADING name=HEADING"; "" if it has none
 	Entries    []Entry // in the order of the list, no two of the same name; guessed ones may be, until Rename
 	Header     int     // 1-based line of the header, 0 if there is none
@@ -232,7 +257,9 @@ func Parse(r io.Reader, file string, opts Options) (*List, error) {
 	return p.list, p.faults.err()
 }
 
-// parser gathers the entries and the problems of one list.
+// parser gathers the entries and the problems of one list. One goroutine uses it, from
+// newParser to the end of the list. The methods that read a form call accept for each entry and
+// fail for each problem; they return an error only if the reader below fails.
 type parser struct {
 	faults
 	opts       Options
@@ -245,12 +272,12 @@ type parser struct {
 	draft      draft // of the line being read, where that is all there is to an entry
 	texts      texts // of the entries
 	progress   progress
-	full       bool // the index took no more
-	begun      bool // a line that is neither blank nor a comment has been seen
-	signed     bool // a line of a signature has been seen
-	seen       int  // drafts, right or wrong
-	repeated   int  // entries in a row that the list has already
-	reached    int  // the last line read
+	full       bool // the index took no more; what follows is not looked at, and errFull is told once
+	begun      bool // a line that is neither blank nor a comment has been seen, so that no header follows
+	signed     bool // a line of a PGP signature has been seen; lines that are no checksums belong to it
+	seen       int  // how many drafts were made, right or wrong
+	repeated   int  // how many entries in a row the list had already; a list without an end repeats itself
+	reached    int  // 1-based number of the last line read, which errors name
 }
 
 // newParser checks the options, and returns a parser of one list. The argument file is what
@@ -279,15 +306,18 @@ func newParser(file string, opts Options) (*parser, error) {
 	return p, err
 }
 
-// fail records a problem of a line.
+// fail records a problem that costs one line or one object. Reading goes on behind it.
 func (p *parser) fail(line int, err error) {
 	p.faults.add(line, err, OneLine)
 }
 
-// mostInVain is how many problems a list may have before its first entry, and
-// mostRepeated how many entries that it has already may follow one another.
 const (
-	mostInVain   = 1000
+	// mostInVain is how many problems a list may have before its first entry. After them the
+	// text is taken for something that is no list, and is read no further.
+	mostInVain = 1000
+
+	// mostRepeated is how many entries in a row may repeat earlier ones. More of them come
+	// from a reader without an end, such as a pipe from yes(1).
 	mostRepeated = 2_000_000
 )
 
@@ -296,7 +326,8 @@ var (
 	errRepeated = fmt.Errorf("the last %d lines repeat earlier ones, as if the list had no end; cut the list there", mostRepeated)
 )
 
-// inVain is the reason why reading on is of no use, nil if it is of use.
+// inVain returns the reason to stop reading, nil if there is none. Readers of forms ask it after
+// each line or object, so that a wrong file of many gigabytes is not read to its end.
 func (p *parser) inVain() error {
 	switch {
 	case max(p.total, p.list.Ignored) >= mostInVain && len(p.list.Entries) == 0 && p.list.LeftOut == 0:
@@ -307,7 +338,8 @@ func (p *parser) inVain() error {
 	return nil
 }
 
-// stop records a problem after which the list is not read on.
+// stop records a problem that costs the rest of the list. The caller returns, because what
+// follows cannot be understood or is of no use.
 func (p *parser) stop(line int, err error) { p.faults.add(line, err, Rest) }
 
 // dialectNames are the names of the dialects, for a message.

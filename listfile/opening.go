@@ -12,20 +12,23 @@ const (
 	sampleLines = 200
 )
 
-// opening is the lines at the start of a list by which its form is told.
+// opening is the sample of a list by which its form is told: its first lines. It is not changed
+// once it is made.
 type opening struct {
 	lines   []sampleLine // neither blank nor comments, with the blanks before them
 	comment *sampleLine  // a comment just before the first line, without its #; it may be a heading
-	comma   rune         // of a line sep=, as Excel understands it
-	whole   bool         // the list is not longer
+	comma   rune         // the delimiter that a first line "sep=;" names for Excel; 0 if there is none
+	whole   bool         // the list has no more lines than these
 }
 
+// sampleLine is one line of the sample.
 type sampleLine struct {
 	text   string // without blanks at the end
 	number int    // 1-based
 }
 
-// newOpening takes the lines of the start of a list, but one that is cut off.
+// newOpening takes the lines from the start of a list, at most sampleLines. A last line that
+// the end of start has cut off is left out.
 func newOpening(start []byte) *opening {
 	s := &opening{whole: len(start) < sampleBytes}
 	number := 0
@@ -52,7 +55,8 @@ func newOpening(start []byte) *opening {
 	return s
 }
 
-// isSeparatorLine reports whether a line tells the delimiter, for Excel.
+// isSeparatorLine reports whether a line names the delimiter of the table below it, as "sep=;",
+// which Excel reads.
 func isSeparatorLine(text string) bool {
 	return len(text) == len("sep=,") && strings.HasPrefix(strings.ToLower(text), "sep=") && strings.ContainsAny(text[4:], ",;|\t")
 }

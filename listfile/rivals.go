@@ -9,17 +9,19 @@ import (
 // URL, or a URL and a name. The functions below tell one from the other, or that it
 // cannot be told.
 
-// rival is another reading of lines than that of plain URLs.
+// rival says how well a second reading explains lines that plain URLs explain, too: a URL and
+// other fields, parted by a delimiter.
 type rival int
 
 const (
 	implausible rival = iota // the lines are plain URLs
-	plausible                // they may be either
-	proven                   // the other reading explains what plain URLs do not
+	plausible                // both readings explain them; the user must say which is meant
+	proven                   // only the second reading explains them
 )
 
-// judge tells how well it explains the lines that a delimiter cuts them into a URL and
-// other fields.
+// judge tells how well the delimiter explains the lines of the opening: that it cuts each line
+// into a URL and other fields. The verdict is the worst one of all lines. Lines that share a URL
+// or a name speak against it, since a list names each file once.
 func (s *opening) judge(comma rune) rival {
 	best := proven
 	urls, names := map[string]bool{}, map[string]bool{}
@@ -47,7 +49,8 @@ func (s *opening) judge(comma rune) rival {
 	return best
 }
 
-// judgeFields judges one line by what follows its URL.
+// judgeFields judges one line by the fields after its URL. A name that the URL's path ends in
+// proves the second reading; two names, two URLs or an empty field exclude it.
 func judgeFields(fields []string) rival {
 	count := map[byte]int{}
 	name := ""
@@ -72,8 +75,8 @@ func judgeFields(fields []string) rival {
 	return plausible
 }
 
-// looksLikeName reports whether a text would do for the name of a file, and has an
-// extension.
+// looksLikeName reports whether a text is a valid name with an extension that is more than a
+// number, so that "v1.5" and "a=b&c.d" are none.
 func looksLikeName(text string) bool {
 	ext := extension(text)
 	return checkName(text) == nil && len(ext) > 1 && strings.Trim(ext[1:], "0123456789") != "" && !strings.ContainsAny(ext, blanks) && !strings.ContainsAny(text, "=&?")

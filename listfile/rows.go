@@ -12,7 +12,9 @@ import (
 	"dlfs/listfile/digest"
 )
 
-// rows reads a table (RFC 4180), below its heading.
+// rows reads a table (RFC 4180), below its heading. The memory for one record is bounded, since a
+// quote that is never closed makes one record of the rest of the list. The error is the one of
+// in.
 func (p *parser) rows(in *bufio.Reader, t *table) error {
 	p.list.Columns = t.String()
 	p.list.Header, p.list.Ignored = t.heading, t.ignored()
@@ -65,7 +67,8 @@ func (p *parser) rows(in *bufio.Reader, t *table) error {
 
 var errRecord = fmt.Errorf("record is longer than %d bytes; a closing quote may be missing", maxLine)
 
-// row takes a record.
+// row makes entries of one record of a table. A line of dashes, which Markdown has below a
+// heading, is skipped.
 func (p *parser) row(t *table, record []string) {
 	if isRule(record) {
 		return
@@ -92,7 +95,9 @@ func isRule(record []string) bool {
 	return rule
 }
 
-// draftsOf makes a draft of each URL of a record.
+// draftsOf makes the drafts of a record: one for each URL. Most records have one URL; the ENA's
+// have several in one field, parted by semicolons, and as many sizes and digests beside them.
+// Empty fields at the end of the record are dropped.
 func (p *parser) draftsOf(t *table, record []string) ([]draft, error) {
 	for len(record) > len(t.words) && strings.Trim(record[len(record)-1], blanks) == "" {
 		record = record[:len(record)-1]
@@ -129,7 +134,8 @@ func (p *parser) draftsOf(t *table, record []string) ([]draft, error) {
 	return drafts, nil
 }
 
-// part takes the k-th of n values that a field has.
+// part gives the draft the k-th of the n values in a field, counted from 0. With n = 1 the field
+// is one value, whatever semicolons it has.
 func (d *draft) part(w word, field string, k, n int) error {
 	if n == 1 {
 		return d.field(w, field)
@@ -147,7 +153,8 @@ func (d *draft) part(w word, field string, k, n int) error {
 	return fmt.Errorf("%d URLs, but %d values %s; each URL needs one", n, len(parts), quote(field))
 }
 
-// field takes a field of a column with that meaning.
+// field gives the draft the value of a field, whose meaning is w. A size in larger units, such as
+// "1.2 GB", and a checksum of an unknown kind are passed over, as they cannot be compared.
 func (d *draft) field(w word, field string) (err error) {
 	switch w.column {
 	case nameColumn:
@@ -191,11 +198,12 @@ func (d *draft) addDigest(sum digest.Digest, err error) error {
 	return err
 }
 
-// bounded reads at most left bytes of r, and then fails with err.
+// bounded reads at most left bytes of r, and then fails with err. A parser that holds a whole
+// object or record in memory sets left anew before each of them.
 type bounded struct {
 	r    io.Reader
-	left int64
-	err  error
+	left int64 // bytes
+	err  error // says what is too long
 
 	failed error // what r failed with; nil while it has not
 }

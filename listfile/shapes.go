@@ -10,13 +10,18 @@ import (
 	"dlfs/listfile/digest"
 )
 
+// In the form "fields" each field of a line tells by itself what it is: a URL, a digest, a size, a
+// name. The roles of the fields, one letter each, are the shape of the line, such as "ush" for
+// URL SIZE DIGEST.
+
 // token is a field of a line whose fields are parted by TABs or by spaces.
 type token struct {
 	text   string
 	quoted bool // it stood in quotes, or in < and >
 }
 
-// closing is the quotes around a field.
+// closing has, for each byte that opens quotes around a field, the byte that closes them; 0 for
+// all other bytes.
 var closing = [256]byte{'"': '"', '\'': '\'', '<': '>'}
 
 // tokens takes a line apart. Where there is a TAB outside of quotes, only TABs part
@@ -76,7 +81,8 @@ func isNumber(text string) bool {
 	return text != "" && strings.Trim(text, "0123456789") == "" && (text[0] != '0' || len(text) == 1)
 }
 
-// shapeOf is the roles of fields.
+// shapeOf returns the roles of fields, one letter each as role gives them, "" if there are more
+// than eight fields.
 func shapeOf(fields []token) string {
 	var b [8]byte
 	if len(fields) > len(b) {
@@ -88,15 +94,16 @@ func shapeOf(fields []token) string {
 	return string(b[:len(fields)])
 }
 
-// shapes are the lines without a heading whose fields tell what they are. A name and
-// a URL alone are not among them; they are the forms of a line.
+// shapes are the shapes that are told without a heading. A URL alone, or with a name, is not among
+// them: these are the forms tab, colon, urls and pget.
 var shapes = map[string]bool{
 	"us": true, "uh": true, "hu": true, "ush": true, "uhs": true, "hus": true, "hsu": true, "shu": true,
 	"unh": true, "uhn": true, "hun": true, "hnu": true, "nuh": true, "unsh": true, "unhs": true, "nush": true, "nuhs": true, "nshu": true,
 	"nhsu": true, "hsnu": true, "shnu": true, "uah": true, "ahu": true, "nuah": true, "unah": true, "nahu": true,
 }
 
-// quotedShapes are lines that quotes make clear, or the extension of the name.
+// quotedShapes are shapes that are told only where quotes or the extension of the name show
+// which field is what; without them the line may be one URL with spaces.
 var quotedShapes = map[string]bool{"un": true, "nu": true, "uns": true, "nus": true, "nsu": true}
 
 // isShape reports whether the fields of a line tell what they are. parted says that TABs
@@ -163,7 +170,8 @@ func (s *opening) findShapes() (bool, error) {
 
 var errSpaceOrSize = errors.New("the number after the space may be a size or a part of the URL; write a space in a URL as %20, or say --columns=url=1,size=2")
 
-// folds reports whether a line stands twice in the sample.
+// folds reports whether a line stands twice in the sample. Such lines are folded into one entry,
+// so that their URLs and names may be the same.
 func (s *opening) folds(text string) bool {
 	n := 0
 	for _, l := range s.lines {
@@ -198,7 +206,8 @@ func baseOf(text string) string {
 	return text[strings.LastIndexByte(text, '/')+1:]
 }
 
-// shape takes a line whose fields tell what they are.
+// shape reads a line of the form "fields". A line of another shape than the ones known is a
+// problem.
 func (p *parser) shape(text string, number int) {
 	fields := tokens(text)
 	if !isShape(fields, hasTab(text)) {
@@ -235,7 +244,7 @@ func (p *parser) shape(text string, number int) {
 	p.accept(d)
 }
 
-// shapeText tells the fields of a line.
+// shapeText returns a shape as Options.Columns would say it, such as "url=1 size=2".
 func shapeText(shape string) string {
 	var said []string
 	for i, role := range []byte(shape) {

@@ -20,16 +20,19 @@ var (
 	errEmptyName = errors.New("name is empty; write a name before the URL, or begin the line with the URL")
 )
 
-// fields is what one line says, before its name and URL are checked.
+// fields is what one line of the forms tab, colon, urls and pget says, before its name and URL
+// are checked.
 type fields struct {
-	name    string // empty for URLs
+	name    string // "" where the line is of the form urls
 	url     string
-	dialect Dialect
-	quoted  bool // quotes say where the URL ends
-	apart   bool // of Pget: a TAB or quotes part the URL from the name
+	dialect Dialect // Tab, Colon, URLs or Pget
+	quoted  bool    // quotes say where the URL ends, so that a space in it belongs to it
+	apart   bool    // of Pget: a TAB or quotes part the URL from the name
 }
 
-// split takes a line apart. The fields are substrings of the line.
+// split takes a line of the forms tab, colon, urls and pget apart. What stands before the first
+// "scheme://" tells the form: a TAB, quotes, other text, or nothing. The fields are substrings of
+// the line.
 func split(line string) (fields, error) {
 	start := urlStart(line)
 	if start < 0 {
@@ -46,7 +49,9 @@ func split(line string) (fields, error) {
 	return splitBefore(before, fields{url: url})
 }
 
-// splitBefore judges a line by what stands before its URL, which has no TAB.
+// splitBefore judges a line by the text before its URL, in which there is no TAB: the name of the
+// form colon, or the marker of an item such as "- ", which means nothing. f has the URL, and
+// quoted where it stood in quotes.
 func splitBefore(before string, f fields) (fields, error) {
 	name := strings.TrimRight(before, separators)
 	if name != "" && name == before {

@@ -11,12 +11,12 @@ import (
 // delimiters may part the fields of a table.
 var delimiters = []rune{'\t', ',', ';', '|'}
 
-// table is a list in rows of fields.
+// table is a list in rows of fields, as its heading or the user describes it.
 type table struct {
 	*layout
 	dialect Dialect
-	comma   rune
-	heading int // its line, 0 if there is none
+	comma   rune // the delimiter; ' ' stands for any run of blanks
+	heading int  // 1-based line of the heading, 0 if there is none
 }
 
 // dialectOf is what a table with that delimiter is called.
@@ -46,8 +46,9 @@ func splitRow(line string, comma rune) []string {
 	return fields
 }
 
-// findTable looks for a heading in line 1 of the sample and tells the columns below
-// it. It returns nil if there is no heading.
+// findTable looks for a heading in the first line of the sample, or in the comment before it,
+// and tells the columns below it. Each delimiter is tried. It returns nil if there is no heading.
+// The error says which column the user has to choose.
 func (p *parser) findTable(s *opening) (*table, error) {
 	lines := s.lines
 	if len(lines) == 0 {
@@ -79,7 +80,10 @@ func (p *parser) findTable(s *opening) (*table, error) {
 	return nil, nil
 }
 
-// tableOf tells whether a line is the heading of a table with that delimiter.
+// tableOf returns the table that a line is the heading of, with that delimiter; nil if the line
+// is no heading. comment says that the line is a comment, of which more is asked. A line is taken
+// for a heading if one of its words means the URL; or if a column below holds nothing but URLs;
+// or if the words mean a name and more, and URLs are made of the names and the base URL.
 func (p *parser) tableOf(first sampleLine, below []sampleLine, comma rune, comment bool) (*table, error) {
 	headings := splitRow(first.text, comma)
 	if len(headings) < 2 || !slices.ContainsFunc(headings, func(h string) bool { return plain(h) != "" }) {
@@ -134,7 +138,8 @@ func isGDC(headings []string) bool {
 	return len(headings) >= 3 && slices.Equal(headings[:3], []string{"id", "filename", "md5"})
 }
 
-// besideRowNames adds the heading that R leaves out above the names of its rows.
+// besideRowNames adds an empty first heading where each row has one field more than the heading
+// has words: R writes the names of rows in a column without a heading.
 func besideRowNames(headings []string, rows [][]string) []string {
 	filled := false
 	for _, row := range rows {

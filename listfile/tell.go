@@ -8,8 +8,10 @@ import (
 	"strings"
 )
 
-// tell tells the form of a list of lines by its sample: the first form that explains
-// every line, where plain URLs do not. The error says that two forms do.
+// tell returns the reader of a list of lines. Options.Format and Options.Columns decide if they
+// are given. Otherwise the form is the first one that explains every line of the sample, while
+// plain URLs do not explain the lines as well; a heading of columns is looked for before all
+// forms of lines. The error says that two forms explain the lines, and how to choose.
 func (p *parser) tell(s *opening, start []byte) (reader, error) {
 	switch d := p.opts.Format; d {
 	case "":
@@ -43,7 +45,10 @@ func (p *parser) tell(s *opening, start []byte) (reader, error) {
 	return p.tellLines(s)
 }
 
-// tellLines tells the form of a list of lines that has no heading of columns.
+// tellLines returns the reader of a list of lines without a heading of columns. The order of the
+// forms matters: each is more particular than those after it, and the last one, NAME and URL in
+// any of their four forms, takes everything that has a URL. Where a form cannot be told from
+// another one, the error asks the user.
 func (p *parser) tellLines(s *opening) (reader, error) {
 	if first := s.lines[0]; len(s.lines) > 1 && urlStart(first.text) < 0 && isHeader(first.text) {
 		p.list.Header = first.number
@@ -105,9 +110,11 @@ func errNoList(s *opening) error {
 	return fmt.Errorf("none of the first %d lines has a URL, so this is no list; write NAME<TAB>URL, NAME : URL or a plain URL, or give --base-url", len(s.lines))
 }
 
+// hasURL reports whether a line has a URL with a scheme anywhere.
 func hasURL(text string) bool { return urlStart(text) >= 0 }
 
-// readerOf is the reader of a form that needs nothing else.
+// readerOf returns the reader of a form that needs no heading of columns. Tab, Colon and Pget
+// share the reader of lines, which tells them apart line by line.
 func (p *parser) readerOf(d Dialect) reader {
 	switch d {
 	case Rclone:
@@ -131,15 +138,19 @@ func (p *parser) readerOf(d Dialect) reader {
 	return p.byLine(p.line)
 }
 
+// byLine returns a reader that calls f with each line and its 1-based number.
 func (p *parser) byLine(f func(text string, number int)) reader {
 	return func(in *bufio.Reader) error { return p.eachLine(in, f) }
 }
 
+// byTable returns a reader of the rows below the heading of t.
 func (p *parser) byTable(t *table) reader {
 	return func(in *bufio.Reader) error { return p.rows(in, t) }
 }
 
-// tellTable is the table of Options.Format or Options.Columns.
+// tellTable returns the reader of a table that Options.Format or Options.Columns ask for. d is
+// the form, "" if only the columns are given. The columns are found by the heading; without a
+// heading Options.Columns name them by number.
 func (p *parser) tellTable(s *opening, d Dialect) (reader, error) {
 	for comma, of := range map[rune]Dialect{',': CSV, '\t': TSV, ';': Semicolons, '|': Pipes} {
 		if of == d && s.comma == 0 {
