@@ -118,7 +118,9 @@ func (e *engine) takePins(flags []string) error {
 	return e.pinLocked(e.pins)
 }
 
-// pinLocked pins and unpins the files of the list, unless those pinned are too large.
+// pinLocked pins the files of the list that the rules pin, and unpins all others. If the pinned
+// files together are larger than the bound leaves room for, nothing changes, and the error says
+// how much there is. Files of unknown size count as 0. The caller holds reloading.
 func (e *engine) pinLocked(rules pinRules) error {
 	if len(rules) == 0 && e.set.Bound() == nil {
 		return nil
@@ -166,7 +168,9 @@ func knownSize(f *fetch.File) int64 {
 // errNoBound answers what needs a bound.
 var errNoBound = usageError("the dlfs there has no --max-size, so every file stays; mount with it")
 
-// pin pins what a request matches, or unpins it, and remembers that.
+// pin returns the handler of /pin, with sign "+", or /unpin, with "-". It pins what the patterns of
+// the request match, and keeps the rules in the store, so that they hold in the next run and for
+// files that a later list brings. The answer is the number of files that match.
 func (c *control) pin(sign string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		e := c.engine
@@ -216,7 +220,8 @@ func (c *control) evict(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, sum)
 }
 
-// setDisk changes the bound.
+// setDisk changes the bound of a running mount, for "dlfs limit --disk". What is above a smaller
+// bound is evicted in the background, after the answer.
 func (c *control) setDisk(w http.ResponseWriter, r *http.Request) {
 	var d diskSize
 	err := d.UnmarshalText([]byte(r.FormValue("disk")))

@@ -23,8 +23,10 @@ type catCmd struct {
 	lookFlags
 }
 
-// Run prints a file, or a part of it, and fetches no more than that. What it fetches is
-// kept where there is an output directory.
+// Run prints a file, or a part of it, and fetches no more than that. There are three ways to the
+// bytes: through the mount, if the output directory is one; with the state of the output
+// directory, where what is fetched is kept; else with a state in a temporary directory. The last
+// one also serves where another process has the output directory, unless --dir names it.
 func (c *catCmd) Run(ctx context.Context, std stdio) error {
 	w, err := c.work(ctx, std, c.List)
 	if err != nil {
@@ -91,7 +93,8 @@ func (c *catCmd) fromState(ctx context.Context, w *work, entries []listfile.Entr
 // catBuffer is how many bytes are read and printed at once.
 const catBuffer = 1 << 20
 
-// copy prints the part of f.
+// copy prints the part of f that --range asks for, all of it without --range. A file of unknown
+// length is printed to its end.
 func (c *catCmd) copy(ctx context.Context, f *fetch.File, out io.Writer) error {
 	h, err := f.Open(ctx)
 	if err != nil {

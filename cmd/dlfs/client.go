@@ -12,7 +12,9 @@ import (
 	"dlfs/fetch/origin"
 )
 
-// clientOptions are those of a client that makes requests as the flags say.
+// clientOptions returns the options of a client that makes requests as the flags say. maxPerHost
+// is how many flights of one class a host may have; there are three classes, so the client lets
+// three times as many connections through. Files that flags name are read here.
 func (f *requestFlags) clientOptions(log *slog.Logger, maxPerHost int) (opts origin.Options, err error) {
 	opts = origin.Options{
 		Log: log, MaxPerHost: 3 * maxPerHost, MaxOpen: shareFiles().requests, HTTP2: f.HTTP2, Limit: &origin.Limit{},
@@ -34,7 +36,8 @@ func (f *requestFlags) clientOptions(log *slog.Logger, maxPerHost int) (opts ori
 	return opts, err
 }
 
-// credentials are what requests say of who makes them.
+// credentials returns what requests say of who makes them: headers, token, netrc and cookies.
+// Wrong lines of a cookie file are left out and logged.
 func (f *requestFlags) credentials(log *slog.Logger) (c origin.Credentials, err error) {
 	c.UserAgent, c.Referer = f.userAgent(), f.Referer
 	if c.Header, err = f.header(); err != nil {

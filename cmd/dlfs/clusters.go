@@ -64,13 +64,16 @@ func jobName(s string) string {
 
 var validJobName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?$`)
 
+// slurmCmd prints a script for Slurm. The help of each field is what a user reads.
 type slurmCmd struct {
 	clusterFlags
 
 	PeerKey string `placeholder:"FILE" help:"With --peers, the secret of the group, in a file that is there on every node."`
 }
 
-// Run prints the script of a job array, or of a job of machines that share what they fetch.
+// Run prints the script of a job array whose tasks fetch a shard each, or with --peers of one job
+// whose machines share what they fetch. What the user has to look at is said on standard error,
+// so that standard output is the script alone.
 func (c *slurmCmd) Run(std stdio) error {
 	if err := c.check(std, "fetch"); err != nil {
 		return err
@@ -179,7 +182,9 @@ func (c *kubernetesCmd) Run(std stdio) error {
 	return nil
 }
 
-// values are what the templates are filled with.
+// values returns what the templates are filled with. A list in a file travels as a Secret, because
+// its URLs may be secrets. Kubernetes replaces "$(NAME)" in commands, so that "$(" is doubled in
+// what the user gave.
 func (c *kubernetesCmd) values() map[string]any {
 	list, secret := c.List, ""
 	if !isURL(list) {

@@ -17,6 +17,8 @@ import (
 	"dlfs/listfile"
 )
 
+// completionCmd prints the script that has a shell complete commands of dlfs. The help of each
+// field is what a user reads.
 type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"The shell: ${enum}."`
 }
@@ -124,7 +126,8 @@ func newLine(app *kong.Node, words []string) *line {
 	return l
 }
 
-// take goes on by a word that is complete.
+// take goes on by one word of the line that is complete: a command, a flag, the value of the flag
+// before it, or an argument.
 func (l *line) take(word string) {
 	switch {
 	case l.value != nil:
@@ -269,7 +272,9 @@ func paths(word string, onlyDirs bool) (list []string) {
 // namesOffered is how many names of files are proposed.
 const namesOffered = 1000
 
-// names are names of files: of the running process, or of the list that is given.
+// names returns names of files that begin as the word does: those of the list on the command
+// line, or those of the process that has the directory on the command line. Errors give no
+// names, since a shell has no place to show them.
 func (l *line) names(ctx context.Context) (names []string) {
 	if len(l.arguments) == 0 {
 		return nil

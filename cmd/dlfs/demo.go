@@ -68,7 +68,8 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) (err error) {
 	return verifyDemo(std.out, dir, files)
 }
 
-// materialize mounts the list, or fetches it where there is no FUSE to be had.
+// materialize mounts the list, has peek read from the mount, and waits until every file is
+// complete. On a machine without FUSE it fetches the list instead, and says so.
 func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, files []demoFile) error {
 	m := mountCmd{List: path, Mountpoint: dir, Prefetch: string(fetch.PrefetchAll), UntilComplete: true, ReadTimeout: time.Minute}
 	var err error

@@ -119,8 +119,8 @@ func (d *display) showWhat(look func() *picture) {
 	}
 }
 
-// every shows a frame now and then, if anything has changed, and a last one at
-// the end.
+// every starts a goroutine that shows a frame every --stats, if the totals have changed since the
+// last one, and a last frame when the display is closed.
 func (d *display) every(look func() *picture, show func(frame)) {
 	d.stopped.Go(func() { // owned by the display; close waits
 		t := time.NewTicker(d.opts.Stats)

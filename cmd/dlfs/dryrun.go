@@ -24,18 +24,18 @@ import (
 	"dlfs/listfile"
 )
 
-// estimate is what a dry run tells.
+// estimate is what a dry run tells, and what --require-space compares with the disk.
 type estimate struct {
 	files     int
-	bytes     int64 // of the sizes that are known
-	unknown   int   // sizes that are not
-	present   int64 // bytes
-	failures  []fetch.EntryStatus
-	first     time.Time // when the first URL expires
-	expiring  int
-	dir       string
-	free      int64
-	freeKnown bool
+	bytes     int64               // sum of the sizes that are known
+	unknown   int                 // files whose size is not known
+	present   int64               // bytes that are there already
+	failures  []fetch.EntryStatus // files whose origin did not answer with a size
+	first     time.Time           // when the first URL expires
+	expiring  int                 // entries whose URLs all expire at a known time
+	dir       string              // where the files would go
+	free      int64               // bytes free in dir
+	freeKnown bool                // the filesystem has told free
 }
 
 // dryRun tells how much fetching the entries into dir would be. Nothing is

@@ -29,7 +29,8 @@ type fetchCmd struct {
 	workFlags
 }
 
-// Run materializes the list and says how it went.
+// Run materializes the list and says how it went. With --daemon and in the parent, it returns
+// when the child has opened the directory or has failed.
 func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 	if c.MaxSize != nil {
 		return usageError("fetch has no --max-size, since it puts every file in place; \"dlfs mount --max-size\" shows more than the disk holds")
@@ -57,7 +58,8 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 	return tellParent(c.fetch(ctx, std))
 }
 
-// place decides what the output directory is.
+// place decides what the output directory is, and sets c.Dir: the argument, or --dir, or a
+// directory named after the list.
 func (c *fetchCmd) place() (err error) {
 	switch {
 	case c.Dir != "" && c.Output != "":
@@ -86,7 +88,8 @@ func (c *fetchCmd) daemonLog(notes io.Writer) (*logFile, error) {
 	return stateLog(cmp.Or(c.State, c.Dir))
 }
 
-// fetch materializes the list in this process.
+// fetch materializes the list in this process, in the steps that the package document lists.
+// With --check-integrity everything that is there is verified before anything is fetched.
 func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
 	w, err := c.begin(ctx, std, c.List)
 	if err != nil {
@@ -132,6 +135,8 @@ func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
 }
 
 // fetch materializes what is missing until ctx ends, says how it went, and closes the engine.
+// The file saveFailed, if it is not "", gets the entries that are not complete. The error has the
+// exit code of the outcome; an error of saving is added to it. Verify with --repair uses it, too.
 func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error {
 	start := time.Now()
 	quiet := e.listen(ctx)
@@ -160,7 +165,8 @@ func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error 
 	return alsoTell(e.outcome(runErr, context.Cause(ctx)), saveErr)
 }
 
-// alsoTell adds a line to an error without changing the exit code.
+// alsoTell adds the line of a second error to the first one and keeps the exit code of the
+// first. Either may be nil.
 func alsoTell(err, more error) error {
 	var e *exitError
 	if more == nil || !errors.As(err, &e) {

@@ -16,11 +16,13 @@ type meter struct {
 	samples []sample // of the last rateWindow, oldest first
 }
 
+// sample is how many bytes had come at a moment.
 type sample struct {
 	at    time.Time
 	bytes int64
 }
 
+// rateWindow is over how long a rate is measured. A shorter one would jump with each block.
 const rateWindow = 10 * time.Second
 
 // frame is what there is to show at one moment.
@@ -79,6 +81,7 @@ type jsonFrame struct {
 	ETASeconds     int64 `json:"eta_seconds"` // 0 if it cannot be told
 }
 
+// json returns the frame as a line of --progress=json has it.
 func (f frame) json() jsonFrame {
 	return jsonFrame{f.Totals, int64(f.rate), int64(f.eta / time.Second)}
 }
@@ -146,8 +149,9 @@ func shareText(t fetch.Totals) string {
 	return fmt.Sprintf(", %d%%", presentOf(t, 100))
 }
 
-// presentOf is which part of n is there. A file whose size is not known counts as much as
-// the others do on average.
+// presentOf returns which part of n is there, from 0 to n: of 100 it is the percentage, of a width
+// the length of a bar. A file whose size is not known counts as much as the others do on average,
+// so that the share does not jump back when sizes become known.
 func presentOf(t fetch.Totals, n int) int {
 	switch {
 	case t.FilesComplete == t.FilesTotal:
@@ -200,6 +204,8 @@ func share(part, whole int64, n int) int {
 	return int(quo)
 }
 
+// bytesText returns a number of bytes as a person reads it, such as "1.5 GiB"; "0 B" if it is
+// negative.
 func bytesText(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
 // rateText is the mean rate of n bytes in d, "" if no time has passed.

@@ -19,6 +19,8 @@ const (
 	// membersEvery is how often the addresses of a DNS name are looked up again.
 	membersEvery = 30 * time.Second
 
+	// peerHeaderFor is how long another machine may take for the header of a request, and
+	// peerIdleFor how long its connection stays open without one.
 	peerHeaderFor = 10 * time.Second
 	peerIdleFor   = time.Minute
 )
@@ -59,7 +61,9 @@ func (g *group) options() *fetch.Peers {
 	return &g.peers
 }
 
-// serve serves the files of set, until close.
+// serve serves the files of set to the other machines, until close. Requests under way at close
+// are ended through their context, and close waits for their handlers. If --peers names DNS, the
+// names are looked up again every membersEvery.
 func (g *group) serve(set *fetch.Set) {
 	if g == nil {
 		return
@@ -138,7 +142,8 @@ func (g *group) states() []peers.State {
 	return g.peers.Ring.States(time.Now())
 }
 
-// close ends what other machines ask for, and waits for it.
+// close ends the requests of other machines and those to them, and waits for both. It is safe on
+// a nil group, and if serve was never called.
 func (g *group) close() {
 	if g == nil {
 		return

@@ -88,7 +88,9 @@ func (h *hooks) published(f *fetch.File) {
 	}
 }
 
-// start runs commands as things happen, until close.
+// start runs commands as things happen, until close. Each flag has a goroutine: one for
+// --on-file, which runs up to hooksAtOnce commands, one that waits for completeness, and one that
+// looks for files without a good URL. close waits for all of them.
 func (h *hooks) start() {
 	if h.flags.OnFile != "" {
 		h.work.Go(h.tellFiles)
@@ -126,7 +128,8 @@ func (h *hooks) close(stopped bool) {
 	h.cancel()
 }
 
-// tellFiles runs --on-file for each file, in the order in which they became complete.
+// tellFiles runs --on-file for each file, and begins the commands in the order in which the files
+// became complete, hooksAtOnce at a time. After the last file it runs the rest and returns.
 func (h *hooks) tellFiles() {
 	var g errgroup.Group // joined below
 	g.SetLimit(hooksAtOnce)
@@ -169,9 +172,11 @@ func (h *hooks) watchURLs() {
 	}
 }
 
-// renew has the command give a fresh list, and reports whether another list has come. Once
-// it was in vain, it is asked again later and later, but once more at the end of a run. A
-// run that ends does so after renewalsVain lists that brought no file.
+// renew runs --on-needs-url and takes what it prints as a fresh list. It reports whether a list
+// was taken. While no list helps, that is, no file becomes complete, the command is run more and
+// more seldom: after renewEvery, twice that, and so on. New files without a good URL and the end
+// of a run (atEnd) have it run at once. A run that ends by itself gives up after renewalsVain
+// lists in a row that brought no file.
 func (h *hooks) renew(ctx context.Context, atEnd bool) bool {
 	h.renewing.Lock()
 	defer h.renewing.Unlock()
@@ -201,8 +206,10 @@ func (h *hooks) renew(ctx context.Context, atEnd bool) bool {
 	return true
 }
 
-// run runs a command and returns what it printed. A command that fails, or takes too long,
-// is a warning.
+// run runs the command of an event in a shell and returns what it printed on standard output,
+// nil if it failed. name is the file that the event is about, "" if it is about none. The command
+// has a process group of its own, so that what it has started ends with it. Failures and
+// --hook-timeout are warnings in the log, with the end of standard error; the run goes on.
 func (h *hooks) run(event, command, name string) []byte {
 	if h.halted.Load() {
 		return nil

@@ -22,7 +22,8 @@ type lookFlags struct {
 	logFlags     `group:"Progress and log"`
 }
 
-// work returns the work on the list, to be ended by end.
+// work returns the work on the list, to be ended by end. Flags that the command does not have
+// get values here that look at a few files: no progress, few requests at once.
 func (c *lookFlags) work(ctx context.Context, std stdio, list string) (*work, error) {
 	f := workFlags{listFlags: c.listFlags, requestFlags: c.requestFlags, logFlags: c.logFlags}
 	f.Quiet, f.Progress = true, "none"
@@ -53,7 +54,9 @@ type lsCmd struct {
 	lookFlags
 }
 
-// Run prints the names of a list. No file is asked for.
+// Run prints the names of a list, and with --long their states and sizes as far as the list or
+// the directory knows them. No origin is asked for a file. Columns are aligned alignedTogether
+// lines at a time, so that a long list is printed while it is walked.
 func (c *lsCmd) Run(ctx context.Context, std stdio) error {
 	w, err := c.work(ctx, std, c.List)
 	if err != nil {

@@ -11,6 +11,35 @@
 //
 // SIGINT and SIGTERM stop it cleanly. While it fetches, SIGHUP has it open its log
 // file anew and read its list again, and SIGUSR1 tell its status; see signals.
+//
+// # How a command is built
+//
+// A command is a struct, such as fetchCmd, and a field of cli. Its fields are its arguments
+// and flags: package kong fills them from the command line, then from the environment
+// (DLFS_FLAG), from the first comments of the list and from --config (settings.go), and
+// prints their help. Flags that several commands have are structs of their own, which the
+// commands embed: listFlags, requestFlags, fetchFlags, runFlags and so on, together
+// workFlags. A method Run(ctx, stdio) is the command. The error it returns is printed by run,
+// which also makes the exit code of it: an exitError says which, any other error is 1.
+//
+// A command that fetches goes down these steps, each of which the next one builds on:
+//
+//  1. workFlags.begin checks the flags and makes the work: the display, the client of
+//     origins, and the lister, which reads the list and knows how to read it again.
+//  2. work.readList reads the list.
+//  3. work.open makes the engine: the store and the set of files, and what runs beside them
+//     (control socket, metrics, other machines, hooks). From here on the directory is in
+//     use.
+//  4. engine.run fetches until nothing is left to do, a signal comes, or "dlfs stop".
+//  5. engine.close ends everything in the opposite order and makes it durable.
+//
+// The commands that tell of a running dlfs, or order it about, ask it over the control
+// socket in its state directory (ask.go asks, control.go answers). If no process has the
+// directory, status and wait read the state on disk instead (statusread.go).
+//
+// With --daemon the command starts itself again in the background (daemon.go). The child
+// does all of the above. The parent waits for it to say through a pipe that it is live, or
+// why it has failed: therefore errors before that moment pass through tellParent.
 package main
 
 import (
@@ -45,7 +74,10 @@ type exitError struct {
 	err  error
 }
 
+// Error returns the text of the error inside, "<nil>" if there is none.
 func (e *exitError) Error() string { return fmt.Sprint(e.err) }
+
+// Unwrap returns the error inside, for errors.Is and errors.As.
 func (e *exitError) Unwrap() error { return e.err }
 
 // cli is the command line, a field for each command. The help of each field is what a user
@@ -99,8 +131,9 @@ func main() {
 	os.Exit(program(context.Background(), os.Args, stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
 
-// run is the program. It returns the exit code. The first interrupt ends ctx,
-// a later one the process.
+// run is the program: it runs the command that args say, prints the error that ends it, and
+// returns the exit code. args has no program name. The first interrupt ends ctx, a later one
+// the process. Tests call run for what a process of its own would do.
 func run(ctx context.Context, args []string, std stdio) int {
 	std = std.plain()
 	adoptStandardLog(newLogger(std.err, slog.LevelWarn))
@@ -129,6 +162,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 	return exitFailed
 }
 
+// isDiskFull reports whether an error is one of a full disk, or of a full quota on it.
 func isDiskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
@@ -144,7 +178,8 @@ func report(w io.Writer, err error) {
 	}
 }
 
-// dispatch parses the command line and runs the command.
+// dispatch parses the command line and runs the command. The command line is parsed twice if
+// the list or --config give flags: which list it is, only the first parsing tells.
 func dispatch(ctx context.Context, args []string, std stdio) error {
 	var c cli
 	helped := false

@@ -23,7 +23,9 @@ type members struct{ who string }
 // isDNS reports whether the names are the addresses of one name, which change.
 func (m *members) isDNS() bool { return strings.HasPrefix(m.who, "dns:") }
 
-// names returns the machines, each as HOST:PORT. It blocks for DNS, until ctx ends.
+// names returns the machines, each as HOST:PORT: those of Slurm's environment, of a file, of the
+// addresses that a DNS name has at this moment, or of the host list itself. It blocks for DNS,
+// until ctx ends. Each call looks anew.
 func (m *members) names(ctx context.Context) ([]string, error) {
 	switch {
 	case m.who == "slurm":
@@ -219,6 +221,8 @@ func portOf(text string) uint16 {
 	return uint16(n)
 }
 
+// isPublic reports whether an address may be reached from the internet: it is not of a private,
+// local or shared network.
 func isPublic(a netip.Addr) bool {
 	shared := netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
 	return !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !shared.Contains(a)

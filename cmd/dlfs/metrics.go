@@ -21,6 +21,7 @@ type meters struct {
 	expiry memo[edition, urlsDie] // to look at a million files takes a while
 }
 
+// describe returns the description of a metric, whose name gets the prefix dlfs_.
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("dlfs_"+name, help, labels, nil)
 }
@@ -57,7 +58,8 @@ func (m *meters) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect sends every metric as it is now.
+// Collect sends every metric as it is now. Prometheus calls it for each scrape, perhaps for
+// several at once. Metrics of other machines and of --max-size are absent where there are none.
 func (m *meters) Collect(ch chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, kind, v, labels...)

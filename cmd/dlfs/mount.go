@@ -35,7 +35,9 @@ type mountCmd struct {
 	workFlags
 }
 
-// Run mounts the list and serves it until it is stopped.
+// Run mounts the list and serves it until it is stopped. What the command line alone shows to
+// be wrong is refused before a daemon is started, so that the terminal gets the error. With
+// --daemon and in the parent, Run returns when the child is live or has failed.
 func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	if err := errors.Join(c.validate(), c.hookFlags.validate()); err != nil {
 		return err
@@ -90,8 +92,9 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	return c.serve(ctx, w, list.Entries, std, tellLive)
 }
 
-// daemonLog opens the file that takes the daemon's output: --log-file, or the
-// one in the state directory.
+// daemonLog opens the file that takes the daemon's output: --log-file, or the one in the state
+// directory, for which the mountpoint and DIR are made ready first. notes gets remarks about the
+// file.
 func (c *mountCmd) daemonLog(notes io.Writer) (*logFile, error) {
 	if c.LogFile != "" {
 		return openLog(c.LogFile, notes)
@@ -102,7 +105,10 @@ func (c *mountCmd) daemonLog(notes io.Writer) (*logFile, error) {
 	return stateLog(cmp.Or(c.State, c.Dir))
 }
 
-// prepare makes way for the mount and decides where the files are kept.
+// prepare makes way for the mount and decides where the files are kept: it takes away the mount
+// of a dlfs that has died, makes the mountpoint and DIR, and sets c.Mountpoint and c.Dir to
+// absolute paths without symbolic links. The two may be one directory, which the mount then
+// covers, but neither may lie inside the other.
 func (c *mountCmd) prepare() (err error) {
 	if c.Mountpoint, err = filepath.Abs(c.Mountpoint); err != nil {
 		return checkPlaces(c.Mountpoint, c.State)
@@ -141,9 +147,15 @@ func (c *mountCmd) prepare() (err error) {
 	return nil
 }
 
+// within reports whether a path lies below dir. Both are absolute and clean.
 func within(path, dir string) bool { return strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/") }
 
-// serve mounts, calls live, and returns when the mount has ended, by a signal, "dlfs umount", umount(8), or completeness.
+// serve opens the directory, mounts, calls live once the mount can be read, and returns when the
+// mount has ended: by a signal, "dlfs umount", umount(8), or completeness. Remarks for the user go
+// to standard error and, for the parent of a daemon, to live.
+//
+// Two goroutines run beside it: the run of the engine, which has ended when serve returns, and
+// the wait for the end of the mount, which ends with the mount.
 func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry, std stdio, live func(notes string)) error {
 	w.maxSize, w.pins, w.saveFailed = c.MaxSize, c.Pin, c.SaveFailed
 	e, err := w.open(ctx, entries, c.Dir, fmt.Sprintf("dlfs mount %s on %s", w.lister.name, c.Mountpoint),
@@ -198,7 +210,11 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	return c.end(e, m, runErr, stopped)
 }
 
-// end takes the mount away, saves what it was asked to, and closes the engine.
+// end takes the mount away, saves what it was asked to, and closes the engine, in this order:
+// hooks that run are waited for; the set ends its requests, so that no reader holds the mount up;
+// the outcome is kept in the store; the mount goes; the file of --save-failed is written, which may lie where the mount
+// was; the engine is closed, and the summary is printed last. stopped and runErr are those of
+// untilEnd.
 func (c *mountCmd) end(e *engine, m *fs.Mount, runErr, stopped error) error {
 	var left unfinished
 	if c.SaveFailed != "" {
@@ -222,8 +238,9 @@ func (c *mountCmd) end(e *engine, m *fs.Mount, runErr, stopped error) error {
 	return alsoTell(e.outcome(runErr, stopped), saveErr)
 }
 
-// untilEnd waits for a reason to end: stopped says which. If Run ended first,
-// stopped is nil, and the other error Run's.
+// untilEnd waits until the mount is to end. stopped says why, as a signal or "dlfs umount"; it is
+// nil if the run of the engine, on channel ran, has ended first, and runErr is the run's error
+// then. That every file is complete is told once, and ends a mount of --until-complete only.
 func (c *mountCmd) untilEnd(ctx context.Context, e *engine, m *fs.Mount, ran <-chan error, unmounted <-chan struct{}) (stopped, runErr error) {
 	complete := e.set.Done()
 	for {
@@ -246,7 +263,8 @@ func (c *mountCmd) untilEnd(ctx context.Context, e *engine, m *fs.Mount, ran <-c
 	}
 }
 
-// unmount ends the mount, and says which programs used it.
+// unmount ends the mount. Programs that still use it are named in the log, and to the "dlfs
+// umount" that waits for the end.
 func (c *mountCmd) unmount(m *fs.Mount, e *engine) error {
 	busy, err := m.Close()
 	if len(busy) > 0 {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 )
 
+// pauseCmd has prefetch of a running dlfs pause. The help of each field is what a user reads.
 type pauseCmd struct {
 	Dir string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
 	stateFlag
@@ -18,6 +19,7 @@ func (c *pauseCmd) Run(ctx context.Context) error {
 	return err
 }
 
+// resumeCmd ends such a pause. The help of each field is what a user reads.
 type resumeCmd struct {
 	Dir string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
 	stateFlag
@@ -38,7 +40,7 @@ type limitCmd struct {
 	stateFlag
 }
 
-// Run sets or prints the limit.
+// Run sets the limit that the command line gives, or prints the one in force if it gives none.
 func (c *limitCmd) Run(ctx context.Context, std stdio) error {
 	if c.Disk != nil && c.Rate != nil {
 		return usageError("give a rate or --disk, not both")

@@ -120,7 +120,9 @@ func quotedWords(line string) (words []string) {
 	return words
 }
 
-// resolver gives kong the settings.
+// resolver returns the settings in kong's form. kong asks it for each flag that the command line
+// does not give; a flag that the environment gives is left to the environment. Of several values,
+// a flag that is no list takes the last one.
 func (s settings) resolver() kong.Resolver {
 	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 		for _, env := range flag.Envs {
@@ -153,6 +155,7 @@ func (s settings) check(app *kong.Application) error {
 	return nil
 }
 
+// hasFlag reports whether a command, or one below it, has a flag of that name.
 func hasFlag(node *kong.Node, name string) bool {
 	return slices.ContainsFunc(node.Flags, func(f *kong.Flag) bool { return f.Name == name }) ||
 		slices.ContainsFunc(node.Children, func(child *kong.Node) bool { return hasFlag(child, name) })

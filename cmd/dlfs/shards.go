@@ -95,7 +95,8 @@ func (e *engine) tellShard(part shard, ended bool) {
 	}
 }
 
-// readShards calls head with the sum of what the shards of an output directory say.
+// readShards calls head with the sum of what the shards of an output directory say. There are no
+// entries: a shard tells its figures, not its files.
 func readShards(dir string, log *slog.Logger, head func(*Status) error) error {
 	shards, err := shardsOf(dir, log)
 	if err != nil {
@@ -159,7 +160,7 @@ func readShard(path string) (s shardStatus, part shard, err error) {
 	return s, part, part.UnmarshalText([]byte(s.Shard))
 }
 
-// index is the number of the shard.
+// index returns the number of the shard, counted from 0.
 func (s shardStatus) index() uint64 {
 	var part shard
 	if part.UnmarshalText([]byte(s.Shard)) != nil {

@@ -45,6 +45,7 @@ func (s *speedometer) rate() float64 {
 	return s.meter.rate(time.Now(), n)
 }
 
+// close ends the speedometer and waits for its goroutine. It is called once.
 func (s *speedometer) close() {
 	close(s.stop)
 	s.stopped.Wait()

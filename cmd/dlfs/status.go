@@ -82,10 +82,12 @@ func quietly(err error) error {
 	return &exitError{codeOf(err), nil}
 }
 
-// statusOf asks the process that has dir, or else reads the state on disk, and
-// calls head with the status less the entries, and then each with each of those that are
-// wanted. What was lost of the state is logged: the next one to open it is not told any
-// more.
+// statusOf tells the status of dir: of the process that has dir, which it asks, or else of the
+// state on disk. It calls head once with the status without entries, and then each with one entry
+// after the other that is wanted, so that a list of a million files is never in memory as a
+// whole. An error of head or each ends it and is returned. If parts of the state were lost, log
+// tells it: reading repairs nothing, but the next process that opens the state does, silently
+// from then on.
 func statusOf(ctx context.Context, dir string, want selection, log *slog.Logger, head func(*Status) error, each func(fetch.EntryStatus) error) error {
 	err := visitStatus(ctx, dir, want, head, each)
 	if errors.Is(err, errNoProcess) {

@@ -15,7 +15,8 @@ import (
 	"dlfs/listfile"
 )
 
-// needState says that dir is no directory of dlfs, if so.
+// needState returns an error if dir holds no state of dlfs, nil if it does. The directory of a
+// mount whose process has died cannot be looked into, and has an error of its own.
 func needState(dir string) error {
 	_, err := os.Stat(filepath.Join(dir, ".dlfs"))
 	if errors.Is(err, syscall.ENOTCONN) {
@@ -27,7 +28,11 @@ func needState(dir string) error {
 	return nil
 }
 
-// readStatus reads the state while no process has it. Nothing is fetched.
+// readStatus reads the state of a directory that no process has, for statusOf: it calls head
+// with the status without entries, and then each with the entries that are wanted. Nothing is
+// fetched and nothing is written. The state on disk tells which blocks are there; why a file
+// failed is what the last run has left in the store. If the state is elsewhere, what the shards
+// say of themselves is summed up.
 func readStatus(ctx context.Context, dir string, want selection, log *slog.Logger, head func(*Status) error, each func(fetch.EntryStatus) error) error {
 	if err := needState(dir); err != nil {
 		return err
@@ -75,7 +80,8 @@ func readStatus(ctx context.Context, dir string, want selection, log *slog.Logge
 	return errors.Join(err, store.Close())
 }
 
-// countFailure counts a file that was left in a state.
+// countFailure adds a file in that state to the figures of failures; a file in any other state
+// than those of a failure is not counted.
 func countFailure(t *fetch.Totals, state string) {
 	switch state {
 	case stateNeedsURL:
@@ -89,8 +95,9 @@ func countFailure(t *fetch.Totals, state string) {
 	t.FilesFailed++
 }
 
-// offlineSet is the files of the list a store was last used with, without
-// their URLs, which are not stored: nothing of them can be fetched.
+// offlineSet returns the files of the list that a store was last used with, with the digests of
+// --checksums. Their URLs are secrets that the store does not keep, so that nothing of these
+// files can be fetched. The caller closes the set before the store.
 func offlineSet(ctx context.Context, store *cache.Store, flags listFlags) (*fetch.Set, error) {
 	list, err := store.List()
 	if err != nil {

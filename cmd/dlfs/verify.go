@@ -38,13 +38,16 @@ type verdicts struct {
 	Files      []verdict `json:"files"` // those that are not right
 }
 
+// verdict is what was found of one file.
 type verdict struct {
 	Name    string        `json:"name"`
 	Verdict fetch.Verdict `json:"verdict"`
 }
 
-// Run compares every file with its digest, and tells what is wrong or missing.
-// With --repair, that is then fetched.
+// Run compares every file with its digest, and tells what is wrong or missing. With --repair,
+// the missing and the wrong blocks are then fetched, as by fetch. Without a list, the one that the
+// directory was last used with is taken; if it is gone, too, files are compared with the digests
+// in the state, and cannot be repaired.
 func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 	if _, err := fs.ClearDead(c.Dir); err != nil {
 		return err
@@ -142,7 +145,10 @@ func (c *verifyCmd) report(ctx context.Context, std stdio, newSet func(*cache.St
 	return nil
 }
 
-// verify verifies the files of set and prints what it finds.
+// verify verifies the files of set and prints what it finds: a line for each file that is wrong
+// or incomplete and a summary, or with --json one object. With repair, blocks that are wrong are
+// taken as missing, for the caller to fetch. If ctx ends, the verdicts so far are returned with
+// an exit of its cause.
 func (c *verifyCmd) verify(ctx context.Context, set *fetch.Set, repair bool, w io.Writer) (*verdicts, error) {
 	v := &verdicts{Files: []verdict{}}
 	err := set.Verify(ctx, fetch.VerifyOptions{Repair: repair, Deep: c.Deep}, func(f *fetch.File, found fetch.Verdict) {

@@ -46,7 +46,8 @@ func (c *waitCmd) Run(ctx context.Context, std stdio) error {
 	return w.complete(ctx)
 }
 
-// waiting is a wait under way.
+// waiting is a wait under way. While a process has the directory, that process is asked again and
+// again (follow); when it has ended, the state that it left decides.
 type waiting struct {
 	*waitCmd
 	log  *slog.Logger
@@ -70,7 +71,8 @@ func (w *waiting) complete(ctx context.Context) error {
 	return w.last.outcome(w.Dir)
 }
 
-// late adds to the error of a wait that has ended before its time how far the files are.
+// late adds to the error of a wait that was interrupted, or whose --timeout is over, how far the
+// files are. Other errors stay as they are.
 func (w *waiting) late(err error) error {
 	e := new(exitError)
 	if !errors.As(err, &e) || e.code != exitInterrupted {
@@ -83,7 +85,8 @@ func (w *waiting) late(err error) error {
 	return &exitError{e.code, fmt.Errorf("%s is not complete: %w%s", w.Dir, e.err, far)}
 }
 
-// usable waits until a mount is live, or every file is complete.
+// usable waits until a mount is live, or every file is complete. It may be called before the
+// mount is begun: a directory without a process is looked at again after askEvery.
 func (w *waiting) usable(ctx context.Context) error {
 	if needState(w.Dir) == nil {
 		s, err := briefStatus(ctx, w.Dir, w.log)
@@ -114,7 +117,8 @@ func (w *waiting) usable(ctx context.Context) error {
 	}
 }
 
-// names waits until files are complete, or have failed.
+// names waits until the files of the command line are complete or have failed. A name that is
+// not in the list is an error at once.
 func (w *waiting) names(ctx context.Context) error {
 	want := selection{names: w.Names}
 	err := follow(ctx, w.Dir, want, func(s *Status) (bool, error) {

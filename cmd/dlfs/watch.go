@@ -11,11 +11,12 @@ import (
 	"dlfs/fetch"
 )
 
-// askEvery is how often a process is asked that is waited for.
+// askEvery is how often a process is asked for its status while a command waits for it or shows
+// its progress.
 const askEvery = 250 * time.Millisecond
 
-// watch shows the progress of the process that has the directory until it ends, and then
-// the status.
+// watch shows the progress of the process that has the directory until that process ends, and
+// then the status that it left. If no process has it, only the status is shown.
 func (c *statusCmd) watch(ctx context.Context, std stdio) error {
 	log := newLogger(std.err, slog.LevelWarn)
 	last, err := briefStatus(ctx, c.Dir, log)
@@ -43,7 +44,8 @@ func (c *statusCmd) watch(ctx context.Context, std stdio) error {
 	return quietly(last.outcome(c.Dir))
 }
 
-// show shows the progress of the running process until it ends.
+// show shows the progress of the running process until it ends, on the display that the process
+// itself would use. now is its status at the beginning.
 func (c *statusCmd) show(ctx context.Context, std stdio, now *Status) error {
 	mode := "auto"
 	if c.JSON {
@@ -77,9 +79,11 @@ func briefStatus(ctx context.Context, dir string, log *slog.Logger) (whole *Stat
 	return whole, err
 }
 
-// follow asks the process that has dir again and again, with the entries that are wanted,
-// until look has seen enough or the process has ended. If ctx ends first, the error is an
-// exit with exitInterrupted.
+// follow asks the process that has dir every askEvery for its status, with the entries that are
+// wanted, and calls look with it until look has seen enough. It returns nil if no process has
+// dir, or when the process has ended: also the one that no longer answers, but still writes its
+// state, is waited for. If ctx ends first, the error is an exit with exitInterrupted. An error of
+// look is returned as it is.
 func follow(ctx context.Context, dir string, want selection, look func(*Status) (enough bool, err error)) error {
 	t := time.NewTicker(askEvery)
 	defer t.Stop()

@@ -72,7 +72,8 @@ func reasonOf(err error) error {
 	return err
 }
 
-// options checks the flags.
+// options checks the flags and returns what they say. Without TLS or a proxy the page is served
+// on the loopback only, since its token would be readable on the network.
 func (c *webCmd) options() (opts web.Options, err error) {
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {

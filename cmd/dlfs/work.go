@@ -9,7 +9,8 @@ import (
 	"dlfs/listfile"
 )
 
-// workFlags are those of every command that fetches.
+// workFlags are the flags of every command that fetches. Their groups are the headings of the
+// help.
 type workFlags struct {
 	listFlags     `group:"The list"`
 	requestFlags  `group:"Requests"`
@@ -19,11 +20,13 @@ type workFlags struct {
 	metricsFlags  `group:"Progress and log"`
 }
 
+// validate refuses values that cannot work, before anything is begun.
 func (f *workFlags) validate() error {
 	return errors.Join(f.requestFlags.validate(), f.fetchFlags.validate(), f.metricsFlags.validate())
 }
 
-// work is what a command that fetches has before it opens a directory.
+// work is what a command that fetches has before it opens a directory. The command sets the
+// last fields, from hooks on, between begin and open.
 type work struct {
 	flags   *workFlags
 	display *display
@@ -51,7 +54,8 @@ func (w *work) readList(ctx context.Context) (*listfile.List, error) {
 	return list, err
 }
 
-// begin makes ready to fetch the list, as far as the command line alone tells.
+// begin checks the flags and makes the work on a list, as far as the command line alone tells:
+// the list is read later, and the output directory is not touched. The caller calls end.
 func (f *workFlags) begin(ctx context.Context, std stdio, list string) (*work, error) {
 	if err := f.validate(); err != nil {
 		return nil, err
@@ -63,7 +67,8 @@ func (f *workFlags) begin(ctx context.Context, std stdio, list string) (*work, e
 	return abandonable(ctx, func() (*work, error) { return f.work(std, list) }) // a file that a flag names may be a FIFO
 }
 
-// inputs are the files that the command reads.
+// inputs are the files that the command reads. An output of the command must be none of them,
+// which checkSinks sees to.
 func (f *workFlags) inputs(list string) []string {
 	return []string{list, f.Checksums, f.NetrcPath, f.Cookies, f.CACert, f.Cert, f.Key}
 }
@@ -92,7 +97,7 @@ func (f *workFlags) work(std stdio, list string) (*work, error) {
 	return &work{flags: f, display: d, client: client, limit: opts.Limit, lister: l, memory: m, metrics: metrics}, err
 }
 
-// end closes what newWork opened. The lines of the log go last, since the others write to it.
+// end closes what work opened. The lines of the log go last, since the others write to it.
 func (w *work) end() {
 	if w.metrics != nil {
 		w.metrics.Close() // the engine has, if it served it
