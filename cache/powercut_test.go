@@ -125,16 +125,14 @@ func checkImage(t *testing.T, c *checker, image powercut.Image, said []byte, how
 	return v
 }
 
-// scratch returns an empty directory, in memory where there is such a place.
-// Who makes it removes it.
+// scratch returns an empty directory, in memory where this user may write to such a place. It
+// is removed at the end of the test.
 func scratch(t *testing.T) string {
 	t.Helper()
-	place := "/dev/shm"
-	if _, err := os.Stat(place); err != nil {
-		place = t.TempDir()
+	dir, err := os.MkdirTemp("/dev/shm", "dlfs-test-")
+	if err != nil {
+		return t.TempDir()
 	}
-	dir, err := os.MkdirTemp(place, "dlfs-test-")
-	check(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
 }
