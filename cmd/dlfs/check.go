@@ -25,7 +25,7 @@ func (c *checkCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	f := workFlags{listFlags: c.listFlags, requestFlags: c.requestFlags, logFlags: c.logFlags}
-	w, err := f.work(std, c.List)
+	w, err := abandonable(ctx, func() (*work, error) { return f.work(std, c.List) })
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func (f *requestFlags) credentials(log *slog.Logger) (c origin.Credentials, err 
 		c.Jar = origin.NewJar() // some origins log in over redirects
 		return c, nil
 	}
-	file, err := os.Open(f.Cookies)
+	file, err := openNamed(f.Cookies)
 	if err != nil {
 		return c, usageError("--load-cookies: %w", err)
 	}
@@ -87,7 +87,12 @@ func (f *requestFlags) netrc(log *slog.Logger) (*origin.Netrc, error) {
 		log.Warn("netrc is not used: it is not a regular file", "path", path) // a pipe might never end
 		return nil, nil
 	}
-	n, err := origin.LoadNetrc(path)
+	var n *origin.Netrc
+	file, err := openNamed(path)
+	if err == nil {
+		n, err = origin.ReadNetrc(file)
+		file.Close() // read only
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && f.NetrcPath == "":
 		return nil, nil

@@ -151,7 +151,9 @@ func (l *lister) open() (*os.File, error) {
 	if name := l.covered.name(l.where); name != "" {
 		return l.covered.store.OpenFile(name)
 	}
-	return os.Open(l.where)
+	return openLate(l.where, writerWait, func() {
+		fmt.Fprintf(l.notes, "dlfs: list %s is a FIFO that no program has opened for writing; waiting for one, Ctrl-C ends that\n", l.name)
+	})
 }
 
 // get reads a list that is a URL.

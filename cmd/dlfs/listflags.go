@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"dlfs/listfile"
 )
@@ -58,7 +57,7 @@ func (f *listFlags) addChecksums(list *listfile.List) error {
 	if f.Checksums == "" {
 		return nil
 	}
-	file, err := os.Open(f.Checksums)
+	file, err := openNamed(f.Checksums)
 	if err != nil {
 		return fmt.Errorf("--checksums: %w", err)
 	}

@@ -35,7 +35,7 @@ func (m *members) names(ctx context.Context) ([]string, error) {
 		}
 		return peers.ParseHosts(list)
 	case strings.HasPrefix(m.who, "@"):
-		text, err := os.ReadFile(m.who[1:])
+		text, err := readNamed(m.who[1:])
 		if err != nil {
 			return nil, err
 		}

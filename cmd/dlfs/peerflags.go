@@ -75,7 +75,7 @@ func readPeerKey(path string) (*peerhttp.Key, error) {
 	if mode := info.Mode().Perm(); mode&open != 0 {
 		return nil, usageError("--peer-key: others may read %s (mode %#o); run \"chmod 600 %s\"", path, mode, path)
 	}
-	secret, err := os.ReadFile(path)
+	secret, err := readNamed(path)
 	if err != nil {
 		return nil, usageError("--peer-key: %w", err)
 	}
@@ -93,11 +93,11 @@ func certified(r *requestFlags) (s security, err error) {
 	if key == "" {
 		key = r.Cert
 	}
-	pair, err := tls.LoadX509KeyPair(r.Cert, key)
+	pair, err := loadPair(r.Cert, key)
 	if err != nil {
 		return s, usageError("--cert: %w", err)
 	}
-	pem, err := os.ReadFile(r.CACert)
+	pem, err := readNamed(r.CACert)
 	if err != nil {
 		return s, usageError("--cacert: %w", err)
 	}

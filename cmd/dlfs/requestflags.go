@@ -154,7 +154,7 @@ func (f *requestFlags) tls() (*tls.Config, error) {
 		if key == "" {
 			key = f.Cert
 		}
-		pair, err := tls.LoadX509KeyPair(f.Cert, key)
+		pair, err := loadPair(f.Cert, key)
 		if err != nil {
 			return nil, usageError("--cert: %w", err)
 		}
@@ -165,7 +165,7 @@ func (f *requestFlags) tls() (*tls.Config, error) {
 
 // trusting returns the system's authorities and those in the file.
 func trusting(path string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(path)
+	pem, err := readNamed(path)
 	if err != nil {
 		return nil, fmt.Errorf("--cacert: %w", err)
 	}

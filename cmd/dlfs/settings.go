@@ -43,7 +43,7 @@ func (s *settings) add(where, name, value string) {
 // readConfig reads a file of lines "FLAG = VALUE", or FLAG alone for one that has no value.
 // Empty lines and lines that begin with # are left out.
 func readConfig(path string) (s settings, err error) {
-	f, err := os.Open(path)
+	f, err := openNamed(path)
 	if err != nil {
 		return s, usageError("--config: %w", err)
 	}

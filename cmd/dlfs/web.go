@@ -83,7 +83,7 @@ func (c *webCmd) options() (opts web.Options, err error) {
 		return opts, usageError("--tls-cert and --tls-key belong together; give both")
 	}
 	if c.TLSCert != "" {
-		cert, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+		cert, err := loadPair(c.TLSCert, c.TLSKey)
 		if err != nil {
 			return opts, usageError("certificate %s: %w", c.TLSCert, err)
 		}

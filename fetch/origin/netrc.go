@@ -41,15 +41,11 @@ func NetrcPath() string {
 // netrcMost bounds a netrc file, in bytes: one that is a device may have no end.
 const netrcMost = 1 << 20
 
-// LoadNetrc reads a netrc file. One that others can read is used, with a
+// ReadNetrc reads a netrc file. One that others can read is used, with a
 // Warning. The error names the file, and the line if that does not parse, but
-// nothing of what it says; it is an fs.ErrNotExist if there is no such file.
-func LoadNetrc(path string) (*Netrc, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() // read only
+// nothing of what it says. The caller closes the file.
+func ReadNetrc(f *os.File) (*Netrc, error) {
+	path := f.Name()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

@@ -65,7 +65,7 @@ func TestNetrcErrorsNameTheLine(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := LoadNetrc(path); err == nil || err.Error() != path+": "+want {
+		if _, err := loadNetrc(path); err == nil || err.Error() != path+": "+want {
 			t.Errorf("%q: got %v, want %s", text, err, want)
 		}
 	}
@@ -80,7 +80,7 @@ func TestNetrcOpenToOthersIsUsedWithAWarning(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		n, err := LoadNetrc(path)
+		n, err := loadNetrc(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestNetrcOpenToOthersIsUsedWithAWarning(t *testing.T) {
 			t.Errorf("%v: password %q", mode, password)
 		}
 	}
-	if _, err := LoadNetrc(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := loadNetrc(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -129,7 +129,17 @@ func FuzzNetrc(f *testing.F) {
 }
 
 func TestNetrcWithoutEnd(t *testing.T) {
-	if _, err := LoadNetrc("/dev/zero"); err == nil || !strings.Contains(err.Error(), "is longer than any netrc file") {
+	if _, err := loadNetrc("/dev/zero"); err == nil || !strings.Contains(err.Error(), "is longer than any netrc file") {
 		t.Errorf("%v", err)
 	}
+}
+
+// loadNetrc is ReadNetrc of the file of that name.
+func loadNetrc(path string) (*Netrc, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return ReadNetrc(f)
 }
