@@ -76,7 +76,7 @@ func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, 
 	if m.workFlags, err = c.flags(); err != nil {
 		return err
 	}
-	w, err := m.begin(ctx, std, path)
+	w, err := m.begin(ctx, std, path, dir)
 	if err != nil {
 		return err
 	}

@@ -38,9 +38,6 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 	if err := errors.Join(c.place(), c.hookFlags.validate()); err != nil {
 		return err
 	}
-	if err := c.checkSinks(c.List, c.SaveFailed); err != nil {
-		return err
-	}
 	if c.Daemon && !c.DryRun && !isDaemon() {
 		c.warn(std.err)
 		log, err := c.daemonLog(std.err)
@@ -77,6 +74,9 @@ func (c *fetchCmd) place() (err error) {
 // one in the state directory.
 func (c *fetchCmd) daemonLog(notes io.Writer) (*logFile, error) {
 	if c.LogFile != "" {
+		if err := c.checkLog(c.List, c.Dir); err != nil {
+			return nil, err
+		}
 		return openLog(c.LogFile, notes)
 	}
 	if err := checkPlaces(c.Dir, c.State); err != nil {
@@ -91,7 +91,7 @@ func (c *fetchCmd) daemonLog(notes io.Writer) (*logFile, error) {
 // fetch materializes the list in this process, in the steps that the package document lists.
 // With --check-integrity everything that is there is verified before anything is fetched.
 func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
-	w, err := c.begin(ctx, std, c.List)
+	w, err := c.begin(ctx, std, c.List, c.Dir)
 	if err != nil {
 		return err
 	}

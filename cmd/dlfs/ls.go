@@ -30,7 +30,7 @@ func (c *lookFlags) work(ctx context.Context, std stdio, list string) (*work, er
 	f.Stats, f.MinFree = 1, defaultMinFree
 	f.Jobs, f.Split, f.MaxPerHost = 8, 4, 8
 	f.State = c.State
-	return f.begin(ctx, std, list)
+	return f.begin(ctx, std, list, c.place(list))
 }
 
 // place is the output directory that has state of the list, "" if none has.

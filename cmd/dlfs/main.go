@@ -205,7 +205,7 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 	if err := refuseEmpty(kctx); err != nil {
 		return err
 	}
-	given, err := resolvers(c.Config, kctx)
+	given, err := abandonable(ctx, func() ([]kong.Resolver, error) { return resolvers(c.Config, kctx) })
 	if err != nil {
 		return err
 	}
@@ -220,6 +220,9 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 		}
 	}
 	if err := checkLimits(); err != nil {
+		return err
+	}
+	if err := checkNamedFiles(kctx); err != nil {
 		return err
 	}
 	return kctx.Run()

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
 )
 
 // metricsFlags are where metrics are shown beside the control socket.
@@ -104,7 +106,7 @@ func (e *engine) writeMetrics(path string, ended <-chan struct{}) {
 	write := func() {
 		place, err := metricsPlace(path)
 		if err == nil {
-			err = prometheus.WriteToTextfile(place, r)
+			err = writeSink(place, 0o666, func(w io.Writer) error { return writeText(w, r) })
 		}
 		if err != nil {
 			e.log.Warn("metrics are not written", "file", path, "err", err)
@@ -121,4 +123,18 @@ func (e *engine) writeMetrics(path string, ended <-chan struct{}) {
 			return
 		}
 	}
+}
+
+// writeText writes metrics in the text format of Prometheus.
+func writeText(w io.Writer, r *prometheus.Registry) error {
+	families, err := r.Gather()
+	if err != nil {
+		return err
+	}
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(w, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -45,9 +45,6 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	if err := c.check(c.UntilComplete); err != nil {
 		return err
 	}
-	if err := c.checkSinks(c.List, c.SaveFailed); err != nil {
-		return err
-	}
 	if c.Daemon && !c.DryRun && !isDaemon() {
 		c.warn(std.err)
 		log, err := c.daemonLog(std.err)
@@ -62,7 +59,7 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 			return tellParent(err)
 		}
 	}
-	w, err := c.begin(ctx, std, c.List)
+	w, err := c.begin(ctx, std, c.List, cmp.Or(c.Dir, c.Mountpoint))
 	if err != nil {
 		return tellParent(err)
 	}
@@ -97,6 +94,9 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 // file.
 func (c *mountCmd) daemonLog(notes io.Writer) (*logFile, error) {
 	if c.LogFile != "" {
+		if err := c.checkLog(c.List, cmp.Or(c.Dir, c.Mountpoint)); err != nil {
+			return nil, err
+		}
 		return openLog(c.LogFile, notes)
 	}
 	if err := c.prepare(); err != nil {

@@ -50,7 +50,7 @@ func (u unfinished) save(path string, notes io.Writer) error {
 	if len(u.entries) == 0 && len(u.bad) == 0 {
 		return emptySink(path, notes)
 	}
-	err := writeSink(path, func(w io.Writer) error {
+	err := writeSink(path, 0o600, func(w io.Writer) error {
 		for _, bad := range u.bad {
 			if _, err := fmt.Fprintf(w, "# left out: %s\n", printable(bad.Error())); err != nil {
 				return err
@@ -73,7 +73,7 @@ func (u unfinished) save(path string, notes io.Writer) error {
 func emptySink(path string, notes io.Writer) error {
 	done := "not written"
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !isDescriptor(path) {
-		if err := writeSink(path, func(io.Writer) error { return nil }); err != nil {
+		if err := writeSink(path, 0o600, func(io.Writer) error { return nil }); err != nil {
 			return fmt.Errorf("--save-failed: %w", err)
 		}
 		done = "empty now"

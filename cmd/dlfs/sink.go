@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,108 +13,15 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
-
-	"dlfs/listfile"
 )
 
-// checkSink refuses, before anything is fetched, a file that a flag names to be
-// written and that must not be: a directory, a link to nothing, or one of the files
-// that are read, also under another name. What cannot be looked at yet may be there
-// at the end.
-func checkSink(flag, path string, inputs ...string) error {
-	if path == "" {
-		return nil
-	}
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(path); err == nil {
-			return usageError("%s %s is a link to a file that does not exist; give that file's name", flag, path)
-		}
-		return nil
-	}
-	if err != nil {
-		return nil
-	}
-	if info.IsDir() {
-		return usageError("%s %s is a directory; give the name of a file", flag, path)
-	}
-	for _, input := range inputs {
-		if other, err := os.Stat(input); err == nil && info.Mode().IsRegular() && os.SameFile(info, other) {
-			return usageError("%s %s is the same file as %s, which is read; give another one", flag, path, input)
-		}
-	}
-	return nil
-}
-
-// checkSinks is checkSink of each file that the flags name, and of --save-failed.
-func (f *workFlags) checkSinks(list, saveFailed string) error {
-	inputs := f.inputs(list)
-	for _, err := range []error{
-		checkSink("--save-failed", saveFailed, inputs...),
-		checkSink("--log-file", f.LogFile, inputs...),
-		checkSink("--metrics-file", f.MetricsFile, inputs...),
-	} {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkSinks refuses files that flags name to be written and that would take the place of
-// an entry in the output directory, or of a file of its state.
-func (w *work) checkSinks(dir string, entries []listfile.Entry) error {
-	for _, sink := range []struct{ flag, path string }{
-		{"--save-failed", w.saveFailed}, {"--log-file", w.flags.LogFile}, {"--metrics-file", w.flags.MetricsFile},
-	} {
-		name, inside := nameIn(dir, sink.path)
-		if !inside {
-			continue
-		}
-		if strings.HasPrefix(name, ".dlfs/") && name != ".dlfs/log" {
-			return usageError("%s %s is among the files of the state; give another one", sink.flag, sink.path)
-		}
-		for i := range entries {
-			if e := entries[i].Name; e == name || strings.HasPrefix(e, name+"/") {
-				return usageError("%s %s is where %s of the list is to be; give another one", sink.flag, sink.path, e)
-			}
-		}
-	}
-	return nil
-}
-
-// nameIn returns the name that a file has in a directory, and whether it lies in there. What
-// cannot be looked at does not.
-func nameIn(dir, path string) (name string, inside bool) {
-	if path == "" {
-		return "", false
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	} else if parent, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		path = filepath.Join(parent, filepath.Base(path))
-	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
-	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", false
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return "", false
-	}
-	name, err = filepath.Rel(dir, path)
-	return name, err == nil && filepath.IsLocal(name)
-}
-
 // writeSink has write fill the file that a user named. A regular file is there whole
-// or not at all: it is written beside and renamed, keeps the mode that it had, and
-// else may be read by its user only; a link to it stays a link. A device or a pipe is
+// or not at all: it is written beside and renamed, and keeps the mode that it had; a
+// new one has mode, less the umask. A link to it stays a link. A device or a pipe is
 // written to.
-func writeSink(path string, write func(w io.Writer) error) error {
-	mode := fs.FileMode(0o600)
+func writeSink(path string, mode fs.FileMode, write func(w io.Writer) error) error {
 	info, err := os.Stat(path)
+	there := err == nil
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -128,11 +36,15 @@ func writeSink(path string, write func(w io.Writer) error) error {
 			return err
 		}
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	beside := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%08x", filepath.Base(path), rand.Uint32()))
+	f, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(f.Chmod(mode), write(f), f.Sync(), f.Close())
+	if there {
+		err = f.Chmod(mode) // whatever the umask is
+	}
+	err = errors.Join(err, write(f), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
@@ -146,7 +58,7 @@ func writeSink(path string, write func(w io.Writer) error) error {
 // as /dev/stdout. To replace that file would not reach who reads it.
 func isDescriptor(path string) bool {
 	abs, err := filepath.Abs(path)
-	return err == nil && (strings.HasPrefix(abs, "/dev/") || strings.HasPrefix(abs, "/proc/"))
+	return err == nil && (strings.HasPrefix(abs, "/dev/std") || strings.HasPrefix(abs, "/dev/fd/") || strings.HasPrefix(abs, "/proc/"))
 }
 
 // writeThrough writes to what stands under path. A pipe that has no reader is an

@@ -71,7 +71,7 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 	if c.List == "" {
 		return c.report(ctx, std, func(store *cache.Store) (*fetch.Set, error) { return offlineSet(ctx, store, c.listFlags) })
 	}
-	w, err := c.begin(ctx, std, c.List)
+	w, err := c.begin(ctx, std, c.List, c.Dir)
 	if err != nil {
 		return err
 	}

@@ -55,22 +55,19 @@ func (w *work) readList(ctx context.Context) (*listfile.List, error) {
 }
 
 // begin checks the flags and makes the work on a list, as far as the command line alone tells:
-// the list is read later, and the output directory is not touched. The caller calls end.
-func (f *workFlags) begin(ctx context.Context, std stdio, list string) (*work, error) {
+// the output directory dir is not touched, and the list is read later, but for checkLog. dir is
+// "" if nothing is kept. The caller calls end.
+func (f *workFlags) begin(ctx context.Context, std stdio, list, dir string) (*work, error) {
 	if err := f.validate(); err != nil {
 		return nil, err
 	}
-	if err := f.checkSinks(list, ""); err != nil {
-		return nil, err
-	}
 	f.warn(std.err)
-	return abandonable(ctx, func() (*work, error) { return f.work(std, list) }) // a file that a flag names may be a FIFO
-}
-
-// inputs are the files that the command reads. An output of the command must be none of them,
-// which checkSinks sees to.
-func (f *workFlags) inputs(list string) []string {
-	return []string{list, f.Checksums, f.NetrcPath, f.Cookies, f.CACert, f.Cert, f.Key}
+	return abandonable(ctx, func() (*work, error) { // a file that a flag names may be a FIFO
+		if err := f.checkLog(list, dir); err != nil {
+			return nil, err
+		}
+		return f.work(std, list)
+	})
 }
 
 // work returns the work on a list, to be ended by end.
