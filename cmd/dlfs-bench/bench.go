@@ -34,6 +34,7 @@ func (b *bench) targets() map[string]string {
 // leftOut is the error of a row that cannot be measured here.
 type leftOut struct{ why string }
 
+// Error returns the reason, which the report shows.
 func (e *leftOut) Error() string { return e.why }
 
 // run measures the rows one after the other, and the contestants of each in
@@ -70,7 +71,10 @@ func (b *bench) leaveOut(what string) {
 	fmt.Fprintln(b.log, "left out:", inCell(what))
 }
 
-// measure measures one row.
+// measure measures one row: in each round every contestant once, in the order of that round. It
+// returns the figures by the name of the contestant. Contestants whose needs are not met are left
+// out; a leftOut error says that the whole row is. Another error ends the row, with the figures
+// so far.
 func (b *bench) measure(ctx context.Context, r row) (all map[string]figures, err error) {
 	if r.long && b.short {
 		return nil, &leftOut{"takes too long for a short run"}
@@ -128,6 +132,7 @@ type stage struct {
 // atEnd has f called when the row is over; what came last goes first.
 func (s *stage) atEnd(f func() error) { s.cleanups = append(s.cleanups, f) }
 
+// end takes down what the row has laid out, the last thing first, and returns the errors of all.
 func (s *stage) end() error {
 	var errs []error
 	for _, f := range slices.Backward(s.cleanups) {

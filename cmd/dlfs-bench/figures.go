@@ -48,6 +48,7 @@ func (m metric) text(v float64) string {
 	return fmt.Sprintf("%.4g", v)
 }
 
+// secondsText returns a time in the unit that suits it.
 func secondsText(v float64) string {
 	switch {
 	case v < 0.001:

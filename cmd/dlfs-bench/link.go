@@ -20,14 +20,13 @@ const (
 	farAddr  = "10.77.1.2"
 )
 
-// link lays a cable for the row.
+// link lays a cable for the row. rate is what tc(8) takes, such as "200mbit".
 func (s *stage) link(ctx context.Context, rate string) (*link, error) {
 	l := &link{fmt.Sprintf("dlfs-bench-%d-near", os.Getpid()), fmt.Sprintf("dlfs-bench-%d-far", os.Getpid())}
 	for _, ns := range []string{l.near, l.far} {
-		if err := lay(ctx, "ip", "netns", "add", ns); err != nil {
-			return nil, &leftOut{err.Error()}
+		if err := s.namespace(ctx, ns); err != nil {
+			return nil, err
 		}
-		s.atEnd(func() error { return lay(context.WithoutCancel(ctx), "ip", "netns", "del", ns) }) // and the cable with it
 	}
 	commands := [][]string{{"ip", "link", "add", "cable", "netns", l.near, "type", "veth", "peer", "name", "cable", "netns", l.far}}
 	for ns, addr := range map[string]string{l.near: nearAddr, l.far: farAddr} {
@@ -37,14 +36,10 @@ func (s *stage) link(ctx context.Context, rate string) (*link, error) {
 	}
 	commands = append(commands, []string{"tc", "-n", l.far, "qdisc", "add", "dev", "cable", "root", "tbf",
 		"rate", rate, "burst", "128kb", "latency", "50ms"})
-	for _, c := range commands {
-		if err := lay(ctx, c[0], c[1:]...); err != nil {
-			return nil, &leftOut{err.Error()}
-		}
-	}
-	return l, nil
+	return l, layAll(ctx, commands)
 }
 
+// lay runs a tool that sets up a part of a network. The error has what the tool said.
 func lay(ctx context.Context, tool string, args ...string) error {
 	out, err := exec.CommandContext(ctx, tool, args...).CombinedOutput()
 	if err != nil {

@@ -25,8 +25,11 @@ func (l load) String() string {
 	return fmt.Sprintf("%d × %s", l.Count, sizeText(l.Size))
 }
 
+// bytes is the size of all files together.
 func (l load) bytes() int64 { return int64(l.Count) * l.Size }
 
+// content is the content of file i, counted from 0. The seed is the number of the file, so that
+// every process can make the same bytes.
 func (l load) content(i int) origintest.Content {
 	return origintest.Content{Seed: uint64(i + 1), Size: l.Size}
 }
@@ -34,6 +37,7 @@ func (l load) content(i int) origintest.Content {
 // folder is where an origin has the files, whose names there are numbers.
 func (l load) folder() string { return fmt.Sprintf("%dx%d", l.Count, l.Size) }
 
+// url is the URL of file i at the origin with that base.
 func (l load) url(base string, i int) string {
 	return fmt.Sprintf("%s/%s/%d", base, l.folder(), i)
 }

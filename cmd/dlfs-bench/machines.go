@@ -21,17 +21,21 @@ const (
 	fleetLimit = 12
 )
 
-// fleetSpec is what machines fetch, and over which network. Rates are in Mbit/s.
+// fleetSpec is what machines fetch, and over which network.
 type fleetSpec struct {
-	loads              []load
-	origin, link, slow int
+	loads  []load
+	origin int // Mbit/s of the origin's link
+	link   int // Mbit/s of each machine's link
+	slow   int // Mbit/s of the link of the one machine that is slow, in the row about that
 }
 
+// The fleets of a whole run and of a short one.
 var (
 	longFleet  = fleetSpec{[]load{{4, 200 * mib}, {2000, 64 << 10}}, 200, 1000, 10}
 	shortFleet = fleetSpec{[]load{{4, 48 * mib}, {400, 64 << 10}}, 50, 250, 10}
 )
 
+// bytes is the size of all files of the list.
 func (f fleetSpec) bytes() (n int64) {
 	for _, l := range f.loads {
 		n += l.bytes()
@@ -44,6 +48,7 @@ func (f fleetSpec) bound() time.Duration {
 	return time.Duration(float64(f.bytes()) * 8 / 1e6 / float64(f.origin) * float64(time.Second))
 }
 
+// String returns the loads and the rates, as rows are called after them.
 func (f fleetSpec) String() string {
 	var all []string
 	for _, l := range f.loads {
@@ -52,6 +57,7 @@ func (f fleetSpec) String() string {
 	return fmt.Sprintf("%s, origin %d Mbit/s, links %d Mbit/s", strings.Join(all, " + "), f.origin, f.link)
 }
 
+// mbit returns a rate in Mbit/s as tc(8) takes it.
 func mbit(rate int) string { return fmt.Sprint(rate, "mbit") }
 
 // fleet is machines that fetch the same list, each a process in a namespace of its own.

@@ -40,6 +40,16 @@
 // every machine has every file, and is compared with the bound: the bytes of the list over
 // the link of the origin.
 //
+// A figure comes to be like this: a row (row.go) names its contestants, what they need of the
+// machine, and its goals. When its turn comes it gets a stage (bench.go), where it lays out
+// directories, origins and mounts, and returns the contestants. Each of them is run once a
+// round and returns a sample, the figures of that run; the samples of all rounds are its
+// figures (figures.go). The goals are judged on their medians, and the table is printed from
+// the verdicts (table.go). What a contestant starts is this program again in a role
+// (role.go): "reader" reads files or URLs, "origin" serves files. So the figures of a
+// process are its own, and a shape (child.go) can put it into a network namespace or give it
+// another user. The files named rows_*.go have the rows, by what they measure.
+//
 // nginx, aria2c, curl and fio are Debian packages to be installed by hand;
 // rclone is built from the Go module proxy into the user's cache. What is not
 // there is left out, and said to be. The memory of a long run is the soak test's
@@ -74,7 +84,9 @@ func main() {
 	}
 }
 
-// run prints the table that args ask for.
+// run measures the rows that args choose and prints their table to out. What happens meanwhile
+// goes to log. If a row fails, the others are still measured, and the error says so at the
+// end; the table is put into no document then.
 func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	flags := flag.NewFlagSet("dlfs-bench", flag.ContinueOnError)
 	flags.SetOutput(log)
@@ -133,7 +145,9 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	return r.put(*document, part)
 }
 
-// do measures the rows, prints the table and saves the figures.
+// do finds or builds the tools, measures the rows, saves the figures to file, if that is not "",
+// and prints the table to out. dlfs is the path of the program to measure, "" to build it. If ctx
+// ends, what was measured so far is saved and printed.
 func (b *bench) do(ctx context.Context, rows []row, dlfs, file string, out io.Writer) (r *report, err error) {
 	tmp, err := os.MkdirTemp("", "dlfs-bench-tools-")
 	if err != nil {

@@ -57,6 +57,8 @@ func (s *stage) mountRclone(ctx context.Context, home, url string) (*mounted, er
 		"--read-only", "--vfs-cache-mode=full", "--cache-dir="+filepath.Join(home, "cache")), nil)
 }
 
+// startMount starts a program that mounts at point, and waits until the mount is there. The caller
+// calls stop. After an error nothing is left of it.
 func startMount(ctx context.Context, point string, cmd *exec.Cmd, as shape) (*mounted, error) {
 	m := &mounted{point: point, cmd: cmd, said: new(tail), exited: make(chan struct{})}
 	as.apply(cmd)
@@ -84,6 +86,7 @@ func startMount(ctx context.Context, point string, cmd *exec.Cmd, as shape) (*mo
 	return m, nil
 }
 
+// isMounted reports whether anything is mounted at a point, whose path has no spaces.
 func isMounted(point string) (bool, error) {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	return strings.Contains(string(mounts), " "+point+" "), err

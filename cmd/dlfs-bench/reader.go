@@ -101,15 +101,17 @@ func playReader(in *bufio.Reader, out io.Writer) error {
 	return send(out, r)
 }
 
-// reading is one thread of a reader.
+// reading is one thread of a reader, and what it has read so far.
 type reading struct {
-	buf   []byte
+	buf   []byte // of one block
 	bytes int64
 	reads int64
-	times []float64
+	times []float64 // seconds, of each read at random, or of each open with its first read
 	err   error
 }
 
+// run does the share of one thread. Threads that read in order divide the paths among them;
+// threads that read at random all read all paths.
 func (t *reading) run(job readJob, thread, threads int) error {
 	t.buf = make([]byte, job.Block)
 	switch {

@@ -5,20 +5,26 @@ import (
 	"fmt"
 )
 
-// row is one line of the goals: what is measured, and what must come of it.
+// row is one comparison: what is measured, with whom, and what must come of it.
 type row struct {
-	name  string
-	needs []need // to be there
+	name  string // as the table shows it
+	needs []need // of the machine; without them the row is left out
 	long  bool   // not for a short run
+
+	// set lays out the stage and returns the contestants. It is called once, before the first
+	// round. What it makes is taken down by stage.atEnd.
 	set   func(ctx context.Context, s *stage) ([]contestant, error)
 	goals []goal
 }
 
 // contestant is who is measured in a row: dlfs, a peer, or an ideal.
 type contestant struct {
-	name  string
+	name string
+
+	// run does the work of the row once and returns the figures. Rounds count from 0; in round 0
+	// every byte of the result is compared.
 	run   func(ctx context.Context, round int) (sample, error)
-	needs []need // or the row goes on without it
+	needs []need // of the machine; without them the row goes on without the contestant
 }
 
 // The names of contestants that rows share.
@@ -35,12 +41,12 @@ func idealOf(m metric, v float64) contestant {
 	return contestant{name: ideal, run: func(context.Context, int) (sample, error) { return sample{m: v}, nil }}
 }
 
-// goal is a bound of a figure of ours, as a multiple of another contestant's or
-// by itself.
+// goal is a bound of a figure of ours: of its ratio to another contestant's figure, of the
+// difference from it, or of the figure by itself. Each goal is a line of the table.
 type goal struct {
-	of     string // whose figure; dlfs if empty
+	of     string // the contestant whose figure is judged; dlfs if empty
 	metric metric
-	than   string // whose figure is the measure, none if empty
+	than   string // the contestant whose figure is the measure; none if empty
 	bound  bound
 }
 
@@ -54,10 +60,12 @@ type bound struct {
 // more is the sign of a bound of how much more a figure may be than its measure.
 const more = "≤ +"
 
+// The bounds: of a figure or a ratio, and of the difference from the measure.
 func atMost(v float64) bound     { return bound{"≤", v} }
 func atLeast(v float64) bound    { return bound{"≥", v} }
 func atMostMore(v float64) bound { return bound{more, v} }
 
+// holds reports whether a value meets the bound. Every value meets the zero bound.
 func (b bound) holds(v float64) bool {
 	switch b.sign {
 	case "≤", more:
@@ -98,6 +106,7 @@ func (g goal) judge(all map[string]figures) (v verdict) {
 	return v
 }
 
+// whose is the name of the contestant that the goal is about.
 func (g goal) whose() string {
 	if g.of == "" {
 		return ours

@@ -136,6 +136,9 @@ func killedRow(spec fleetSpec) row {
 	}
 }
 
+// killOne has all machines fetch, kills one when the origin has sent half of the content, starts
+// it anew when it has sent 70 %, and waits until all are complete. It returns all machines that
+// run, also after an error, for the caller to end.
 func (f *fleet) killOne(ctx context.Context) ([]*machine, time.Duration, error) {
 	before, err := f.sent()
 	if err != nil {

@@ -87,6 +87,7 @@ func (f *fleet) mountAll(ctx context.Context, n int, flags ...string) (all []*mo
 	return all, nil
 }
 
+// unmount ends all mounts, and returns the errors of all.
 func unmount(all []*mounted) error {
 	var errs []error
 	for _, m := range all {

@@ -38,11 +38,13 @@ func (s *stage) star(ctx context.Context) (*star, error) {
 	})
 }
 
+// hub is the namespace of the bridge.
 func (t *star) hub() string { return t.prefix + "hub" }
 
 // of is the namespace of a machine.
 func (t *star) of(machine int) string { return t.prefix + strconv.Itoa(machine) }
 
+// address is the IP address of a machine.
 func address(machine int) string { return starNet + strconv.Itoa(machine) }
 
 // add lays the cable of a machine. up is how fast it sends, and down how fast it receives.
@@ -74,6 +76,8 @@ func (s *stage) namespace(ctx context.Context, ns string) error {
 	return nil
 }
 
+// layAll runs commands that set up a network, one after the other. What the machine cannot do
+// leaves the row out.
 func layAll(ctx context.Context, commands [][]string) error {
 	for _, c := range commands {
 		if err := lay(ctx, c[0], c[1:]...); err != nil {

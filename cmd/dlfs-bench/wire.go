@@ -18,6 +18,7 @@ type wire struct {
 	lost atomic.Int64
 }
 
+// Accept returns the next connection, which the kernel paces if the wire has a rate.
 func (w *wire) Accept() (net.Conn, error) {
 	c, err := w.Listener.Accept()
 	if err != nil {
@@ -40,12 +41,15 @@ type wireConn struct {
 	once    sync.Once // of what Close counts
 }
 
+// Write writes to the connection and counts what the kernel has taken.
 func (c *wireConn) Write(p []byte) (int, error) {
 	n, err := c.TCPConn.Write(p)
 	c.written.Add(int64(n))
 	return n, err
 }
 
+// Close asks the kernel how much of what was written has arrived, counts the rest as lost, and
+// closes the connection. Later calls only close.
 func (c *wireConn) Close() error {
 	c.once.Do(func() {
 		c.control(func(fd int) error {
