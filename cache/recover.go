@@ -61,6 +61,7 @@ func openIndex(o opener, room, roomy func() error) (*index, error) {
 	}
 	x := &index{db: db.DB, files: files, dir: dir, again: again, room: room, roomy: roomy, log: o.log, flushed: looseTables}
 	x.lost.Store(db.doubtful || isNew || aside != "")
+	x.blank.Store(isNew && aside == "")
 	if err := x.openCount(o.state, db.newest); err != nil {
 		return nil, errors.Join(err, x.close())
 	}
