@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"dlfs/cache"
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origin"
 	"dlfs/fetch/origintest"
 	"dlfs/listfile"
@@ -23,7 +24,10 @@ import (
 
 const bs = cache.BlockSize
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	hosttest.NeedForExamples(hosttest.Loopback())
+	goleak.VerifyTestMain(m)
+}
 
 // fixture is an origin with files, and one engine over it: a store, a client
 // and a set. The options may be set before start.

@@ -5,6 +5,7 @@ package hosttest
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -27,6 +28,19 @@ func Need(t testing.TB, why error) {
 		t.Fatalf("%s is set, and yet: %v", All, why)
 	default:
 		t.Skip(why)
+	}
+}
+
+// NeedForExamples leaves out the examples of a package if why is an error: an example has no
+// test to skip. TestMain calls it before the tests run. Where All is set, the examples run and
+// fail.
+func NeedForExamples(why error) {
+	if why == nil || os.Getenv(All) != "" {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "the examples are left out:", why)
+	if err := flag.Set("test.skip", "^Example"); err != nil {
+		panic(err) // package testing has this flag since Go 1.20
 	}
 }
 

@@ -2,6 +2,7 @@ package hosttest
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"testing"
 )
@@ -33,6 +34,33 @@ func TestNeed(t *testing.T) {
 		var a asked
 		if Need(&a, c.why); a.skipped != c.skipped || a.failed != c.failed {
 			t.Errorf("%s=%s, %v: skipped %q, failed %q", All, c.all, c.why, a.skipped, a.failed)
+		}
+	}
+}
+
+// TestNeedForExamples: examples are left out where something is missing, and never where all
+// must run.
+func TestNeedForExamples(t *testing.T) {
+	missing := errors.New("no network")
+	skip := flag.Lookup("test.skip").Value
+	before := skip.String()
+	t.Cleanup(func() {
+		if err := skip.Set(before); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, c := range []struct {
+		all  string
+		why  error
+		want string
+	}{
+		{"", nil, before},
+		{"1", missing, before},
+		{"", missing, "^Example"},
+	} {
+		t.Setenv(All, c.all)
+		if NeedForExamples(c.why); skip.String() != c.want {
+			t.Errorf("%s=%s, %v: -test.skip is %q, want %q", All, c.all, c.why, skip, c.want)
 		}
 	}
 }

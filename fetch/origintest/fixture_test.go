@@ -8,10 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/cache/hosttest"
+
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	hosttest.NeedForExamples(hosttest.Loopback())
+	goleak.VerifyTestMain(m)
+}
 
 const size = 100_000
 
