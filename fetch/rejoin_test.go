@@ -112,8 +112,19 @@ func TestWholeAnswerIsAskedForOnce(t *testing.T) {
 		defer h.Close()
 		x.read(h, 20<<20, 1<<20)
 		<-x.Done()
-		if gets := x.gets("a"); len(gets) != 1 {
-			t.Errorf("asked for %v", gets)
+		// If a probe has told the size before, the first GET is for an extent, and its answer
+		// is given up when it turns out to be the whole file.
+		taken, most := 0, 1
+		for _, r := range x.Log() {
+			switch {
+			case r.Method == "HEAD":
+				most = 2
+			case r.BodyBytes >= 1<<20:
+				taken++
+			}
+		}
+		if gets := x.gets("a"); taken != 1 || len(gets) > most {
+			t.Errorf("asked for %v, and took %d answers", gets, taken)
 		}
 	})
 }
