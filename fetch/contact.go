@@ -166,7 +166,10 @@ func (c *contact) probe(urgent bool) {
 	c.pin(v, err)
 }
 
-// ask asks m for the version, and makes its blob.
+// ask asks mirror m for the version, and makes the blob of it. The blob is nil, without an error,
+// if the origin does not say how long the file is. If the answer was to a GET, its body may be the
+// first block, which is kept, and it proves that the origin sends this version. An urgent contact
+// takes a reader's place at the host.
 func (c *contact) ask(m *mirror, urgent bool) (found, error) {
 	f := c.file
 	ctx := f.set.ctx
@@ -300,7 +303,9 @@ func (c *contact) fetch(m *mirror, class hosts.Class) {
 	fl.run()
 }
 
-// open makes the request of fetch.
+// open makes the request of fetch, whose answer goes on to be the first flight. How much is asked
+// for depends on how long that flight may be: all where one request is to bring the file, little
+// where a reader may come, else maxExtent. The caller closes the response or hands it on.
 func (c *contact) open(m *mirror, class hosts.Class) (*response, error) {
 	s, asked := c.file.set, time.Now()
 	ctx, cancel := context.WithCancel(origin.WithRest(s.ctx, s.rest(m.host)))

@@ -181,7 +181,9 @@ func (f *File) load(lookup func() (*cache.Blob, error)) {
 	}
 }
 
-// loadLocked is load for who needs the fill: a file at rest is woken.
+// loadLocked asks the store once for what it has of the file, with lookup if that is not nil, and
+// pins the fill of it; a file at rest is woken. It reads the disk. An error leaves the file not
+// loaded, for the next caller to try again.
 func (f *File) loadLocked(lookup func() (*cache.Blob, error)) error {
 	if f.loaded.Load() && f.mu.rest == nil {
 		return nil

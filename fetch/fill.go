@@ -105,7 +105,9 @@ func (fi *fill) has(off, n int64) bool { return fi.blob.Has(off, n) }
 // so that the end of it does not push its beginning out of memory.
 const shelvedRead = 1 << 20
 
-// readAt is the walk of every read: look, ensure, look again.
+// readAt is the walk of every read: look, ensure, look again. It looks again because a block
+// that was made present may be taken back meanwhile, by a sync that failed or by an eviction.
+// It returns len(p) bytes or an error, and fewer bytes only at the end of the file, with io.EOF.
 func (fi *fill) readAt(ctx context.Context, p []byte, off int64) (n int, err error) {
 	if len(p) > shelvedRead && fi.file.set.throughMemory() {
 		for n < len(p) && err == nil {

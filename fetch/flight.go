@@ -114,7 +114,8 @@ func (fi *fill) enlistLocked(m *mirror, c hosts.Class, off, end int64, from *res
 	return fl
 }
 
-// run fetches, then takes the flight off the table and tells who waits.
+// run fetches, then gives the place at the host back, takes the flight off the table and wakes
+// the readers who wait. It is the goroutine of the flight; Set.Close waits for it.
 func (fl *flight) run() {
 	err := fl.fetch()
 	fl.mirror.host.Put(fl.class)
@@ -123,7 +124,10 @@ func (fl *flight) run() {
 	fl.fill.file.set.flights.Done()
 }
 
-// fetch streams the body into the blob, block by block.
+// fetch streams the body into the blob, block by block, until the flight is at its end, which
+// may move nearer meanwhile. Before the request it takes what it needs, in this order: the place of
+// a reader at the host, the file of the blob, and room under --max-size. Nothing of it is held
+// afterwards. The error is the one of the first step that failed.
 func (fl *flight) fetch() error {
 	host := fl.mirror.host
 	if fl.class == hosts.Demand {
@@ -202,7 +206,8 @@ func (fl *flight) receive(host *hosts.Host, p []byte, wanted bool) (int, error) 
 	return n, err
 }
 
-// open makes the request, unless first contact has.
+// open makes the request, unless first contact has: to the peers first if the set has some, then
+// to the origin. It sets body, and notes the digest that the answer says the file has.
 func (fl *flight) open(host *hosts.Host) (err error) {
 	if fl.body != nil {
 		return nil
@@ -299,7 +304,8 @@ func (fl *flight) shelve(p []byte) bool {
 	return true
 }
 
-// advance moves pos on by n bytes that were put, and wakes the readers who waited for them.
+// advance moves pos on by n bytes that were put, and wakes the readers who waited for them. part
+// says that bytes of the next block have come, too. It reports whether the flight is at its end.
 func (fl *flight) advance(n int64, part bool) (done bool) {
 	fi := fl.fill
 	fi.file.mu.Lock()

@@ -17,7 +17,9 @@ type follower struct {
 	launched int     // flights, without a block that came
 }
 
-// wait waits until the block at off has come, for patience at most, if that is not 0.
+// wait waits until the block at off has come, for patience at most, if that is not 0. A flight
+// that ends without the block is followed by another one. The argument end is where the extent
+// that the peer asked for ends. isBusy says that patience is over: the peer may ask elsewhere.
 func (w *follower) wait(ctx context.Context, off, end int64, patience time.Duration) error {
 	var timeout <-chan time.Time
 	if patience > 0 {

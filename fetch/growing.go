@@ -193,7 +193,9 @@ func (g *growth) append(p []byte) error {
 	return nil
 }
 
-// ended ends a growth: what came is a file now, or it has to start again.
+// ended ends a growth. Without an error what came is the whole file: it is finished in the store
+// and becomes the fill of the file. With one it is abandoned, and settleLocked decides whether the
+// file starts again or fails. Readers who wait get the rest or that error.
 func (g *growth) ended(m *mirror, said digest.Digest, err error) {
 	f := g.file
 	defer f.set.grows(-1)

@@ -124,7 +124,9 @@ func (fs flights) spans() (list []span) {
 	return list
 }
 
-// mapOf draws blob, what is in flight and what has gone, in cells of size bytes each.
+// mapOf draws blob in cells of size bytes each, and joins runs of equal cells. A cell that is not
+// wholly present has the first of these states that is true of some of it: a reader waits for it,
+// it is in flight, it was evicted; else it says how much of it is present.
 func mapOf(blob *cache.Blob, spans []span, gone goneRuns, size int64) []Cells {
 	all := blob.Version().Size
 	cells := make([]Cells, (all+size-1)/size)
@@ -150,7 +152,7 @@ func mapOf(blob *cache.Blob, spans []span, gone goneRuns, size int64) []Cells {
 	return runsOf(cells)
 }
 
-// cellOf is a cell of n bytes, as far as they are present.
+// cellOf returns a cell of n bytes, of which so many are present.
 func cellOf(present, n int64) Cells {
 	switch present {
 	case n:

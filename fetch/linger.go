@@ -80,7 +80,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// askAll asks machines who they are, and returns those that did not answer.
+// askAll asks machines who they are, asksAtOnce at a time, each for idFor at most, and returns
+// those that did not answer. The ring takes note of those that did, and of those that need
+// nothing more.
 func (p *peering) askAll(ctx context.Context, names []string) (silent []string) {
 	var mu sync.Mutex
 	var g errgroup.Group // awaited below

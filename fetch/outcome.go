@@ -19,7 +19,10 @@ const (
 	OnChangeKeep    Change = "keep"    // the file stays what it was, as far as it is there
 )
 
-// flightEnded takes a flight off the table and settles what its end means.
+// flightEnded takes a flight off the table and settles what its end means: nothing if it came to
+// its end or if no reader wanted it any more, else what settleLocked decides. In one critical
+// section the flight leaves the table and its readers are woken, so that no reader joins a flight
+// that has ended.
 func (fi *fill) flightEnded(fl *flight, err error) {
 	f := fi.file
 	f.change(func() {

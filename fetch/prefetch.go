@@ -45,7 +45,9 @@ type prefetcher struct {
 	cuts      int64               // flights that were cut to be divided
 }
 
-// run launches what can be launched, whenever something changed.
+// run launches what can be launched, whenever something changed, until nothing is left to do
+// (nil), the store fails in a way that trying again does not mend, or ctx ends. It is the
+// goroutine of Set.Run.
 func (p *prefetcher) run(ctx context.Context) error {
 	for {
 		next := p.step()

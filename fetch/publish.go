@@ -30,7 +30,9 @@ func (fi *fill) staysBlob() bool {
 	return fi.file.set.room != nil && !fi.file.pinned.Load() && !fi.blob.Replaces()
 }
 
-// publish asks the store to publish the version. It does not wait until that is done.
+// publish asks the store to publish the version. It does not wait until that is done: the store
+// calls published. A version that extends a file which stood there before is compared with that
+// file first, which reads the disk and so has a goroutine of its own.
 func (fi *fill) publish() {
 	s := fi.file.set
 	s.publishing.Add(1)

@@ -208,7 +208,9 @@ func (f *File) remove() {
 	}
 }
 
-// load asks the store for every file, and records the list.
+// load asks the store for every file, and records the list. One pass over the index finds the
+// records of all files, which takes far less time than to ask for each by its name; files that
+// the pass has not found are asked for by name. It returns when ctx ends, with its error.
 func (s *Set) load(ctx context.Context, l *list) error {
 	err := s.store.Recorded(func(name string, lookup func() (*cache.Blob, error)) error {
 		if f := l.byName.find(name); f != nil {

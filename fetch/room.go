@@ -175,7 +175,9 @@ func (r *room) keep() {
 	}
 }
 
-// makeRoom is one pass of the keeper.
+// makeRoom is one pass of the keeper: it evicts what readers need least until there is as much
+// free room as spare, or nothing is left that can go. Flights that wait for the pass are woken at
+// its end; if it freed nothing and there is still too little room, they are told that it is stuck.
 func (r *room) makeRoom() {
 	r.mu.Lock()
 	p := r.mu.pass
@@ -263,7 +265,9 @@ func (p *pass) wait() <-chan struct{} {
 	return p.done
 }
 
-// choose picks what is to go, at least n bytes of it if there is so much.
+// choose picks runs of blocks to go, in the order of the policy, until they have n present bytes,
+// or none is left. Runs that a reader waits for stay; pinned and published files are taken out of
+// the policy.
 func (r *room) choose(n int64) map[*fill][]cache.Extent {
 	going := map[*fill][]cache.Extent{}
 	r.mu.Lock()
@@ -288,7 +292,8 @@ func (r *room) choose(n int64) map[*fill][]cache.Extent {
 	return going
 }
 
-// evict evicts what was chosen, and returns how many bytes that were.
+// evict evicts what was chosen, and returns how many bytes that were. Runs that could not go
+// after an error are offered to the policy again. A file that was complete is incomplete then.
 func (r *room) evict(going map[*fill][]cache.Extent) int64 {
 	if len(going) == 0 {
 		return 0

@@ -48,7 +48,10 @@ func (s sends) of(urgent bool) *semaphore.Weighted {
 // before.
 func (s *Set) PeerHandler() http.Handler { return s.peering }
 
-// ServeHTTP answers another machine.
+// ServeHTTP answers another machine. A request that is not signed with the key of the group, if
+// there is one, gets 403, and one that is not understood 400. Every other request tells that the
+// machine is alive, and whether it needs nothing more. net/http calls it in a goroutine for each
+// request.
 func (p *peering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a, err := peerhttp.ReadRequest(r)
 	switch {
@@ -114,7 +117,11 @@ func (an *answer) refuse(err error) {
 	peerhttp.Refuse(an.w, peers.Outcome(r), an.peering.Client.Scheme(), an.named, an.asked.Name)
 }
 
-// give gives what was asked for, or says why not. It blocks for the origin, until ctx ends.
+// give answers one request: for the version of a file (a.N is 0), for whether an extent is
+// present (a.Head), or for its bytes. An error says why nothing is given: the file is not the
+// same here (isUnfit), the extent is not present and only what is was asked for (isAbsent), the
+// disk is full (isFull), or all places are taken (isBusy). It blocks for the origin, until ctx
+// ends.
 func (an *answer) give(ctx context.Context) error {
 	p, a := an.peering, an.asked
 	f := p.set.File(a.Name)
@@ -197,7 +204,9 @@ func (p *peering) fillOf(ctx context.Context, f *File, cached bool) (*fill, erro
 	}
 }
 
-// send sends the bytes, as they come.
+// send sends the bytes of the extent: those that are present at once, the others as the flight
+// that brings them moves on. The header of the answer is sent with the first bytes, so that
+// another machine can still be named before; an error after that can only break the connection.
 func (an *answer) send(ctx context.Context, fi *fill, v peerhttp.Version) error {
 	if err := fi.acquire(); err != nil {
 		return err

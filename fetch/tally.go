@@ -33,7 +33,8 @@ type tally struct {
 	known bool // the size is known
 }
 
-// tally describes the file as it is. The caller holds f.mu.
+// tally describes the file as it is. A file has one state: the first of mismatch, complete,
+// needs-url, failed, waiting and fetching that is true of it, else unknown. The caller holds f.mu.
 func (f *File) tally() (t tally) {
 	fi := f.fill()
 	if c := f.copy(); fi != nil || f.mu.rest != nil {
@@ -61,7 +62,8 @@ func (f *File) tally() (t tally) {
 	return t
 }
 
-// countLocked tells the Set what the file has become.
+// countLocked tells the Set what the file has become, if that has changed since the last time:
+// the Set takes the old tally out of its totals and puts the new one in.
 func (f *File) countLocked() {
 	if is := f.tally(); is != f.mu.counted && !f.mu.removed {
 		f.set.count(f, f.mu.counted, is)
