@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -200,9 +199,6 @@ func terminal(t *testing.T) (master, slave *os.File) {
 // signals come with that.
 func TestHangup(t *testing.T) {
 	need(t, canMount())
-	caught := make(chan os.Signal, 1)
-	signal.Notify(caught, syscall.SIGHUP) // where it is ignored, as under nohup, dlfs would ignore it, too
-	defer signal.Stop(caught)
 	dir := t.TempDir()
 	list, _ := stalled(t, dir)
 	mnt := filepath.Join(dir, "mnt")

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"dlfs/cache/hosttest"
@@ -33,7 +35,12 @@ func TestMain(m *testing.M) {
 // leakless are tests after which no goroutine may be left.
 type leakless struct{ *testing.M }
 
+// Run runs the tests. Under nohup SIGHUP is ignored, and every dlfs that a test starts would
+// ignore it, too; a signal that this process catches is not ignored by its children.
 func (m leakless) Run() int {
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	code := m.M.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/cache/hosttest"
 	"dlfs/cache/powercut"
 	"dlfs/fetch/origintest"
 )
@@ -257,6 +258,7 @@ func TestSilentShard(t *testing.T) {
 // TestMountOfASharedDirectory mounts what a fetch has begun, with a state of its own, and
 // asks the mount by that.
 func TestMountOfASharedDirectory(t *testing.T) {
+	need(t, hosttest.Root()) // the shared disk is a FUSE mount, into which fusermount3 may not look
 	c := newCluster(t, 200_000, 300_000, 400_000)
 	c.wantExit(c.fetch("one", "--include", "d0/**"), exitOK)
 	c.ResetCounts()
