@@ -60,18 +60,19 @@ import (
 // directory that is 0700, and takes connections of its user and of root alone.
 const socketName = "control.sock"
 
-// control serves the control socket of a running process.
+// control serves the control socket of a running process. Its handlers run in goroutines of
+// net/http, several at once; what they need of the engine has locks of its own.
 type control struct {
 	engine    *engine
 	server    *http.Server
-	stopAsked chan struct{} // closed by POST /stop
-	stopOnce  sync.Once
-	ended     chan struct{} // closed when what was to be stopped has ended
-	endOnce   sync.Once
-	held      []string // who held the mount then; read after ended
-	stopped   chan struct{}
-	elsewhere string // path of the socket, if the state directory cannot have it
-	looks     looks
+	stopAsked chan struct{} // closed by the first POST /stop
+	stopOnce  sync.Once     // of stopAsked
+	ended     chan struct{} // closed when the mount has been taken away, or the fetch has ended
+	endOnce   sync.Once     // of ended
+	held      []string      // the programs that still used the mount then; read after ended
+	stopped   chan struct{} // closed when the server has ended
+	elsewhere string        // path of the socket, if the state directory cannot have it
+	looks     looks         // answers that are computed once for many askers
 }
 
 // serveControl listens on the control socket. It takes the place of the socket of an earlier
@@ -121,7 +122,7 @@ func (c *control) listenElsewhere(path string) (l net.Listener, err error) {
 	return l, err
 }
 
-// mux knows what is asked on the socket.
+// mux returns the handlers of the requests that the comment of socketName lists.
 func (c *control) mux() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /alive", func(http.ResponseWriter, *http.Request) {})
@@ -211,8 +212,9 @@ func (c *control) reload(w http.ResponseWriter, r *http.Request) {
 	c.answer(w, diff)
 }
 
-// stillWorking tells who asked each second that the request is worked on, with a
-// response of 102 (RFC 2518 section 10.1), until ready is called.
+// stillWorking sends a response of 102 (RFC 2518 section 10.1) each second until ready is called,
+// so that the client knows that the request is worked on. It has to be called before anything is
+// answered, and ready before the answer.
 func stillWorking(w http.ResponseWriter) (ready func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() { // ready waits
@@ -234,6 +236,7 @@ func stillWorking(w http.ResponseWriter) (ready func()) {
 	}
 }
 
+// limit answers GET /limit: bytes a second, 0 for no limit.
 func (c *control) limit(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprint(w, c.engine.limit.Get())
 }

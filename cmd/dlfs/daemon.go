@@ -16,10 +16,16 @@ import (
 	"dlfs/cache"
 )
 
-// A daemon is this program started again, detached, with a pipe on descriptor
-// 3. It writes "live" there once the mount is, or the fetch has its directory, and then what is worth a note; or
-// else what went wrong, and exits with the code that says so. Descriptor 4 is the directory of its log, and
-// the value of daemonEnv the log's name there, "" if it cannot be replaced.
+// A daemon is this program started again, detached, with the same arguments. The parent
+// waits for one answer, which the daemon writes to a pipe on descriptor 3 (daemonFD):
+//
+//   - "live" and remarks for the user, once the mount can be read or the fetch has opened its
+//     directory. The parent prints the remarks and ends with 0;
+//   - what went wrong, before that. The parent prints it and ends with the daemon's exit code;
+//   - nothing, if the daemon died. The parent refers to the log.
+//
+// Descriptor 4 (logDirFD) is the directory of the daemon's log. The value of daemonEnv is the
+// name of the log in it, "" if the log cannot be replaced by a new one, as a pipe cannot.
 const (
 	daemonEnv = "DLFS_IS_DAEMON"
 	daemonFD  = 3
@@ -27,6 +33,8 @@ const (
 	liveWord  = "live\n"
 )
 
+// isDaemon reports whether this process is a daemon that its parent still waits for, until
+// tellLive or tellParent.
 func isDaemon() bool {
 	_, is := os.LookupEnv(daemonEnv)
 	return is
@@ -139,8 +147,8 @@ func daemonize(ctx context.Context, std stdio, list string, log *logFile, doing 
 	return &exitError{code, errors.New(string(said))}
 }
 
-// stateLog opens DIR/.dlfs/log, and makes DIR if need be. No symbolic link is followed: where others may
-// write to DIR, it could lead to any file of this user.
+// stateLog opens DIR/.dlfs/log, and makes DIR if need be. No symbolic link is followed: where
+// others may write to DIR, it could lead to any file of this user.
 func stateLog(dir string) (*logFile, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err

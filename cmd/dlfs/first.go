@@ -46,7 +46,8 @@ func (c *retryCmd) Run(ctx context.Context, std stdio) error {
 	return orderFiles(ctx, std, c.or(c.Dir), "/retry?"+q.Encode(), "is tried again", "are tried again")
 }
 
-// orderFiles asks for what the answer to is a number of files, and tells that.
+// orderFiles sends a request whose answer is a number of files, and prints that number: with one
+// after it if it is 1, else with many.
 func orderFiles(ctx context.Context, std stdio, dir, path, one, many string) error {
 	text, err := orderText(ctx, dir, "POST", path)
 	if err != nil {
@@ -60,8 +61,9 @@ func orderFiles(ctx context.Context, std stdio, dir, path, one, many string) err
 	return err
 }
 
-// first has files fetched first: the one that name names, or those that the patterns match
-// do. A range of them is fetched as readers fetch it, at once and beside the prefetch.
+// first answers POST /first: the file that name names, or those that the patterns match, are
+// fetched before all others. A range of them is fetched as a reader fetches it: at once, beside
+// the prefetch, and also with --prefetch=none.
 func (c *control) first(w http.ResponseWriter, r *http.Request) {
 	form := r.URL.Query()
 	var p part
@@ -189,6 +191,7 @@ func (a *errands) fetchOne(f *fetch.File, p part) error {
 	return h.Ensure(a.ctx, off, n)
 }
 
+// close ends the fetches under way and waits for them.
 func (a *errands) close() {
 	a.cancel()
 	a.work.Wait()

@@ -44,6 +44,7 @@ type repeats struct {
 	last  slog.Record
 }
 
+// newFolder returns a folder that writes to w in that form. The caller calls close.
 func newFolder(w io.Writer, form logForm) *folder {
 	return &folder{form: form, seed: maphash.MakeSeed(), w: w, seen: map[uint64]*repeats{}, lines: linesAtOnce}
 }
@@ -73,12 +74,15 @@ func (f *folder) write(r slog.Record) error {
 	return f.writeLocked(r)
 }
 
+// writeLocked writes a record. The caller holds mu.
 func (f *folder) writeLocked(r slog.Record) error {
 	_, err := io.WriteString(f.w, f.form(r))
 	return err
 }
 
-// fold writes a record, or counts it.
+// fold writes a record if it is the first of its kind and entry in the last foldFor, and there are
+// lines left. Otherwise the record is counted, and the count is written later. The error is the
+// one of the log.
 func (f *folder) fold(r slog.Record) error {
 	key := f.key(r)
 	f.mu.Lock()

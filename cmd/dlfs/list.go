@@ -98,6 +98,7 @@ func (l *lister) remember(store *cache.Store) error {
 	return store.Remember(listKey, l.where)
 }
 
+// isURL reports whether a list is named by a URL and not by a path.
 func isURL(where string) bool {
 	return strings.HasPrefix(where, "http://") || strings.HasPrefix(where, "https://")
 }
@@ -111,9 +112,10 @@ func shown(where string) string {
 	return where
 }
 
-// read reads the list. An error of the list exits with exitUsage; the list that
-// is returned with it holds what is right, and is nil if it could not be read.
-// It blocks for the network, if that is where the list is, until ctx ends.
+// read reads the list, and asks origins for the names of entries if the flags want that. An
+// error of the list exits with exitUsage; the list that is returned with it holds what is right,
+// and is nil if it could not be read. What was understood is told to the user. It blocks for the
+// network, if that is where the list is or the names come from, until ctx ends.
 func (l *lister) read(ctx context.Context) (*listfile.List, error) {
 	list, err := l.readAsWritten(ctx)
 	if err == nil && l.flags.asks() {
@@ -125,7 +127,8 @@ func (l *lister) read(ctx context.Context) (*listfile.List, error) {
 	return list, err
 }
 
-// readAsWritten reads the list without asking anybody else.
+// readAsWritten reads the list and asks no origin for names. It returns when ctx ends, also where
+// the list is a FIFO without a writer.
 func (l *lister) readAsWritten(ctx context.Context) (*listfile.List, error) {
 	return abandonable(ctx, func() (*listfile.List, error) {
 		switch {
@@ -146,7 +149,8 @@ func (l *lister) readAsWritten(ctx context.Context) (*listfile.List, error) {
 	})
 }
 
-// open opens a list that is a file.
+// open opens a list that is a file. Below the mountpoint of this process it is opened in the
+// output directory. If it is a FIFO without a writer, the user is told after writerWait.
 func (l *lister) open() (*os.File, error) {
 	if name := l.covered.name(l.where); name != "" {
 		return l.covered.store.OpenFile(name)

@@ -81,6 +81,7 @@ type Selection struct {
 	Files []fetch.EntryStatus `json:"files"`
 }
 
+// summary answers GET /summary.
 func (c *control) summary(w http.ResponseWriter, _ *http.Request) {
 	c.answer(w, c.engine.summary(&c.looks))
 }

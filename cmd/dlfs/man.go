@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+// manCmd prints the manual pages. The help of each field is what a user reads.
 type manCmd struct {
 	To string `placeholder:"DIR" help:"Write this page and one for each command as files in DIR."`
 }

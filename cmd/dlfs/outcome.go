@@ -10,7 +10,8 @@ import (
 	"dlfs/fetch"
 )
 
-// outcome is the exit of a run that ended so.
+// outcome returns the exit of a run that ended with runErr, or was stopped for that reason. Lines
+// that were left out of the list make it a failure.
 func (e *engine) outcome(runErr, stopped error) error {
 	e.reloading.Lock()
 	bad := e.bad.Count()

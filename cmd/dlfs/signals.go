@@ -89,6 +89,7 @@ func (s *signals) run() {
 	}
 }
 
+// interrupt ends the context of the command. Its cause names the signal.
 func (s *signals) interrupt(by os.Signal) {
 	s.cancel(fmt.Errorf("%w by %s", errInterrupted, unix.SignalName(by.(syscall.Signal))))
 }
@@ -120,8 +121,8 @@ func hasTerminal() bool {
 	return true
 }
 
-// listen has SIGHUP open the log file anew and reload the list, and SIGUSR1 tell the status on standard
-// error, until the returned function is called.
+// listen has SIGHUP open the log file anew and reload the list, and SIGUSR1 tell the status on
+// standard error, until the returned function is called.
 func (e *engine) listen(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup

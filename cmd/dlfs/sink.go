@@ -81,6 +81,7 @@ type answers struct {
 	failed atomic.Pointer[error]
 }
 
+// Write writes p, and remembers a failure.
 func (a *answers) Write(p []byte) (int, error) { return a.write(a.w, p) }
 
 // write keeps the first error, which decides about the exit code when the command ends.
@@ -112,9 +113,9 @@ func (s stdio) contents() io.Writer {
 	return s.out
 }
 
-// judge returns how the program ends: with err, and where standard output could not
-// be written, not well. A reader of standard output that has left wants no more, which
-// is no failure.
+// judge returns the error that the program ends with: err, the command's, or if standard output
+// could not be written an exit with exitFailed at least. A reader of standard output that has left
+// (EPIPE) wants no more, which is no failure.
 func (a *answers) judge(err error) error {
 	failed := a.failed.Load()
 	if failed == nil {

@@ -92,7 +92,8 @@ func (s *webSource) ask(ctx context.Context, method, path string) (status int, b
 	return status, body, nil
 }
 
-// get asks over a connection that is kept.
+// get asks over a connection that is kept, for answerStall at most. A broken connection is
+// errNoProcess: the process has ended meanwhile.
 func (s *webSource) get(ctx context.Context, path string) (int, []byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerStall, errNoAnswer)
 	defer cancel()
@@ -130,7 +131,8 @@ func (s *webSource) post(ctx context.Context, method, path string) (int, []byte,
 	return a.resp.StatusCode, body, err
 }
 
-// readEnded reads the Summary of a directory that no process has.
+// readEnded reads the Summary of a directory that no process has, from the state on disk, as JSON.
+// Files that neither are complete nor have failed count as waiting.
 func (s *webSource) readEnded(ctx context.Context) ([]byte, error) {
 	var sum Summary
 	err := readStatus(ctx, s.dir, selection{none: true}, s.log, func(st *Status) error {
