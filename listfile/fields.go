@@ -153,11 +153,13 @@ func (p *parser) checksum(text string, line int) {
 	p.accept(d)
 }
 
+// isChecksum reports whether a line is one of a checksum file.
 func isChecksum(text string) bool {
 	_, _, err := checksumLine(text)
 	return err == nil
 }
 
+// isClearsigned reports whether a line begins a text with a signature of PGP (RFC 9580 section 7).
 func isClearsigned(text string) bool { return strings.HasPrefix(text, "-----BEGIN PGP SIGNED MESSAGE") }
 
 // condaMark is the line before the URLs in a list of packages of conda.

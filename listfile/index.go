@@ -116,6 +116,7 @@ type sameName struct {
 	line int
 }
 
+// short is the error without what to do about it.
 func (e *sameName) short() error {
 	return fmt.Errorf("name %s already stands on line %d with another URL", quote(e.name), e.line)
 }
@@ -130,6 +131,7 @@ func (e *sameName) guessed(url string, entries []Entry) error {
 	return fmt.Errorf("%w; --name-from=path names files after the whole path of their URLs", e.short())
 }
 
+// Error says which line has the name already, and what to do.
 func (e *sameName) Error() string {
 	return e.short().Error() + "; rename one of them or remove it"
 }

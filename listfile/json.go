@@ -44,7 +44,8 @@ type jsonList struct {
 	depth  int // of arrays and objects
 }
 
-// place is where a value stands.
+// place is where a value stands in the document. What an object without a URL means depends on
+// it: a problem, or a part of the document that holds no files.
 type place struct {
 	name  string // the key it stands under, "" in an array
 	list  bool   // it stands under one of lists, or at the top: its keys may be names
@@ -93,6 +94,7 @@ var (
 // line is where the decoder is.
 func (l *jsonList) line() int { return l.before + l.lines.at(l.dec.InputOffset()) }
 
+// token returns the next token. The memory for it is bounded anew, by maxObject.
 func (l *jsonList) token() (json.Token, error) {
 	l.in.left = maxObject
 	return l.dec.Token()
@@ -162,13 +164,13 @@ func (l *jsonList) array(at place) error {
 // object is an object as far as it is read.
 type object struct {
 	at     place
-	line   int
-	keys   []string // in order
-	values map[string]json.RawMessage
-	size   int
-	isList bool // it has a list
-	alone  bool // it is all there is
-	empty  bool // in which there is nothing
+	line   int                        // where it begins
+	keys   []string                   // those remembered, in the order of the document
+	values map[string]json.RawMessage // by key, of those remembered
+	size   int                        // bytes of keys and values, with keyCost for each key
+	isList bool                       // a list of files stands under one of its keys, and was read
+	alone  bool                       // it is the only value of the document
+	empty  bool                       // the list of isList has no members
 }
 
 // object reads an object: a list of files, or a file.
@@ -269,8 +271,9 @@ func (l *jsonList) below(raw json.RawMessage, line int, at place) error {
 	return inner.value(t, at)
 }
 
-// judge takes an object that holds none of lists: a file, or names and URLs, or names
-// and files, or a list under an unknown key.
+// judge decides what an object is that holds none of lists, after all of it has been read: a
+// file; or, where keys may be names, names and URLs; or names and files, or one list under an
+// unknown key. What is none of these is a problem, unless objects of its place need not be files.
 func (l *jsonList) judge(o *object) error {
 	l.p.reached = o.line
 	if len(o.keys) == 0 && (o.at.list || o.at.group) {
@@ -321,6 +324,7 @@ func holdsFiles(raw json.RawMessage, anyURL bool) bool {
 	return len(raw) > 0 && (raw[0] == '[' || raw[0] == '{') && (anyURL || bytes.Contains(raw, []byte("://")) || bytes.Contains(raw, []byte(`"url"`)) || bytes.Contains(raw, []byte(`:\/\/`)))
 }
 
+// isArrayOfObjects reports whether a value is an array whose first member is an object.
 func isArrayOfObjects(raw json.RawMessage) bool {
 	return len(raw) > 1 && raw[0] == '[' && bytes.HasPrefix(bytes.TrimLeft(raw[1:], " \t\r\n"), []byte("{"))
 }

@@ -123,6 +123,7 @@ func (d *jsonDraft) sums(raw json.RawMessage) error {
 	return nil
 }
 
+// wrongType is the error of a key whose value is not of the type that it must have.
 func wrongType(key, want string) error {
 	return fmt.Errorf("value of %s is not %s", quote(key), want)
 }

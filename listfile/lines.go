@@ -35,6 +35,7 @@ type lineReader struct {
 	err error
 }
 
+// newLineReader returns a lineReader that has read nothing yet.
 func newLineReader(r io.Reader) *lineReader {
 	return &lineReader{r: bufio.NewReaderSize(r, readSize)}
 }

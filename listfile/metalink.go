@@ -30,6 +30,7 @@ type metalinkFile struct {
 	OldURLs   []metalinkURL  `xml:"resources>url"`
 }
 
+// metalinkHash is a <hash> element: a digest of the whole file.
 type metalinkHash struct {
 	Type string `xml:"type,attr"`
 	Sum  string `xml:",chardata"`

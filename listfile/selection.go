@@ -33,6 +33,7 @@ func newSelection(include, exclude []string) (s selection, err error) {
 	return s, err
 }
 
+// keeps reports whether an entry of that name is kept.
 func (s *selection) keeps(name string) bool {
 	return (len(s.include) == 0 || matchesAny(s.include, name)) && !matchesAny(s.exclude, name)
 }

@@ -22,6 +22,7 @@ import (
 //go:embed doc/*.md
 var pages embed.FS
 
+// helpCmd shows a page of the reference. The help of each field is what a user reads.
 type helpCmd struct {
 	Topic string `arg:"" optional:"" help:"A topic or a command; without one, both are listed."`
 }

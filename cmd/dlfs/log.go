@@ -47,10 +47,12 @@ type lineHandler struct {
 	out   *folder
 }
 
+// newLineHandler returns a handler that writes lines of that form to w. The caller closes it.
 func newLineHandler(w io.Writer, level slog.Level, form logForm) *lineHandler {
 	return &lineHandler{level: level, out: newFolder(w, form)}
 }
 
+// newLogger returns a logger of a command that has no display: it writes to w from level on.
 func newLogger(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(newLineHandler(w, level, textForm(clockTime)))
 }

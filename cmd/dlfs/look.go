@@ -38,6 +38,7 @@ type looks struct {
 // edition is fetch.Set.Replaced of a list, which tells it from the one that replaces it.
 type edition <-chan struct{}
 
+// selectKey is what a selection is remembered under: the query, and the edition of the list.
 type selectKey struct {
 	query fetch.Query
 	list  edition

@@ -13,6 +13,7 @@ const memoCost = 100
 // concurrent use; two that ask at once may both compute.
 type memo[K comparable, V any] struct{ kept atomic.Pointer[kept[K, V]] }
 
+// kept is a value that was computed, with its key and its time.
 type kept[K comparable, V any] struct {
 	key   K
 	value V

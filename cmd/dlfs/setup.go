@@ -23,6 +23,7 @@ type setupCmd struct {
 	Man        manCmd        `cmd:"" help:"Print the manual page, as man(1) reads it."`
 }
 
+// containerCmd prints a Containerfile. The help of each field is what a user reads.
 type containerCmd struct {
 	Kind string `arg:"" enum:"fetch,mount" help:"What the image does: fetch or mount."`
 }
@@ -30,11 +31,13 @@ type containerCmd struct {
 // Run prints the file.
 func (c *containerCmd) Run(std stdio) error { return printDist(std, "Containerfile."+c.Kind) }
 
+// alertsCmd prints rules of alerts for Prometheus.
 type alertsCmd struct{}
 
 // Run prints the rules.
 func (*alertsCmd) Run(std stdio) error { return printDist(std, "alerts.yml") }
 
+// grafanaCmd prints a dashboard for Grafana.
 type grafanaCmd struct{}
 
 // Run prints the dashboard.

@@ -30,6 +30,8 @@ func isElsewhere(dir string) bool {
 	return false
 }
 
+// errElsewhere is the error of a command that needs the state of a directory whose state is in
+// another place.
 func errElsewhere(dir string) error {
 	return fmt.Errorf("the state of %s is not there, but where --state said; give the same --state", dir)
 }

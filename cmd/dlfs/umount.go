@@ -13,11 +13,13 @@ import (
 	"dlfs/fs"
 )
 
+// umountCmd ends a mount. The help of each field is what a user reads.
 type umountCmd struct {
 	Mountpoint string `arg:"" help:"Where the list is mounted."`
 	stateFlag
 }
 
+// stopCmd ends a fetch or a mount. The help of each field is what a user reads.
 type stopCmd struct {
 	Dir string `arg:"" help:"Output directory or mountpoint of a running dlfs."`
 	stateFlag

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 )
 
+// versionCmd prints the version.
 type versionCmd struct{}
 
 // Run tells which dlfs this is.
