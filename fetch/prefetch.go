@@ -166,8 +166,11 @@ func (p *prefetcher) begin(j *job) {
 // takeLater takes the failed files whose time to be tried again has come, as
 // far as there are places. It looks through them only when one is due.
 func (p *prefetcher) takeLater() {
+	if len(p.later) == 0 || time.Until(p.nextLater) > 0 {
+		return
+	}
 	l := newLoads(p.set.opts.Jobs, p.active, p.queue)
-	if len(p.later) == 0 || time.Until(p.nextLater) > 0 || l.live() >= l.most {
+	if l.live() >= l.most {
 		return
 	}
 	p.nextLater = time.Now().Add(retryPermanent)

@@ -18,8 +18,8 @@ import (
 type Body struct {
 	r     *Resource
 	ctx   context.Context
-	what  string // for logs: the redacted URL and the extent
-	whole bool   // ask for everything, and skip what was read before
+	asked int64 // the first byte that was wanted
+	whole bool  // ask for everything, and skip what was read before
 
 	version Version // Size is UnknownSize until the first answer; if that does not say it, until the end
 	pin     *pin    // nil until the version is known
@@ -113,11 +113,19 @@ func (r *Resource) justEnded() bool {
 
 // retry retries f. When that was in vain, the next one begins at the URL.
 func (b *Body) retry(f func() error) error {
-	err := b.r.c.retry(b.ctx, b.what, f)
+	err := b.r.c.retry(b.ctx, b, f)
 	if err != nil && b.ctx.Err() == nil && KindOf(err) == Transient {
 		b.r.leave(b.gen)
 	}
 	return err
+}
+
+// String is what logs call the body: its URL without secrets, and the extent that is wanted.
+func (b *Body) String() string {
+	if b.whole {
+		return b.r.URL()
+	}
+	return fmt.Sprintf("%s [%d +%d)", b.r.URL(), b.asked, b.end-b.asked)
 }
 
 // Version is the pinned version, or on first contact the one that answered.

@@ -62,7 +62,11 @@ func (r *Resource) isPage(resp *http.Response) bool {
 func (r *Resource) isNamedPage() bool { return slices.Contains(pageNames, r.extension()) }
 
 func isHTML(resp *http.Response) bool {
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")) // an error leaves it empty
+	said := resp.Header.Get("Content-Type")
+	if !strings.Contains(strings.ToLower(said), "html") { // most are not, and parsing takes time
+		return false
+	}
+	kind, _, _ := mime.ParseMediaType(said) // an error leaves it empty
 	return kind == "text/html" || kind == "application/xhtml+xml"
 }
 

@@ -67,7 +67,7 @@ func (r *Resource) Length(ctx context.Context) (n int64, ok bool) {
 	if r.err != nil {
 		return 0, false
 	}
-	err := r.c.retry(ctx, r.URL(), func() error {
+	err := r.c.retry(ctx, r, func() error {
 		x, err := r.walk(ctx, http.MethodHead, r.list, "")
 		if err != nil {
 			return r.describe(ctx, "", err)
@@ -124,7 +124,7 @@ func (r *Resource) Filename(ctx context.Context) (name string, err error) {
 		return "", r.err
 	}
 	method, ranges := http.MethodHead, ""
-	err = r.c.retry(ctx, r.URL(), func() error {
+	err = r.c.retry(ctx, r, func() error {
 		if method == http.MethodHead {
 			name, err = r.filename(ctx, method, ranges)
 			method, ranges = http.MethodGet, rangeHeader(0, 1)

@@ -18,13 +18,13 @@ const maxRedirects = 10
 func (r *Resource) walk(ctx context.Context, method string, from *url.URL, ranges string) (*exchange, error) {
 	var told digest.Digest
 	seen := map[string]bool{}
-	seen[r.sameRequest(ctx, method, from)] = true
 	for u, hops := from, 1; ; hops++ {
 		x, err := r.send(ctx, method, u, ranges)
-		if err == nil {
-			x, err = r.answerChallenge(ctx, x, method, ranges)
-		}
 		if err != nil {
+			return nil, err
+		}
+		sent := x.sent
+		if x, err = r.answerChallenge(ctx, x, method, ranges); err != nil {
 			return nil, err
 		}
 		told = stronger(told, digest.FromHeader(x.resp.Header, x.isWhole()))
@@ -37,12 +37,9 @@ func (r *Resource) walk(ctx context.Context, method string, from *url.URL, range
 		if err == nil && hops > maxRedirects {
 			err = refuse("more than %d redirects", maxRedirects)
 		}
-		if err == nil {
-			if same := r.sameRequest(ctx, method, next); seen[same] {
-				err = refuse("redirects in a circle")
-			} else {
-				seen[same] = true
-			}
+		seen[requestKey(u, sent)] = true
+		if err == nil && seen[requestKey(next, r.request(ctx, method, next, ""))] {
+			err = refuse("redirects in a circle")
 		}
 		x.body.drain()
 		if err != nil {
@@ -56,10 +53,9 @@ func (r *Resource) walk(ctx context.Context, method string, from *url.URL, range
 // DNS has at most 255 bytes (RFC 1035 section 2.3.4).
 const maxHost = 300
 
-// sameRequest is alike for two requests that a server cannot tell apart: of one
+// requestKey is the same for two requests that a server cannot tell apart: for one
 // URL, with the same cookies and credentials.
-func (r *Resource) sameRequest(ctx context.Context, method string, u *url.URL) string {
-	req := r.request(ctx, method, u, "")
+func requestKey(u *url.URL, req *http.Request) string {
 	return u.String() + "\n" + req.Header.Get("Cookie") + "\n" + req.Header.Get("Authorization")
 }
 

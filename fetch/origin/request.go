@@ -3,6 +3,7 @@ package origin
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -13,6 +14,7 @@ import (
 // exchange is a response, with its body under the watchdog. The function that gets
 // it ends or drains the body.
 type exchange struct {
+	sent   *http.Request
 	resp   *http.Response
 	body   *watched
 	url    *url.URL      // that answered
@@ -54,9 +56,9 @@ func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges
 		return nil, err
 	}
 	watchedCtx, w := r.c.watch(ctx, ticket)
-	req := r.request(watchedCtx, method, u, ranges)
+	var look func(net.Conn)
+	req := r.request(w.seeWire(watchedCtx, func(conn net.Conn) { look(conn) }), method, u, ranges)
 	client, look := r.clientFor(req, u)
-	req = req.WithContext(w.seeWire(watchedCtx, look))
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
@@ -72,7 +74,7 @@ func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges
 	}
 	w.body = resp.Body
 	r.c.opts.Credentials.note(resp)
-	x := &exchange{resp: resp, body: w, url: u}
+	x := &exchange{sent: req, resp: resp, body: w, url: u}
 	// One request more than a host takes is refused with 403 by some. It means the URL where
 	// no other answer about it is being read, or where a redirect led to u: that may expire.
 	oneTooMany := resp.StatusCode == http.StatusForbidden && u == r.list && r.streams.Load() > 0

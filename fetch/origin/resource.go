@@ -120,12 +120,20 @@ func parse(raw string) (*url.URL, error) {
 	return u, nil
 }
 
+// String is URL.
+func (r *Resource) String() string { return r.URL() }
+
 // URL returns the URL with what is secret in it left out.
 func (r *Resource) URL() string { return Redact(r.raw) }
 
 // Host returns the host and port of the URL as they stand there, "" if it does
 // not parse.
-func (r *Resource) Host() string { return Host(r.raw) }
+func (r *Resource) Host() string {
+	if r.list == nil {
+		return Host(r.raw)
+	}
+	return r.list.Host
+}
 
 // Get asks for [off +n) of the file. want is the pinned version; if nil, this
 // is the first contact, and the answer's version is in Version. It returns when
@@ -144,14 +152,14 @@ func (r *Resource) Get(ctx context.Context, want *Version, off, n int64) (*Body,
 	if off < 0 || want == nil && n <= 0 {
 		return nil, &Error{Kind: Permanent, URL: r.URL(), Err: fmt.Errorf("[%d +%d) asks for nothing", off, n)}
 	}
-	b := &Body{r: r, ctx: ctx, off: off, end: off + min(n, maxOffset-off), what: fmt.Sprintf("%s [%d +%d)", r.URL(), off, n)}
+	b := &Body{r: r, ctx: ctx, asked: off, off: off, end: off + min(n, maxOffset-off)}
 	return b.begin(want)
 }
 
 // GetWhole asks for the whole file, of an origin that knows no ranges. When it
 // has to resume it reads from the start again and skips what it had.
 func (r *Resource) GetWhole(ctx context.Context, want *Version) (*Body, error) {
-	b := &Body{r: r, ctx: ctx, end: maxOffset, whole: true, what: r.URL()}
+	b := &Body{r: r, ctx: ctx, end: maxOffset, whole: true}
 	return b.begin(want)
 }
 

@@ -94,6 +94,9 @@ func after(resp *http.Response) time.Duration {
 // retryAfter parses a Retry-After value, seconds or a date (RFC 9110 section
 // 10.2.3); 0 if there is none, or it does not parse, or is past.
 func retryAfter(v string, now time.Time) time.Duration {
+	if v == "" {
+		return 0
+	}
 	if s, err := strconv.ParseInt(v, 10, 32); err == nil {
 		return max(0, time.Duration(s)*time.Second)
 	}

@@ -3,13 +3,14 @@ package origin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
 
 // retry runs f until it succeeds, fails for good, fails as often as it may, or
 // ctx ends; then the error is ctx's cause. f's errors are described.
-func (c *Client) retry(ctx context.Context, what string, f func() error) error {
+func (c *Client) retry(ctx context.Context, what fmt.Stringer, f func() error) error {
 	alike, last := 0, ""
 	for try := 1; ; try++ {
 		if ctx.Err() != nil {
@@ -38,7 +39,7 @@ func (c *Client) retry(ctx context.Context, what string, f func() error) error {
 			d = 0 // it goes on as well as before, most likely
 		}
 		d = max(d, min(e.After, c.opts.MaxWait))
-		c.log.Info("request failed; trying again", "what", what, "in", d.Round(time.Millisecond), "err", err)
+		c.log.Info("request failed; trying again", "what", what.String(), "in", d.Round(time.Millisecond), "err", err)
 		if err := restFor(ctx, d, isBusy(e.Status)); err != nil {
 			return err
 		}
@@ -50,8 +51,8 @@ const filesWait = time.Second
 
 // awaitFiles gives back the descriptors that can be spared and waits. What failed is
 // no attempt that counts.
-func (c *Client) awaitFiles(ctx context.Context, what string, err error) error {
-	c.log.Warn("too many files are open; waiting", "what", what, "err", err)
+func (c *Client) awaitFiles(ctx context.Context, what fmt.Stringer, err error) error {
+	c.log.Warn("too many files are open; waiting", "what", what.String(), "err", err)
 	c.Close()
 	return restFor(ctx, filesWait, false)
 }
