@@ -35,7 +35,7 @@ func TestMemoryLimit(t *testing.T) {
 }
 
 func TestHeapBesideALongList(t *testing.T) {
-	for heap, want := range map[int64]int{0: 100, 10 << 20: 100, 96 << 20: 100, 192 << 20: 50, 1 << 30: 30} {
+	for heap, want := range map[int64]int{0: 200, 10 << 20: 200, 48 << 20: 200, 96 << 20: 100, 192 << 20: 50, 1 << 30: 30} {
 		if got := gcPercent(heap); got != want {
 			t.Errorf("a heap of %d may grow by %d percent, want %d", heap, got, want)
 		}
