@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"path"
+	"regexp"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -103,3 +104,20 @@ func (d *draft) setHeader(name, value string) error {
 	d.details.Header.Add(name, value)
 	return nil
 }
+
+// isMirrors reports whether the URLs of a line end alike, as mirrors of a file do.
+func isMirrors(line string) bool {
+	urls := strings.Split(strings.Trim(line, blanks), "\t")
+	for _, url := range urls {
+		if baseOf(strings.Trim(url, blanks)) != baseOf(urls[0]) {
+			return false
+		}
+	}
+	return true
+}
+
+// aria2Option is the beginning of an option, and aria2URLs that of a line of several URLs.
+var (
+	aria2Option = regexp.MustCompile(`^[ \t]+[a-z0-9][a-z0-9-]*=`)
+	aria2URLs   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://\S+[ \t]*\t[ \t]*[A-Za-z][A-Za-z0-9+.-]*://`)
+)

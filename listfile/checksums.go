@@ -130,3 +130,35 @@ func (l *List) ApplyChecksums(sums map[string]digest.Digest) (n int, err error) 
 	}
 	return n, err
 }
+
+// checksum takes a line of a checksum file; the URL is the base URL and the name.
+// The lines of a signature are none.
+func (p *parser) checksum(text string, line int) {
+	name, sum, err := checksumLine(text)
+	if errors.Is(err, errNoChecksum) && (p.signed || isClearsigned(text)) {
+		p.signed = true
+		p.list.Ignored++
+		return
+	}
+	if err == nil && p.base == nil {
+		err = errors.New("a list of checksums has no URLs; give --base-url, or give the file as --checksums beside a list of URLs")
+		p.stop(line, err)
+		return
+	}
+	if err != nil {
+		p.fail(line, err)
+		return
+	}
+	d := &draft{name: strings.TrimPrefix(name, "./"), details: Details{Size: -1, Digest: sum}, line: line, dialect: Checksums}
+	p.complete(d)
+	p.accept(d)
+}
+
+// isChecksum reports whether a line is one of a checksum file.
+func isChecksum(text string) bool {
+	_, _, err := checksumLine(text)
+	return err == nil
+}
+
+// isClearsigned reports whether a line begins a text with a signature of PGP (RFC 9580 section 7).
+func isClearsigned(text string) bool { return strings.HasPrefix(text, "-----BEGIN PGP SIGNED MESSAGE") }

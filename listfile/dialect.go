@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
-	"strings"
 )
 
 // Dialect is the form of a list. The package document shows an example of each. Its text is what
@@ -105,71 +103,6 @@ func isUTF16(start []byte) bool {
 	return true
 }
 
-// isMetalink reports whether a list begins with a tag and has the root element of a Metalink.
-func isMetalink(start []byte) bool {
-	text := bytes.TrimLeft(start, " \t\r\n")
-	return bytes.HasPrefix(text, []byte("<")) && bytes.Contains(text, []byte("<metalink"))
-}
-
-// isJSON reports whether a list begins with an object or an array, after comments that Write
-// puts there. "[[" would begin an array of arrays, which is no list of files.
-func isJSON(start []byte) bool {
-	text := start[commentBytes(start):]
-	return bytes.HasPrefix(text, []byte("{")) || bytes.HasPrefix(text, []byte("[")) && !bytes.HasPrefix(text, []byte("[["))
-}
-
-// commentBytes returns how many bytes of comments and blanks stand before the first line of a
-// list that is neither.
-func commentBytes(start []byte) (n int) {
-	for line := range bytes.Lines(start) {
-		text := bytes.TrimLeft(line, " \t\r\n")
-		if len(text) > 0 && text[0] != '#' {
-			return n + len(line) - len(text)
-		}
-		n += len(line)
-	}
-	return n
-}
-
-// The lines by which some forms are told. Each expression is for a whole line, or its beginning.
-var (
-	bagItLine   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://\S+[ \t]+([0-9]+|-)[ \t]+\S`)
-	aria2Option = regexp.MustCompile(`^[ \t]+[a-z0-9][a-z0-9-]*=`)
-	aria2URLs   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://\S+[ \t]*\t[ \t]*[A-Za-z][A-Za-z0-9+.-]*://`)
-	poochLine   = regexp.MustCompile(`^("[^"]+"|'[^']+'|[^\s"']+)[ \t]+([A-Za-z0-9-]+:)?([0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{64}|[0-9a-fA-F]{128})([ \t]+\S+)?$`)
-)
-
-// isBagIt reports whether a line has the form URL LENGTH FILENAME.
-func isBagIt(line string) bool { return bagItLine.MatchString(line) }
-
-// isBagItName reports whether the third field of a line like isBagIt's is the name of a file: it
-// lies below data/, where a bag has its files, or it has an extension or a directory while the URL
-// has an extension. Otherwise the line may be one URL with spaces, or something else may follow
-// the size.
-func isBagItName(line string) bool {
-	url, rest, _ := cutBlanks(strings.Trim(line, blanks))
-	_, name, _ := cutBlanks(rest)
-	return strings.HasPrefix(name, "data/") || standsAlone(url) && (looksLikeName(name) || strings.Contains(name, "/"))
-}
-
-// isPooch reports whether a line has the form NAME [ALGORITHM:]HASH [URL]. A line that begins
-// with a digest is one of a checksum file.
-func isPooch(line string) bool {
-	word, _, _ := cutBlanks(line)
-	return poochLine.MatchString(line) && !isHex(word)
-}
-
-// isMirrors reports whether the URLs of a line end alike, as mirrors of a file do.
-func isMirrors(line string) bool {
-	urls := strings.Split(strings.Trim(line, blanks), "\t")
-	for _, url := range urls {
-		if baseOf(strings.Trim(url, blanks)) != baseOf(urls[0]) {
-			return false
-		}
-	}
-	return true
-}
-
 // eachLine calls f with every line that is neither blank, nor a comment, nor the header of the
 // list. Lines that are too long are recorded as problems. It stops early where inVain says so.
 // The error is the one of in.
@@ -195,4 +128,24 @@ func (p *parser) eachLine(in io.Reader, f func(text string, line int)) error {
 		}
 	}
 	return lines.err
+}
+
+// isJSON reports whether a list begins with an object or an array, after comments that Write
+// puts there. "[[" would begin an array of arrays, which is no list of files.
+func isJSON(start []byte) bool {
+	text := start[commentBytes(start):]
+	return bytes.HasPrefix(text, []byte("{")) || bytes.HasPrefix(text, []byte("[")) && !bytes.HasPrefix(text, []byte("[["))
+}
+
+// commentBytes returns how many bytes of comments and blanks stand before the first line of a
+// list that is neither.
+func commentBytes(start []byte) (n int) {
+	for line := range bytes.Lines(start) {
+		text := bytes.TrimLeft(line, " \t\r\n")
+		if len(text) > 0 && text[0] != '#' {
+			return n + len(line) - len(text)
+		}
+		n += len(line)
+	}
+	return n
 }

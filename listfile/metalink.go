@@ -1,6 +1,7 @@
 package listfile
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/xml"
 	"errors"
@@ -209,4 +210,10 @@ func (d *draft) metalinkPieces(part metalinkPart) error {
 	}
 	d.details.Pieces = pieces
 	return nil
+}
+
+// isMetalink reports whether a list begins with a tag and has the root element of a Metalink.
+func isMetalink(start []byte) bool {
+	text := bytes.TrimLeft(start, " \t\r\n")
+	return bytes.HasPrefix(text, []byte("<")) && bytes.Contains(text, []byte("<metalink"))
 }
