@@ -55,7 +55,28 @@
 //  4. the limit that the user has set on bytes a second, for all hosts together (package
 //     origin).
 //
-// Where the store has a bound, a flight reserves room on disk before its request, see room.
+// # Full and bounded disks
+//
+// While the disk is full, prefetch pauses and looks for room every few seconds (full_disk.go).
+// Flights that readers wait for go on: the blocks that find no room are kept in memory
+// (cache.Blob.Shelve), the oldest give way to newer ones, and all go to disk when there is room.
+//
+// Where the store has a bound, a flight reserves room on disk before its request (room.go). A
+// goroutine, the keeper, evicts what readers need least, in the order of package evict, and
+// flights wait for it. What has been evicted is missing, and is fetched again when a reader asks
+// for it.
+//
+// # Other machines
+//
+// In a set with Options.Peers each extent of a file has one owner among the machines, which asks
+// the origin for it; the others ask the owner. Who that is, and who is asked if it does not
+// answer, is package peers'; what machines say to each other is package peerhttp's. To a flight
+// the other machines are one mirror more (fill.source). It asks one after the other until one
+// sends the bytes (peerwalk.go), streams them into the blob under a shorter patience than an
+// origin gets (peerflight.go), and notes for the extent what it met (peerextents.go): a busy owner
+// puts it off, and where no machine is of use the origin is asked. First contact asks the machines
+// for the version of a file, too (peercontact.go). What this machine has, and what its flights
+// bring, it serves to the others (serve.go, follower.go).
 //
 // The package knows nothing of FUSE. What HTTP means is package origin's, what
 // is on disk is package cache's.

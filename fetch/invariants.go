@@ -7,8 +7,8 @@ import (
 	"dlfs/cache/lockorder"
 )
 
-// check panics where the state of a version contradicts itself. The caller holds file.mu. It does nothing unless
-// the program is built with the tag lockcheck.
+// check panics where the state of a version contradicts itself. The caller holds file.mu. It does
+// nothing unless the program is built with the tag lockcheck.
 //
 // INVARIANT: no two flights on the table bring the same block, unless one of them streams
 // the file from its start; a flight on the table is within the file and of this version;
