@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/cache/hosttest"
+
 	"go.uber.org/goleak"
 )
 
@@ -168,6 +170,7 @@ func TestRowsHaveNamesOfTheirOwn(t *testing.T) {
 
 // A fetch and a mount, measured from one end to the other.
 func TestRows(t *testing.T) {
+	hosttest.Need(t, hosttest.Loopback())
 	tiny := shortSizes
 	tiny.paced, tiny.unknown = load{1, 2 * mib}, load{8, 64 << 10}
 	if why := needFuse(t.Context(), nil); why != "" {
@@ -214,10 +217,7 @@ $`)
 // missing skips the test, or fails where everything must run.
 func missing(t *testing.T, why string) {
 	t.Helper()
-	if os.Getenv("DLFS_TEST_ALL") != "" {
-		t.Fatal("DLFS_TEST_ALL is set, and yet:", why)
-	}
-	t.Skip(why)
+	hosttest.Need(t, errors.New(why))
 }
 
 func TestPollEnds(t *testing.T) {
