@@ -29,7 +29,7 @@ func (x *index) batch() *batch {
 
 // ready sees to it that badger can write.
 func (x *index) ready() error {
-	if err := x.room(); err != nil {
+	if err := x.roomToWrite(); err != nil {
 		return err
 	}
 	if x.failed != nil {
@@ -49,7 +49,7 @@ const looseTables = 8
 // tidy merges tables, now and then and when there is room: badger's own
 // compactors would do it at any time, on a full disk, too.
 func (x *index) tidy() error {
-	if x.flushed < looseTables || x.roomy() != nil {
+	if x.flushed < looseTables || x.roomForMemtable() != nil {
 		return nil
 	}
 	x.flushed = 0
@@ -121,7 +121,7 @@ func (b *batch) grow(n int) error {
 	x.written += int64(n + entryBytes)
 	if x.written > memTableSize/2 && (b.asked == 0 || x.written > b.asked+roomStep) {
 		b.asked = x.written
-		b.err = x.roomy()
+		b.err = x.roomForMemtable()
 	}
 	return b.err
 }

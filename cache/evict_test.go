@@ -181,12 +181,12 @@ func TestEvictWithoutIndex(t *testing.T) {
 	b := create(t, s, "a", blobSize)
 	put(t, b, 0, 1)
 	syncNow(t, s)
-	room := s.index.room
-	s.index.room = func() error { return ErrNoSpace }
+	room := s.index.roomToWrite
+	s.index.roomToWrite = func() error { return ErrNoSpace }
 	if freed, err := s.Evict([]Eviction{{b, []Extent{{0, blobSize}}}}); !errors.Is(err, ErrNoSpace) || freed != 0 {
 		t.Errorf("%d bytes went, %v", freed, err)
 	}
-	s.index.room = room
+	s.index.roomToWrite = room
 	wantBlocks(t, b, 0, 1)
 	s = reopen(t, s)
 	wantBlocks(t, lookup(t, s, "a"), 0, 1)

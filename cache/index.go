@@ -39,9 +39,11 @@ type index struct {
 	dir   *os.File                   // the database directory, fsynced after each write
 	files *os.Root                   // the same
 	again func() (*badger.DB, error) // opens the database once more
-	room  func() error               // reports ErrNoSpace unless the index can be written,
-	roomy func() error               // fails unless a new memtable can be begun
-	log   *slog.Logger
+
+	roomToWrite     func() error // returns ErrNoSpace unless the disk has room for one more write
+	roomForMemtable func() error // returns an error unless it has room for a new memtable, too
+
+	log *slog.Logger
 
 	writer  lockorder.Mutex[lockorder.Writer] // held from batch to write
 	failed  error                             // error of badger's last write: badger writes no more before it is opened again; guarded by writer
@@ -283,7 +285,7 @@ func (x *index) walk(prefix, first []byte, f func(item *badger.Item) (more bool,
 func (x *index) close() error {
 	x.writer.Lock()
 	defer x.writer.Unlock()
-	err := x.room()
+	err := x.roomToWrite()
 	if err == nil {
 		err = x.mayMakeFiles()
 	}

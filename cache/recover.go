@@ -32,8 +32,8 @@ type opener struct {
 //   - Anything else: a limit of this process, a lock, a disk that fails, a file of
 //     another program, an error that is not known. Nothing is changed.
 //
-// room and roomy are the index's.
-func openIndex(o opener, room, roomy func() error) (*index, error) {
+// roomToWrite and roomForMemtable are the index's fields of these names.
+func openIndex(o opener, roomToWrite, roomForMemtable func() error) (*index, error) {
 	_, err := o.state.Lstat("db/MANIFEST")
 	isNew := errors.Is(err, fs.ErrNotExist)
 	if err := o.ownDatabase(); err != nil {
@@ -59,7 +59,7 @@ func openIndex(o opener, room, roomy func() error) (*index, error) {
 		db, err := o.openClean()
 		return db.DB, err
 	}
-	x := &index{db: db.DB, files: files, dir: dir, again: again, room: room, roomy: roomy, log: o.log, flushed: looseTables}
+	x := &index{db: db.DB, files: files, dir: dir, again: again, roomToWrite: roomToWrite, roomForMemtable: roomForMemtable, log: o.log, flushed: looseTables}
 	x.lost.Store(db.doubtful || isNew || aside != "")
 	x.blank.Store(isNew && aside == "")
 	if err := x.openCount(o.state, db.newest); err != nil {

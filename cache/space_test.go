@@ -138,8 +138,8 @@ func TestPublishedThoughNotRecorded(t *testing.T) {
 	putAll(t, b)
 	syncNow(t, s)
 	full := false
-	room := s.index.room
-	s.index.room = func() error {
+	room := s.index.roomToWrite
+	s.index.roomToWrite = func() error {
 		if full {
 			return ErrNoSpace
 		}
@@ -152,7 +152,7 @@ func TestPublishedThoughNotRecorded(t *testing.T) {
 		t.Fatalf("the record is %+v, %v, %v", r, ok, err)
 	}
 	wantFile(t, open(t, crash(t, s), Options{}), "a", blobSize)
-	s.index.room = room
+	s.index.roomToWrite = room
 	syncNow(t, s)
 	if r, ok, err := s.index.record("a"); !ok || err != nil || !r.published || r.gen != b.gen {
 		t.Errorf("the record is %+v, %v, %v", r, ok, err)

@@ -321,7 +321,7 @@ func TestPrepareBeforeForce(t *testing.T) {
 func TestRoomIsLookedAtOncePerStep(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	asked := 0
-	s.index.roomy = func() error { asked++; return nil }
+	s.index.roomForMemtable = func() error { asked++; return nil }
 	b := s.index.batch()
 	for i := range 4 * memTableSize / entryBytes {
 		b.delete(chunkKey(1, int64(i)))

@@ -152,7 +152,7 @@ func mapOf(blob *cache.Blob, spans []span, gone goneRuns, size int64) []Cells {
 	return runsOf(cells)
 }
 
-// cellOf returns a cell of n bytes, of which so many are present.
+// cellOf returns a cell of n bytes with so many present.
 func cellOf(present, n int64) Cells {
 	switch present {
 	case n:

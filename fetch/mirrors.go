@@ -26,8 +26,8 @@ type mirror struct {
 	failure *failure // why it is not asked for now; nil if it may be
 }
 
-// urlHash is what the state keeps of a URL, which it must not keep: enough to
-// know it again.
+// urlHash is the hash of a URL that the state on disk keeps in place of the URL, which may be
+// a secret: it tells whether a URL is still the same.
 func urlHash(url string) uint64 {
 	var buf [512]byte // most URLs fit
 	sum := sha256.Sum256(append(buf[:0], url...))

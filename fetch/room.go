@@ -143,8 +143,9 @@ func (r *room) stopsPinned() bool {
 	return at != 0 && r.full() && time.Since(time.Unix(0, at)) < retryFull
 }
 
-// window is how far read-ahead of one reader may be: what all have ahead is to fit into the
-// part of the room that runs go through before anybody comes back to them.
+// window is how far read-ahead of one reader may be: the read-ahead of all readers
+// together has to fit into the part of the room that runs pass through before they are read a
+// second time.
 func (r *room) window() int64 {
 	now := r.set.store.Room()
 	r.set.mu.Lock()

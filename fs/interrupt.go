@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How often an interrupted caller that waits on is looked at.
+// lookEvery is the poll interval for the pending signals of a caller that was interrupted and
+// still waits.
 const lookEvery = 20 * time.Millisecond
 
 // patient returns a context for a call of an application that waits for the

@@ -81,7 +81,7 @@ func (p *parser) findTable(s *opening) (*table, error) {
 }
 
 // tableOf returns the table that a line is the heading of, with that delimiter; nil if the line
-// is no heading. comment says that the line is a comment, of which more is asked. A line is taken
+// is no heading. comment says that the line is a comment, which needs better evidence. A line is taken
 // for a heading if one of its words means the URL; or if a column below holds nothing but URLs;
 // or if the words mean a name and more, and URLs are made of the names and the base URL.
 func (p *parser) tableOf(first sampleLine, below []sampleLine, comma rune, comment bool) (*table, error) {

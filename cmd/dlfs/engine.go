@@ -271,7 +271,7 @@ func (e *engine) onReload(tell func()) {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
 	e.reloaded = tell
-	if e.reloads > 0 { // before anybody was to be told
+	if e.reloads > 0 { // a list has come before this call
 		tell()
 	}
 }

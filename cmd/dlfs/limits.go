@@ -42,7 +42,7 @@ func checkLimits() error {
 }
 
 // raise sets a soft limit to the hard one, and returns what holds then. A limit
-// that cannot be read or set is none that anybody has set.
+// that cannot be read is taken for none.
 func raise(resource int) uint64 {
 	var l unix.Rlimit
 	if unix.Getrlimit(resource, &l) != nil {

@@ -22,7 +22,7 @@
 // workFlags. A method Run(ctx, stdio) is the command. The error it returns is printed by run,
 // which also makes the exit code of it: an exitError says which, any other error is 1.
 //
-// A command that fetches goes down these steps, each of which the next one builds on:
+// A command that fetches goes down these steps:
 //
 //  1. workFlags.begin checks the flags and makes the work: the display, the client of
 //     origins, and the lister, which reads the list and knows how to read it again.

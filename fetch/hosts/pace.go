@@ -16,9 +16,9 @@ import (
 // What was seen may be wrong: a stall, a link that changed. So it is looked at again
 // and again, and nothing rests on it for long.
 const (
-	// paceShare of what the host sends is what prefetch and readers are to take
-	// together while readers are about. Who reads all that comes finds the rest of
-	// it free, so that prefetch takes less, and soon nearly nothing.
+	// paceShare is the share of the host's rate that prefetch and readers may take together
+	// while readers are about. A reader who wants more takes of the rest, which lowers the
+	// share of prefetch, until prefetch takes nearly nothing.
 	paceShare = 0.9
 
 	// putOffAtMost bounds how long a flight is put off before each read. The bound holds

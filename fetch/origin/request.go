@@ -66,7 +66,7 @@ func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges
 	w.rest()
 	r.c.answered.add(u.Host, statusOf(resp))
 	if err != nil {
-		if cause := context.Cause(watchedCtx); cause != nil { // asked before end is one
+		if cause := context.Cause(watchedCtx); cause != nil { // looked at before w.end, which sets a cause of its own
 			err = cause
 		}
 		w.end()
