@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"dlfs/cache/hosttest"
 )
 
 // TestCrash copies the directory at each step of a blob's life and opens the
@@ -113,6 +115,7 @@ func TestBlocksPutDuringARound(t *testing.T) {
 // TestCrashAtRandom does random things to a few blobs and compares every crash
 // with a model of what was durable: exactly that, to the block.
 func TestCrashAtRandom(t *testing.T) {
+	hosttest.NeedTime(t)
 	rng := random(t)
 	s := open(t, t.TempDir(), Options{})
 	var all []*modelBlob

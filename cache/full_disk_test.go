@@ -22,6 +22,7 @@ var fullRuns = flag.Int("fullruns", 4, "how often TestFullDisk fills a disk unde
 // to its index, to the last byte, at a random moment; then it makes room again,
 // kills the process, or asks it to end. badger by itself dies of SIGBUS there.
 func TestFullDisk(t *testing.T) {
+	hosttest.NeedTime(t)
 	rng := random(t)
 	disk := smallDisk(t, 256)
 	dir := filepath.Join(disk, "out")

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"dlfs/cache/hosttest"
 )
 
 const killRounds = 20
@@ -21,6 +23,7 @@ const killRounds = 20
 // at a random moment, again and again in one directory. What the process was
 // told is durable must be there, and whatever is there must be right.
 func TestKill(t *testing.T) {
+	hosttest.NeedTime(t)
 	rng := random(t)
 	dir := t.TempDir()
 	redone, finished := 0, 0

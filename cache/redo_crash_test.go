@@ -1,6 +1,10 @@
 package cache
 
-import "testing"
+import (
+	"testing"
+
+	"dlfs/cache/hosttest"
+)
 
 // TestFailedRedo has the index refuse the new blob: the old one goes on, and
 // can be redone later.
@@ -44,6 +48,7 @@ func TestFailedRedo(t *testing.T) {
 // TestCrashInsideARedo stops a redo after each of its steps, and opens what it
 // left. A published file stands in the output directory at all of them.
 func TestCrashInsideARedo(t *testing.T) {
+	hosttest.NeedTime(t)
 	for _, published := range []bool{false, true} {
 		for _, bad := range [][]int64{{}, {0, 2}, {0, 1, 2, 3}} {
 			s := open(t, t.TempDir(), Options{})

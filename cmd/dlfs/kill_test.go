@@ -43,6 +43,7 @@ const endTimeout = 2 * time.Minute
 // each, whatever is there must be right, nothing that was durable may be gone,
 // and what is durable is never asked for again.
 func TestKill(t *testing.T) {
+	hosttest.NeedTime(t)
 	need(t, canMount())
 	need(t, hosttest.Loopback())
 	first := *cyclesSeedFlag

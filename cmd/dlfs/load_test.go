@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"dlfs/cache/hosttest"
 	"dlfs/fetch/origintest"
 )
 
@@ -116,6 +117,7 @@ func TestLongListIsWalked(t *testing.T) {
 // A file costs a descriptor while it is open, and while it is fetched and made
 // durable, which so many are at a time; not because the list has it.
 func TestDescriptorsAreBounded(t *testing.T) {
+	hosttest.NeedTime(t)
 	need(t, canMount())
 	l := &load{Origin: origintest.New(), dir: t.TempDir()}
 	url := l.Serve(t)
