@@ -13,7 +13,9 @@ const (
 	boundForgotten = 10 * time.Minute // without a refusal
 )
 
-// good says that the response was accepted and its body follows.
+// good tells the gate that the host has accepted the request and sends its body: proof that the
+// host takes as many requests as are open now, so that the bound is at least that. Only the first
+// call for a ticket counts.
 func (t *ticket) good() {
 	t.g.mu.Lock()
 	defer t.g.mu.Unlock()

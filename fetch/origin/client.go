@@ -134,7 +134,9 @@ type Client struct {
 	pages    pages
 }
 
-// New returns a client. Close releases its idle connections.
+// New returns a client with these options, in which zero values become the defaults. It makes no
+// connection yet. The client may be used by any number of goroutines. Close releases its idle
+// connections, and it may be used again afterwards.
 func New(opts Options) *Client {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -161,6 +163,7 @@ func New(opts Options) *Client {
 	return c
 }
 
+// newHTTP returns the client of net/http that makes single requests.
 func newHTTP(o transportOptions) *http.Client {
 	return &http.Client{Transport: newTransport(o)} // walk follows redirects
 }

@@ -142,7 +142,10 @@ func (p *pin) unlikely() bool {
 	return p.mu.own.strong().ETag+p.mu.own.LastModified == "" && p.mu.binary
 }
 
-// start has an answer read. What it repeats is skipped.
+// start has the body read on from an answer, of a request for the bytes up to asked. Bytes that
+// the answer repeats, because it begins before b.off, are skipped and compared. An answer that is
+// much shorter than what was asked for counts: after several the host is taken for one that sends
+// short answers.
 func (b *Body) start(x *exchange, a answer, asked int64) error {
 	if a.version.Size != UnknownSize {
 		b.end = min(b.end, a.version.Size)

@@ -48,7 +48,9 @@ func LoadCookies(r io.Reader) (_ http.CookieJar, odd []error, err error) {
 	return jar, odd, nil
 }
 
-// parseCookie returns a cookie and the URL of who might have set it.
+// parseCookie returns the cookie of a line in the Netscape format, and a URL that could have set
+// it, which net/http/cookiejar asks for. Its errors do not quote the line, whose value is a
+// secret.
 func parseCookie(line string) (*url.URL, *http.Cookie, error) {
 	f := strings.Split(line, "\t")
 	if len(f) == 6 {

@@ -83,7 +83,11 @@ func putHeaders(req *http.Request, from http.Header) {
 	}
 }
 
-// authorization returns the value of the header for a request to u, "" for none.
+// authorization returns the value of the Authorization header for a request to u, "" for none.
+// list is the URL of the entry, and home says that u has its host: only there the secrets of the
+// entry and of the command line go. The first of these that there is: user and password in the
+// URL, the bearer token, netrc, a user without a password. A password of netrc is sent over http
+// only if the entry's own URL is http.
 func (c *Credentials) authorization(u, list *url.URL, home bool) string {
 	user := u.User
 	if user == nil && home {

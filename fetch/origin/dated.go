@@ -23,7 +23,11 @@ func age(h http.Header) (d time.Duration, ok bool) {
 // sameAge is how much the ages of a file that is dated anew with each answer differ.
 const sameAge = 2 * time.Second
 
-// compareDated is compare for an answer that differs in its date alone.
+// compareDated decides whether a file has changed, after an answer that differs from the pinned
+// version in its date alone. It asks again, up to maxLooks times, a bit more than a second apart,
+// and compares bytes that are known. It returns nil if the date says nothing: where each answer
+// is dated anew, or where replicas have dates of their own and the pinned one comes back. It
+// returns the error err, as that of a confirmed change, if the new date stays or the bytes differ.
 func (r *Resource) compareDated(ctx context.Context, p *pin, seen Version, err error) error {
 	pinned := p.date()
 	dates, follows, back, agreed := map[string]int{}, true, false, 0

@@ -99,7 +99,9 @@ func (d *hostDialer) DialContext(ctx context.Context, network, addr string) (net
 	return conn, nil
 }
 
-// addrs returns the addresses of a host in the order to try them in.
+// addrs returns the addresses of a host in the order to try them in: those that are remembered if
+// they are fresh, else those of a new lookup. While old addresses are known, the lookup is waited
+// for no longer than lookupPatience. Callers who want the same host share one lookup.
 func (d *hostDialer) addrs(ctx context.Context, host string) ([]netip.Addr, error) {
 	if known, fresh := d.known(host); fresh {
 		return known, nil

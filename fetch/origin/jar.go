@@ -41,11 +41,14 @@ type setCookie struct {
 	http.Cookie
 }
 
+// same reports whether two cookies are one, so that the later one takes the other's place (RFC 6265
+// section 5.3, step 11).
 func (c *setCookie) same(other *setCookie) bool {
 	return c.Name == other.Name && c.Path == other.Path && strings.EqualFold(c.Domain, other.Domain) &&
 		c.from.Host == other.from.Host && (c.Path != "" || c.from.Path == other.from.Path)
 }
 
+// newJar returns a jar without cookies.
 func newJar() *jar {
 	cookies, _ := cookiejar.New(&cookiejar.Options{PublicSuffixList: publicsuffix.List}) // it never fails
 	return &jar{cookies: cookies, count: map[string]int{}, users: map[string]struct{}{}}
@@ -59,7 +62,9 @@ func (j *jar) addUsers(u *url.URL, c *http.Cookie) {
 	j.cookies.SetCookies(u, []*http.Cookie{c})
 }
 
-// SetCookies keeps cookies that u has set. Cookies that are too long are ignored.
+// SetCookies keeps cookies that a response to u has set. Cookies that are too long are ignored. If
+// the site has maxSiteCookies already, or all sites together maxCookies, the oldest one goes; those
+// that the user has given never go for that.
 func (j *jar) SetCookies(u *url.URL, cookies []*http.Cookie) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

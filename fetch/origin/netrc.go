@@ -127,7 +127,8 @@ func (n *Netrc) set(keyword, value string) {
 	}
 }
 
-// netrcWord cuts the first word off s, which starts with one.
+// netrcWord cuts the first word off s, which starts with one. A word may stand in double quotes, in
+// which a backslash quotes the next character, and \n, \r and \t are what they are in C.
 func netrcWord(s string) (word, rest string, err error) {
 	if s[0] != '"' {
 		if i := strings.IndexAny(s, " \t\r\n\v\f"); i >= 0 {

@@ -212,7 +212,8 @@ func beginningOf(x *exchange, a answer) (b beginning) {
 	return b
 }
 
-// beginning asks how the page begins that the URL gives; not ok if it is none.
+// beginning asks for the first bytes of the URL once more and returns how the page there begins. ok
+// is false if there is no page: another answer, or none.
 func (r *Resource) beginning(ctx context.Context) (b beginning, ok bool) {
 	if r.err != nil {
 		return b, false

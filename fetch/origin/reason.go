@@ -28,7 +28,9 @@ func (r *Resource) describe(ctx context.Context, host string, err error) error {
 	return e
 }
 
-// explain says in a line why a request got no response.
+// explain says in one line why a request to host got no response, without the URL, and decides
+// whether and how often trying again is of use. An error that it does not know is Transient, with
+// the text it has.
 func explain(host string, err error) *Error {
 	var (
 		in     *url.Error

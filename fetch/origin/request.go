@@ -45,7 +45,10 @@ func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges s
 	return r.sendAs(ctx, method, u, ranges, "")
 }
 
-// sendAs is send with another Authorization, if that is not empty.
+// sendAs is send with another Authorization header, if that is not empty. It takes a place at the
+// gate of the host, then one of all connections, and starts the watchdog; all three are let go of
+// when the body of the exchange is closed, or here after an error. The gate is told whether the
+// host accepted or refused.
 func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges, authorization string) (*exchange, error) {
 	ticket, err := r.c.gate.enter(ctx, u.Host, r, isUrgent(ctx))
 	if err != nil {

@@ -104,7 +104,9 @@ func (r *Resource) resolve(ctx context.Context, lead *walk, ranges string) (x *e
 	}
 }
 
-// resolved remembers where the URL led, and tells who waited.
+// resolved ends the walk along redirects that the other requests of the resource wait for (lead):
+// it remembers where the URL led, if the answer there is good, or hands the error to those who
+// wait. A walk whose own context has ended tells nothing, and the next request walks anew.
 func (r *Resource) resolved(ctx context.Context, lead *walk, x *exchange, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -128,6 +130,7 @@ func (r *Resource) resolved(ctx context.Context, lead *walk, x *exchange, err er
 	}
 }
 
+// setTargetLocked notes that requests go to u from now on. The caller holds mu.
 func (r *Resource) setTargetLocked(u *url.URL) {
 	r.mu.target, r.mu.direct, r.mu.failures = u, false, 0
 	r.mu.gen++

@@ -85,10 +85,12 @@ func (t tunnel) connect(ctx context.Context, conn net.Conn, addr string) error {
 // direct is a dialer as package proxy wants it.
 type direct func(ctx context.Context, network, addr string) (net.Conn, error)
 
+// Dial connects without a context, which package proxy asks for.
 func (d direct) Dial(network, addr string) (net.Conn, error) {
 	return d(context.Background(), network, addr)
 }
 
+// DialContext connects.
 func (d direct) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	return d(ctx, network, addr)
 }
