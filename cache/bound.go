@@ -126,7 +126,10 @@ func (s *Store) openAccount() error {
 	return s.SetMaxSize(s.opts.MaxSize)
 }
 
-// measureState looks how large the state is, but for the blobs.
+// measureState measures how many bytes the state takes on disk beside the blobs, for the account
+// of a bounded store; it does nothing in another one. What the state is taken for changes only if
+// it has grown beyond that, or shrunk much, so that the room for blobs does not go up and down
+// with each table that badger writes or removes.
 func (s *Store) measureState() error {
 	if !s.account.on.Load() {
 		return nil

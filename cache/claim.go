@@ -86,7 +86,9 @@ func (b *Blob) durableBits(chunk int64) words {
 	return w
 }
 
-// giveBack merges a claim into what was written since, less what was evicted.
+// giveBack merges the blocks of a claim into those written since, less those evicted meanwhile,
+// because the index could not be written: the next round forces them to disk once more. If nothing
+// was written since, the blob takes the reference for unsynced blocks again.
 func (b *Blob) giveBack(c *claim) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

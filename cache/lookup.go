@@ -19,7 +19,11 @@ func (s *Store) Lookup(name string) (*Blob, error) {
 	return s.lookup(name, r)
 }
 
-// lookup is Lookup of a name whose record is known.
+// lookup is Lookup of a name whose record is known. A crash may have come between any two steps of
+// publishing, so what the record says is compared with what stands on disk. It returns the blob of
+// the record; or one that is published, if its file stands under the name already; or a new one
+// without blocks, if the unfinished file is gone or was cut short; or nil, if the record is of an
+// extension that was lost.
 func (s *Store) lookup(name string, r record) (*Blob, error) {
 	if r.published {
 		return s.lookupPublished(name, r)
@@ -116,7 +120,8 @@ func (s *Store) CreateProven(name string, v Version) (*Blob, error) {
 	return s.create(name, v, s.fits)
 }
 
-// create is Create. adoptable judges what stands under the name.
+// create is Create. adoptable judges what stands under the name: it returns the file if the blob may
+// take it as it is, fs.ErrNotExist if nothing is there, else the error of what is in the way.
 func (s *Store) create(name string, v Version, adoptable func(string, Version) (fs.FileInfo, error)) (*Blob, error) {
 	if v.Size < 0 || v.Size > MaxSize {
 		return nil, fmt.Errorf("%q is said to have %d bytes, more than any file may have here", name, v.Size)

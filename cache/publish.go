@@ -278,12 +278,16 @@ func (s *Store) adoptable(name string, version Version) (fs.FileInfo, error) {
 // of another program. listed is called from any goroutine.
 func (s *Store) SetListed(listed func(name string) bool) { s.listed.Store(&listed) }
 
+// isListed reports whether the list has a name, false before SetListed.
 func (s *Store) isListed(name string) bool {
 	listed := s.listed.Load()
 	return listed != nil && (*listed)(name)
 }
 
-// fits is adoptable without the signs that a file is not whole.
+// fits is adoptable without the signs that a file is not whole. It returns the file under the name
+// if that is a regular one of the version's size and spelling. Otherwise the error is
+// fs.ErrNotExist if nothing is there; an UnfinishedError if the file is shorter, which may be the
+// beginning of the version; or an InTheWayError, which says what stands there.
 func (s *Store) fits(name string, version Version) (fs.FileInfo, error) {
 	info, err := s.root.Lstat(name)
 	if errors.Is(err, syscall.ENOTDIR) {

@@ -142,7 +142,10 @@ func (s *Store) openStateApart() error {
 	return nil
 }
 
-// openWork opens the directory for unfinished files of a store whose state is apart.
+// openWork opens the directory for unfinished files of a store whose state is apart: one with a
+// name of its own below the output directory's .dlfs, on the filesystem of the finished files, so
+// that they can be renamed. The state remembers the name. Other processes see by a file in it that
+// this one is alive.
 func (s *Store) openWork() error {
 	b, err := s.bound()
 	if err != nil {

@@ -79,7 +79,9 @@ func (s *Store) Relieve() (blobs []*Blob, ok bool) {
 // The caller keeps p.
 func (b *Blob) Shelve(off int64, p []byte) { b.store.shelf.put(b, off, p) }
 
-// Lacking is Missing, but takes the blocks that are kept in memory for present.
+// Lacking is Missing, but takes the blocks that are kept in memory for present. It returns the first
+// run of blocks in [off, off+n) that are neither on disk nor in memory; lacking is 0 if there is
+// none. Without blocks in memory it costs no more than Missing.
 func (b *Blob) Lacking(off, n int64) (at, lacking int64) {
 	sh := &b.store.shelf
 	for end := off + n; off < end; {
@@ -119,7 +121,8 @@ func (b *Blob) readShelved(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// put keeps the blocks of p, which starts at off.
+// put keeps copies of the blocks of p, which starts at off, unless they are kept already. Above the
+// bound of the shelf the oldest blocks go.
 func (sh *shelf) put(b *Blob, off int64, p []byte) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

@@ -72,7 +72,8 @@ func openRegular(dir *os.Root, name string) (*os.File, error) {
 	return openRegularAs(dir, name, os.O_RDONLY)
 }
 
-// openRegularAs is openRegular with other flags.
+// openRegularAs is openRegular with other flags, such as O_CREATE. The file is looked at before and
+// after it is opened, since another program may put something else in its place in between.
 func openRegularAs(dir *os.Root, name string, flags int) (*os.File, error) {
 	// os.Root follows a link that stays inside the root, whatever the flags say.
 	if info, err := dir.Lstat(name); err == nil && !info.Mode().IsRegular() {

@@ -123,7 +123,8 @@ func Open(dir string, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// newStore returns a store of dir that nothing is opened of.
+// newStore returns a store of dir with the defaults in place of zero options. Nothing is opened or
+// made on disk yet.
 func newStore(dir string, opts Options) (*Store, error) {
 	if opts.SyncEvery == 0 {
 		opts.SyncEvery = time.Second

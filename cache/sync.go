@@ -198,7 +198,11 @@ func (b *Blob) force(full bool) error {
 	return f.Sync()
 }
 
-// writeBits writes the records and the bits of every claim that was forced.
+// writeBits makes a round durable: in one batch of the index it writes the records of new versions,
+// the bits of the claims whose bytes are on disk, unless the record says it all, and what is
+// forgotten of versions that no record points at any more. Those are forgotten one round after
+// their record was replaced: a crash then finds either record with its blob. After an error nothing
+// of the batch counts.
 func (s *Store) writeBits(claims []*claim, records map[string]*Blob) error {
 	batch := s.index.batch()
 	for _, r := range s.dead {

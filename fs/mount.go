@@ -69,7 +69,9 @@ func fusermountPath() (string, error) {
 	return "", &UnavailableError{"fusermount3 is not installed, and only root can do without; install the package fuse3"}
 }
 
-// preflight says in one sentence what would keep the mount from working.
+// preflight returns an error that says in one sentence what would keep the mount from working, and
+// what to do: without it the user would see what the kernel or fusermount3 says. An UnavailableError
+// says that this system or user has no FUSE at all.
 func preflight(point string, allowOther bool) error {
 	info, err := os.Stat(point)
 	if err != nil {

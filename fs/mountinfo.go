@@ -27,7 +27,8 @@ const answerWithin = 5 * time.Second
 // ErrMounted or ErrSilent; it takes no longer than a few seconds to tell.
 func ClearDead(point string) (cleared bool, err error) { return clearDead(point, answerWithin) }
 
-// clearDead is ClearDead with the time that a process has to answer.
+// clearDead is ClearDead with the time that a process has to answer. Dead mounts may lie one over
+// the other, so it looks again after each one that it has detached.
 func clearDead(point string, within time.Duration) (cleared bool, err error) {
 	if point, err = resolve(point); err != nil {
 		return false, err

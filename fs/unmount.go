@@ -57,7 +57,9 @@ func (m *Mount) Close() (busy []string, err error) {
 	return busy, err
 }
 
-// takeAway removes the mount from the tree. busy is who held it.
+// takeAway removes the mount from the tree. If programs use it, even after settleTime, it is detached
+// (MNT_DETACH): no path leads there any more, and it ends when they have closed their files. busy
+// names them. A mount that another one covers stays, with an error.
 func (m *Mount) takeAway() (busy []string, err error) {
 	at, covered, err := m.find()
 	if err != nil || at == "" {
