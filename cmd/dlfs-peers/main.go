@@ -51,7 +51,8 @@ func main() {
 	}
 }
 
-// run prints the matrix that args ask for.
+// run runs each tool on each row of faults that args choose, and prints the matrix of verdicts to
+// out. What happens meanwhile goes to log.
 func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	flags := flag.NewFlagSet("dlfs-peers", flag.ContinueOnError)
 	flags.SetOutput(log)

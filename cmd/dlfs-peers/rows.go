@@ -96,6 +96,7 @@ func rows(size int64) []row {
 	return append(all, wordRows(size)...)
 }
 
+// headRows are faults of the answers to HEAD.
 func headRows(size int64) []row {
 	var all []row
 	for _, code := range []int{403, 405, 501} {
@@ -104,6 +105,7 @@ func headRows(size int64) []row {
 	return append(all, one("HEAD tells half the length", func() *ot.Fault { return ot.HeadLength(size / 2) }))
 }
 
+// rangeRows are faults of the answers to requests for ranges.
 func rangeRows(size int64) []row {
 	return []row{
 		one("ranges ignored", ot.NoRanges),
@@ -133,6 +135,7 @@ func resumed(name string, size int64, fault func() *ot.Fault) row {
 	}}
 }
 
+// cutRows are bodies that end early, stall, or come without a length.
 func cutRows(size int64) []row {
 	eighth := size / 8
 	all := []row{
@@ -149,6 +152,7 @@ func cutRows(size int64) []row {
 	return all
 }
 
+// pageRows are web pages in place of the file, as from a login that has expired.
 func pageRows(size int64) []row {
 	midRun := func(f *ot.Fault) *ot.Fault { return f.Method("GET").After(1).Times(2) }
 	return []row{
@@ -159,6 +163,7 @@ func pageRows(size int64) []row {
 	}
 }
 
+// redirectRows are chains, loops and targets of redirects that expire.
 func redirectRows(size int64) []row {
 	return []row{
 		faulty("5 redirects", func() []*ot.Fault {
@@ -190,6 +195,7 @@ func (r row) target(path string) row {
 	return r
 }
 
+// loadRows are origins that are busy, slow or away for a while.
 func loadRows(size int64) []row {
 	return []row{
 		one("3 × 503, Retry-After: 3", func() *ot.Fault { return ot.Status(503, "Retry-After", "3").Times(3) }),
@@ -207,6 +213,7 @@ func loadRows(size int64) []row {
 	}
 }
 
+// retryAfterDate answers 429 with a Retry-After that is a date.
 func retryAfterDate(in time.Duration) *ot.Fault {
 	date := time.Now().Add(in).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
 	return ot.Status(429, "Retry-After", date)
@@ -239,6 +246,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// changeRows are files whose bytes or entity tags change while they are fetched.
 func changeRows(size int64) []row {
 	// The file is another one from the second GET on.
 	swap := func(name string, next ot.Content) row {

@@ -17,6 +17,7 @@ type job struct {
 	user, password string // empty if there is no login
 }
 
+// outDir is the directory that the file is to be in, and path is its place there.
 func (j job) outDir() string { return filepath.Join(j.dir, "out") }
 func (j job) path() string   { return filepath.Join(j.outDir(), j.name) }
 
@@ -40,6 +41,7 @@ var known = []tool{
 	{name: "rclone", args: rcloneArgs},
 }
 
+// toolNamed returns the tool of that name, and whether there is one.
 func toolNamed(name string) (tool, bool) {
 	for _, t := range known {
 		if t.name == name {
@@ -49,6 +51,7 @@ func toolNamed(name string) (tool, bool) {
 	return tool{}, false
 }
 
+// dlfsArgs, and the functions below, return the arguments that make a tool do a job.
 func dlfsArgs(j job) ([]string, error) {
 	from := j.url
 	if j.user != "" {

@@ -190,7 +190,8 @@ func (s *Status) set(fields map[string]json.RawMessage) error {
 	return nil
 }
 
-// difference reads a fetch.Difference, and keeps only what is printed.
+// difference reads a fetch.Difference as it comes, and keeps of each kind only the number of names
+// and the first few, which are printed: a list of millions may replace another one.
 func (a *answer) difference() (kinds []kindOfChange, err error) {
 	kinds = kindsOf(fetch.Difference{})
 	known := false

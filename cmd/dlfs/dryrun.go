@@ -119,7 +119,8 @@ func knownFiles(ctx context.Context, entries []listfile.Entry, dir string, log *
 	return known, store.Close()
 }
 
-// askSizes asks origins how long files are.
+// askSizes asks the origins of entries how long the files are, --jobs at a time, and adds the sizes
+// to t. An origin that fails is noted in t.failures. If ctx ends, the rest counts as unknown.
 func (w *work) askSizes(ctx context.Context, entries []*listfile.Entry, t *estimate) {
 	var mu sync.Mutex // guards t
 	var g errgroup.Group

@@ -96,7 +96,8 @@ func exitRows() (rows [][2]string) {
 	return rows
 }
 
-// manCommand is the page of one command.
+// manCommand returns the manual page of one command in roff, made of the help texts of its
+// arguments and flags, so that the page cannot differ from --help.
 func manCommand(n *kong.Node) string {
 	var b strings.Builder
 	name := strings.ToUpper(manName(n))

@@ -60,7 +60,9 @@ type helperArgs struct {
 	verbose  bool
 }
 
-// parseHelper takes arguments apart. Operands and options come in any order.
+// parseHelper takes the arguments of mount.dlfs and umount.dlfs apart, as mount(8) gives them:
+// operands and options in any order, flags joined (-nv), and values in the same word or the next
+// one. Several -o are joined by commas.
 func parseHelper(args []string) (h helperArgs, err error) {
 	for len(args) > 0 {
 		arg := args[0]

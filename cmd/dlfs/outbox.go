@@ -88,7 +88,9 @@ func (o *outbox) enqueue(p []byte) (empty chan struct{}, stuck bool) {
 	return o.empty, o.stuck
 }
 
-// drain writes the queue until it is empty, and then what was left out.
+// drain writes the queue until it is empty, and then a line that says how many lines were left out
+// for want of room. It is the goroutine that enqueue starts, and ends when the queue is empty; the
+// lock is not held over a write, which may block for as long as the reader likes.
 func (o *outbox) drain() {
 	for {
 		o.mu.Lock()

@@ -62,7 +62,8 @@ func (f *peerFlags) security(r *requestFlags) (s security, err error) {
 	return s, nil
 }
 
-// readPeerKey reads the file of --peer-key.
+// readPeerKey reads the file of --peer-key. A file that others may read is refused, since the key
+// would be no secret.
 func readPeerKey(path string) (*peerhttp.Key, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -36,7 +36,9 @@ func (p plainWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// plain returns b with everything escaped that is not graphic.
+// plain returns b with everything escaped that a terminal would obey or not show: control
+// characters but line ends and tabs, format characters, and bytes that are no UTF-8. It returns b
+// itself if there is nothing to escape.
 func plain(b []byte) []byte {
 	var out []byte // nil while nothing is escaped
 	for i := 0; i < len(b); {

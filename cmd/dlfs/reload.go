@@ -83,7 +83,9 @@ func (e *engine) renew(ctx context.Context, body io.Reader) error {
 	return err
 }
 
-// replace replaces the list by one that from has read.
+// replace replaces the list by one that from has read, and returns the difference. The set takes
+// the entries, pins are set anew, and the mount is told. It is refused once the run is ending. After
+// an error the old list stays.
 func (e *engine) replace(ctx context.Context, from *lister, list *listfile.List) (diff fetch.Difference, err error) {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
@@ -112,7 +114,9 @@ func (e *engine) replace(ctx context.Context, from *lister, list *listfile.List)
 
 var errKept = errors.New("the list stays as it was")
 
-// reread reads the list of a reload.
+// reread reads the list of a reload: from body if where is "-", else from where the lister reads.
+// Standard input cannot be read a second time. A list without entries is refused, as it would
+// take every file away.
 func (l *lister) reread(ctx context.Context, where string, body io.Reader) (list *listfile.List, err error) {
 	switch {
 	case where == "-":

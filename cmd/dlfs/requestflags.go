@@ -136,7 +136,8 @@ func (f *requestFlags) proxy() (func(*http.Request) (*url.URL, error), error) {
 	return proxy, nil
 }
 
-// tls is who is trusted and who this program is, nil if nothing was said of it.
+// tls returns the TLS settings of --cacert, --cert, --key and --insecure, nil if none of them is
+// given: then the defaults of the system hold. It reads the files.
 func (f *requestFlags) tls() (*tls.Config, error) {
 	if f.CACert == "" && f.Cert == "" && !f.Insecure {
 		return nil, nil

@@ -194,7 +194,8 @@ func (s shardStatus) state(now time.Time) string {
 	return "fetching"
 }
 
-// shardsText tells how many shards do what, before the sum of their figures.
+// shardsText returns how many shards are in which state, such as "8 shards, 6 complete, 2 not
+// begun: ", to stand before the sum of their figures. There is at least one shard.
 func shardsText(shards []shardStatus, now time.Time) string {
 	var part shard
 	if part.UnmarshalText([]byte(shards[0].Shard)) != nil {

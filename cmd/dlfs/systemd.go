@@ -34,7 +34,8 @@ type units struct {
 	Watch  string // path of the list
 }
 
-// Run prints the units, or writes them.
+// Run prints the units, or with --to writes them as files, and says on standard error what to do
+// next. A list that is a file has two units more, which reload it when it changes.
 func (c *systemdCmd) Run(std stdio) error {
 	if err := c.check(std); err != nil {
 		return err
@@ -83,7 +84,8 @@ func (c *systemdCmd) check(std stdio) error {
 	return checkCommand(std, "mount", c.List, c.Mountpoint, c.Flags)
 }
 
-// units are made of absolute paths: a service has no directory of its own.
+// units returns the values that the templates of the units are filled with. Paths are absolute,
+// since a service has no working directory of its own.
 func (c *systemdCmd) units() (u units, err error) {
 	self, err := os.Executable()
 	if err != nil {

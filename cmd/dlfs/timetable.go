@@ -22,7 +22,8 @@ type turn struct {
 	rate         rate
 }
 
-// UnmarshalText reads a rate, or times and rates, as rclone has them: "08:00,2M 23:00,none".
+// UnmarshalText reads a rate, or times and rates, as rclone has them: "08:00,2M 23:00,none". Each
+// rate holds from its local time until the next one, the last one over midnight.
 func (t *timetable) UnmarshalText(text []byte) error {
 	*t = timetable{}
 	if !strings.Contains(string(text), ",") {

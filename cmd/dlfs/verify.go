@@ -121,7 +121,9 @@ func lastList(dir string, log *slog.Logger) (string, error) {
 	return path, nil
 }
 
-// report verifies the files of the set that newSet makes, and fetches nothing.
+// report verifies the files of the set that newSet makes over the state on disk, opened for
+// reading, and fetches nothing. The error has the exit code: exitMismatch if files are wrong,
+// exitFailed if files are incomplete.
 func (c *verifyCmd) report(ctx context.Context, std stdio, newSet func(*cache.Store) (*fetch.Set, error)) error {
 	store, err := cache.OpenReadOnly(c.Dir, cache.Options{State: c.State, Log: newLogger(std.err, c.level())})
 	if err != nil {

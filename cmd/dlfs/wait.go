@@ -22,7 +22,8 @@ type waitCmd struct {
 	stateFlag
 }
 
-// Run waits, and ends with the exit code that a fetch would have.
+// Run waits for what the flags say, and ends with the exit code that a fetch would have: 0 if it
+// has come, 7 if --timeout was over first, and the code of the failures if files have failed.
 func (c *waitCmd) Run(ctx context.Context, std stdio) error {
 	if len(c.Names) > 0 && (c.Usable || c.Complete) {
 		return usageError("names, --complete and --usable exclude one another; give one of them")

@@ -109,7 +109,9 @@ func onLoopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// place fills in where browsers find the page, now that its address is known.
+// place fills in where browsers find the page, now that its address is known, and which names a
+// request may call this host by (opts.Hosts): a page of another site that resolves its own name to
+// this address (DNS rebinding) is refused.
 func (c *webCmd) place(opts *web.Options, at net.Addr) {
 	_, port, _ := net.SplitHostPort(at.String()) // a listener's address has a port
 	host, _, _ := net.SplitHostPort(c.Listen)    // checked before
