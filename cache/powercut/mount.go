@@ -26,8 +26,10 @@ func (d *Disk) MountShared(point string) (unmount func() error, err error) {
 	return d.mount(point, &node{disk: d, id: rootID, shared: true})
 }
 
+// mount shows the disk at point with this root. The kernel keeps names and attributes for an hour,
+// so that the disk sees what a program changes and little of what it looks at.
 func (d *Disk) mount(point string, root *node) (unmount func() error, err error) {
-	long := time.Hour // nobody but the kernel changes anything
+	long := time.Hour // only the kernel changes anything
 	server, err := fs.Mount(point, root, &fs.Options{
 		EntryTimeout: &long, AttrTimeout: &long,
 		OnAdd:        func(context.Context) { root.grow() },
@@ -45,7 +47,9 @@ func (d *Disk) mount(point string, root *node) (unmount func() error, err error)
 	}, nil
 }
 
-// node is an inode as the kernel knows it.
+// node is an inode as the kernel knows it. Its methods are the operations of FUSE: those that look
+// answer from the live tree of the disk; those that change are refused if the disk refuses changes
+// now, and otherwise are recorded as changes of the disk, in their order. All hold disk.mu.
 type node struct {
 	fs.Inode
 	disk   *Disk
@@ -83,6 +87,8 @@ func (n *node) grow() {
 	n.growLocked(map[int]*fs.Inode{})
 }
 
+// growLocked makes the nodes below n. known has the nodes made so far by their inode, so that two
+// names of one file are one node. The caller holds disk.mu.
 func (n *node) growLocked(known map[int]*fs.Inode) {
 	for name, id := range n.disk.mu.live[n.id].entries {
 		child := known[id]
@@ -105,6 +111,7 @@ func (n *node) childLocked(id int) *fs.Inode {
 		fs.StableAttr{Mode: mode, Ino: inodes.Add(1) + 1})
 }
 
+// attrLocked fills out with the attributes of the inode. The caller holds disk.mu.
 func (n *node) attrLocked(out *fuse.Attr) {
 	i := n.disk.mu.live[n.id]
 	out.Mode, out.Nlink = uint32(i.mode.Perm()), n.disk.mu.live.links(n.id)
@@ -123,6 +130,7 @@ func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) sy
 	return 0
 }
 
+// Setattr is chmod, truncate and utimes.
 func (n *node) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
@@ -223,6 +231,7 @@ func (n *node) name() string {
 	return name
 }
 
+// add makes an inode and links it under a name in directory n.
 func (n *node) add(name string, mode os.FileMode, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
 	d := n.disk
 	d.mu.Lock()
@@ -263,6 +272,7 @@ func (n *node) Link(_ context.Context, target fs.InodeEmbedder, name string, out
 	return to.EmbeddedInode(), 0
 }
 
+// Unlink takes a name away. The inode stays while it has other names or is open.
 func (n *node) Unlink(_ context.Context, name string) syscall.Errno {
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
@@ -287,6 +297,9 @@ func (n *node) Rmdir(_ context.Context, name string) syscall.Errno {
 	return 0
 }
 
+// Rename links the inode under the new name and then unlinks the old one. A power cut may leave the
+// first change without the second, and so both names, but never the second without the first. Of
+// the flags of renameat2(2) it knows RENAME_NOREPLACE.
 func (n *node) Rename(_ context.Context, name string, to fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
