@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"dlfs/fetch/origintest"
 	"dlfs/listfile"
@@ -88,6 +89,7 @@ func TestForeseeGivesPlacesBack(t *testing.T) {
 			for _, f := range x.Files() {
 				f.Foresee()
 			}
+			advance(time.Second) // a refusal beside another answer is doubted
 			synctest.Wait()
 			if taken := x.hosts.Taken(); len(taken) > 0 {
 				t.Fatalf("places of %v are not given back", taken)

@@ -14,17 +14,21 @@ const (
 )
 
 // good tells the gate that the host has accepted the request and sends its body: proof that the
-// host takes as many requests as are open now, so that the bound is at least that. Only the first
-// call for a ticket counts.
-func (t *ticket) good() {
+// host takes as many requests as are open now, so that the bound is at least that. ofFile says
+// that the body is of a file, and of no error. Only the first call for a ticket counts.
+func (t *ticket) good(ofFile bool) {
 	t.g.mu.Lock()
 	defer t.g.mu.Unlock()
 	if t.accepted || t.left {
 		return
 	}
 	t.accepted = true
+	t.answer()
 	h := t.h
 	h.good++
+	if ofFile {
+		h.reading, h.alone = append(h.reading, t), 0
+	}
 	h.accept(t, time.Now())
 	defer t.g.serve(t.host, h)
 	if h.bound == 0 || h.good < h.bound {

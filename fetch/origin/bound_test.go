@@ -88,11 +88,11 @@ func TestBoundIsWhatIsOpenAndGood(t *testing.T) {
 				for i, ticket := range all {
 					switch {
 					case i < tt.good:
-						ticket.good()
+						ticket.good(true)
 					case i < tt.good+tt.busy:
 						ticket.busy(0)
 					case i < tt.good+tt.busy+tt.late:
-						ticket.good()
+						ticket.good(true)
 					}
 				}
 				if got := g.bound("h"); got != tt.want {
@@ -112,7 +112,7 @@ func TestBoundIsRaisedLaterEachTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g gate
 		first := tickets(t, &g, 2)
-		first[0].good()
+		first[0].good(true)
 		first[1].busy(0)
 		first[1].leave()
 		for want := firstQuiet; want < 20*time.Minute; want *= 2 {

@@ -2,6 +2,7 @@ package origin
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"time"
 
@@ -15,8 +16,8 @@ const urgentInARow = 7
 // gate decides when a request may be sent to a host. There is no bound on the requests
 // that are open at once until the host refuses one with 429 or 503. From then on there is
 // a bound (bound.go), and a time named in Retry-After is waited for (pause.go). Where one
-// object of the host is the cause of its refusals, it alone is held back (culprit.go). The
-// zero value is a gate that knows of no bounds. It is safe for concurrent use.
+// object of the host is the cause of its refusals, it alone is held back (culprit.go). Other
+// refusals may mean the URL, or the number of requests (doubt.go). The zero value is a gate that knows of no bounds. It is safe for concurrent use.
 type gate struct {
 	maxPause time.Duration // the longest pause, also if Retry-After says more; 0: DefaultMaxWait
 
@@ -26,8 +27,9 @@ type gate struct {
 
 // hostGate is what is known of a host.
 //
-// INVARIANT: whenever mu is free, either no request waits, or there is a pause, or
-// open >= bound > 0; and then a timer is set for the moment that may change.
+// INVARIANT: whenever mu is free, either no request waits, or a refusal is being doubted
+// (doubts.held), or there is a pause, or open >= bound > 0; and in the last two cases a timer is
+// set for the moment that may change.
 type hostGate struct {
 	open int // tickets that have not left
 	good int // of those, whose responses were accepted
@@ -45,6 +47,8 @@ type hostGate struct {
 	culprits bool                   // some object was found to be the culprit
 
 	refusedSent int // requests sent until one was refused last
+
+	doubts
 
 	goodSent int       // the nr of the last request sent that was accepted
 	goodAt   time.Time // when one was accepted last
@@ -74,12 +78,16 @@ type ticket struct {
 	nr   int // as of hostGate.sent
 
 	object *Resource // as of waiter
+	sent   time.Time // when it was admitted
+	first  bool      // no other was open then
+	url    *url.URL  // that is asked; set with ranged before good
+	ranged bool      // for a range
 	seat   func()    // gives the request's place among those of all hosts back; nil if it has none
 	trial  bool      // it was sent in a pause
 
 	news time.Time // set by busy: until when the host is left alone, if that is to be told
 
-	accepted, left bool // guarded by g.mu
+	accepted, answered, left bool // guarded by g.mu
 }
 
 // enter waits until a request may be sent to host, the one that is actually
@@ -130,6 +138,10 @@ func (t *ticket) leave() {
 		return
 	}
 	t.left = true
+	t.answer()
+	if i := slices.Index(t.h.reading, t); i >= 0 {
+		t.h.reading, t.h.ended = slices.Delete(t.h.reading, i, i+1), time.Now()
+	}
 	if t.seat != nil {
 		t.seat()
 	}
@@ -152,6 +164,9 @@ func (g *gate) crowded(host string) bool {
 // serve admits the waiters that may enter, and sets the timer for the others. It is
 // called with mu held after every change.
 func (g *gate) serve(host string, h *hostGate) {
+	if h.held != nil {
+		return // release serves
+	}
 	now := time.Now()
 	h.age(now)
 	for len(h.urgent)+len(h.patient) > 0 && h.admits(now) {
@@ -184,7 +199,8 @@ func (g *gate) serve(host string, h *hostGate) {
 func (g *gate) admit(host string, h *hostGate, w *waiter) *ticket {
 	h.open++
 	h.sent++
-	w.ticket = &ticket{g: g, h: h, host: host, nr: h.sent, object: w.object}
+	h.unanswered++
+	w.ticket = &ticket{g: g, h: h, host: host, nr: h.sent, object: w.object, sent: time.Now(), first: h.open == 1}
 	close(w.admitted)
 	return w.ticket
 }

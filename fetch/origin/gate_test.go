@@ -44,7 +44,7 @@ func (c *crowd) work(ctx context.Context, urgent bool) {
 		c.mu.Unlock()
 		pass(c.answer/2 + rand.N(c.answer))
 		if fits {
-			ticket.good()
+			ticket.good(true)
 			pass(c.body/2 + rand.N(c.body))
 		} else {
 			ticket.busy(0)

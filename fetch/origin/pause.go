@@ -23,6 +23,7 @@ func (t *ticket) busy(retryAfter time.Duration) (culprit bool) {
 	if t.left {
 		return false
 	}
+	t.answer()
 	now, h := time.Now(), t.h
 	defer t.g.serve(t.host, h)
 	culprit, ofHost := h.refuse(t.object)

@@ -21,7 +21,8 @@ type exchange struct {
 	gen    int           // of the target, see where
 	digest digest.Digest // of the whole file, as any response on the way told
 
-	culprit bool // it refuses this object, and the host accepts others
+	culprit  bool // it refuses this object, and the host accepts others
+	doubtful bool // it may refuse one request more than the host takes
 }
 
 // request makes the request of one hop. Every header there is to send is set
@@ -45,15 +46,29 @@ func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges s
 	return r.sendAs(ctx, method, u, ranges, "")
 }
 
-// sendAs is send with another Authorization header, if that is not empty. It takes a place at the
-// gate of the host, then one of all connections, and starts the watchdog; all three are let go of
-// when the body of the exchange is closed, or here after an error. The gate is told whether the
-// host accepted or refused.
+// sendAs is send with another Authorization header, if that is not empty. Each request enters by
+// the gate of the host. A request that was refused as one too many for the host is repeated.
 func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges, authorization string) (*exchange, error) {
-	ticket, err := r.c.gate.enter(ctx, u.Host, r, isUrgent(ctx))
-	if err != nil {
-		return nil, err
+	for try := 1; ; try++ {
+		ticket, err := r.c.gate.enter(ctx, u.Host, r, isUrgent(ctx))
+		if err != nil {
+			return nil, err
+		}
+		x, err := r.ask(ctx, ticket, method, u, ranges, authorization)
+		if err == nil && x.doubtful {
+			x, err = r.doubt(ctx, x, ranges, try)
+		}
+		if err != nil || x != nil {
+			return x, err
+		}
 	}
+}
+
+// ask makes the request of a ticket. It takes a place of all connections and starts the watchdog;
+// these and the ticket are let go of when the body of the exchange is closed, or here after an
+// error. The gate is told whether the host accepted or refused, unless that is doubtful.
+func (r *Resource) ask(ctx context.Context, ticket *ticket, method string, u *url.URL, ranges, authorization string) (x *exchange, err error) {
+	ticket.url, ticket.ranged = u, ranges != ""
 	if ticket.seat, err = r.c.seats.take(ctx); err != nil {
 		ticket.leave()
 		return nil, err
@@ -77,7 +92,7 @@ func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges
 	}
 	w.body = resp.Body
 	r.c.opts.Credentials.note(resp)
-	x := &exchange{sent: req, resp: resp, body: w, url: u}
+	x = &exchange{sent: req, resp: resp, body: w, url: u}
 	// One request more than a host takes is refused with 403 by some. It means the URL where
 	// no other answer about it is being read, or where a redirect led to u: that may expire.
 	oneTooMany := resp.StatusCode == http.StatusForbidden && u == r.list && r.streams.Load() > 0
@@ -86,8 +101,8 @@ func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges
 		if until := ticket.news; !until.IsZero() {
 			r.c.log.Warn("host asks to be left alone", "host", u.Host, "for", d, "until", until.Format(time.TimeOnly))
 		}
-	} else {
-		ticket.good()
+	} else if x.doubtful = authorization == "" && r.isDoubtful(x, method); !x.doubtful {
+		ticket.good(x.isGood() && method == http.MethodGet)
 	}
 	return x, nil
 }

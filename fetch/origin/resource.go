@@ -29,6 +29,7 @@ type Resource struct {
 	public       atomic.Bool  // the URL's host was seen at a public address
 	saidUnstable atomic.Bool
 	streams      atomic.Int32  // answers about it that are being read
+	meant        atomic.Int64  // when a refusal was last found to be the URL's own, in Unix nanoseconds; 0: never
 	confirming   chan struct{} // holds a token while a request confirms a change
 
 	mu struct {
