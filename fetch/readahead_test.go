@@ -234,7 +234,9 @@ func TestReadAheadOfStreamsInTurns(t *testing.T) {
 			}
 		}
 		wantHit(t, late)
-		if n := len(x.gets("a")); n > streams*each/step/2 {
+		// About 50, and up to 69 in 150 runs: where a flight ends while the reader asks for its
+		// next block, the reader may launch one of its own. Without read-ahead there are 128.
+		if n := len(x.gets("a")); n > streams*each/step*2/3 {
 			t.Errorf("%d requests for %d reads", n, streams*each/step)
 		}
 		if most := x.Counts().BodyBytes; most > streams*3*each {
