@@ -33,6 +33,7 @@ type fill struct {
 	single     bool       // the origin gives one stream of it at a time
 	singleFor  *flight    // until it ends; nil if single holds for good
 	demanded   time.Time  // when a reader last had to ask for blocks; zero if none has
+	dense      density    // of what readers had to ask for
 	digest     *digesting // as far as it is computed; nil if none is known
 	publishing bool       // complete, and the store was asked to publish it
 }
@@ -203,10 +204,7 @@ func (fi *fill) demandLocked(off, end int64) (*flight, error) {
 		return nil, errClosing
 	}
 	fi.demanded = time.Now()
-	if size := fi.blob.Version().Size; size <= m.host.Small() { // what is left costs less than to ask for it
-		at, n := fi.blob.Missing(off, size-off)
-		end = max(end, at+n)
-	}
+	end = fi.widenLocked(off, end, m.host.Small())
 	return fi.launchLocked(m, hosts.Demand, off, fi.flights.freeUntil(off, end)), nil
 }
 

@@ -24,7 +24,7 @@ type Mode string
 const (
 	PrefetchAll    Mode = "all"    // every file
 	PrefetchOpened Mode = "opened" // files that have been opened, to their end
-	PrefetchNone   Mode = "none"   // nothing beyond what readers read
+	PrefetchNone   Mode = "none"   // what readers read, and are likely to read next
 )
 
 // Options for New. The zero value is useful.

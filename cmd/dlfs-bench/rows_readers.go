@@ -61,6 +61,7 @@ func patterns() []pattern {
 		{name: "64 KiB backwards", load: long, job: &readJob{Block: 64 << 10, Offsets: steps(100, 90<<20, -64<<10)}, wants: quick(2.5)},
 		{name: "four streams in turns", load: wide, job: &readJob{Block: 128 << 10, Offsets: turns(4, 60, 70<<20, 128<<10)}, wants: quick(2.5)},
 		{name: "60 blocks at random", load: wide, job: &readJob{Block: 64 << 10, Offsets: scattered(60, 64<<10, 300*megabyte)}, wants: quick(4)},
+		{name: "300 blocks at random", load: load{1, 34 * megabyte}, job: &readJob{Block: 64 << 10, Offsets: scattered(300, 64<<10, 34*megabyte)}, wants: quick(2)},
 	}
 }
 
