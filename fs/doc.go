@@ -26,6 +26,12 @@
 // EACCES and ENOENT when the origin said so, EINTR when the reader got a signal
 // that is to stop it. The reason is in the log and in user.dlfs.error.
 //
+// How long a call waits for the network is decided in three places. Every call ends after the
+// read timeout, or when its caller has a signal that is to stop it (patient, interrupt.go). A
+// read whose first page is present while others stay out for a second fails, so that the kernel
+// asks for the page that the program reads alone (pageByPage, node.go). A lookup that stood in
+// line behind one that has timed out does not wait for as long again (justGaveUp, tree.go).
+//
 // # Deadlocks
 //
 // The process never touches the mount it serves: it works through descriptors
