@@ -30,6 +30,9 @@ const (
 	requests    metric = "requests"
 	traffic     metric = "origin bytes ÷ content bytes"
 	filled      metric = "share of the link in use"
+	overrun     metric = "most bytes above the bound"
+	hits        metric = "hit share"
+	perEpoch    metric = "origin bytes an epoch ÷ content bytes"
 )
 
 // text returns a value of m as people read it. Times are in seconds, sizes in
@@ -40,7 +43,7 @@ func (m metric) text(v float64) string {
 		return secondsText(v)
 	case speed, bigReads, littleReads, firstPass, nextPass:
 		return threeDigits(v/1e6) + " MB/s"
-	case peak:
+	case peak, overrun:
 		return threeDigits(v/1e6) + " MB"
 	case randomReads, fioReads:
 		return threeDigits(v/1e3) + " k/s"

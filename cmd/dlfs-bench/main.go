@@ -40,6 +40,11 @@
 // every machine has every file, and is compared with the bound: the bytes of the list over
 // the link of the origin.
 //
+// With -bounded, mounts have less disk than their list (--max-size), beside rclone with as
+// much (--vfs-cache-max-size). Reads go past the page cache of the kernel, which would
+// hide what is read again. A hit is a byte that the origin did not have to send, and policies
+// are simulated on the same reads.
+//
 // A figure comes to be like this: a row (row.go) names its contestants, what they need of the
 // machine, and its goals. When its turn comes it gets a stage (bench.go), where it lays out
 // directories, origins and mounts, and returns the contestants. Each of them is run once a
@@ -93,6 +98,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	short := flags.Bool("short", false, "take less than three minutes: smaller sizes, 3 rounds, no rows that cannot be short")
 	readers := flags.Bool("readers", false, "run other rows instead: programs that read through a mount, beside rclone")
 	machines := flags.Bool("machines", false, "run other rows instead: eight machines that share what they fetch, each in a network namespace; needs root")
+	bounded := flags.Bool("bounded", false, "run other rows instead: mounts with less disk than their list, beside rclone; once, if -rounds is not given")
 	pattern := flags.String("run", "", "run only the rows whose name matches this regular expression")
 	rounds := flags.Int("rounds", 0, "rounds; 5, or 3 in a short run, if not given")
 	disk := flags.String("dir", os.TempDir(), "directory on a real disk where downloads land")
@@ -120,8 +126,11 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	}
 	rows, part := allRows(z), ""
 	switch {
-	case *readers && *machines:
-		return errors.New("-readers and -machines do not go together")
+	case *readers && *machines, *readers && *bounded, *machines && *bounded:
+		return errors.New("-readers, -machines and -bounded do not go together")
+	case *bounded:
+		rows, part = boundedRows(*short), " -bounded"
+		z.rounds = max(1, *rounds)
 	case *readers:
 		rows, part = readerRows(), " -readers"
 	case *machines:

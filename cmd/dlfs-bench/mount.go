@@ -33,6 +33,11 @@ func (s *stage) mountList(ctx context.Context, home string, l load, base string,
 	if err != nil {
 		return nil, err
 	}
+	return s.mountFile(ctx, home, list, as, flags...)
+}
+
+// mountFile is mountList with a list that is in a file.
+func (s *stage) mountFile(ctx context.Context, home, list string, as shape, flags ...string) (*mounted, error) {
 	point := filepath.Join(home, "mnt")
 	args := append([]string{"mount", list, point, "--dir=" + filepath.Join(home, "files"), "--progress=none", "--no-netrc"}, flags...)
 	return startMount(ctx, point, command(ctx, s.tools.dlfs, args...), as)
@@ -48,13 +53,14 @@ func (s *stage) onMount(ctx context.Context, home string, l load, base string, a
 }
 
 // mountRclone mounts an origin's directory with a full cache.
-func (s *stage) mountRclone(ctx context.Context, home, url string) (*mounted, error) {
+func (s *stage) mountRclone(ctx context.Context, home, url string, flags ...string) (*mounted, error) {
 	point := filepath.Join(home, "mnt")
 	if err := os.Mkdir(point, 0o755); err != nil {
 		return nil, err
 	}
-	return startMount(ctx, point, command(ctx, s.tools.rclone, "mount", ":http:", point, "--http-url="+url, "--config=",
-		"--read-only", "--vfs-cache-mode=full", "--cache-dir="+filepath.Join(home, "cache")), nil)
+	args := append([]string{"mount", ":http:", point, "--http-url=" + url, "--config=",
+		"--read-only", "--vfs-cache-mode=full", "--cache-dir=" + filepath.Join(home, "cache")}, flags...)
+	return startMount(ctx, point, command(ctx, s.tools.rclone, args...), nil)
 }
 
 // startMount starts a program that mounts at point, and waits until the mount is there. The caller

@@ -43,6 +43,14 @@ func needRclone(ctx context.Context, b *bench) string {
 	return b.tools.noRclone
 }
 
+// needLong wants a run that is not short.
+func needLong(_ context.Context, b *bench) string {
+	if b.short {
+		return "takes too long for a short run"
+	}
+	return ""
+}
+
 // needFuse wants to mount.
 func needFuse(context.Context, *bench) string {
 	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"strings"
 	"time"
 
 	"dlfs/fetch/origintest"
@@ -30,7 +31,7 @@ type originCounts struct {
 }
 
 // playOrigin serves what its orders say until standard input ends. It tells
-// its address, and for each line that follows its counts.
+// its address, and for each load that follows the counts of it, or of all for one without files.
 func playOrigin(in *bufio.Reader, out io.Writer) error {
 	var spec originSpec
 	if err := receive(in, &spec); err != nil {
@@ -55,10 +56,16 @@ func playOrigin(in *bufio.Reader, out io.Writer) error {
 	go func() { served <- server.Serve(w) }() // waited for below
 	err = send(out, "http://"+listener.Addr().String())
 	for err == nil {
-		if _, err = in.ReadString('\n'); err == nil {
-			c := o.Counts()
-			err = send(out, originCounts{c.Requests, c.BodyBytes - w.lost.Load()})
+		var l load
+		if err = receive(in, &l); err != nil {
+			break
 		}
+		c := o.Counts()
+		sum := originCounts{c.Requests, c.BodyBytes - w.lost.Load()}
+		if l.Count > 0 {
+			sum = l.of(c)
+		}
+		err = send(out, sum)
 	}
 	if errors.Is(err, io.EOF) {
 		err = nil
@@ -66,10 +73,27 @@ func playOrigin(in *bufio.Reader, out io.Writer) error {
 	return errors.Join(err, server.Close(), notClosed(<-served))
 }
 
+// of are the counts of the paths of one load: bytes that were written.
+func (l load) of(c origintest.Counts) (sum originCounts) {
+	for path, n := range c.Paths {
+		if strings.HasPrefix(path, "/"+l.folder()+"/") {
+			sum.Requests += n.Requests
+			sum.BodyBytes += n.BodyBytes
+		}
+	}
+	return sum
+}
+
 // withFolders has o list each load as nginx does, for clients that go by such pages.
 func withFolders(o http.Handler, spec originSpec) http.Handler {
 	pages := http.NewServeMux()
 	pages.Handle("/", o)
+	pages.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		for _, l := range spec.Loads {
+			fmt.Fprintf(w, "<a href=\"%s/\">%s/</a>\n", l.folder(), l.folder())
+		}
+	})
 	for _, l := range spec.Loads {
 		pages.HandleFunc("GET /"+l.folder()+"/{$}", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
@@ -129,9 +153,10 @@ func (s *stage) origin(ctx context.Context, spec originSpec, into shape) (*virtu
 }
 
 // counts returns what the origin was asked so far.
-func (v *virtual) counts() (c originCounts, err error) {
-	if _, err := io.WriteString(v.in, "counts\n"); err != nil {
-		return c, err
-	}
-	return c, receive(v.out, &c)
+func (v *virtual) counts() (originCounts, error) { return v.countsOf(load{}) }
+
+// countsOf returns what it was asked of one load.
+func (v *virtual) countsOf(l load) (c originCounts, err error) {
+	err = errors.Join(send(v.in, l), receive(v.out, &c))
+	return c, err
 }

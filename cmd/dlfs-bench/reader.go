@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,8 @@ type readJob struct {
 	Bytes   int64         // read each path from its start up to here; 0: read at random
 	Stride  int64         // instead, one read at each multiple of this
 	Offsets []int64       // instead, one read at each of these, in this order
+	Trace   []touch       // instead, one read at each of these; threads take them in turns
+	Direct  bool          // past the page cache (O_DIRECT)
 	Opens   int           // instead, so many opens of each path, and no read
 	Reads   int           // at random, by each thread; 0: as many as there is time for
 	For     time.Duration // over and over, at least for so long
@@ -79,8 +82,10 @@ func playReader(in *bufio.Reader, out io.Writer) error {
 	}
 	threads := make([]reading, max(1, job.Threads))
 	var all sync.WaitGroup
+	var next atomic.Int64 // of the trace
 	start := time.Now()
 	for i := range threads {
+		threads[i].next = &next
 		all.Go(func() { threads[i].err = threads[i].run(job, i, len(threads)) }) // awaited below
 	}
 	all.Wait()
@@ -106,7 +111,8 @@ type reading struct {
 	buf   []byte // of one block
 	bytes int64
 	reads int64
-	times []float64 // seconds, of each read at random, or of each open with its first read
+	times []float64     // seconds, of each read at random or of a trace, or of each open with its first read
+	next  *atomic.Int64 // which read of the trace is to be done; all threads count it up
 	err   error
 }
 
@@ -115,6 +121,8 @@ type reading struct {
 func (t *reading) run(job readJob, thread, threads int) error {
 	t.buf = make([]byte, job.Block)
 	switch {
+	case len(job.Trace) > 0:
+		return t.along(job)
 	case len(job.Offsets) > 0:
 		return t.here(job)
 	case job.Opens > 0:
@@ -125,7 +133,7 @@ func (t *reading) run(job readJob, thread, threads int) error {
 	}
 	for start := time.Now(); ; {
 		for i := thread; i < len(job.Paths); i += threads {
-			if err := t.inOrder(job.Paths[i], job.Bytes, job.Stride); err != nil {
+			if err := t.inOrder(job.Paths[i], job); err != nil {
 				return err
 			}
 		}
@@ -136,15 +144,16 @@ func (t *reading) run(job readJob, thread, threads int) error {
 }
 
 // inOrder reads a file from its start, wholly up to limit, or at each stride.
-func (t *reading) inOrder(path string, limit, stride int64) error {
+func (t *reading) inOrder(path string, job readJob) error {
 	start := time.Now()
-	f, size, err := open(path)
+	f, size, err := open(path, job.Direct)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	stride := job.Stride
 	if stride == 0 {
-		stride, size = int64(len(t.buf)), min(size, limit)
+		stride, size = int64(len(t.buf)), min(size, job.Bytes)
 	}
 	for off := int64(0); off < size; off += stride {
 		if err := t.at(f, off, size); err != nil {
@@ -159,7 +168,7 @@ func (t *reading) inOrder(path string, limit, stride int64) error {
 
 // here reads the first file at the offsets of the job.
 func (t *reading) here(job readJob) error {
-	f, size, err := open(job.Paths[0])
+	f, size, err := open(job.Paths[0], job.Direct)
 	if err != nil {
 		return err
 	}
@@ -168,6 +177,24 @@ func (t *reading) here(job readJob) error {
 		if err := t.at(f, off, size); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// along does its part of the reads of the trace.
+func (t *reading) along(job readJob) error {
+	files, sizes, err := openAll(job)
+	if err != nil {
+		return err
+	}
+	defer closeAll(files)
+	for i := t.next.Add(1) - 1; i < int64(len(job.Trace)); i = t.next.Add(1) - 1 {
+		start := time.Now()
+		at := job.Trace[i]
+		if err := t.at(files[at.File], at.Off, sizes[at.File]); err != nil {
+			return err
+		}
+		t.times = append(t.times, time.Since(start).Seconds())
 	}
 	return nil
 }
@@ -193,15 +220,11 @@ const enough = 1 << 20
 
 // atRandom reads anywhere, at multiples of the block's size.
 func (t *reading) atRandom(job readJob, random *rand.Rand) error {
-	files := make([]file, len(job.Paths))
-	sizes := make([]int64, len(job.Paths))
-	for i, path := range job.Paths {
-		var err error
-		if files[i], sizes[i], err = open(path); err != nil {
-			return err
-		}
-		defer files[i].Close()
+	files, sizes, err := openAll(job)
+	if err != nil {
+		return err
 	}
+	defer closeAll(files)
 	end := time.Now().Add(job.For)
 	now := time.Now()
 	for n := 0; n < job.Reads || job.Reads == 0 && now.Before(end); n++ {
@@ -237,12 +260,35 @@ type file interface {
 	io.Closer
 }
 
-// open opens a path, or a URL.
-func open(path string) (file, int64, error) {
+// openAll opens the files of a job. If one cannot be opened, none stays open.
+func openAll(job readJob) (files []file, sizes []int64, err error) {
+	for _, path := range job.Paths {
+		f, size, err := open(path, job.Direct)
+		if err != nil {
+			closeAll(files)
+			return nil, nil, err
+		}
+		files, sizes = append(files, f), append(sizes, size)
+	}
+	return files, sizes, nil
+}
+
+func closeAll(files []file) {
+	for _, f := range files {
+		f.Close() // nothing was written
+	}
+}
+
+// open opens a path, past the page cache if direct, or a URL.
+func open(path string, direct bool) (file, int64, error) {
 	if isURL(path) {
 		return openURL(path)
 	}
-	f, err := os.Open(path)
+	flags := os.O_RDONLY
+	if direct {
+		flags |= unix.O_DIRECT
+	}
+	f, err := os.OpenFile(path, flags, 0)
 	if err != nil {
 		return nil, 0, err
 	}
