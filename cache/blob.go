@@ -54,6 +54,7 @@ type Blob struct {
 	failures  atomic.Int64 // syncs that failed and took blocks back
 	evictions atomic.Int64 // how often blocks were taken out; it goes up after their bits have gone off
 	file      atomic.Pointer[os.File]
+	inUse     atomic.Bool             // the last Evict passed over it, see InUse
 	leaving   atomic.Pointer[leaving] // what is being taken out of it, nil for nothing; set while writes is held
 
 	mu struct {
@@ -69,6 +70,8 @@ type Blob struct {
 		replaces  standing         // the file whose place it takes when it is published
 		extends   bool             // the file it replaces is unfinished, and the blob has its bytes
 		exchanged bool             // the file it replaces has the blob's name under blobs/ now
+		holds     int              // that were not undone yet
+		claimed   bool             // a round of the syncer has some of its blocks
 		counted   int64            // what its file takes on disk, as the bound counts it; in bytes
 		removed   bool             // its file has no name any more
 	}

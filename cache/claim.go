@@ -32,8 +32,15 @@ func (b *Blob) take() *claim {
 	if b.mu.unsynced == nil {
 		b.mu.refs++ // else the reference of the unsynced blocks passes on
 	}
-	b.mu.unsynced = nil
+	b.mu.unsynced, b.mu.claimed = nil, true
 	return c
+}
+
+// unclaim says that the round which claimed the blob is over.
+func (b *Blob) unclaim() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.claimed = false
 }
 
 // takeBack makes the blocks of a claim missing again after a failed sync, and

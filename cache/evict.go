@@ -18,7 +18,7 @@ type Eviction struct {
 // Evict takes blocks out of blobs, so that they are missing again, and gives their room
 // back to the disk. It returns how many bytes of blocks went. A block that is not present is
 // passed over. A blob is passed over as a whole if it is published or about to be, was given
-// up, replaces another file, or shares its file with another copy.
+// up, replaces another file, shares its file with another copy, or is in use (Hold).
 //
 // No reader ever gets a hole for a block, and no state of the index says so after a crash.
 // In this order, each step before the next:
@@ -122,6 +122,9 @@ func (b *Blob) leaveLocked(extents []Extent) *leaving {
 	defer b.mu.Unlock()
 	m := &b.mu
 	if m.published || m.publish != nil || m.abandoned || m.replaces != (standing{}) || b.fileShared || b.bits == nil || b.file.Load() == nil {
+		return nil
+	}
+	if !b.notInUseLocked() {
 		return nil
 	}
 	l := &leaving{blob: b, blocks: newBitmap(b.geo.blocks()), over: make(chan struct{})}

@@ -7,11 +7,12 @@ import (
 	"os"
 )
 
-// File returns the open file of a published blob, for the kernel to read from
-// directly; nil if it is not published. The caller holds an Acquire and does
-// not close it.
+// File returns the open file of a blob that is published or held, for the kernel to read from
+// directly; else nil. The caller holds an Acquire and does not close it.
 func (b *Blob) File() *os.File {
-	if !b.Published() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.mu.published && b.mu.holds == 0 {
 		return nil
 	}
 	return b.file.Load()

@@ -81,6 +81,7 @@ func (s *Store) round() error {
 	}
 	defer func() {
 		for _, c := range claims {
+			c.blob.unclaim()
 			c.blob.Release()
 		}
 		s.mu.Lock()

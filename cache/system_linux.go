@@ -93,3 +93,19 @@ func placeOf(f *os.File) (place, error) {
 	}
 	return p, nil
 }
+
+// openElsewhere reports whether the file is open, or mapped, through any other description
+// than f. It asks for a lease to write, which the kernel gives to the only one that has the
+// file open (F_SETLEASE in fcntl(2)), and gives it back. The error says that the filesystem
+// has no leases, or that the file belongs to another user.
+func openElsewhere(f *os.File) (bool, error) {
+	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
+	if errors.Is(err, unix.EAGAIN) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+	return false, err
+}

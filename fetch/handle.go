@@ -20,6 +20,7 @@ type Handle struct {
 
 	ahead   readAhead    // for a fill; a growth has none
 	lastRun atomic.Int64 // last run that was read, where the store has a bound
+	held    atomic.Bool  // nothing of the version is evicted until the handle is closed
 }
 
 // Open returns a handle of the file's current version, probing for it if need
@@ -101,8 +102,25 @@ func (h *Handle) Copy() Copy { return h.cur.copy() }
 // Has reports whether [off +n) can be read without waiting.
 func (h *Handle) Has(off, n int64) bool { return h.cur.has(off, n) }
 
-// File returns the open file of a published blob, for the kernel to read from
-// directly; nil if there is none. The handle keeps it open.
+// Passes reports whether the kernel may read the file by itself until the handle is closed:
+// it is published, or complete and nothing of it is evicted until then. Where the store
+// has a bound, such handles keep at most half of the room. It does not block. It is called
+// once at most.
+func (h *Handle) Passes() bool {
+	switch r := h.file.set.room; {
+	case h.fill == nil:
+		return false
+	case h.fill.blob.Published():
+		return true
+	case r == nil || !r.hold(h.fill):
+		return false
+	}
+	h.held.Store(true)
+	return true
+}
+
+// File returns the open file, if Passes reported true, for the kernel to read from
+// directly. The handle keeps it open.
 func (h *Handle) File() *os.File {
 	if h.fill == nil {
 		return nil
@@ -147,6 +165,9 @@ func (h *Handle) Ensure(ctx context.Context, off, n int64) error {
 // Close ends the handle. No read may be in progress.
 func (h *Handle) Close() {
 	h.ahead.drop(0)
+	if h.held.Load() {
+		h.file.set.room.unhold(h.fill)
+	}
 	h.cur.release()
 	h.file.set.letGo(h.file)
 }

@@ -33,8 +33,8 @@ func (f *File) SetPinned(on bool) {
 func (f *File) Pinned() bool { return f.pinned.Load() }
 
 // Evict takes all blocks of the file off the disk, but for those that a reader waits for,
-// and returns how many bytes that were: 0 if the file is pinned or published. It blocks for
-// the disk.
+// and returns how many bytes that were: 0 if the file is pinned or published, or the kernel
+// reads it by itself. It blocks for the disk.
 func (f *File) Evict() (int64, error) {
 	r := f.set.room
 	if r == nil {
@@ -47,7 +47,7 @@ func (f *File) Evict() (int64, error) {
 	if fi == nil || f.Pinned() {
 		return 0, nil
 	}
-	return r.evict(map[*fill][]cache.Extent{fi: r.unawaited(fi)}), nil
+	return r.evict(map[*fill][]cache.Extent{fi: r.unawaited(fi)}, map[*fill]bool{}), nil
 }
 
 // BoundStatus is how a set fares in a store whose size is bounded. All figures but FilesPinned
@@ -55,6 +55,7 @@ func (f *File) Evict() (int64, error) {
 type BoundStatus struct {
 	Max       int64 `json:"max_bytes"`       // what dlfs may have on disk
 	Used      int64 `json:"used_bytes"`      // what it has, and what its state may grow by
+	State     int64 `json:"state_bytes"`     // of that, the state and what it may grow by
 	Evicted   int64 `json:"evicted_bytes"`   // since start
 	Refetched int64 `json:"refetched_bytes"` // of origin_bytes, what had been evicted before
 	Read      int64 `json:"read_bytes"`      // what readers asked for, since start
@@ -70,7 +71,7 @@ func (s *Set) Bound() *BoundStatus {
 		return nil
 	}
 	now := s.store.Room()
-	b := &BoundStatus{Max: now.Max, Used: now.Used, Read: r.reads.Load(), Hit: r.hits.Load(), Pinned: s.pinned.Load(), Stopped: r.full()}
+	b := &BoundStatus{Max: now.Max, Used: now.Used, State: now.State, Read: r.reads.Load(), Hit: r.hits.Load(), Pinned: s.pinned.Load(), Stopped: r.full()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b.Evicted, b.Refetched = r.mu.evicted, r.mu.refetched

@@ -18,8 +18,8 @@ import (
 // but for pinned files. Where nothing can be evicted, readers are served through memory, as
 // on a full disk.
 //
-// Runs that a reader waits for stay, and so do those of pinned files, which the policy does
-// not know.
+// Runs that a reader waits for stay, and so do those of files that the kernel reads by itself
+// (hold), and of pinned files, which the policy does not know.
 type room struct {
 	// Constant data
 	set      *Set
@@ -40,10 +40,12 @@ type room struct {
 		last      uint32           // number given
 		gone      map[uint32]runs  // by number: runs that were evicted
 		awaited   map[evict.Run]int
-		pass      *pass // the next one
-		passing   *pass // the one that is going on, or nil
-		evicted   int64 // bytes
-		refetched int64 // bytes that were put into runs that had been evicted
+		holds     map[*fill]int // handles through which the kernel reads by itself
+		held      int64         // bytes of those versions
+		pass      *pass         // the next one
+		passing   *pass         // the one that is going on, or nil
+		evicted   int64         // bytes
+		refetched int64         // bytes that were put into runs that had been evicted
 	}
 }
 
@@ -69,7 +71,7 @@ const (
 
 	// aheadShare and mostAhead bound what room.ahead adds: one in so many bytes of the room,
 	// and so many bytes.
-	aheadShare = 8
+	aheadShare = 16
 	mostAhead  = 256 << 20
 
 	// mostPass is how many bytes are evicted at once, at most.
@@ -88,12 +90,12 @@ func newRoom(s *Set) *room {
 	}
 	m := &r.mu
 	m.policy, m.fills, m.gone = evict.New(), map[uint32]*fill{}, map[uint32]runs{}
-	m.awaited, m.pass = map[evict.Run]int{}, &pass{done: make(chan struct{})}
+	m.awaited, m.holds, m.pass = map[evict.Run]int{}, map[*fill]int{}, &pass{done: make(chan struct{})}
 	return r
 }
 
-// spare is how much room is kept free: prefetch stays below it, and the keeper makes as
-// much at once. A pass takes as long as the disk takes to sync, so where flights had to wait
+// spare is how much room is kept free: prefetch stays below it, and the keeper makes up to half
+// as much again. A pass takes as long as the disk takes to sync, so where flights had to wait
 // for one, more is kept free from then on.
 func (r *room) spare() int64 {
 	return r.spareWith(r.ahead.Load())
@@ -185,10 +187,12 @@ func (r *room) makeRoom() {
 	r.mu.pass, r.mu.passing = &pass{done: make(chan struct{})}, p
 	r.mu.Unlock()
 	spare, now := r.spare(), r.set.store.Room()
+	inUse := map[*fill]bool{}             // found so in this pass
 	for free := now.Free; free < spare; { // more than one round if the bound was lowered
-		freed := r.evict(r.choose(min(2*spare-free+max(0, now.Used-now.Max), mostPass)))
+		known := len(inUse)
+		freed := r.evict(r.choose(min(spare+spare/2-free+max(0, now.Used-now.Max), mostPass), inUse), inUse)
 		p.freed += freed
-		if now = r.set.store.Room(); freed == 0 || now.Used <= now.Max {
+		if now = r.set.store.Room(); len(inUse) == known && (freed == 0 || now.Used <= now.Max) {
 			break
 		}
 		free = now.Free
@@ -267,15 +271,18 @@ func (p *pass) wait() <-chan struct{} {
 }
 
 // choose picks runs of blocks to go, in the order of the policy, until they have n present bytes,
-// or none is left. Runs that a reader waits for stay; pinned and published files are taken out of
-// the policy.
-func (r *room) choose(n int64) map[*fill][]cache.Extent {
+// or none is left. Runs that a reader waits for stay, and so do files that the kernel reads by
+// itself or that are in inUse; pinned and published files are taken out of the policy.
+func (r *room) choose(n int64, inUse map[*fill]bool) map[*fill][]cache.Extent {
 	going := map[*fill][]cache.Extent{}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := &r.mu
 	for n > 0 {
-		run, ok := m.policy.Next(func(run evict.Run) bool { return m.awaited[run] > 0 })
+		run, ok := m.policy.Next(func(run evict.Run) bool {
+			fi := m.fills[run.File]
+			return m.awaited[run] > 0 || m.holds[fi] > 0 || inUse[fi]
+		})
 		if !ok {
 			break
 		}
@@ -294,8 +301,9 @@ func (r *room) choose(n int64) map[*fill][]cache.Extent {
 }
 
 // evict evicts what was chosen, and returns how many bytes that were. Runs that could not go
-// after an error are offered to the policy again. A file that was complete is incomplete then.
-func (r *room) evict(going map[*fill][]cache.Extent) int64 {
+// after an error are offered to the policy again, and so are files that another program has
+// open, which are noted in inUse. A file that was complete is incomplete then.
+func (r *room) evict(going map[*fill][]cache.Extent, inUse map[*fill]bool) int64 {
 	if len(going) == 0 {
 		return 0
 	}
@@ -308,8 +316,13 @@ func (r *room) evict(going map[*fill][]cache.Extent) int64 {
 		r.set.log.Warn("blocks cannot be evicted", "dir", r.set.store.Path(), "err", err)
 	}
 	for fi, extents := range going {
-		if err != nil {
+		stays := fi.blob.InUse()
+		if stays || err != nil {
 			r.offer(fi) // what could not go may later
+		}
+		if stays {
+			inUse[fi] = true
+			continue
 		}
 		r.took(fi, extents)
 		fi.file.change(fi.tornLocked)

@@ -318,3 +318,52 @@ func TestDigestOfWhatWasEvicted(t *testing.T) {
 		})
 	}
 }
+
+// TestTheKernelKeepsWhatItReads: a complete file that the kernel reads by itself stays while the
+// handle is open, half of the room may be kept so, and what is kept goes later.
+func TestTheKernelKeepsWhatItReads(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.bounded()
+		const size = 3 << 20
+		names := []string{"a", "b", "c", "d", "e"}
+		for _, name := range names {
+			x.add(name, size)
+		}
+		x.start()
+		if h := x.open("a"); h.Passes() {
+			t.Error("the kernel may read a file that has holes")
+		} else {
+			h.Close()
+		}
+		var handles []*Handle
+		kept := int64(0)
+		for _, name := range names {
+			check(t, x.readOnce(name, 0, size))
+			advance(2 * time.Second) // the blocks are durable
+			h := x.open(name)
+			handles = append(handles, h)
+			if h.Passes() {
+				kept++
+			}
+		}
+		room := x.store.Room()
+		if most := (room.Max - room.State) / 2 / size; kept != most {
+			t.Errorf("%d files are kept, want %d", kept, most)
+		}
+		again := x.open("a")
+		if !again.Passes() || again.File() == nil {
+			t.Error("a file that is kept is not read by the kernel through a second handle")
+		}
+		handles[0].Close()
+		if n, err := x.File("a").Evict(); n != 0 || err != nil {
+			t.Errorf("%d bytes went of a file that the kernel reads, %v", n, err)
+		}
+		again.Close()
+		if n, err := x.File("a").Evict(); n != size || err != nil {
+			t.Errorf("%d bytes went, %v, when the kernel was through with the file", n, err)
+		}
+		for _, h := range handles[1:] {
+			h.Close()
+		}
+	})
+}

@@ -111,6 +111,37 @@ func (r *room) await(fi *fill, off, n int64) (over func()) {
 	return func() { add(-1) }
 }
 
+// hold has a complete version lose no block until unhold is called, so that the kernel may read
+// it by itself. It reports false if that would keep too much. What the kernel reads is not
+// seen, so all of it counts as read once.
+func (r *room) hold(fi *fill) bool {
+	now, size := r.set.store.Room(), fi.blob.Version().Size
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := &r.mu
+	first := m.holds[fi] == 0
+	if first && m.held+size > (now.Max-now.State)/2 || !fi.blob.Hold() {
+		return false
+	}
+	m.holds[fi]++
+	if first {
+		m.held += size
+		r.eachRun(fi, 0, size, func(run evict.Run) { m.policy.Read(run) })
+	}
+	return true
+}
+
+// unhold undoes one hold.
+func (r *room) unhold(fi *fill) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fi.blob.Unhold()
+	if r.mu.holds[fi]--; r.mu.holds[fi] == 0 {
+		delete(r.mu.holds, fi)
+		r.mu.held -= fi.blob.Version().Size
+	}
+}
+
 // unawaited is all that is there of a version but the runs that readers wait for.
 func (r *room) unawaited(fi *fill) (all []cache.Extent) {
 	r.mu.Lock()

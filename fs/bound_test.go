@@ -4,6 +4,8 @@ package fs
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -41,4 +43,64 @@ func TestMountLargerThanItsDisk(t *testing.T) {
 	if int64(st.Blocks)*st.Bsize < size || int64(st.Bavail)*st.Bsize > 16<<20 || st.Bavail >= st.Bfree {
 		t.Errorf("%+v", st)
 	}
+}
+
+// TestPassthroughInABoundedMount: the kernel reads a complete file by itself, and sees no hole in
+// it while the file is open or mapped. After that, blocks of it can go.
+func TestPassthroughInABoundedMount(t *testing.T) {
+	needRoot(t)
+	x := newRig(t)
+	x.config.MaxSize = 64 << 20
+	c := x.add("a", 16*bs+5)
+	x.start()
+	first := x.open("a")
+	x.read(first, "a", 0, c.Size)
+	must(t, first.Close())
+	x.stop() // the blocks are durable then
+	x.start()
+	f, other := x.open("a"), x.open("a")
+	mapped, err := unix.Mmap(int(f.Fd()), 0, int(c.Size), unix.PROT_READ, unix.MAP_SHARED)
+	must(t, err)
+	x.ask(rigRequest{Evict: "a"})
+	x.read(other, "a", 0, c.Size)
+	must(t, errors.Join(other.Close(), f.Close()))
+	x.ask(rigRequest{Evict: "a"}) // the mapping is left
+	must(t, c.Check(mapped, 0))
+	must(t, unix.Munmap(mapped))
+
+	f = x.open("a")
+	other = x.open("a")
+	x.read(f, "a", 0, c.Size)
+	must(t, f.Close())
+	x.ask(rigRequest{Evict: "a"})
+	x.read(other, "a", 0, c.Size)
+	must(t, other.Close())
+	for left := int64(1); left > 0; { // until the kernel has told that the files are closed
+		x.ask(rigRequest{Evict: "a"})
+		left = x.stored()
+	}
+	f = x.open("a")
+	x.read(f, "a", 0, c.Size) // fetched again
+	must(t, f.Close())
+	x.stop()
+	x.start()
+	f = x.open("a")
+	x.kill()
+	if err := pread(f, c, 0, c.Size); err != nil {
+		t.Errorf("the kernel does not read a complete file by itself: %v", err)
+	}
+}
+
+// stored is what the unfinished files take on disk.
+func (x *rig) stored() (bytes int64) {
+	x.tb.Helper()
+	dir := filepath.Join(x.config.Dir, ".dlfs", "blobs")
+	entries, err := os.ReadDir(dir)
+	must(x.tb, err)
+	for _, e := range entries {
+		var st unix.Stat_t
+		must(x.tb, unix.Stat(filepath.Join(dir, e.Name()), &st))
+		bytes += st.Blocks * 512
+	}
+	return bytes
 }

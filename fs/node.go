@@ -120,7 +120,8 @@ var _ = (fusefs.NodeOpener)((*node)(nil))
 
 // Open decides how the kernel is to read the file, for the life of the handle.
 //
-// A published file is handed to the kernel to read by itself (passthrough), but
+// A published file is handed to the kernel to read by itself (passthrough), and in a mount
+// with a bound a complete one, which is then held until the handle is closed. But that is so
 // only while no handle reads this inode through the page cache: the kernel
 // refuses to mix the two, and the second open gets EIO. A file with a missing
 // block is never handed over: passthrough shows holes as zeros.
@@ -149,7 +150,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 	if n.growing() {
 		return &handle{node: n, h: h}, fuse.FOPEN_DIRECT_IO, 0
 	}
-	if n.mayPass() {
+	if n.mayPass(h) {
 		n.fs.released() // those of cached handles above all
 		return &directHandle{handle{node: n, h: h}}, fuse.FOPEN_KEEP_CACHE, 0
 	}
@@ -166,11 +167,11 @@ func (n *node) fail(what string, err error, more ...any) syscall.Errno {
 }
 
 // mayPass decides how a handle reads, and counts it if through the page cache.
-// Once true it stays so.
-func (n *node) mayPass() bool {
+// While a handle is open for which it was true, it stays so.
+func (n *node) mayPass(h *fetch.Handle) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.cached == 0 && n.now().Published() && n.fs.passthrough {
+	if n.cached == 0 && n.fs.passthrough && h.Passes() {
 		return true
 	}
 	n.cached++
@@ -290,13 +291,13 @@ func (h *cachedHandle) Release(ctx context.Context) syscall.Errno {
 	return h.handle.Release(ctx)
 }
 
-// directHandle is of a published file, which the kernel reads by itself. Where
+// directHandle is of a published or held file, which the kernel reads by itself. Where
 // it turns out that it cannot, Read serves it.
 type directHandle struct{ handle }
 
 var _ = (fusefs.FilePassthroughFder)((*directHandle)(nil))
 
-// PassthroughFd returns the published file. The handle keeps it open.
+// PassthroughFd returns the file. The handle keeps it open.
 func (h *directHandle) PassthroughFd() (int, bool) {
 	if f := h.h.File(); f != nil {
 		return int(f.Fd()), true

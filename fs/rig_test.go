@@ -75,7 +75,8 @@ func TestMain(m *testing.M) {
 type rigRequest struct {
 	Reload  bool // replace the list by Entries
 	Entries []listfile.Entry
-	Remount bool // close everything, and open it again
+	Remount bool   // close everything, and open it again
+	Evict   string // a name; its blocks are taken off the disk, as far as they may be
 }
 
 // rigState is what a child holds.
@@ -115,6 +116,10 @@ func serveRig(text string) error {
 		case r.Reload:
 			s.set.Reload(r.Entries)
 			s.mount.Refresh()
+		case r.Evict != "":
+			if _, err := s.set.File(r.Evict).Evict(); err != nil {
+				return err
+			}
 		case r.Remount:
 			if _, err := s.close(); err != nil {
 				return err
