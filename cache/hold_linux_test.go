@@ -27,8 +27,10 @@ func TestHold(t *testing.T) {
 	if b.File() != nil {
 		t.Error("the kernel may read a blob that is not held")
 	}
-	if !b.Hold() || !b.Hold() || b.File() == nil {
-		t.Fatal("a complete blob is not held")
+	for range 2 {
+		if !b.Hold() || b.File() == nil {
+			t.Fatal("a complete blob is not held")
+		}
 	}
 	for range 2 {
 		if freed := evict(t, b, 0, 1, 2, 3); freed != 0 || !b.InUse() {
@@ -50,7 +52,7 @@ func TestHold(t *testing.T) {
 	}
 	check(t, unix.Munmap(mapped))
 	if freed := evict(t, b, 0); freed != BlockSize || b.InUse() {
-		t.Errorf("%d bytes went when nobody had the blob open; in use: %v", freed, b.InUse())
+		t.Errorf("%d bytes went when no other had the blob open; in use: %v", freed, b.InUse())
 	}
 	if b.Hold() {
 		t.Error("a blob is held whose block has just gone")
