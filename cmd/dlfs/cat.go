@@ -93,12 +93,23 @@ func (c *catCmd) fromState(ctx context.Context, w *work, entries []listfile.Entr
 // catBuffer is how many bytes are read and printed at once.
 const catBuffer = 1 << 20
 
-// copy prints the part of f that --range asks for, all of it without --range. A file of unknown
-// length is printed to its end.
+// copy prints the part of f that --range asks for, all of it without --range. If the version that
+// was opened is no longer the file's, and nothing is printed yet, the new version is opened, once:
+// HEAD may have told another version than GET.
 func (c *catCmd) copy(ctx context.Context, f *fetch.File, out io.Writer) error {
+	printed, err := c.print(ctx, f, out)
+	if printed == 0 && errors.Is(err, fetch.ErrStale) {
+		_, err = c.print(ctx, f, out)
+	}
+	return err
+}
+
+// print is copy for the version that f has now, and returns how many bytes it has printed. A file
+// of unknown length is printed to its end.
+func (c *catCmd) print(ctx context.Context, f *fetch.File, out io.Writer) (printed int64, err error) {
 	h, err := f.Open(ctx)
 	if err != nil {
-		return catError(f, err)
+		return 0, catError(f, err)
 	}
 	defer h.Close()
 	size := int64(-1)
@@ -106,27 +117,33 @@ func (c *catCmd) copy(ctx context.Context, f *fetch.File, out io.Writer) error {
 		size = h.Copy().Version().Size
 	}
 	if size < 0 && c.Range.tail {
-		return fmt.Errorf("the origin of %s does not say how long it is, so that it has no last part; leave --range out", f.Name())
+		return 0, fmt.Errorf("the origin of %s does not say how long it is, so that it has no last part; leave --range out", f.Name())
 	}
 	if size < 0 {
 		size = 1 << 62 // the length is not known: to the end
 	}
 	off, left := c.Range.of(size)
+	if left == 0 {
+		err = h.Ensure(ctx, 0, 1) // a HEAD may have told a wrong size, and no byte is read that would show it
+	}
+	if err != nil {
+		return 0, catError(f, err)
+	}
 	buf := make([]byte, catBuffer)
 	for left > 0 {
 		n, err := h.ReadAt(ctx, buf[:min(left, catBuffer)], off)
 		if _, err := out.Write(buf[:n]); err != nil {
-			return err
+			return printed, err
 		}
-		off, left = off+int64(n), left-int64(n)
+		off, left, printed = off+int64(n), left-int64(n), printed+int64(n)
 		if errors.Is(err, io.EOF) {
-			return nil
+			return printed, nil
 		}
 		if err != nil {
-			return catError(f, err)
+			return printed, catError(f, err)
 		}
 	}
-	return nil
+	return printed, nil
 }
 
 // catError is the exit for a file that cannot be read.
