@@ -290,11 +290,17 @@ func (c *evictCmd) Run(ctx context.Context, std stdio) error {
 	return err
 }
 
-// boundText tells how much of the bound is used.
+// boundText tells how much of the bound is used, and what that costs.
 func boundText(b *fetch.BoundStatus) string {
 	text := fmt.Sprintf("%s of --max-size %s used", bytesText(b.Used), bytesText(b.Max))
 	if b.Stopped {
 		text += ", so prefetch stops"
+	}
+	if b.Read > 0 {
+		text += fmt.Sprintf(", %d%% of the bytes read were present", 100*b.Hit/b.Read)
+	}
+	if b.Refetched > 0 {
+		text += fmt.Sprintf(", %s fetched again after eviction", bytesText(b.Refetched))
 	}
 	if b.Pinned > 0 {
 		text += ", " + count(int(b.Pinned), "file pinned", "files pinned")
