@@ -148,7 +148,6 @@ func (fl *flight) fetch() error {
 		return err
 	}
 	defer fl.body.Close()
-	fl.noteSource()
 
 	buffers := &fl.fill.file.set.buffers
 	buf := buffers.get()
@@ -322,7 +321,6 @@ func (fl *flight) advance(n int64, part bool) (done bool) {
 	if n > 0 {
 		fl.mirror.host.Heard()
 		fl.disproveLocked()
-		fl.metered(n)
 		fl.timed()
 		fl.cameFromPeer()
 		fl.tell()

@@ -27,8 +27,6 @@ const (
 	peerField    = "Dlfs-Peer"    // the name of the machine that asks
 	throughField = "Dlfs-Through" // "1" if the machine needs nothing more
 	digestField  = "Dlfs-Digest"  // of the whole file, as the origin said
-	paceField    = "Dlfs-Pace"    // how fast the machine that says it gets files, in bytes a second
-	slowField    = "Dlfs-Slow"    // "1" if the machine that says it is slow
 
 	urgentPriority = "u=1" // a reader waits
 	bulkPriority   = "u=6"
@@ -69,7 +67,6 @@ type Asked struct {
 	ID      bool   // it asks who is here, and nothing else
 	Peer    string // who asks, as it says
 	Through bool   // it needs nothing more, as it says
-	Pace    peers.Pace
 }
 
 // Error is why a machine did not give what was asked for.
@@ -108,7 +105,7 @@ var errNoQuestion = errors.New("no request of a peer")
 
 // ReadRequest reads a request of another machine. The error says why it is none.
 func ReadRequest(r *http.Request) (a Asked, err error) {
-	a.Peer, a.Through, a.Pace = r.Header.Get(peerField), r.Header.Get(throughField) == "1", paceOf(r.Header)
+	a.Peer, a.Through = r.Header.Get(peerField), r.Header.Get(throughField) == "1"
 	if a.Head = r.Method == http.MethodHead; !a.Head && r.Method != http.MethodGet {
 		return a, errNoQuestion
 	}
@@ -201,26 +198,6 @@ func duplicates(h http.Header) (named []string) {
 		}
 	}
 	return named
-}
-
-// SetPace has a request or an answer say what this machine says of itself. It is called before
-// the header is written.
-func SetPace(h http.Header, pace peers.Pace) {
-	if pace.Rate > 0 {
-		h.Set(paceField, strconv.FormatInt(pace.Rate, 10))
-	}
-	if pace.Slow {
-		h.Set(slowField, "1")
-	}
-}
-
-// paceOf is what SetPace has set.
-func paceOf(h http.Header) peers.Pace {
-	rate, err := strconv.ParseUint(h.Get(paceField), 10, 62)
-	if err != nil { // none, or that of another release
-		rate = 0
-	}
-	return peers.Pace{Rate: int64(rate), Slow: h.Get(slowField) == "1"}
 }
 
 // WriteID answers a request for who is here: id is this process's.

@@ -6,7 +6,7 @@
 // between them they agree on the first rank, the owner, which alone asks the origin. An
 // owner that has too much to do names other machines that asked for the extent before. A
 // machine that does not answer is left out for a while, and the next rank is the owner. One
-// that is much slower than the others is asked last (Ring.Paced, Ring.Took).
+// that is much slower than the others is asked last (Ring.Took).
 //
 // The package makes the choice and nothing else: it knows no HTTP, no disk and no clock,
 // so that a test can drive it with a thousand machines. A wrong choice costs traffic, never
@@ -38,7 +38,6 @@ type Ring struct {
 	peers map[string]*peer // without self; guarded by mu
 	all   []candidate      // with self; guarded by mu, replaced and not changed
 
-	me     peer  // this machine: its pace, and whether it is slow; guarded by mu
 	origin speed // as this machine has it; guarded by mu
 }
 
@@ -46,7 +45,6 @@ type Ring struct {
 type peer struct {
 	breaker
 	speed
-	pace    pace
 	through bool // it needs nothing more
 }
 
@@ -152,7 +150,7 @@ func (r *Ring) States(now time.Time) []State {
 	for _, name := range r.Others() {
 		state := "up"
 		r.with(name, func(p *peer) {
-			if p.isSlow(now) {
+			if now.Before(p.slow) {
 				state = "slow"
 			}
 			if p.out(now) {
@@ -175,10 +173,6 @@ func (r *Ring) isOut(name string, now time.Time) bool {
 
 // state reports whether a machine is left out now, and whether it is asked last.
 func (r *Ring) state(name string, now time.Time) (out, slow bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if p := r.machine(name); p != nil {
-		out, slow = p.out(now), p.isSlow(now)
-	}
+	r.with(name, func(p *peer) { out, slow = p.out(now), now.Before(p.slow) })
 	return out, slow
 }
