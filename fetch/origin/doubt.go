@@ -52,8 +52,11 @@ func (r *Resource) isDoubtful(x *exchange, method string) bool {
 		return false
 	}
 	return method == http.MethodGet && code >= 400 && code < 500 && verdictOf(code, false).kind != Transient && after(x.resp) == 0 &&
-		r.streams.Load() == 0 && time.Since(time.Unix(0, r.meant.Load())) > meantLasts
+		r.streams.Load() == 0 && !r.isMeant()
 }
+
+// isMeant reports whether a refusal was found to be the URL's own a moment ago.
+func (r *Resource) isMeant() bool { return time.Since(time.Unix(0, r.meant.Load())) <= meantLasts }
 
 // doubt finds out what the refusal x of the request try means, which is doubtful. It returns
 // nil if the request is to be repeated; else x, or what came instead. The error is described.
@@ -73,6 +76,9 @@ func (r *Resource) doubt(ctx context.Context, x *exchange, ranges string, try in
 	}
 	if !limited {
 		defer t.release()
+		if r.isMeant() || t.isBelieved() { // found while this request waited for the hold
+			return r.believe(x), nil
+		}
 		another := t.other()
 		if another == nil {
 			return r.repeat(ctx, x, ranges)
