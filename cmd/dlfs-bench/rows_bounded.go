@@ -4,13 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"syscall"
 	"time"
 )
 
@@ -70,67 +65,6 @@ func boundedRows(short bool) []row {
 	}
 }
 
-// loads is what a mount shows: several loads, each in a folder of its own.
-type loads []load
-
-// mount mounts the loads with so much room for blocks; 0 is no bound.
-func (ls loads) mount(ctx context.Context, s *stage, home, base string, room int64, flags ...string) (*mounted, error) {
-	list, err := write(home, "list.txt", func(w io.Writer) {
-		for _, l := range ls {
-			for i := range l.Count {
-				fmt.Fprintf(w, "%s/%d\t%s\n", l.folder(), i, l.url(base, i))
-			}
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	if room > 0 {
-		flags = append(flags, "--max-size="+strconv.FormatInt(room+stateRoom, 10))
-	}
-	return s.mountFile(ctx, home, list, nil, flags...)
-}
-
-// paths are the paths of all files in a mount.
-func (ls loads) paths(point string) (all []string) {
-	for _, l := range ls {
-		for i := range l.Count {
-			all = append(all, filepath.Join(point, l.folder(), strconv.Itoa(i)))
-		}
-	}
-	return all
-}
-
-// reader is a contestant that reads through a new mount of dlfs, with so much room, or without
-// a bound. f has the mount, the directory of what is on disk, and the origin.
-func (ls loads) reader(s *stage, name string, o *virtual, room int64, f useMount, flags ...string) contestant {
-	return contestant{name: name, run: func(ctx context.Context, _ int) (sample, error) {
-		return fresh(s.disk, func(home string) (sample, error) {
-			m, err := ls.mount(ctx, s, home, o.url, room, flags...)
-			if err != nil {
-				return nil, err
-			}
-			return m.use(func() (sample, error) { return f(ctx, m, filepath.Join(home, "files"), o) })
-		})
-	}}
-}
-
-type useMount func(ctx context.Context, m *mounted, disk string, o *virtual) (sample, error)
-
-// rclone is the same of rclone, which looks at its cache every second.
-func (ls loads) rclone(s *stage, o *virtual, room int64, f useMount, more ...need) contestant {
-	return contestant{name: "rclone", needs: append(more, needRclone), run: func(ctx context.Context, _ int) (sample, error) {
-		return fresh(s.disk, func(home string) (sample, error) {
-			m, err := s.mountRclone(ctx, home, o.url,
-				"--vfs-cache-max-size="+strconv.FormatInt(room+stateRoom, 10)+"B", "--vfs-cache-poll-interval=1s")
-			if err != nil {
-				return nil, err
-			}
-			return m.use(func() (sample, error) { return f(ctx, m, filepath.Join(home, "cache"), o) })
-		})
-	}}
-}
-
 // crowdRow has 64 threads read at random while prefetch goes on, and looks every 10 ms how much
 // is on disk.
 func crowdRow(z boundedSizes) row {
@@ -153,58 +87,6 @@ func crowdRow(z boundedSizes) row {
 			return []contestant{ls.reader(s, ours, o, z.crowdRoom, crowd), ls.rclone(s, o, z.crowdRoom, crowd)}, err
 		},
 	}
-}
-
-// watchDisk looks every 10 ms how much is allocated below dir, until over is called, which
-// looks once more and returns the most.
-func watchDisk(dir string) (over func() (int64, error)) {
-	stop, done := make(chan struct{}), make(chan struct{})
-	var most int64
-	var err error
-	go func() { // over waits for it
-		defer close(done)
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for last := false; err == nil; {
-			var now int64
-			now, err = allocated(dir)
-			most = max(most, now)
-			if last {
-				return
-			}
-			select {
-			case <-tick.C:
-			case <-stop:
-				last = true
-			}
-		}
-	}()
-	return func() (int64, error) {
-		close(stop)
-		<-done
-		return most, err
-	}
-}
-
-// allocated is how many bytes the files below dir take on disk.
-func allocated(dir string) (sum int64, err error) {
-	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
-		var info fs.FileInfo
-		if err == nil {
-			info, err = e.Info()
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // removed meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			sum += st.Blocks * 512
-		}
-		return nil
-	})
-	return sum, err
 }
 
 // skewedRow reads blocks at random, some more often than others, alone or with a scan of
