@@ -212,9 +212,7 @@ func (s *Store) keepOrphans(orphans []fs.DirEntry) error {
 	var bytes int64
 	for _, e := range orphans {
 		if info, err := e.Info(); err == nil {
-			if st, ok := info.Sys().(*syscall.Stat_t); ok {
-				bytes += st.Blocks * 512
-			}
+			bytes += allocated(info)
 		}
 		if err := parent.Rename(work+"/"+e.Name(), kept+"/"+e.Name()); err != nil {
 			return err
