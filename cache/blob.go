@@ -1,8 +1,6 @@
 package cache
 
 import (
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -61,7 +59,6 @@ type Blob struct {
 		lockorder.Mutex[lockorder.Copy]
 		refs      int              // users of file; it is closed at 0
 		unsynced  map[int64]*words // blocks written since the last sync took them, by chunk
-		indexed   bool             // the index may have bits of it
 		published bool             // the file stands in the output directory
 		recorded  bool             // the record may say published: the directory is on disk
 		mtime     int64            // its time when it was published, in nanoseconds
@@ -270,7 +267,7 @@ func (b *Blob) giveBackLocked() {
 // id is the blob's file name under blobs/.
 func (b *Blob) id() string { return blobID(b.gen) }
 
-func blobID(gen uint64) string { return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, gen)) }
+func blobID(gen uint64) string { return fmt.Sprintf("%016x", gen) }
 
 // openBlob opens the file of a generation under blobs/, never through a symbolic
 // link. It does without os.Root, which has each file it opens looked over for

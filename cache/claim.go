@@ -8,27 +8,16 @@ type claim struct {
 	blob  *Blob
 	taken map[int64]*words // bits of the blocks, by chunk; nil if there are none
 	full  bool             // complete and wanted: to be published after this round
-	whole bool             // it is full, small, and the index has no bits of it: it needs none
 	dead  bool             // abandoned: neither its bits nor its file are kept
 	err   error            // why the bytes could not be forced to disk
 }
 
-// wholeBytes is how long a file may be that is published without its bits.
-const wholeBytes = 16 * BlockSize
-
 // take claims the blocks written since the last round.
-//
-// A small file that was written since then from its first block to its last needs no bits:
-// its record is written, its file is renamed to its name, and its next record says that it is
-// published. A crash before the renaming costs fetching it again; a crash after it leaves what
-// it leaves of every file. A file that takes the place of another one, and one of a shared
-// directory, has its bits, by which Lookup tells what it is.
 func (b *Blob) take() *claim {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := &claim{blob: b, taken: b.mu.unsynced, dead: b.mu.abandoned}
 	c.full = b.Complete() && b.mu.publish != nil && !c.dead
-	c.whole = c.full && !b.mu.indexed && b.version.Size <= wholeBytes && b.mu.replaces == (standing{}) && b.store.shared == nil
 	if b.mu.unsynced == nil {
 		b.mu.refs++ // else the reference of the unsynced blocks passes on
 	}
@@ -79,11 +68,10 @@ func (b *Blob) takeBackBits(c *claim) (since bool) {
 }
 
 // durableBits returns the bits of a chunk whose bytes are on disk: all that are
-// on, less those written since the claim. They are about to be written to the index.
+// on, less those written since the claim.
 func (b *Blob) durableBits(chunk int64) words {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mu.indexed = true
 	w := b.bits.chunk(chunk)
 	if u := b.mu.unsynced[chunk]; u != nil {
 		for k := range w {

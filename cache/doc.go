@@ -27,9 +27,8 @@
 //  1. Blocks (sync.go): the bytes, by fdatasync; then their bits, in one batch of the index.
 //     One goroutine, the syncer, does this about once a second.
 //  2. A complete file (publish.go): its bytes and its modification time, by fsync; then its
-//     bits, by the order above, or its record alone if the file is small and new (claim.go);
-//     then the rename to its name, or the exchange with the wrong file that it replaces
-//     (replace.go); then the directory; then the record that says so.
+//     bits, by the order above; then the rename to its name, or the exchange with the wrong
+//     file that it replaces (replace.go); then the directory; then the record that says so.
 //  3. Evicted blocks (evict.go): the bits go off in the index; then the holes are punched.
 //
 // So bits of a generation turn on only after their bytes are durable, and turn off only when

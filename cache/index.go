@@ -55,8 +55,7 @@ type index struct {
 	counted *os.File                          // countFile; nil if it is of no use; guarded by writer
 	told    counts                            // what that says; guarded by writer
 
-	lost  atomic.Bool // something that was written to it cannot be read, or may be gone
-	blank atomic.Bool // it was made by this process, and has had no record yet
+	lost atomic.Bool // something that was written to it cannot be read, or may be gone
 
 	use lockorder.RWMutex[lockorder.Use] // held over each reading transaction; alone while db is replaced
 	db  *badger.DB
@@ -184,9 +183,6 @@ func (x *index) distrust(key []byte, err error) {
 
 // record returns what is known of name; ok is false if nothing is.
 func (x *index) record(name string) (r record, ok bool, err error) {
-	if x.blank.Load() { // the files of a new list are all looked up
-		return r, false, nil
-	}
 	value, err := x.get(recordKey(name))
 	if value == nil || err != nil {
 		return r, false, err

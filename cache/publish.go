@@ -43,10 +43,6 @@ func (s *Store) publishAll(claims []*claim) error {
 	var renamed []*Blob
 	for _, c := range full {
 		if err := s.rename(c.blob, &in); err != nil {
-			if c.whole { // its bits are wanted now
-				c.blob.giveBack(c)
-				s.touch(c.blob)
-			}
 			c.blob.answer(err)
 			continue
 		}
@@ -77,12 +73,9 @@ func (s *Store) recordPublished(blobs []*Blob) {
 	for _, b := range blobs {
 		b.mu.Lock()
 		b.mu.recorded = true
-		indexed := b.mu.indexed
 		b.mu.Unlock()
 		batch.setRecord(b.name, b.record())
-		if indexed {
-			batch.forget(b.gen, b.version.Size)
-		}
+		batch.forget(b.gen, b.version.Size)
 	}
 	err := s.index.write(batch)
 	s.sayFailing(err)

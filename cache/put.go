@@ -52,8 +52,7 @@ func (b *Blob) put(g *Grant, off int64, p []byte) error {
 	if err := b.store.room(int64(len(p))); err != nil {
 		return err // before a file is made
 	}
-	whole := off == 0 && int64(len(p)) == b.version.Size
-	f, err := b.writable(whole)
+	f, err := b.writable()
 	if err != nil {
 		return err
 	}
@@ -70,9 +69,6 @@ func (b *Blob) put(g *Grant, off int64, p []byte) error {
 		}
 		err := b.write(f, p[from-off:at-off], from)
 		g.spend(b.store, at-from, b.growth())
-		if err != nil && whole { // a part may have been written
-			return errors.Join(err, f.Truncate(b.version.Size))
-		}
 		if err != nil {
 			return err
 		}
@@ -139,10 +135,10 @@ func (b *Blob) markLocked(i int64) {
 	b.present.Add(n)
 }
 
-// writable returns the blob's file, created at its full, sparse size if this is the first
-// Put, or empty if whole says that the caller writes all of it. A file that had blocks and is
-// gone is not created again: it would read as zeros.
-func (b *Blob) writable(whole bool) (*os.File, error) {
+// writable returns the blob's file, created at its full, sparse size if this
+// is the first Put. A file that had blocks and is gone is not created again: it
+// would read as zeros.
+func (b *Blob) writable() (*os.File, error) {
 	if f := b.file.Load(); f != nil {
 		return f, nil
 	}
@@ -160,10 +156,8 @@ func (b *Blob) writable(whole bool) (*os.File, error) {
 		return nil, err
 	}
 	step("blob made")
-	if !whole {
-		if err := f.Truncate(b.version.Size); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
+	if err := f.Truncate(b.version.Size); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	b.file.Store(f)
 	return f, nil

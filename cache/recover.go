@@ -61,7 +61,6 @@ func openIndex(o opener, roomToWrite, roomForMemtable func() error) (*index, err
 	}
 	x := &index{db: db.DB, files: files, dir: dir, again: again, roomToWrite: roomToWrite, roomForMemtable: roomForMemtable, log: o.log, flushed: looseTables}
 	x.lost.Store(db.doubtful || isNew || aside != "")
-	x.blank.Store(isNew && aside == "")
 	if err := x.openCount(o.state, db.newest); err != nil {
 		return nil, errors.Join(err, x.close())
 	}

@@ -135,7 +135,7 @@ func (b *Blob) Restore() (bool, error) {
 	}
 	b.writes.Lock()
 	defer b.writes.Unlock()
-	f, err := b.writable(false)
+	f, err := b.writable()
 	if err != nil {
 		return false, err
 	}
@@ -214,7 +214,7 @@ func (s *Store) linkAgain(b, again *Blob) error {
 func (s *Store) writeAgain(b *Blob) error {
 	bits := s.index.batch()
 	for c := int64(0); c*chunkBlocks < b.geo.blocks(); c++ {
-		w := b.durableBits(c)
+		w := b.bits.chunk(c)
 		bits.setChunk(b.gen, c, &w)
 	}
 	if err := s.index.write(bits); err != nil {

@@ -19,8 +19,7 @@ import (
 //  2. forces their bytes to disk (fdatasync of each blob touched), once the kernel has
 //     been told to begin with all of them,
 //  3. then, and only then, writes their bits, in one synced batch,
-//  4. publishes the blobs that are complete, whose bits are now all durable, or not needed
-//     (claim.take).
+//  4. publishes the blobs that are complete, whose bits are now all durable.
 //
 // So a durable bit implies durable bytes. Bits of a generation turn off only in Evict, which
 // makes that durable before the bytes go; otherwise any older state of the index is a safe
@@ -174,7 +173,7 @@ func sideBySide(claims []*claim, do func(*claim)) {
 // blob gets its final modification time, and the kernel begins to write the bytes, for
 // which the disk is chosen then. Nothing is durable yet.
 func (b *Blob) prepare(full bool) error {
-	f, err := b.writable(false)
+	f, err := b.writable()
 	if err != nil {
 		return err
 	}
@@ -225,7 +224,7 @@ func (s *Store) writeBits(claims []*claim, records map[string]*Blob) error {
 		batch.setRecord(name, b.record())
 	}
 	for _, c := range claims {
-		if c.dead || c.whole {
+		if c.dead {
 			continue
 		}
 		for chunk := range c.taken {
