@@ -213,6 +213,8 @@ func FuzzWrite(f *testing.F) {
 	f.Add([]byte("http://h/a\n out={b"), "")
 	f.Add([]byte("http://h/a\n out=\ufeffb"), "")
 	f.Add([]byte("http://h/a\n out='b"), "")
+	f.Add([]byte("http://h/a\n out=b\ufeff"), "")
+	f.Add([]byte("http://h/a\n out=1.2MB"), "")
 	f.Fuzz(func(t *testing.T, text []byte, why string) {
 		l, err := Parse(strings.NewReader(string(text)), "list", Options{})
 		if l == nil {

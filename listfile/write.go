@@ -2,9 +2,11 @@ package listfile
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -14,49 +16,44 @@ import (
 // as a comment above it; else JSON Lines, with why under the key "why". The list
 // holds the URLs' secrets.
 func Write(w io.Writer, entries []Entry, why func(name string) string) error {
-	b := bufio.NewWriter(w)
-	plain := true
-	for i := range entries {
-		plain = plain && entries[i].Details == nil && isLine(&entries[i])
+	if lines := writeLines(entries, why); lines != nil {
+		_, err := w.Write(lines)
+		return err
 	}
-	var err error
+	b := bufio.NewWriter(w)
 	for i := range entries {
-		e := &entries[i]
-		if plain {
-			err = writeLine(b, e, why(e.Name))
-		} else {
-			err = writeObject(b, e, why(e.Name))
-		}
-		if err != nil {
+		if err := writeObject(b, &entries[i], why(entries[i].Name)); err != nil {
 			return err
 		}
 	}
 	return b.Flush()
 }
 
-// lineOf is an entry as a line, without its ending.
-func lineOf(e *Entry) string { return e.Name + "\t" + e.URL }
-
-// isLine reports whether an entry's line is read back as that entry, and neither
-// as a comment nor as the start of another dialect.
-func isLine(e *Entry) bool {
-	line := lineOf(e)
-	f, err := split(line)
-	return err == nil && f == fields{name: e.Name, url: e.URL, dialect: Tab} &&
-		!strings.ContainsAny(line[:1], "#{[<\"'") && !strings.HasPrefix(line, string(byteOrderMark)) &&
-		isMixed(line) // so a list of such lines is, too
+// writeLines returns a list of lines NAME<TAB>URL, or nil if Parse reads other entries
+// from the lines: of many names and URLs a line means something else.
+func writeLines(entries []Entry, why func(name string) string) []byte {
+	var lines bytes.Buffer
+	for i := range entries {
+		if entries[i].Details != nil {
+			return nil
+		}
+		writeLine(&lines, &entries[i], why(entries[i].Name))
+	}
+	back, err := Parse(bytes.NewReader(lines.Bytes()), "", Options{})
+	if err != nil || !slices.EqualFunc(back.Entries, entries, isSameLine) {
+		return nil
+	}
+	return lines.Bytes()
 }
 
-// isMixed reports whether a list that begins with that line is read line by line.
-func isMixed(line string) bool {
-	s := newOpening([]byte(line))
-	return notAList([]byte(line)) == "" && !isJSON([]byte(line)) && len(s.lines) == 1 && s.lines[0].text != condaMark &&
-		!isShape(tokens(line), hasTab(line)) && !s.every(isPooch) && !s.every(isChecksum) && !s.some(isClearsigned) && !s.some(aria2Option.MatchString)
+// isSameLine reports whether two entries have the same name and URL, and nothing else.
+func isSameLine(a, b Entry) bool {
+	return a.Name == b.Name && a.URL == b.URL && a.Details == nil && b.Details == nil
 }
 
 // writeLine writes an entry as a line of text, after a comment that says why, if that is
 // given. Control characters in the comment become spaces.
-func writeLine(b *bufio.Writer, e *Entry, why string) error {
+func writeLine(b *bytes.Buffer, e *Entry, why string) {
 	if why != "" {
 		why = strings.Map(func(r rune) rune {
 			switch {
@@ -67,10 +64,9 @@ func writeLine(b *bufio.Writer, e *Entry, why string) error {
 			}
 			return r
 		}, why)
-		b.WriteString("# " + why + "\n") // a failure is Flush's to tell
+		b.WriteString("# " + why + "\n")
 	}
-	_, err := b.WriteString(lineOf(e) + "\n")
-	return err
+	b.WriteString(e.Name + "\t" + e.URL + "\n")
 }
 
 // jsonEntry is an entry in full.
