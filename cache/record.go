@@ -179,6 +179,9 @@ func decodeRecord(b []byte) (r record, err error) {
 		if err := r.decodeReplaces(b); err != nil {
 			return r, err
 		}
+		if r.replaces == (standing{}) {
+			return r, errors.New("a file is told to be replaced where none is named")
+		}
 	}
 	if refuted && (replaces || r.published) {
 		return r, errors.New("a digest is told to be wrong where none can be")

@@ -110,6 +110,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		f.Add(r.encode())
 	}
 	f.Add(append(make([]byte, 10), bytes.Repeat([]byte{0xff}, 30)...))
+	f.Add(append([]byte{recordFormat, flagPublished | flagReplaces}, append(make([]byte, 31), 'x')...)) // replaces nothing
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := decodeRecord(b)
 		if err != nil {
