@@ -21,10 +21,14 @@ type draft struct {
 	isURL   bool   // the column is one of URLs, so that "host/path" has only lost its scheme
 }
 
-// accept checks a draft and makes an entry of it. A problem of the name and one of the URL
-// are both recorded, so that the user need not run twice to see them. A name that is only too
-// long is shortened: the entry stays in the list, and if the list gave the name, Details.Refused
-// says why it is not fetched under it.
+// accept checks a draft and makes an entry of it. The order of the steps is: the URLs
+// are checked and made absolute; an entry without a name is named after its URL; the
+// name is checked; the patterns of the user are asked; the index is asked (add).
+//
+// A problem of the name and one of the URL are both recorded, so that the user need not
+// run twice to see them. A name that is only too long is shortened: the entry stays in
+// the list, and if the list gave the name, Details.Refused says why it is not fetched
+// under it.
 func (p *parser) accept(d *draft) {
 	p.seen++
 	urls, path, urlErr := p.checkURLs(d)
@@ -67,10 +71,13 @@ func (p *parser) accept(d *draft) {
 	p.add(e, d.dialect, guessed)
 }
 
-// guess takes an entry whose origin will be asked for its name, with
-// Options.NameFrom Disposition. Its name in the list is only a guess, perhaps "". Neither the
-// patterns of the user nor the index see it here: both look at it in Rename, which knows the
-// name from the origin.
+// guess takes an entry whose origin will be asked for its name, because
+// Options.NameFrom is Disposition. Its name in the list is only a guess, and "" where
+// the URL suggests no valid name.
+//
+// Neither the patterns of the user nor the index see the guess here. Rename asks both,
+// once the name from the origin is known. The bound on entries (maxKnown), which the
+// index holds for all other entries, is therefore held here.
 func (p *parser) guess(d *draft, urls []string, path string) {
 	name, err := p.nameOf(path)
 	if err == nil {
@@ -109,8 +116,11 @@ func (d *Details) empty() bool {
 	return len(d.Mirrors) == 0 && d.Size < 0 && d.Digest.IsZero() && d.Pieces == nil && len(d.Header) == 0 && d.ModTime.IsZero() && d.Refused == nil
 }
 
-// checkURLs checks the URLs of an entry, made absolute, and leaves out those
-// that stand twice. It also returns the path of the first one.
+// checkURLs checks the URLs of an entry, makes them absolute, and leaves out those that
+// stand twice. It also returns the path of the first URL, after which the entry may be
+// named. The first URL that is wrong ends the check: the entry is then a problem as a
+// whole, because a mirror that is left out in silence would hide a mistake of the list.
+// The slice that it returns may share its memory with d.urls.
 func (p *parser) checkURLs(d *draft) (urls []string, first string, err error) {
 	if len(d.urls) == 0 {
 		return nil, "", errNoURL
@@ -139,9 +149,15 @@ func (p *parser) checkURLs(d *draft) (urls []string, first string, err error) {
 	return urls, first, nil
 }
 
-// checkURL checks a URL and makes it absolute: with the base URL if there is one, else with the
-// scheme that a URL like "//host/path" or "host/path" has lost. It also returns the path of the
-// URL, without its percent-escapes, after which the entry may be named.
+// checkURL checks a URL and makes it absolute. It also returns the path of the URL,
+// without its percent-escapes, after which the entry may be named.
+//
+// A URL without a scheme is completed in one of three ways. With a base URL it is
+// relative to that (resolve). Without one, "host/path" in a column of URLs has http://
+// put before it; where Options.BaseURL is no more than a scheme, "host/path" has that
+// scheme put before it in every form; and "//host/path" (RFC 3986 section 4.2) has
+// https: put before it. Anything else without a scheme is refused by the function
+// checkURL.
 func (p *parser) checkURL(text string, d *draft) (path, absolute string, err error) {
 	if path, plain := plainPath(text); plain {
 		return path, text, nil
@@ -171,8 +187,9 @@ func (p *parser) checkURL(text string, d *draft) (path, absolute string, err err
 	return u.Path, text, nil
 }
 
-// resolve makes a relative URL absolute, as RFC 3986 section 5.2 says. The caller has seen that
-// there is a base URL.
+// resolve makes a relative URL absolute, as RFC 3986 section 5.2 says. The caller has
+// seen that there is a base URL. The errors are fixed texts, because an error of
+// url.Parse quotes the URL, which may hold a secret.
 func (p *parser) resolve(text string) (string, error) {
 	if strings.ContainsAny(text, " \t") {
 		return "", errURLSpace
@@ -184,8 +201,9 @@ func (p *parser) resolve(text string) (string, error) {
 	return p.base.ResolveReference(u).String(), nil
 }
 
-// under returns the URL of a name below the base URL, with each component percent-escaped. The
-// caller has seen that there is a base URL.
+// under returns the URL of a name below the base URL, with each component
+// percent-escaped: "a b/c" below http://h/d/ is http://h/d/a%20b/c. The caller has seen
+// that there is a base URL.
 func (p *parser) under(name string) string {
 	parts := strings.Split(name, "/")
 	for i, part := range parts {
@@ -194,9 +212,14 @@ func (p *parser) under(name string) string {
 	return p.base.JoinPath(parts...).String()
 }
 
-// add appends an entry whose name and URLs are right. An entry that repeats an earlier one is
-// counted and left out; one that contradicts an earlier one is a problem of its line. guessed
-// says that the name comes from the URL, which the message of a clash then mentions.
+// add asks the index whether an entry fits, and appends it if it does. The caller has
+// checked its name and URLs. An entry that repeats an earlier one is counted in
+// List.Folded and left out; one that contradicts an earlier one is a problem of its
+// line. guessed says that the name comes from the URL; the message of a clash then
+// names the other ways to name entries.
+//
+// Once the index is full, nothing more is looked at: errFull has been recorded, and a
+// list of that size would have millions of problems to record.
 func (p *parser) add(e Entry, d Dialect, guessed bool) {
 	if p.full {
 		return
@@ -219,7 +242,9 @@ func (p *parser) add(e Entry, d Dialect, guessed bool) {
 	p.append(e, d)
 }
 
-// append appends an entry to the list.
+// append appends an entry to the list. The texts of the entry are moved into shared
+// blocks before, and the slice of entries grows by what the rest of the list will need
+// (texts.go).
 func (p *parser) append(e Entry, d Dialect) {
 	p.noteDialect(d)
 	p.repeated = 0
@@ -228,7 +253,8 @@ func (p *parser) append(e Entry, d Dialect) {
 	p.list.Entries = append(p.list.Entries, e)
 }
 
-// noteDialect notes the form of one entry as that of the list.
+// noteDialect notes the form of one entry as that of the list. A list whose entries
+// have several forms is Mixed.
 func (p *parser) noteDialect(d Dialect) {
 	switch p.list.Dialect {
 	case "", d:

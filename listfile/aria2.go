@@ -15,8 +15,14 @@ import (
 	"dlfs/listfile/header"
 )
 
-// aria2 reads an input file of aria2c: a line of URLs of one file, TAB-separated,
-// and after it, indented, one option a line (aria2c manual, "Input File").
+// aria2 reads an input file of aria2c: a line of URLs of one file, TAB-separated, and
+// after it, indented, one option a line (aria2c manual, "Input File"). The URLs of a
+// line are mirrors, the first one is the best.
+//
+// An entry is complete only where the next one begins or the list ends, because its
+// options stand below it. Of the options, dir and out make the name together, dir/out,
+// in whatever order they stand. An entry without out is named after its URL; its dir is
+// ignored.
 func (p *parser) aria2(in io.Reader) error {
 	var d *draft
 	var dir string
@@ -58,8 +64,8 @@ func (p *parser) aria2(in io.Reader) error {
 	return err
 }
 
-// option takes one option of an entry. Those that say how aria2 is to do its
-// work are counted and otherwise ignored.
+// option takes one option of an entry: the name, the digest, or a header field. Options
+// that say how aria2 is to do its work, such as split, are counted in List.Ignored.
 func (p *parser) option(d *draft, key, value string) error {
 	switch key {
 	case "out":
@@ -86,7 +92,9 @@ func (p *parser) option(d *draft, key, value string) error {
 	return nil
 }
 
-// setHeader has a field sent with the entry's requests.
+// setHeader adds a field that is sent with the entry's requests. The error says that
+// the name or the value is none (RFC 9110 sections 5.1 and 5.5), or that users may not
+// set the field (package header). The value may be a secret, and no error quotes it.
 func (d *draft) setHeader(name, value string) error {
 	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 	if !httpguts.ValidHeaderFieldName(name) {
@@ -105,7 +113,8 @@ func (d *draft) setHeader(name, value string) error {
 	return nil
 }
 
-// isMirrors reports whether the URLs of a line end alike, as mirrors of a file do.
+// isMirrors reports whether the URLs of a line end in one name, as mirrors of a file
+// do. It is true of a line with a single URL.
 func isMirrors(line string) bool {
 	urls := strings.Split(strings.Trim(line, blanks), "\t")
 	for _, url := range urls {
@@ -116,7 +125,8 @@ func isMirrors(line string) bool {
 	return true
 }
 
-// aria2Option is the beginning of an option, and aria2URLs that of a line of several URLs.
+// aria2Option is the beginning of a line with an option, and aria2URLs that of a line
+// of at least two URLs with a TAB between them.
 var (
 	aria2Option = regexp.MustCompile(`^[ \t]+[a-z0-9][a-z0-9-]*=`)
 	aria2URLs   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://\S+[ \t]*\t[ \t]*[A-Za-z][A-Za-z0-9+.-]*://`)

@@ -6,8 +6,10 @@ import (
 	"strings"
 )
 
-// bagit takes a line of a fetch.txt: URL LENGTH FILENAME, where LENGTH may be
-// "-" and the name has CR, LF and % percent-encoded (RFC 8493 section 2.2.3).
+// bagit takes a line of a fetch.txt: URL LENGTH FILENAME, where LENGTH may be "-" and
+// the name has CR, LF and % percent-encoded (RFC 8493 section 2.2.3). A URL in a
+// fetch.txt holds no blank, and a name may, so the first two runs of blanks part the
+// fields.
 func (p *parser) bagit(text string, line int) {
 	url, rest, _ := cutBlanks(strings.Trim(text, blanks))
 	length, name, found := cutBlanks(rest)
@@ -27,6 +29,8 @@ func (p *parser) bagit(text string, line int) {
 	p.accept(d)
 }
 
+// unescapeBagIt undoes the encoding of a FILENAME: %0D, %0A and %25, the hexadecimal
+// digits in either case. Other percent signs stand for themselves.
 var unescapeBagIt = strings.NewReplacer("%0D", "\r", "%0d", "\r", "%0A", "\n", "%0a", "\n", "%25", "%")
 
 // isBagIt reports whether a line has the form URL LENGTH FILENAME.

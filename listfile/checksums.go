@@ -57,8 +57,9 @@ func ParseChecksums(r io.Reader, file string) (sums map[string]digest.Digest, sk
 	return sums, skipped, p.faults.err()
 }
 
-// merge adds a digest of a name. Of two algorithms the stronger one is kept; two digests of one
-// algorithm that differ are an error.
+// merge adds a digest of a name. Of two algorithms the stronger one is kept; two
+// digests of one algorithm that differ are an error. A missing name has the zero
+// Digest, whose algorithm None is weaker than all others.
 func merge(sums map[string]digest.Digest, name string, sum digest.Digest) error {
 	was := sums[name]
 	if was.Algorithm == sum.Algorithm && was != sum {
@@ -71,12 +72,19 @@ func merge(sums map[string]digest.Digest, name string, sum digest.Digest) error 
 }
 
 var (
+	// gnuLine is a line of sha256sum: a backslash if the name is escaped, the digest,
+	// one or more blanks, "*" for binary mode, and the name. bsdLine is ALGORITHM
+	// (NAME) = HEX.
 	gnuLine = regexp.MustCompile(`^(\\?)([0-9a-fA-F]{32,128})[ \t]+\*?(.+)$`)
 	bsdLine = regexp.MustCompile(`^([A-Za-z0-9-]+) \((.+)\) = ([0-9a-fA-F]+)$`)
 
+	// unescapeGNU undoes the escapes of sha256sum in a name whose line begins with a
+	// backslash (GNU coreutils manual, "md5sum invocation").
 	unescapeGNU = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r")
 )
 
+// errNoChecksum says that a line is none of a checksum file. Some callers skip such a
+// line and others report the error.
 var errNoChecksum = errors.New("no checksum on this line; write HEX  NAME")
 
 // checksumLine takes a line of a checksum file apart: "HEX  NAME", as sha256sum writes it, or
@@ -106,9 +114,11 @@ func checksumLine(text string) (name string, sum digest.Digest, err error) {
 	return name, sum, err
 }
 
-// ApplyChecksums gives the entries the digests of their names. A digest of the
-// list itself of the same algorithm must agree; the stronger one of two stays. It
-// returns how many entries have one of the digests.
+// ApplyChecksums gives the entries the digests of their names, as ParseChecksums
+// returns them. A digest of the list itself of the same algorithm must agree; of two
+// algorithms the stronger one stays. It returns how many entries have one of the
+// digests. The error joins one line for each entry whose two digests differ; the other
+// entries have their digests then, too.
 func (l *List) ApplyChecksums(sums map[string]digest.Digest) (n int, err error) {
 	for i := range l.Entries {
 		e := &l.Entries[i]
@@ -131,8 +141,10 @@ func (l *List) ApplyChecksums(sums map[string]digest.Digest) (n int, err error) 
 	return n, err
 }
 
-// checksum takes a line of a checksum file; the URL is the base URL and the name.
-// The lines of a signature are none.
+// checksum takes a line of a checksum file that is used as a list; the URL is the base
+// URL and the name. Without a base URL no line can be an entry. In a file signed with
+// PGP, lines that are no checksums are counted in List.Ignored; in others they are
+// problems.
 func (p *parser) checksum(text string, line int) {
 	name, sum, err := checksumLine(text)
 	if errors.Is(err, errNoChecksum) && (p.signed || isClearsigned(text)) {

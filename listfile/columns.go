@@ -17,7 +17,8 @@ type chosen struct {
 	heading string // its name, or its number
 }
 
-// parseColumns reads Options.Columns: ROLE=COLUMN, parted by commas.
+// parseColumns reads Options.Columns: ROLE=COLUMN, parted by commas. A role may stand
+// several times: several columns of URLs hold mirrors. There must be a column of URLs.
 func parseColumns(text string) (columns []chosen, err error) {
 	if text == "" {
 		return nil, nil
@@ -36,20 +37,25 @@ func parseColumns(text string) (columns []chosen, err error) {
 	return columns, nil
 }
 
+// roles are the words that Options.Columns takes before the equals sign, as plain
+// returns them.
 var roles = map[string]word{
 	"url": {column: urlColumn}, "name": {column: nameColumn}, "size": {column: sizeColumn}, "checksum": {column: digestColumn},
 	"md5": {column: digestColumn, algorithm: digest.MD5}, "sha1": {column: digestColumn, algorithm: digest.SHA1},
 	"sha256": {column: digestColumn, algorithm: digest.SHA256}, "sha512": {column: digestColumn, algorithm: digest.SHA512},
 }
 
-// layout is what the columns of a table mean.
+// layout is what the columns of a table mean. Columns without a meaning are
+// otherColumn, the zero word, and are ignored. A heading is looked at only when the
+// layout is made; rows are read by words alone.
 type layout struct {
 	words    []word // by column
 	headings []string
 	plainURL bool // some heading says URL: what has no scheme there is meant to be one
 }
 
-// String tells the columns that are used, as Options.Columns would.
+// String returns the columns that are used, in the words of Options.Columns, such as
+// "url=link name=2"; dlfs check prints it so that users see what was taken for what.
 func (l *layout) String() string {
 	var used []string
 	for i, w := range l.words {
@@ -69,7 +75,8 @@ func (l *layout) String() string {
 	return strings.Join(used, " ")
 }
 
-// shown is a heading as it is, or in quotes where it would be several words.
+// shown returns a heading as it is, or in quotes where it holds a blank, an equals sign
+// or a character that a terminal would obey.
 func shown(heading string) string {
 	if q := quote(heading); strings.ContainsAny(heading, " =") || q != `"`+heading+`"` {
 		return q
@@ -77,7 +84,7 @@ func shown(heading string) string {
 	return heading
 }
 
-// ignored is how many columns mean nothing here.
+// ignored returns how many columns have no meaning here, for List.Ignored.
 func (l *layout) ignored() (n int) {
 	for _, w := range l.words {
 		if w.column == otherColumn {
@@ -92,8 +99,11 @@ func (l *layout) has(c column) bool {
 	return slices.ContainsFunc(l.words, func(w word) bool { return w.column == c })
 }
 
-// layoutOf tells the meaning of columns by their headings and by the rows below
-// them. The error says which choice is the user's.
+// layoutOf tells the meaning of columns by their headings and by the rows below them.
+// The column of the URL is chosen first; the name, the size and the digests are then
+// those of its group, where a table has several groups of columns, one for each kind of
+// file. Of digests all columns are used, because each may be of another algorithm. The
+// error says which choice is the user's. Options.Columns, if given, decide alone.
 func (p *parser) layoutOf(headings []string, rows [][]string) (*layout, error) {
 	if p.chosen != nil {
 		return p.chosenLayout(headings)
@@ -136,8 +146,12 @@ func areNames(rows [][]string, column int) bool {
 	return true
 }
 
-// chooseURL chooses the column of the URLs: by its heading, or else as the only one
-// whose fields are URLs. It returns -1 if there is none.
+// chooseURL chooses the columns of the URLs and returns the first one, -1 if there is
+// none. Headings that mean a URL come first, those of the best rank alone: their
+// columns hold mirrors if they differ only in a number (url1, url2) and the rows agree.
+// Without such a heading the only column whose fields are URLs is taken. Where two
+// columns would do, the error asks the user: to fetch the wrong one in silence would
+// look like success.
 func (l *layout) chooseURL(all []word, rows [][]string) (int, error) {
 	best := slices.Collect(func(yield func(int) bool) {
 		for i, w := range all {
@@ -201,8 +215,9 @@ func headingAt(headings []string, i int) string {
 	return strconv.Itoa(i + 1)
 }
 
-// choose takes the first column of the lowest rank that has that meaning, of the
-// URL's group before all others.
+// choose gives the meaning c to one column: of those that may have it, one of the group
+// of the URL before one of no group, then the one of the lowest rank, then the first. A
+// column of another group is not taken. Nothing happens if there is none.
 func (l *layout) choose(all []word, group string, c column) {
 	best := -1
 	for i, w := range all {
@@ -216,7 +231,8 @@ func (l *layout) choose(all []word, group string, c column) {
 	}
 }
 
-// columnsOfURLs returns those of n columns in which every row has a URL or nothing.
+// columnsOfURLs returns those of n columns in which every row has a URL or no value,
+// and at least one row has a URL.
 func columnsOfURLs(rows [][]string, n int) (columns []int) {
 	for i := range n {
 		urls, others := 0, 0
@@ -236,10 +252,14 @@ func columnsOfURLs(rows [][]string, n int) (columns []int) {
 	return columns
 }
 
-// absoluteURL is a field that is nothing but a URL.
+// absoluteURL matches a field that is one URL of http or https with a scheme, and
+// nothing else but blanks around it.
 var absoluteURL = regexp.MustCompile(`^\s*(?i:https?)://[^\s]+\s*$`)
 
-// chosenLayout is that of Options.Columns.
+// chosenLayout returns the layout that Options.Columns describe. A column is looked for
+// by its heading as it is written, then by the heading without case and punctuation
+// (plain), and then by its number, from 1. A table of headings that are numbers is thus
+// read by its headings.
 func (p *parser) chosenLayout(headings []string) (*layout, error) {
 	l := &layout{words: make([]word, len(headings)), headings: headings, plainURL: true}
 	for _, c := range p.chosen {
@@ -258,7 +278,7 @@ func (p *parser) chosenLayout(headings []string) (*layout, error) {
 	return l, nil
 }
 
-// columnList tells the first headings of a table.
+// columnList quotes the first twelve headings of a table, for a message.
 func columnList(headings []string) string {
 	const most = 12
 	var names []string

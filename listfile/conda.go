@@ -9,7 +9,9 @@ import (
 // condaMark is the line before the URLs in a list of packages of conda.
 const condaMark = "@EXPLICIT"
 
-// conda takes a URL with a digest as its fragment.
+// conda takes a line of "conda list --explicit": a URL with the digest of the file as
+// its fragment, bare for MD5 or as sha256:HEX. The fragment is not sent to the server
+// (RFC 9110 section 7.1), so that it may stay in the URL.
 func (p *parser) conda(text string, line int) {
 	text = strings.Trim(text, blanks)
 	if text == condaMark {
@@ -32,7 +34,8 @@ func isConda(text string) bool {
 	return absoluteURL.MatchString(url) && isHex(fragment)
 }
 
-// fragment takes the digest that a URL has as its fragment, as in url#sha256=HEX.
+// fragment takes the digest that a URL has as its fragment, as in url#sha256=HEX, which
+// pip writes. A fragment that is no digest is ignored.
 func (d *draft) fragment(url string) {
 	i := strings.LastIndexByte(url, '#')
 	if i < 0 || !strings.ContainsAny(url[i:], "=:") {

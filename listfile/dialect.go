@@ -12,8 +12,8 @@ import (
 // --format takes and what dlfs check prints.
 type Dialect string
 
-// The dialects. Those of a line are Tab, Colon, URLs and Pget; a list may mix
-// them.
+// The dialects. Tab, Colon, URLs and Pget are forms of one line, and a list may mix
+// them. Mixed and Empty are results of Parse only, and no value of Options.Format.
 const (
 	Tab         Dialect = "tab"
 	Colon       Dialect = "colon"
@@ -37,14 +37,20 @@ const (
 	Metalink    Dialect = "metalink"
 )
 
-// Dialects are those that Options.Format may be.
+// Dialects returns the values that Options.Format may have, in the order in which help
+// shows them. The slice is the caller's.
 func Dialects() []Dialect {
 	return []Dialect{Tab, Colon, URLs, Pget, Aria2, CSV, TSV, Semicolons, Pipes, Fields, Checksums, Rclone, JSON, BagIt, TSVHTTPData, Pooch, Conda, Metalink}
 }
 
-// parse tells the dialect of a list and reads the list with the reader of that dialect. start is
-// the beginning of the list, which in still has: sampleBytes of it, or less if the list is
-// shorter. A wrong list is no error but problems of p; the error is the one of in.
+// parse tells the dialect of a list and reads the list with the reader of that dialect.
+// start is the beginning of the list, which in still has: sampleBytes of it, or less if
+// the list is shorter. A wrong list is no error but problems of p; the error is the one
+// of in.
+//
+// The order is: what is known to be no list; UTF-16; the documents, which are not read
+// in lines; CR alone as the end of lines; and then the forms of lines and of tables
+// (tell). With Options.Format the content is not asked, except for UTF-16 and CR.
 func (p *parser) parse(in *bufio.Reader, start []byte) error {
 	if what := notAList(start); what != "" && p.opts.Format == "" {
 		p.stop(1, errors.New(what))
@@ -77,7 +83,8 @@ func (p *parser) parse(in *bufio.Reader, start []byte) error {
 // error is the one of in.
 type reader func(in *bufio.Reader) error
 
-// first returns the number of the first line of the opening, 1 if there are no lines.
+// first returns the 1-based number of the first line of the opening, for an error about
+// the list as a whole. It is 1 if there are no lines.
 func (s *opening) first() int {
 	if len(s.lines) == 0 {
 		return 1
@@ -130,8 +137,9 @@ func (p *parser) eachLine(in io.Reader, f func(text string, line int)) error {
 	return lines.err
 }
 
-// isJSON reports whether a list begins with an object or an array, after comments that Write
-// puts there. "[[" would begin an array of arrays, which is no list of files.
+// isJSON reports whether a list begins with an object or an array, after comments,
+// which Write puts there. "[[" would begin an array of arrays, which is no list of
+// files.
 func isJSON(start []byte) bool {
 	text := start[commentBytes(start):]
 	return bytes.HasPrefix(text, []byte("{")) || bytes.HasPrefix(text, []byte("[")) && !bytes.HasPrefix(text, []byte("[["))

@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// Cost is how much of a list a problem costs.
+// Cost is how much of a list a problem costs. A caller that goes on in spite of a
+// problem, as dlfs does with --skip-bad-lines, does so only where the cost is OneLine.
 type Cost int
 
 // The costs, the least first.
@@ -90,8 +91,10 @@ type faults struct {
 	total int                     // all problems
 }
 
-// add records a problem of a line. The text of err is shown to the user: it is one line, quotes
-// no URL, and says what to do.
+// add records a problem of a line. The text of err is shown to the user: it is one
+// line, quotes no URL, and says what to do. From the sixth problem of a kind on, only
+// the count, the last line and the highest cost are kept. Problems of more than
+// maxKinds kinds are counted together.
 func (p *faults) add(line int, err error, cost Cost) {
 	if p.count == nil {
 		p.kinds, p.count = map[string]*SyntaxError{}, map[string]int{}
@@ -114,8 +117,9 @@ func (p *faults) add(line int, err error, cost Cost) {
 	more.Line, more.Cost, more.Count = max(more.Line, line), max(more.Cost, cost), more.Count+1
 }
 
-// kindOf returns the kind of a problem: its message without quoted text and numbers, in which
-// two problems of one kind differ.
+// kindOf returns the kind of a problem: its message without quoted text and numbers, in
+// which two problems of one kind differ. It works on the text, so that an error needs
+// no type to be of a kind.
 func kindOf(msg string) string {
 	var kind strings.Builder
 	for i := 0; i < len(msg); i++ {

@@ -12,7 +12,9 @@ const (
 	esgfEnd  = "EOF--"
 )
 
-// esgf returns what takes the lines of such a script.
+// esgf returns a function that takes the lines of such a script one after the other.
+// Lines outside of the list are the program text and are passed over; those inside are
+// of the form "fields".
 func (p *parser) esgf() func(text string, line int) {
 	inside := false
 	return func(text string, line int) {

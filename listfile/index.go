@@ -85,11 +85,13 @@ func (t *hashTable) find(hash uint64, is func(i int) bool) int {
 	return -1
 }
 
-// maxKnown bounds the entries of a list and the directories they lie in, which
-// take about half a kilobyte each.
+// maxKnown bounds the entries of a list and the directories they lie in, which take
+// about half a kilobyte each. A larger list would need more memory than most machines
+// have.
 const maxKnown = 20_000_000
 
-// errFull is of the first entry that would be too many.
+// errFull is the error of the first entry that would be too many. It is told once,
+// since no entry after it is looked at.
 var errFull = errors.New("the list names too many files and directories up to here; divide it")
 
 // same reports whether two entries have the same URLs.
@@ -121,7 +123,10 @@ func (e *sameName) short() error {
 	return fmt.Errorf("name %s already stands on line %d with another URL", quote(e.name), e.line)
 }
 
-// guessed is the error where the name was only guessed from the URL.
+// guessed returns the error for a name that was guessed from the URL, which the user
+// may cure with --name-from: where the two URLs differ only in their query, the origin
+// has to be asked for the names; elsewhere the whole path may tell the files apart.
+// entries is the list so far, in the order of lines.
 func (e *sameName) guessed(url string, entries []Entry) error {
 	i, _ := slices.BinarySearchFunc(entries, e.line, func(e Entry, line int) int { return e.Line - line })
 	before, _, _ := strings.Cut(url, "?")
@@ -136,14 +141,15 @@ func (e *sameName) Error() string {
 	return e.short().Error() + "; rename one of them or remove it"
 }
 
-// sharedURLs returns how many entries have the URL of an earlier one.
+// sharedURLs returns how many entries have the URL of an earlier one. It sorts and
+// spends x.urls, so it is called once, at the end of the list.
 func (x *index) sharedURLs() int {
 	slices.Sort(x.urls)
 	return len(x.urls) - len(slices.Compact(x.urls))
 }
 
-// newIndex returns an empty index of the names of a list. Its most bounds
-// the entries and directories it takes.
+// newIndex returns an empty index of the names of a list. Its field most bounds the
+// entries and directories it takes.
 func newIndex(list *List) *index {
 	return &index{
 		list: list,
@@ -235,7 +241,9 @@ func (x *index) newDirs(name string) (hashes []uint64, err error) {
 // through all entries.
 const mostLines = 20
 
-// lineBelow says which line has the first entry that lies in a directory.
+// lineBelow says which line has the first entry that lies in a directory. It walks
+// through all entries, and so does it for the first mostLines clashes only; after these
+// it returns "an earlier line".
 func (x *index) lineBelow(dir string) string {
 	if x.told++; x.told <= mostLines {
 		for i := range x.list.Entries {

@@ -9,11 +9,12 @@ import (
 	"io"
 	"path"
 	"slices"
-	"time"
 )
 
-// maxObject bounds an object of a JSON list, in bytes, where each key counts for
-// keyCost more; and maxNesting how deep arrays and objects may stand in one another.
+// maxObject bounds an object of a JSON list, in bytes. Each key counts for keyCost
+// bytes more, which is about what the map entry of a key takes in memory. maxNesting
+// bounds how deep arrays and objects may stand in one another, because the reader calls
+// itself for each.
 const (
 	maxObject  = 16 << 20
 	keyCost    = 100
@@ -63,7 +64,10 @@ func newJSONList(p *parser, in io.Reader) *jsonList {
 	return l
 }
 
-// json reads a list of JSON Lines, or one of the arrangements jsonList knows.
+// json reads a list of JSON Lines, or one of the arrangements that jsonList knows. What
+// is no JSON is a problem of the line where the decoder stopped, and the rest of the
+// list is lost, because the decoder cannot find the next value; the entries before it
+// stay. Only an error of the reader below is returned.
 func (p *parser) json(in *bufio.Reader, start []byte) error {
 	comments := commentBytes(start) // as Write puts before it
 	if _, err := in.Discard(comments); err != nil {
@@ -87,11 +91,13 @@ func (p *parser) json(in *bufio.Reader, start []byte) error {
 }
 
 var (
+	// errObject ends the reading, since the rest of such an object cannot be skipped.
+	// errShape is of a value where only files may stand.
 	errObject = fmt.Errorf("object is longer than %d bytes", maxObject)
 	errShape  = errors.New("neither an object nor an array of objects")
 )
 
-// line is where the decoder is.
+// line returns the 1-based line of the list that the decoder has reached.
 func (l *jsonList) line() int { return l.before + l.lines.at(l.dec.InputOffset()) }
 
 // token returns the next token. The memory for it is bounded anew, by maxObject.
@@ -100,7 +106,9 @@ func (l *jsonList) token() (json.Token, error) {
 	return l.dec.Token()
 }
 
-// values reads values to the end.
+// values reads values to the end of the list: one array or object, or several one after
+// the other, which is JSON Lines. The end of the list inside a value is
+// io.ErrUnexpectedEOF.
 func (l *jsonList) values() error {
 	for {
 		l.dec.More() // moves on to the next value, for the line
@@ -120,7 +128,8 @@ func (l *jsonList) values() error {
 	}
 }
 
-// value reads the value that begins with t.
+// value reads the value that begins with the token t. A text below an array or object
+// is a URL. A number, true, false, null, or a text at the top is errShape.
 func (l *jsonList) value(t json.Token, at place) error {
 	if l.depth++; l.depth > maxNesting {
 		return errShape
@@ -143,7 +152,8 @@ func (l *jsonList) value(t json.Token, at place) error {
 }
 
 // array reads the members of an array, each as a value of its own, up to the closing
-// bracket.
+// bracket. Where the array need hold no files (place.group), its members need not
+// either.
 func (l *jsonList) array(at place) error {
 	for l.dec.More() {
 		t, err := l.token()
@@ -173,7 +183,11 @@ type object struct {
 	empty  bool                       // the list of isList has no members
 }
 
-// object reads an object: a list of files, or a file.
+// object reads an object: a list of files, a file, or both. Lists below the known keys
+// are read at once, member by member, so that a list of any length needs little memory.
+// The other keys are remembered until the object ends, and judge then decides what they
+// are. judge is not asked about an object with a list if the list had files or no
+// members, or if the object has no URL of its own.
 func (l *jsonList) object(at place) error {
 	o := &object{at: at, line: l.line(), values: map[string]json.RawMessage{}}
 	l.p.reached = o.line
@@ -232,8 +246,10 @@ func (l *jsonList) member(o *object) error {
 	return l.remember(o, key, raw)
 }
 
-// isListKey reports whether a list may stand under a key. In an object of files by
-// name, keys are names.
+// isListKey reports whether a list may stand under a key, which is spelled as plain
+// returns it. In an object of files by name, keys are names: under "files", "assets"
+// and "jobs" a key such as "data" is a file of that name, and only "entries" (Zenodo)
+// is a list there.
 func (o *object) isListKey(key string) bool {
 	switch plain(o.at.name) {
 	case "files", "assets", "jobs":
@@ -260,7 +276,9 @@ func (l *jsonList) remember(o *object, key string, raw json.RawMessage) error {
 	return nil
 }
 
-// below reads a value that was remembered.
+// below reads a value that was remembered, as if it stood in the list at that place.
+// Lines are counted from that of the object, so that the line of an entry is too small
+// by the lines of the keys before the value.
 func (l *jsonList) below(raw json.RawMessage, line int, at place) error {
 	inner := newJSONList(l.p, bytes.NewReader(raw))
 	inner.before, inner.depth = line-1, l.depth
@@ -313,31 +331,8 @@ func (l *jsonList) judge(o *object) error {
 	return nil
 }
 
-// errNoURLIn is of an object without a URL.
+// errNoURLIn is the error of an object without a URL. It names the keys, so that the
+// user sees which of them to give with --columns.
 func errNoURLIn(o *object) error {
 	return fmt.Errorf("no URL in this object, whose keys are %s; say with --columns=url=KEY which has it, or give --base-url for URLs made of the names", columnList(o.keys))
 }
-
-// holdsFiles reports whether a value is an array or an object, and there is a URL or
-// the key of one in it, unless URLs are made of names.
-func holdsFiles(raw json.RawMessage, anyURL bool) bool {
-	return len(raw) > 0 && (raw[0] == '[' || raw[0] == '{') && (anyURL || bytes.Contains(raw, []byte("://")) || bytes.Contains(raw, []byte(`"url"`)) || bytes.Contains(raw, []byte(`:\/\/`)))
-}
-
-// isArrayOfObjects reports whether a value is an array whose first member is an object.
-func isArrayOfObjects(raw json.RawMessage) bool {
-	return len(raw) > 1 && raw[0] == '[' && bytes.HasPrefix(bytes.TrimLeft(raw[1:], " \t\r\n"), []byte("{"))
-}
-
-// allObjects reports whether all values of the keys are objects, as of files by name.
-func allObjects(o *object, keys []string) bool {
-	for _, key := range keys {
-		if o.values[key][0] != '{' {
-			return false
-		}
-	}
-	return true
-}
-
-// modTime is a time as an entry's mtime says it.
-func modTime(t time.Time) string { return t.Format(time.RFC3339Nano) }

@@ -29,13 +29,16 @@ type jsonDraft struct {
 	blob    bool // it is an object of git, whose URL answers with JSON
 }
 
-// hasURL reports whether an object has a key of a URL.
+// hasURL reports whether an object has a key that means a URL, with a value of more
+// than four bytes, which excludes null and "".
 func (p *parser) hasURL(o *object) bool {
 	return slices.ContainsFunc(o.keys, func(key string) bool { return p.wordOf(key).column == urlColumn && len(o.values[key]) > 4 })
 }
 
-// file takes an object that is a file. It reports whether it is one, or something that
-// is known to be none.
+// file takes an object that is a file, or several (drafts), and accepts its entries. It
+// reports true also for an object that is known to be no file, such as a directory;
+// that is counted in List.Ignored. It reports false for an object without a URL. The
+// error is a problem of the object.
 func (p *parser) file(o *object) (bool, error) {
 	d := &jsonDraft{p: p, draft: draft{details: Details{Size: -1}, line: o.line, dialect: JSON, apart: true}, found: map[column]jsonField{}}
 	for _, key := range o.keys {
@@ -61,7 +64,12 @@ func (p *parser) file(o *object) (bool, error) {
 }
 
 // drafts returns what the object is: one file, several if it has several URLs and no
-// name, none if it has no URL.
+// name, none if it has no URL. key is the key that the object stands under, which is
+// the name in an object of files by name.
+//
+// Keys such as name and path have no fixed meaning in JSON: portals put a URL under
+// path, and a title under name. What is a URL by its value is therefore taken as the
+// URL if no key says it, and a name without an extension gives way to a path.
 func (d *jsonDraft) drafts(key string) ([]draft, error) {
 	url, name := d.found[urlColumn], d.found[nameColumn]
 	if d.blob && d.p.chosen == nil && strings.Contains(url.value, "/git/blobs/") {
@@ -108,7 +116,9 @@ func (d *jsonDraft) drafts(key string) ([]draft, error) {
 	return []draft{d.draft}, nil
 }
 
-// each makes a draft of each of n values that the fields of the file have.
+// each makes n drafts of a file whose fields hold n values each, parted by semicolons:
+// the k-th draft has the k-th URL, size and digest. The error says which field has
+// another number of values.
 func (d *jsonDraft) each(n int, url jsonField) ([]draft, error) {
 	d.tell(url, jsonField{})
 	drafts := make([]draft, n)
@@ -124,7 +134,8 @@ func (d *jsonDraft) each(n int, url jsonField) ([]draft, error) {
 	return drafts, nil
 }
 
-// tell has the list say which keys were taken, as far as the first file has them.
+// tell sets List.Columns to the keys that were taken, as the first file of the list has
+// them. Later files may have other keys; their columns are not shown.
 func (d *jsonDraft) tell(url, name jsonField) {
 	if d.p.list.Columns != "" {
 		return
@@ -147,8 +158,11 @@ var filesOfSchema = map[string]bool{
 	"fileobject": true, "datadownload": true, "mediaobject": true, "imageobject": true, "videoobject": true, "audioobject": true, "file": true,
 }
 
-// checkKind refuses an object that describes something else than a file, whose URL is
-// that of a page then. alone says that it stands by itself.
+// checkKind refuses an object that describes something else than a file: its URL is
+// most likely that of a page about the thing, and fetching the page would look like
+// success. It goes by the type of schema.org, and, where the object is all of the
+// document (alone), by what a file would have: a size, a digest, or an extension.
+// Options.Columns overrule both.
 func (d *jsonDraft) checkKind(alone bool) error {
 	kind := plain(d.schema[strings.LastIndexAny(d.schema, ":/")+1:])
 	switch {
@@ -162,7 +176,10 @@ func (d *jsonDraft) checkKind(alone bool) error {
 	return nil
 }
 
-// nameOf is the name of a file by its key of a name, or by the key it stands under.
+// nameOf returns the name of a file: the value of its key of a name, below the
+// directory label of Dataverse if there is one; or the key it stands under, if that has
+// an extension. "" has the entry named after its URL. name counts only where there is a
+// URL, or a base URL to make one.
 func (d *jsonDraft) nameOf(name jsonField, key string) string {
 	switch {
 	case name.value != "" && (len(d.found[urlColumn].value) > 0 || len(d.more) > 0 || d.p.base != nil):
@@ -176,7 +193,9 @@ func (d *jsonDraft) nameOf(name jsonField, key string) string {
 	return ""
 }
 
-// split makes a draft of each of several URLs, or of several paths.
+// split makes a draft of each of several URLs, or of several paths if there is no URL.
+// These files have no name of their own in the list: a path below a base URL is its
+// name, all others are named after their URLs.
 func (d *jsonDraft) split(urls, paths []string) (drafts []draft, _ error) {
 	if len(urls) == 0 {
 		urls = paths
@@ -192,7 +211,8 @@ func (d *jsonDraft) split(urls, paths []string) (drafts []draft, _ error) {
 }
 
 // namesOfURLs takes an object whose keys are names and whose values are URLs, or arrays
-// of mirrors. It reports whether it is one.
+// of mirrors. It reports whether the object is one; all of its keys must be, otherwise
+// nothing is accepted.
 func (p *parser) namesOfURLs(o *object) bool {
 	var urls [][]string
 	for _, key := range o.keys {

@@ -17,7 +17,8 @@ type jsonField struct {
 	parts []string // of a value that is an array
 }
 
-// chosenKey is what Options.Columns say of a key.
+// chosenKey returns the meaning that Options.Columns give to a key, otherColumn if they
+// do not name it.
 func (p *parser) chosenKey(key string) column {
 	for _, c := range p.chosen {
 		if c.heading == key || plain(c.heading) == plain(key) {
@@ -27,7 +28,8 @@ func (p *parser) chosenKey(key string) column {
 	return otherColumn
 }
 
-// wordOf is the meaning of a key.
+// wordOf returns the meaning of a key: by Options.Columns alone if they are given, else
+// by the table of headings (words.go).
 func (p *parser) wordOf(key string) word {
 	if p.chosen == nil {
 		return wordOf(key)
@@ -40,7 +42,10 @@ func (p *parser) wordOf(key string) word {
 	return word{}
 }
 
-// key takes a key of an object and its value.
+// key takes a key of an object and its value. null is as if the key were missing. An
+// object or array that says something of the file is taken apart (nested), keys of a
+// fixed meaning are read here, and all others by the table of headings (word). The
+// error says that a value is not of the type that its key needs.
 func (d *jsonDraft) key(key string, raw json.RawMessage) error {
 	if bytes.Equal(raw, []byte("null")) {
 		return nil
@@ -87,7 +92,10 @@ func (d *jsonDraft) key(key string, raw json.RawMessage) error {
 	return d.word(d.p.wordOf(key), key, raw)
 }
 
-// word takes a value of a key with that meaning.
+// word takes the value of a key whose meaning is w. Sizes and digests are collected,
+// since which of them counts depends on the URL, which may come later; of names and
+// URLs the best is kept at once (keep). A key without a meaning, or one whose value is
+// of no use, such as an object under "size", is passed over.
 func (d *jsonDraft) word(w word, key string, raw json.RawMessage) error {
 	if w.column == otherColumn {
 		d.unknown++
@@ -124,8 +132,10 @@ func (d *jsonDraft) word(w word, key string, raw json.RawMessage) error {
 	return d.keep(f)
 }
 
-// keep keeps the value of the best key of a meaning. Two keys that are as good, and
-// not of mirrors, are an error.
+// keep keeps the value of the best key of a meaning, the one of the lowest rank. Of two
+// keys of URLs with one rank the second is a mirror of the first if their names differ
+// only in a number and the URLs look like mirrors; otherwise they are an error, which
+// asks the user to choose.
 func (d *jsonDraft) keep(f jsonField) error {
 	before, there := d.found[f.word.column]
 	switch {
@@ -143,7 +153,8 @@ func (d *jsonDraft) keep(f jsonField) error {
 	return nil
 }
 
-// textOf is a text, or another value as it is written.
+// textOf returns the value of a JSON string, or any other value as it is written in the
+// list.
 func textOf(raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) == nil {

@@ -1,6 +1,7 @@
 package listfile
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,8 +14,9 @@ import (
 
 // The values of a file that are objects and arrays.
 
-// nested returns what takes an object inside the object of a file that says something
-// of the file, by its key as plain returns it; nil if it says nothing.
+// nested returns the function that takes an object or array inside the object of a
+// file, by its key as plain returns it. It returns nil for a key whose objects say
+// nothing of the file.
 func (d *jsonDraft) nested(key string) func(raw json.RawMessage) error {
 	switch key {
 	case "datafile", "attributes", "properties": // of Dataverse, of JSON:API, of GeoJSON
@@ -29,7 +31,9 @@ func (d *jsonDraft) nested(key string) func(raw json.RawMessage) error {
 	return nil
 }
 
-// merge takes the keys of an object inside the object of the file.
+// merge takes the keys of an object inside the object of the file as if they were keys
+// of the file, in alphabetical order, so that the result does not depend on the order
+// of a Go map. An id is kept for the base URL, as Dataverse makes its URLs.
 func (d *jsonDraft) merge(raw json.RawMessage) error {
 	var values map[string]json.RawMessage
 	if json.Unmarshal(raw, &values) != nil {
@@ -47,7 +51,8 @@ func (d *jsonDraft) merge(raw json.RawMessage) error {
 	return nil
 }
 
-// lfs takes what Git LFS says of a file.
+// lfs takes what Git LFS says of a file, as the API of Hugging Face has it: the SHA-256
+// under oid, and the size.
 func (d *jsonDraft) lfs(raw json.RawMessage) error {
 	var said struct {
 		OID  string `json:"oid"`
@@ -65,7 +70,9 @@ func (d *jsonDraft) lfs(raw json.RawMessage) error {
 	return d.addDigest(parseDigest(digest.SHA256, strings.TrimPrefix(said.OID, "sha256:")))
 }
 
-// links takes the link to the bytes of a file.
+// links takes the link to the bytes of a file: of download, content and self the first
+// that is there, as a text or as an object with href. The APIs of OSF, InvenioRDM and
+// Zenodo have such links.
 func (d *jsonDraft) links(raw json.RawMessage) error {
 	var said map[string]json.RawMessage
 	if json.Unmarshal(raw, &said) != nil {
@@ -163,7 +170,7 @@ func (d *draft) headers(key string, raw json.RawMessage) error {
 // jsonTexts is a text or an array of them.
 type jsonTexts []string
 
-// UnmarshalJSON takes one text, or a list of texts.
+// UnmarshalJSON takes one text, or an array of texts (encoding/json.Unmarshaler).
 func (t *jsonTexts) UnmarshalJSON(raw []byte) error {
 	var one string
 	if json.Unmarshal(raw, &one) == nil {
@@ -199,4 +206,25 @@ func (d *draft) pieces(raw json.RawMessage) error {
 	}
 	d.details.Pieces = pieces
 	return nil
+}
+
+// holdsFiles reports whether a value is an array or an object, and there is a URL or
+// the key of one in it, unless URLs are made of names.
+func holdsFiles(raw json.RawMessage, anyURL bool) bool {
+	return len(raw) > 0 && (raw[0] == '[' || raw[0] == '{') && (anyURL || bytes.Contains(raw, []byte("://")) || bytes.Contains(raw, []byte(`"url"`)) || bytes.Contains(raw, []byte(`:\/\/`)))
+}
+
+// isArrayOfObjects reports whether a value is an array whose first member is an object.
+func isArrayOfObjects(raw json.RawMessage) bool {
+	return len(raw) > 1 && raw[0] == '[' && bytes.HasPrefix(bytes.TrimLeft(raw[1:], " \t\r\n"), []byte("{"))
+}
+
+// allObjects reports whether all values of the keys are objects, as of files by name.
+func allObjects(o *object, keys []string) bool {
+	for _, key := range keys {
+		if o.values[key][0] != '{' {
+			return false
+		}
+	}
+	return true
 }

@@ -29,7 +29,8 @@ var strangers = []struct{ begin, what string }{
 	{"[internetshortcut]", "this is a shortcut to one URL (.url), not a list; write its URL into a text file"},
 }
 
-// elements are XML documents that are known by an element near their start.
+// elements are XML documents that are known by an element near their start. The order
+// matters: the first that matches is told, and "<?xml" is therefore the last.
 var elements = []struct{ element, what string }{
 	{"<listbucketresult", "this is the listing of an S3 bucket (ListBucketResult), not a list; write the bucket's URL and each Key as one URL a line"},
 	{"<enumerationresults", "this is the listing of an Azure container, not a list; write each Url of it on a line"},
@@ -48,8 +49,10 @@ var elements = []struct{ element, what string }{
 	{"<?xml", "this is an XML document that is no Metalink, so no list; write NAME<TAB>URL lines"},
 }
 
-// notAList tells what a file is that is no list, and what to do; "" if it may be a
-// list.
+// notAList returns what a file is that is no list, and what to do; "" if it may be a
+// list. start is the beginning of the file; the first 4096 bytes are looked at, in
+// lower case. It is called before a form is guessed, because a page of HTML, for one,
+// also has lines with URLs in them.
 func notAList(start []byte) string {
 	lower := lowerASCII(bytes.TrimLeft(start[:min(len(start), 4096)], " \t\r\n"))
 	for _, s := range strangers {
@@ -90,8 +93,10 @@ func lowerASCII(text []byte) []byte {
 	return lower
 }
 
-// isBinary reports whether a file is no text: of its first bytes many are control
-// characters, or no UTF-8 and no other alphabet either.
+// isBinary reports whether a file is no text: more than a tenth of the characters in
+// its first 4096 bytes are control characters or no UTF-8. A list in another encoding
+// has fewer of them. A file with "://" in these bytes is not called binary, so that its
+// wrong bytes are told by line.
 func isBinary(start []byte) bool {
 	if isUTF16(start) || len(start) == 0 {
 		return false

@@ -4,7 +4,9 @@ import (
 	"io"
 )
 
-// lineCounter tells in which line a byte offset is, for offsets that grow.
+// lineCounter tells in which line a byte offset is, for offsets that grow. It stands
+// between the list and a decoder that reads ahead, and keeps the offsets of the
+// newlines between the two.
 type lineCounter struct {
 	r        io.Reader
 	read     int64

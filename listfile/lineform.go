@@ -7,7 +7,10 @@ import (
 	"strings"
 )
 
-// line takes a line of the forms tab, colon, urls and pget.
+// line takes a line of the forms tab, colon, urls and pget; number is 1-based. The
+// steps are: the first line may be a header; split takes the line apart; what is likely
+// a mistake of the author is refused (checkEdges); and accept has the draft. All errors
+// are problems of the line.
 func (p *parser) line(text string, number int) {
 	first := !p.begun
 	p.begun = true
@@ -19,6 +22,8 @@ func (p *parser) line(text string, number int) {
 	if errors.Is(err, errNoURL) && p.base != nil {
 		f, err = splitRelative(text), nil
 	}
+	// A URL and a name with one space between may as well be one URL with a space in
+	// it. With "?", "&" or "=" behind the space, the rest is most likely of the URL.
 	if err == nil && f.dialect == Pget && p.opts.Format != Pget && !f.apart && !isNamed(f.url, f.name) {
 		if err = errURLSpace; !strings.ContainsAny(f.name, "?&=") {
 			err = errSpace(f.url, f.name)
@@ -50,7 +55,8 @@ func (p *parser) line(text string, number int) {
 const edges = blanks + "\u00a0\u200b\u2060\ufeff"
 
 // checkEdges refuses what a copy from a page or a program leaves in a line, and what
-// would be fetched or named wrongly.
+// would be fetched or named wrongly: characters in a name that are not seen, and what
+// checkEnd knows.
 func checkEdges(f fields) error {
 	if isPlainASCII(f.url) && isPlainASCII(f.name) {
 		return checkEnd(f)
@@ -66,8 +72,10 @@ func checkEdges(f fields) error {
 // commands are programs whose command lines are no lists.
 var commands = []string{"wget", "wget2", "curl", "aria2c", "axel", "git", "aws", "gsutil"}
 
-// checkEnd refuses what would be a part of the URL or the name only by mistake: a
-// delimiter after the URL, another URL after a delimiter, a command before the URL.
+// checkEnd refuses what would be a part of the URL or the name only by mistake: another
+// URL after a delimiter, a size or a number in the place of a name, a command before
+// the URL, a delimiter after the URL. Quotes around the URL say that it is meant as it
+// stands.
 func checkEnd(f fields) error {
 	for _, delimiter := range []string{",http", ";http", "|http"} {
 		if i := strings.Index(f.url, delimiter); i >= 0 && !f.quoted && urlStart(f.url[i+1:]) == 0 {
@@ -89,7 +97,8 @@ func checkEnd(f fields) error {
 	return nil
 }
 
-// plainURL takes a line as one URL, also if there are spaces or commas in it.
+// plainURL takes a line as one URL, also if there are spaces or commas in it, because
+// the user said --format=urls. Spaces are percent-escaped.
 func (p *parser) plainURL(text string, number int) {
 	first := !p.begun
 	p.begun = true

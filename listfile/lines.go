@@ -40,8 +40,9 @@ func newLineReader(r io.Reader) *lineReader {
 	return &lineReader{r: bufio.NewReaderSize(r, readSize)}
 }
 
-// next moves to the next line. It returns false at the end of the input and
-// when the reader fails, in which case a line cut short by that is not shown.
+// next moves to the next line. It returns false at the end of the input and when the
+// reader fails; a line cut short by a failure is not returned, as its URL may be cut. A
+// last line without LF is a line. Of a line that is too long only the length is known.
 func (l *lineReader) next() bool {
 	l.text = l.text[:0]
 	size := 0
@@ -71,8 +72,9 @@ func (l *lineReader) next() bool {
 	return true
 }
 
-// isCROnly reports whether the lines of a list end in CR alone, as old programs
-// write them: several of them have a URL, and none ends in LF.
+// isCROnly reports whether the lines of a list end in CR alone, as programs of old Macs
+// write them: there is no LF in the start, and at least two texts between CRs have a
+// URL or the words of a header.
 func isCROnly(start []byte) bool {
 	if bytes.IndexByte(start, '\n') >= 0 {
 		return false
@@ -89,7 +91,7 @@ func isCROnly(start []byte) bool {
 // crReader reads CR as LF.
 type crReader struct{ r io.Reader }
 
-// Read turns each carriage return into an end of line, the line form of old Macs.
+// Read reads from the reader below and turns each carriage return into a line feed.
 func (c *crReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	for i, b := range p[:n] {

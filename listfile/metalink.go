@@ -53,7 +53,10 @@ type metalinkURL struct {
 	Location   string `xml:",chardata"`
 }
 
-// metalink reads a Metalink document.
+// metalink reads a Metalink document. Each file element is decoded as a whole and
+// becomes an entry; all other elements are passed over. A number that is none costs one
+// file; XML that is wrong costs the rest of the document, because the decoder cannot go
+// on. The error is the one of in.
 func (p *parser) metalink(in io.Reader) error {
 	b := &bounded{r: in, err: errToken}
 	tokens := &boundedXML{dec: xml.NewDecoder(b), in: b, most: maxFileElement}
@@ -184,7 +187,8 @@ func (d *draft) metalink(f *metalinkFile) (err error) {
 	return nil
 }
 
-// rank is the priority, the best first; one that is not said comes last.
+// rank returns a number by which URLs are sorted, the best first: the priority, and
+// 2^30 where the document does not give one.
 func rank(u metalinkURL) int {
 	if u.Priority <= 0 {
 		return 1 << 30
@@ -192,7 +196,9 @@ func rank(u metalinkURL) int {
 	return u.Priority
 }
 
-// metalinkPieces takes piece digests if they are of the strongest algorithm.
+// metalinkPieces takes piece digests if they are of the strongest algorithm so far.
+// Those of an unknown algorithm are passed over; a length that is not above 0, or a
+// digest that does not parse, is a problem of the file.
 func (d *draft) metalinkPieces(part metalinkPart) error {
 	a, ok := digest.ParseAlgorithm(part.Type)
 	if !ok || d.details.Pieces != nil && d.details.Pieces.Sums[0].Algorithm >= a || len(part.Sums) == 0 {

@@ -17,9 +17,11 @@ const (
 	reservedDir = ".dlfs"
 )
 
-// checkName returns the first rule that a name breaks, or nil. A name that it
-// accepts satisfies io/fs.ValidPath and path/filepath.IsLocal, can be created
-// on any Linux file system, and prints as one line.
+// checkName returns the first rule that a name breaks, or nil. A name that it accepts
+// satisfies io/fs.ValidPath and path/filepath.IsLocal, can be created on any Linux file
+// system, and prints as one line. Every name passes through here, whether it comes from
+// the list, a URL or an origin. The error is a *longName if only the length is wrong,
+// which callers cure with shorten.
 func checkName(name string) error {
 	if name == "" {
 		return errEmptyName
@@ -66,7 +68,8 @@ func checkComponents(name string) error {
 }
 
 // isReserved reports whether a component is the directory of the state on some disk:
-// FAT and others ignore case and take dots and spaces at the end away.
+// FAT and others ignore case and remove dots and spaces at the end, so ".DLFS. " would
+// be created as ".dlfs". The component is not empty.
 func isReserved(component string) bool {
 	return component[0] == '.' && fold(strings.TrimRight(component, ". ")) == reservedDir
 }
@@ -81,14 +84,18 @@ func findControl(s string) (c rune, found bool) {
 	return c, true
 }
 
-// longName is the error of a name that is right but for its length.
+// longName is the error of a name that is too long and breaks no other rule that was
+// checked before its length.
 type longName struct{ msg string }
 
 func (e *longName) Error() string { return e.msg }
 
-// shorten returns a name that is short enough: of components that are too long, or of
-// the whole, the start, a hash of all of it, and the extension. The same name is
-// always shortened to the same.
+// shorten returns a name that is short enough. A component that is too long becomes its
+// beginning, "~" with the first 6 bytes of its SHA-256 in hexadecimal, and its
+// extension if that has at most 16 bytes; so two long names that differ at the end stay
+// two. Of a name that is too long as a whole only the last component is kept. The same
+// name is always shortened to the same, because a later run must find the file again.
+// The beginning is cut at the boundary of a character.
 func shorten(name string) string {
 	if len(name) > maxName {
 		name = name[strings.LastIndexByte(name, '/')+1:]

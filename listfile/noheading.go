@@ -9,10 +9,11 @@ import (
 // A table without a heading is read where the fields tell what they are, or where
 // Options.Columns tell it by numbers.
 
-// bareTable is a table without a heading whose rows are fields such as NAME,URL. It
-// returns nil unless every line is such a row: each field tells what it is, the URL is
-// the last field, so that the delimiter cannot be a part of the URL, and the names and
-// URLs differ. What follows the URL may be a digest, which is no part of one.
+// bareTable returns the table that the lines are rows of without a heading, nil if they
+// are none. Every line must be such a row: all have one shape (bareShapes), each field
+// tells what it is, and the names and the URLs differ. In all of these shapes the URL
+// is the last field, or only a digest follows it, so that the delimiter cannot be a
+// part of the URL. A line that stands twice may repeat its name and URL.
 func (s *opening) bareTable(comma rune) *table {
 	shape := ""
 	names, urls := map[string]bool{}, map[string]bool{}
@@ -48,13 +49,17 @@ func (s *opening) bareTable(comma rune) *table {
 	return &table{layout: l, dialect: dialectOf(comma), comma: comma}
 }
 
-// bareShapes are the rows of fields, by their roles, that tell what they are.
+// bareShapes are the rows of fields that tell what they are, one letter for each field:
+// n for the name, u for the URL, s for the size, h for the digest (token.role).
 var bareShapes = map[string]bool{
 	"nu": true, "nsu": true, "snu": true, "nhu": true, "hnu": true, "nuh": true,
 	"nshu": true, "nhsu": true, "snhu": true, "hnsu": true, "hsnu": true, "shnu": true, "nsuh": true, "snuh": true,
 }
 
-// chosenTable is a table without a heading, by the numbers of Options.Columns.
+// chosenTable returns the table without a heading that Options.Columns describe by
+// numbers. The delimiter is the first one that gives the columns and leaves URLs whole;
+// a run of blanks is tried last, since names may hold blanks. It returns nil for a list
+// without lines. The error says why no delimiter will do.
 func (p *parser) chosenTable(s *opening) (*table, error) {
 	if len(s.lines) == 0 {
 		return nil, nil
@@ -85,7 +90,8 @@ func (p *parser) chosenTable(s *opening) (*table, error) {
 	return nil, wrong
 }
 
-// urlsIn reports whether the columns of URLs have one in a line.
+// urlsIn reports whether each column of URLs has a URL in a line, with a scheme or as
+// host/path.
 func (l *layout) urlsIn(line sampleLine, comma rune) bool {
 	for i, field := range rowOf(line.text, comma) {
 		if text := strings.Trim(field, blanks); l.words[i].column == urlColumn && urlStart(text) != 0 && !isHostPath(text) {
@@ -95,8 +101,8 @@ func (l *layout) urlsIn(line sampleLine, comma rune) bool {
 	return true
 }
 
-// urlInTwo reports whether the delimiter would cut URLs in two: the lines have not
-// all as many fields.
+// urlInTwo reports whether the lines have different numbers of fields with a delimiter.
+// It would then cut some of the URLs in two.
 func urlInTwo(lines []sampleLine, comma rune) bool {
 	n := len(rowOf(lines[0].text, comma))
 	for _, l := range lines {

@@ -61,7 +61,8 @@ func isSeparatorLine(text string) bool {
 	return len(text) == len("sep=,") && strings.HasPrefix(strings.ToLower(text), "sep=") && strings.ContainsAny(text[4:], ",;|\t")
 }
 
-// every reports whether all lines are of a form.
+// every reports whether all lines of the sample are of a form; false if there are no
+// lines.
 func (s *opening) every(is func(string) bool) bool {
 	for _, l := range s.lines {
 		if !is(l.text) {
@@ -71,7 +72,7 @@ func (s *opening) every(is func(string) bool) bool {
 	return len(s.lines) > 0
 }
 
-// some reports whether a line is of a form.
+// some reports whether at least one line of the sample is of a form.
 func (s *opening) some(is func(string) bool) bool {
 	for _, l := range s.lines {
 		if is(l.text) {

@@ -9,11 +9,13 @@ import (
 	"dlfs/listfile/digest"
 )
 
-// shellWord is a word as a shell splits them.
+// shellWord matches one word of a line as pooch splits it, by the rules of a shell:
+// text in quotes, which may hold blanks, or text without blanks.
 var shellWord = regexp.MustCompile(`"[^"]*"|'[^']*'|[^\s"']+`)
 
-// pooch takes a line of a registry of pooch: NAME [ALGORITHM:]HASH [URL]. Without
-// a URL it is the base URL and the name.
+// pooch takes a line of a registry of pooch: NAME [ALGORITHM:]HASH [URL]. Without a URL
+// in the line it is the base URL and the name; without a base URL either, the line is a
+// problem.
 func (p *parser) pooch(text string, line int) {
 	words := shellWord.FindAllString(text, -1)
 	if len(words) < 2 || len(words) > 3 {
@@ -44,7 +46,9 @@ func (p *parser) pooch(text string, line int) {
 	p.accept(d)
 }
 
-// poochDigest returns a digest as digest.Parse reads it. Bare ones are SHA-256.
+// poochDigest returns a digest in the form that digest.Parse reads. A bare one has its
+// algorithm by its length: pooch itself takes all bare ones for SHA-256, and a digest
+// of another length could never match there.
 func poochDigest(text string) (string, error) {
 	if strings.Contains(text, ":") {
 		return text, nil

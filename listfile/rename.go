@@ -38,6 +38,8 @@ func (l *List) Rename(answers []Answer, opts Options) error {
 			}
 		}
 	}
+	// Refused entries get their names last: the name of an entry that is fetched must
+	// not depend on the guess for one that is not.
 	var refused []int
 	for i := range l.Entries {
 		e := &l.Entries[i]
@@ -77,8 +79,9 @@ type renamer struct {
 	stays []bool // by entry: it is not left out
 }
 
-// place records that entry i is e from now on. The error says which other entry
-// e contradicts.
+// place records that entry i is e from now on, unless the patterns of the user leave it
+// out or an earlier entry has its name and URLs; both are counted in the list. The
+// error says which other entry e contradicts, or is errFull.
 func (r *renamer) place(i int, e Entry) error {
 	if !r.keep.keeps(e.Name) {
 		r.list.LeftOut++
@@ -96,7 +99,9 @@ func (r *renamer) place(i int, e Entry) error {
 	return nil
 }
 
-// rename gives entry i the name its origin has for it.
+// rename gives entry i the name that its origin has for it, or makes the guess its name
+// where the origin does not say. The error is the reason why the entry is refused.
+// Details.Guessed stays true where the origin does not say.
 func (r *renamer) rename(i int, a Answer) error {
 	if a.Err != nil {
 		return a.Err
@@ -119,7 +124,8 @@ func (r *renamer) rename(i int, a Answer) error {
 	return err
 }
 
-// maxGuess leaves room in a component for what makes it different.
+// maxGuess is how many bytes of a guess keepGuess uses: 32 bytes of the component are
+// left for the line and the number that make the name different.
 const maxGuess = maxComponent - 32
 
 // keepGuess gives entry i, which is refused, a name that no other entry has. The

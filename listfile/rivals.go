@@ -82,7 +82,9 @@ func looksLikeName(text string) bool {
 	return checkName(text) == nil && len(ext) > 1 && strings.Trim(ext[1:], "0123456789") != "" && !strings.ContainsAny(ext, blanks) && !strings.ContainsAny(text, "=&?")
 }
 
-// errRivals is of lines that may be read in two ways.
+// errRivals is the error of lines that may be read in two ways: as one URL, or as a URL
+// and more fields. It shows both readings of the first line and the option for each.
+// form is the form of the second reading, "" if that has no name but columns.
 func errRivals(first string, comma rune, form Dialect) error {
 	fields := splitRow(strings.TrimLeft(first, blanks), comma)
 	other := ""
@@ -107,9 +109,9 @@ func asTokens(fields []string) (list []token) {
 	return list
 }
 
-// isNamed reports whether a URL and what follows it after a space are clearly a URL
-// and a name, and not one URL with a space in it: both end in the same extension, or
-// a TAB or quotes part them.
+// isNamed reports whether a URL and what follows it after a space are clearly a URL and
+// a name, and not one URL with a space in it: both end in the same extension or the
+// same name. The caller knows of a TAB or quotes between the two.
 func isNamed(url, name string) bool {
 	ext := extension(url)
 	return ext != "" && (ext == extension(name) || baseOf(url) == baseOf(name))

@@ -65,6 +65,7 @@ func (p *parser) rows(in *bufio.Reader, t *table) error {
 	}
 }
 
+// errRecord ends the reading: the end of a record that long is not looked for.
 var errRecord = fmt.Errorf("record is longer than %d bytes; a closing quote may be missing", maxLine)
 
 // row makes entries of one record of a table. A line of dashes, which Markdown has below a
@@ -83,7 +84,8 @@ func (p *parser) row(t *table, record []string) {
 	}
 }
 
-// isRule reports whether a record is the line that Markdown has below a heading.
+// isRule reports whether a record is the line of dashes and colons that Markdown has
+// below a heading.
 func isRule(record []string) bool {
 	rule := false
 	for _, field := range record {
@@ -177,8 +179,9 @@ func (d *draft) field(w word, field string) (err error) {
 	return err
 }
 
-// complete gives a draft without a URL that of the base URL and its name, or its
-// identifier.
+// complete gives a draft without a URL one below the base URL: of its identifier if it
+// has one, else of its name. It does nothing without a base URL, or for a name that
+// breaks a rule; accept then records the problem.
 func (p *parser) complete(d *draft) {
 	below := cmp.Or(d.id, d.name)
 	if len(d.urls) > 0 || p.base == nil || below == "" {
@@ -190,7 +193,8 @@ func (p *parser) complete(d *draft) {
 	d.urls = []string{p.under(below)}
 }
 
-// addDigest takes a digest if it is the strongest so far.
+// addDigest takes a digest if it is stronger than the one the draft has. It returns err
+// unchanged, so that the result of a parse function can be passed as its arguments.
 func (d *draft) addDigest(sum digest.Digest, err error) error {
 	if err == nil && sum.Algorithm > d.details.Digest.Algorithm {
 		d.details.Digest = sum

@@ -16,13 +16,15 @@ type selection struct{ include, exclude []string }
 // Patterns are patterns of names, as Options.Include has them.
 type Patterns struct{ list []string }
 
-// NewPatterns returns the patterns. The error says which one is wrong.
+// NewPatterns checks patterns as Options.Include has them and returns them, ready for
+// Match. The error names the one that is wrong.
 func NewPatterns(list []string) (p Patterns, err error) {
 	p.list, err = globs(list)
 	return p, err
 }
 
-// Match reports whether one of the patterns matches the name.
+// Match reports whether one of the patterns matches the name; false if there are no
+// patterns. It may be called concurrently.
 func (p Patterns) Match(name string) bool { return matchesAny(p.list, name) }
 
 // newSelection checks the patterns. Its error names the one that is wrong.
@@ -33,7 +35,8 @@ func newSelection(include, exclude []string) (s selection, err error) {
 	return s, err
 }
 
-// keeps reports whether an entry of that name is kept.
+// keeps reports whether an entry of that name is kept: it matches a pattern of include,
+// or there is none, and it matches no pattern of exclude.
 func (s *selection) keeps(name string) bool {
 	return (len(s.include) == 0 || matchesAny(s.include, name)) && !matchesAny(s.exclude, name)
 }

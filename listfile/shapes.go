@@ -24,8 +24,10 @@ type token struct {
 // all other bytes.
 var closing = [256]byte{'"': '"', '\'': '\'', '<': '>'}
 
-// tokens takes a line apart. Where there is a TAB outside of quotes, only TABs part
-// fields.
+// tokens takes a line apart into its fields. Where there is a TAB, only TABs part
+// fields, so that names may hold spaces; else runs of blanks do. A field that begins
+// with a quote or "<" ends at the closing one if a blank or the end of the line follows
+// that.
 func tokens(text string) (fields []token) {
 	cut := blanks
 	if strings.Contains(text, "\t") {
@@ -47,8 +49,8 @@ func tokens(text string) (fields []token) {
 	return fields
 }
 
-// quotedEnd returns where the quote ends that a text begins with, 0 if there is
-// none.
+// quotedEnd returns the index of the byte that closes the quotes which a text begins
+// with, 0 if it begins with none or they are not closed.
 func quotedEnd(text string) int {
 	if text == "" || closing[text[0]] == 0 {
 		return 0
@@ -106,8 +108,10 @@ var shapes = map[string]bool{
 // which field is what; without them the line may be one URL with spaces.
 var quotedShapes = map[string]bool{"un": true, "nu": true, "uns": true, "nus": true, "nsu": true}
 
-// isShape reports whether the fields of a line tell what they are. parted says that TABs
-// part them, so that no URL has more than one field.
+// isShape reports whether the fields of a line tell what they are. parted says that
+// TABs part them, so that a URL cannot go on in the next field. Shapes of only a URL
+// and a name, or with a size, need more evidence: quotes, or a name with an extension
+// where the URL before it is complete.
 func isShape(fields []token, parted bool) bool {
 	shape := shapeOf(fields)
 	if shapes[shape] {
@@ -134,12 +138,14 @@ func isSizeFirst(text string) bool {
 	return shapeOf(fields) == "su" && !strings.Contains(text, "\t") && !fields[0].quoted && fields[0].text != "-"
 }
 
-// isFileName reports whether a text would do for the name of a file, and is no date
-// and no number.
+// isFileName reports whether a text would do for the name of a file: it has other
+// characters than those of dates, times and numbers.
 func isFileName(text string) bool { return strings.Trim(text, "0123456789-:./+TZ ") != "" }
 
-// findShapes reports whether the fields of every line tell what they are. The error
-// says that the lines may as well be something else.
+// findShapes reports whether the list is of the form "fields": each field of each line
+// tells what it is, and no URL stands in two different lines. A URL that repeats would
+// mean that the real URLs go on behind a blank. The error says that the number behind a
+// URL without an extension may be a size or a part of the URL.
 func (s *opening) findShapes() (bool, error) {
 	seen := map[string]bool{}
 	doubt := false
@@ -168,6 +174,7 @@ func (s *opening) findShapes() (bool, error) {
 	return len(s.lines) > 0, nil
 }
 
+// errSpaceOrSize is the error of findShapes: both readings explain the lines.
 var errSpaceOrSize = errors.New("the number after the space may be a size or a part of the URL; write a space in a URL as %20, or say --columns=url=1,size=2")
 
 // folds reports whether a line stands twice in the sample. Such lines are folded into one entry,
@@ -186,12 +193,14 @@ func (s *opening) folds(text string) bool {
 // name with an extension.
 func standsAlone(text string) bool { return extension(text) != "" }
 
-// extension is that of the file a URL or a name is of, "" if it has none.
+// extension returns the extension of the file that a URL or a name is of, in lower case
+// and with its dot; "" if it has none.
 func extension(text string) string {
 	return strings.ToLower(path.Ext(baseOf(text)))
 }
 
-// baseOf is the last part of a URL's path, or of a name.
+// baseOf returns the last component of a URL's path, without its percent-escapes, or of
+// a name. It is "" for a URL without a path or that does not parse.
 func baseOf(text string) string {
 	if urlStart(text) == 0 {
 		u, err := url.Parse(escapePercent(text))

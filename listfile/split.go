@@ -82,6 +82,7 @@ func splitBefore(before string, f fields) (fields, error) {
 	return f, nil
 }
 
+// isLetterOrDigit reports whether a character is one of a word, in any script.
 func isLetterOrDigit(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // withoutSign returns a name without the sign that parts it from the URL.
@@ -123,8 +124,10 @@ func isMarker(before string) bool {
 	return false
 }
 
-// splitQuoted takes a line apart whose URL begins in quotes, at that index. After
-// them there may be a comma, as in the source of a program, or the name.
+// splitQuoted takes a line apart whose URL begins in quotes; open is the index of the
+// quote. Behind the closing quote there may be a comma or semicolon, as in the source
+// of a program, or the name of the form pget. Before the opening quote there may be a
+// name. Text on both sides, or a second URL, is an error.
 func splitQuoted(line string, open int) (fields, error) {
 	end := quotedEnd(line[open:])
 	if end == 0 {
@@ -172,8 +175,9 @@ func cutBlanks(line string) (before, after string, found bool) {
 	return line[:i], strings.TrimLeft(line[i:], blanks), true
 }
 
-// splitTab judges a line that has a TAB before its URL: the text before the
-// first TAB, from there to the URL, and the URL with what follows it.
+// splitTab judges a line that has a TAB before its URL: name is the text before the
+// first TAB, between the text from there to the URL, and url the URL with what follows
+// it. Only blanks may stand between.
 func splitTab(name, between, url string) (fields, error) {
 	junk := strings.Trim(between, blanks) != ""
 	switch {
@@ -207,10 +211,13 @@ func urlStart(line string) int {
 	}
 }
 
+// isLetter reports whether a byte is an ASCII letter, which a scheme begins with (RFC
+// 3986 section 3.1).
 func isLetter(b byte) bool {
 	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
 }
 
+// isSchemeByte reports whether a byte may stand in a scheme (RFC 3986 section 3.1).
 func isSchemeByte(b byte) bool {
 	return isLetter(b) || '0' <= b && b <= '9' || b == '+' || b == '.' || b == '-'
 }

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// delimiters may part the fields of a table.
+// delimiters may part the fields of a table. They are tried in this order; the first
+// one that gives a table with a heading is taken.
 var delimiters = []rune{'\t', ',', ';', '|'}
 
 // table is a list in rows of fields, as its heading or the user describes it.
@@ -32,7 +33,9 @@ func dialectOf(comma rune) Dialect {
 	return CSV
 }
 
-// splitRow takes a line apart into its fields.
+// splitRow takes a line apart into its fields. Quotes around a field are removed as in
+// CSV (RFC 4180); a quote inside a field without quotes stands for itself. It returns
+// nil for a line that encoding/csv cannot read.
 func splitRow(line string, comma rune) []string {
 	if !strings.Contains(line, `"`) {
 		return strings.Split(line, string(comma))
@@ -121,7 +124,8 @@ func (p *parser) tableOf(first sampleLine, below []sampleLine, comma rune, comme
 	return &table{layout: l, dialect: dialectOf(comma), comma: comma, heading: first.number}, nil
 }
 
-// needBase is the error of a table without URLs, unless the base URL makes them.
+// needBase returns the error of a table that has names and no URLs, nil if there is a
+// base URL, which makes them.
 func (p *parser) needBase(headings []string) error {
 	switch {
 	case p.base != nil:
@@ -170,7 +174,8 @@ func fit(headings []string, rows [][]string) bool {
 }
 
 // isRow reports whether what may be headings is a row as those below: a field has the
-// extension of the field below it, or says that there is no value.
+// extension of the field below it, or says that there is no value. rows all have as
+// many fields as headings.
 func isRow(headings []string, rows [][]string) bool {
 	for i, h := range headings {
 		if h != "" && isMissing(h) || len(rows) > 0 && extension(h) != "" && extension(h) == extension(rows[0][i]) {
@@ -180,7 +185,8 @@ func isRow(headings []string, rows [][]string) bool {
 	return false
 }
 
-// areWords reports whether the headings are words, and each another one.
+// areWords reports whether the headings look like headings: they differ, only the first
+// may be empty, and none is a path, a digest or a number.
 func areWords(headings []string) bool {
 	seen := map[string]bool{}
 	for i, h := range headings {

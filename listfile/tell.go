@@ -102,7 +102,8 @@ func (p *parser) tellLines(s *opening) (reader, error) {
 	return p.byLine(p.line), nil
 }
 
-// errNoList is of a text without any URL.
+// errNoList is the error of a text without any URL. It is told once, and not once for
+// each line.
 func errNoList(s *opening) error {
 	if len(s.lines) == 1 {
 		return errNoURL

@@ -7,13 +7,16 @@ import (
 	"strings"
 )
 
-// texts keeps the names and URLs of entries in blocks, because a string of its own for each
-// of a million entries costs the allocator and the garbage collector more than its bytes.
+// texts keeps the names and URLs of entries in blocks, because a string of its own for
+// each of a million entries costs the allocator and the garbage collector more than its
+// bytes. A block stays in memory as long as one of its entries does.
 type texts struct {
 	block strings.Builder
 	size  int // of the block
 }
 
+// firstBlock and mostBlock are the sizes of the first block and of the largest ones, in
+// bytes. Each block is twice the one before, so that a short list needs little.
 const (
 	firstBlock = 1 << 10
 	mostBlock  = 64 << 10

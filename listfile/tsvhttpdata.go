@@ -7,6 +7,7 @@ import (
 	"dlfs/listfile/digest"
 )
 
+// tsvHTTPDataHeader is the first line of such a list, by which the form is known.
 const tsvHTTPDataHeader = "TsvHttpData-1.0"
 
 // tsvHTTPData takes a line of a list of Google's transfer service: URL, and

@@ -45,7 +45,10 @@ var packings = []struct {
 	}},
 }
 
-// unpack returns the list as it is unpacked. The caller calls done when it is read.
+// unpack returns a reader of the list as it is unpacked, which is in itself if the list
+// is not packed. Packed twice is not undone twice. The caller calls done when it has
+// read the list, also after an error; done is never nil. The error says that the packed
+// data is wrong at its start; damage further on is an error of the reader.
 func unpack(in *bufio.Reader) (_ *bufio.Reader, done func(), err error) {
 	for _, packing := range packings {
 		if start, _ := in.Peek(len(packing.magic)); !bytes.Equal(start, []byte(packing.magic)) {

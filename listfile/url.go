@@ -135,11 +135,14 @@ func escapePercent(raw string) string {
 	return b.String()
 }
 
+// isHexDigit reports whether a byte is a hexadecimal digit, as in a percent-escape.
 func isHexDigit(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// nameOf returns the name of an entry that has none, from the path of its URL.
+// nameOf returns the name of an entry that has none, from the path of its URL, which
+// has no percent-escapes: the last component, or with --name-from=path all of it. The
+// error says that the path does not end in a name.
 func (p *parser) nameOf(path string) (string, error) {
 	name := path[strings.LastIndexByte(path, '/')+1:]
 	if p.opts.NameFrom == Path {

@@ -23,8 +23,9 @@ func isMissing(text string) bool {
 	return false
 }
 
-// parseSize reads a number of bytes. Programs that know numbers with a fraction
-// only write 100.0 and 1e3, which are taken where they are whole.
+// parseSize reads a number of bytes, from 0 to 2^63 - 1. Programs whose numbers all
+// have a fraction, such as pandas, write 100.0 and 1e3; these are taken where they are
+// whole and below 2^53, up to which a float64 is exact. The error quotes the text.
 func parseSize(text string) (int64, error) {
 	n, err := strconv.ParseUint(text, 10, 63)
 	if err == nil {
@@ -42,6 +43,7 @@ func parseSize(text string) (int64, error) {
 // number of bytes is not known.
 func isRounded(text string) bool { return roundedSize.MatchString(text) }
 
+// roundedSize matches sizes in units from kilobytes to terabytes, of 1000 or of 1024.
 var roundedSize = regexp.MustCompile(`(?i)^[0-9.]+ ?[kmgt](i?b)?$`)
 
 // multihashes are the first bytes of a digest that tells its algorithm and its
@@ -87,13 +89,16 @@ func parseDigest(a digest.Algorithm, text string) (digest.Digest, error) {
 	return digest.Digest{}, errDigestForm
 }
 
-// algorithm knows an algorithm by its name, also as "MD5Sum".
+// algorithm knows an algorithm of a digest by its name, in any case, also as "MD5Sum".
+// CRC32C is not accepted in lists: it is an error-detecting code that only servers
+// send.
 func algorithm(name string) (digest.Algorithm, bool) {
 	a, known := digest.ParseAlgorithm(strings.TrimSuffix(strings.ToLower(name), "sum"))
 	return a, known && a != digest.CRC32C
 }
 
-// isDigest reports whether a field is a digest that tells its algorithm.
+// isDigest reports whether a field is a digest that tells its algorithm by itself: by a
+// name before it, by its length, or as a multihash.
 func isDigest(text string) bool {
 	if strings.Contains(text, "://") {
 		return false
@@ -112,7 +117,8 @@ func isHex(text string) bool {
 	return false
 }
 
-// parseTime reads a time as RFC 3339 has it, or as seconds since 1970.
+// parseTime reads a time as RFC 3339 has it, or as whole seconds since 1970-01-01 UTC,
+// of at most 40 bits.
 func parseTime(text string) (t time.Time, err error) {
 	if seconds, err := strconv.ParseInt(text, 10, 40); err == nil {
 		return time.Unix(seconds, 0).UTC(), nil

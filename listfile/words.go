@@ -52,7 +52,8 @@ var headings = map[column][][]string{
 	idColumn: {{"id", "fileid", "uuid"}},
 }
 
-// words is headings, by heading, and the headings of digests and of groups.
+// words is the table by which headings of tables and keys of JSON are looked up,
+// spelled as plain returns them. It is not changed after the start.
 var words = makeWords()
 
 // makeWords makes the table of known headings: what each means, and how well it says so. The
@@ -97,8 +98,8 @@ func plain(heading string) string {
 	}, heading)
 }
 
-// wordOf returns the meaning of a heading. A number at the end does not change it:
-// url2 is another URL.
+// wordOf returns the meaning of a heading, the zero word if it has none. A number at
+// the end does not change the meaning: url2 is another URL.
 func wordOf(heading string) word {
 	n := plain(heading)
 	if w, known := words[n]; known {

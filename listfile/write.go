@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -46,7 +47,7 @@ func writeLines(entries []Entry, why func(name string) string) []byte {
 	return lines.Bytes()
 }
 
-// isSameLine reports whether two entries have the same name and URL, and nothing else.
+// isSameLine reports whether two entries have the same name and URL, and no details.
 func isSameLine(a, b Entry) bool {
 	return a.Name == b.Name && a.URL == b.URL && a.Details == nil && b.Details == nil
 }
@@ -115,3 +116,7 @@ func writeObject(b *bufio.Writer, e *Entry, why string) error {
 	enc.SetEscapeHTML(false)
 	return enc.Encode(j)
 }
+
+// modTime returns a time as Write puts it under the key mtime: RFC 3339, with fractions
+// of a second.
+func modTime(t time.Time) string { return t.Format(time.RFC3339Nano) }

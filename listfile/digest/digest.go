@@ -30,6 +30,8 @@ const (
 	SHA512
 )
 
+// algorithms has, for each Algorithm but None, its name, the length of a sum and its
+// hash.
 var algorithms = [...]struct {
 	name string
 	size int // bytes of a sum
@@ -42,6 +44,8 @@ var algorithms = [...]struct {
 	SHA512: {"sha512", sha512.Size, sha512.New},
 }
 
+// String returns the name of the algorithm in lower case, without a hyphen; "" for
+// None.
 func (a Algorithm) String() string { return algorithms[a].name }
 
 // New returns a hash that computes the algorithm; a is not None.
@@ -75,8 +79,9 @@ func New(a Algorithm, sum []byte) (Digest, error) {
 	return Digest{a, string(sum)}, nil
 }
 
-// FromHex returns the digest with that hexadecimal sum. If a is None, the
-// length tells the algorithm: 32, 40, 64 or 128 digits.
+// FromHex returns the digest with that hexadecimal sum, in either case. If a is None,
+// the length tells the algorithm: 32, 40, 64 or 128 digits. The error does not quote
+// the text.
 func FromHex(a Algorithm, digits string) (Digest, error) {
 	sum, err := hex.DecodeString(digits)
 	if err != nil {
@@ -93,7 +98,8 @@ func FromHex(a Algorithm, digits string) (Digest, error) {
 	return New(a, sum)
 }
 
-// FromBase64 returns the digest with that sum in standard base64.
+// FromBase64 returns the digest with that sum in standard base64 with padding (RFC 4648
+// section 4), as HTTP header fields have it. a is not None.
 func FromBase64(a Algorithm, text string) (Digest, error) {
 	sum, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
