@@ -126,7 +126,10 @@ func (b *batch) grow(n int) error {
 	return b.err
 }
 
-func (b *batch) setRecord(name string, r record) { b.set(recordKey(name), r.encode()) }
+func (b *batch) setRecord(name string, r record) {
+	b.index.blank.Store(false)
+	b.set(recordKey(name), r.encode())
+}
 
 func (b *batch) setChunk(gen uint64, c int64, w *words) {
 	b.set(chunkKey(gen, c), w.encode())

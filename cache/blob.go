@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -267,7 +269,7 @@ func (b *Blob) giveBackLocked() {
 // id is the blob's file name under blobs/.
 func (b *Blob) id() string { return blobID(b.gen) }
 
-func blobID(gen uint64) string { return fmt.Sprintf("%016x", gen) }
+func blobID(gen uint64) string { return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, gen)) }
 
 // openBlob opens the file of a generation under blobs/, never through a symbolic
 // link. It does without os.Root, which has each file it opens looked over for

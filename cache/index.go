@@ -55,7 +55,8 @@ type index struct {
 	counted *os.File                          // countFile; nil if it is of no use; guarded by writer
 	told    counts                            // what that says; guarded by writer
 
-	lost atomic.Bool // something that was written to it cannot be read, or may be gone
+	lost  atomic.Bool // something that was written to it cannot be read, or may be gone
+	blank atomic.Bool // this process made it, and no record was written to it yet
 
 	use lockorder.RWMutex[lockorder.Use] // held over each reading transaction; alone while db is replaced
 	db  *badger.DB
@@ -183,6 +184,9 @@ func (x *index) distrust(key []byte, err error) {
 
 // record returns what is known of name; ok is false if nothing is.
 func (x *index) record(name string) (r record, ok bool, err error) {
+	if x.blank.Load() { // each name of a new list is looked up
+		return r, false, nil
+	}
 	value, err := x.get(recordKey(name))
 	if value == nil || err != nil {
 		return r, false, err
@@ -273,6 +277,16 @@ func (x *index) walk(prefix, first []byte, f func(item *badger.Item) (more bool,
 		}
 		return nil
 	})
+}
+
+// isEmpty reports whether it was found to have no key.
+func (x *index) isEmpty() bool {
+	empty := true
+	err := x.walk(nil, nil, func(*badger.Item) (more bool, err error) {
+		empty = false
+		return false, nil
+	})
+	return empty && err == nil
 }
 
 // close ends badger. It dies of a full disk, and waits for ever where it can make no

@@ -72,6 +72,7 @@ func openIndex(o opener, roomToWrite, roomForMemtable func() error) (*index, err
 			return nil, errors.Join(err, x.close())
 		}
 	}
+	x.blank.Store(isNew && aside == "" && x.isEmpty())
 	return x, nil
 }
 
