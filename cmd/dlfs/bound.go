@@ -15,7 +15,7 @@ import (
 	"dlfs/listfile"
 )
 
-// boundFlags are mount's.
+// boundFlags are the flags of mount for a directory with less room than its files need.
 type boundFlags struct {
 	MaxSize *diskSize `placeholder:"SIZE" help:"Have at most so much on disk, such as 200G, or 80% of the filesystem of DIR; what readers need least gives way. See \"dlfs help disks\"."`
 	Pin     []string  `sep:"none" placeholder:"PATTERN" help:"With --max-size: these files stay on disk, and are fetched first. As --include names them; may be repeated."`
@@ -36,13 +36,14 @@ func (f *boundFlags) check(untilComplete bool) error {
 	return nil
 }
 
-// diskSize is a number of bytes, or a share of a filesystem.
+// diskSize is the value of --max-size: a number of bytes, or a share of a filesystem.
 type diskSize struct {
 	bytes   int64
 	percent float64 // if bytes is 0
 }
 
-// UnmarshalText reads what parseBytes does, or a percentage.
+// UnmarshalText reads what parseBytes reads, with bytes as the unit, or a percentage. 0
+// is refused: it would mean no bound to one reader and no room to another.
 func (d *diskSize) UnmarshalText(text []byte) (err error) {
 	*d = diskSize{}
 	s := strings.TrimSpace(string(text))
@@ -59,7 +60,7 @@ func (d *diskSize) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// String is the size as the flag takes it.
+// String returns the size as the flag takes it: a number of bytes, or a percentage.
 func (d *diskSize) String() string {
 	if d.percent > 0 {
 		return strconv.FormatFloat(d.percent, 'g', -1, 64) + "%"
@@ -67,7 +68,9 @@ func (d *diskSize) String() string {
 	return strconv.FormatInt(d.bytes, 10)
 }
 
-// of returns the bytes that are meant on the filesystem of dir; 0 for nil.
+// of returns the bytes that are meant on the filesystem of dir; 0 for nil, which is no
+// bound. A share is of the whole filesystem (statfs(2), f_blocks), not of what is free
+// now, so that it does not change with what is stored.
 func (d *diskSize) of(dir string) (int64, error) {
 	switch {
 	case d == nil:
@@ -85,15 +88,17 @@ func (d *diskSize) of(dir string) (int64, error) {
 	return int64(float64(st.Blocks) * float64(st.Bsize) * d.percent / 100), nil
 }
 
-// pinsKey is under which the store remembers what "dlfs pin" and "dlfs unpin" were told.
+// pinsKey is the key under which the store remembers the rules of "dlfs pin" and "dlfs
+// unpin".
 const pinsKey = "pins"
 
-// pinRules say which files are pinned. Each is a pattern; the last that matches holds.
-// A "-" before it unpins.
+// pinRules say which files are pinned. Each is "+" or "-" and a pattern; "+" pins and
+// "-" unpins the names that match. The last rule that matches a name decides, and a
+// name that none matches is not pinned.
 type pinRules []string
 
-// add returns the rules with one more for each pattern, in place of an older one for the same
-// pattern. The last rule that matches a name decides.
+// add returns the rules with one more for each pattern, at the end, in place of an
+// older rule for the same pattern. ps stays as it is.
 func (ps pinRules) add(patterns []string, sign string) pinRules {
 	for _, p := range patterns {
 		ps = slices.DeleteFunc(slices.Clone(ps), func(old string) bool { return old[1:] == p })
@@ -102,7 +107,8 @@ func (ps pinRules) add(patterns []string, sign string) pinRules {
 	return ps
 }
 
-// takePins pins what earlier runs and the command line say. The caller holds no lock.
+// takePins pins what earlier runs and the command line say. It takes reloading, so the
+// caller holds no lock. Without a bound it does nothing.
 func (e *engine) takePins(flags []string) error {
 	if e.set.Bound() == nil {
 		return nil
@@ -157,7 +163,9 @@ func (e *engine) pinLocked(rules pinRules) error {
 	return nil
 }
 
-// knownSize is how large a file is, as far as that is known without asking anybody; else -1.
+// knownSize returns how large a file is, in bytes, as far as that is known without a
+// request: from the version that is being fetched, or from the list. It is -1 if
+// neither says.
 func knownSize(f *fetch.File) int64 {
 	if c := f.Known(); c != nil {
 		return c.Version().Size
@@ -165,7 +173,7 @@ func knownSize(f *fetch.File) int64 {
 	return f.Entry().Said().Size
 }
 
-// errNoBound answers what needs a bound.
+// errNoBound is the answer to requests that need --max-size.
 var errNoBound = usageError("the dlfs there has no --max-size, so every file stays; mount with it")
 
 // pin returns the handler of /pin, with sign "+", or /unpin, with "-". It pins what the patterns of
@@ -198,7 +206,9 @@ func (c *control) pin(sign string) http.HandlerFunc {
 	}
 }
 
-// evict evicts what a request matches, and answers with how many bytes that were.
+// evict is the handler of /evict. It evicts the files that a request matches, and
+// answers with the number of bytes that this has freed. At the first file that cannot
+// be evicted it stops; those before it stay evicted.
 func (c *control) evict(w http.ResponseWriter, r *http.Request) {
 	files, err := c.asked(r)
 	if c.engine.set.Bound() == nil {
@@ -276,7 +286,8 @@ func (c *unpinCmd) Run(ctx context.Context, std stdio) error {
 // evictCmd takes files off the disk.
 type evictCmd struct{ someFiles }
 
-// Run has the running process take files off the disk.
+// Run has the running process take files off the disk, and prints how many bytes that
+// has freed. Reads of these files fetch the bytes again.
 func (c *evictCmd) Run(ctx context.Context, std stdio) error {
 	text, err := orderText(ctx, c.or(c.Dir), "POST", c.order("evict"))
 	if err != nil {
@@ -290,7 +301,8 @@ func (c *evictCmd) Run(ctx context.Context, std stdio) error {
 	return err
 }
 
-// boundText tells how much of the bound is used, and what that costs.
+// boundText returns in words how much of the bound is used, whether prefetch stops
+// because of it, and what the bound costs: bytes fetched again.
 func boundText(b *fetch.BoundStatus) string {
 	text := fmt.Sprintf("%s of --max-size %s used", bytesText(b.Used), bytesText(b.Max))
 	if b.Stopped {

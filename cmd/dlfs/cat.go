@@ -59,7 +59,8 @@ func (c *catCmd) Run(ctx context.Context, std stdio) error {
 	return errors.Join(c.fromState(ctx, w, list.Entries[i:i+1], tmp, std.contents()), os.RemoveAll(tmp))
 }
 
-// fromFile prints a file of a mount, or of a directory.
+// fromFile prints the part of a file below a mountpoint. Reads go through the mount,
+// whose process fetches what is missing.
 func (c *catCmd) fromFile(path string, w io.Writer) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -75,7 +76,9 @@ func (c *catCmd) fromFile(path string, w io.Writer) error {
 	return err
 }
 
-// fromState prints the file with the state in dir, and fetches what is missing.
+// fromState prints the file with the state in dir, and fetches what is missing. The
+// blocks that it fetches stay in dir for the next command. The error wraps
+// cache.ErrInUse if another process has dir.
 func (c *catCmd) fromState(ctx context.Context, w *work, entries []listfile.Entry, dir string, out io.Writer) error {
 	e, err := w.open(ctx, entries, dir, "dlfs cat "+w.lister.name, fetch.Options{Prefetch: fetch.PrefetchNone, Serve: true})
 	if err != nil {
@@ -146,7 +149,8 @@ func (c *catCmd) print(ctx context.Context, f *fetch.File, out io.Writer) (print
 	return printed, nil
 }
 
-// catError is the exit for a file that cannot be read.
+// catError returns the exit for a file that cannot be read: exitNeedsURL where its URLs
+// have expired, exitMismatch where its bytes are wrong, else the general one.
 func catError(f *fetch.File, err error) error {
 	err = fmt.Errorf("%s: %w", f.Name(), err)
 	switch s := f.Status(); s.State {

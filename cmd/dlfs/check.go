@@ -18,8 +18,9 @@ type checkCmd struct {
 	logFlags     `group:"Progress and log"`
 }
 
-// Run prints what the list is, and every problem it has. Nothing is asked of
-// the origins in it.
+// Run prints what the list is, and every problem it has. It reads the list, from its
+// URL if it has one, and asks nothing of the origins in it. The error has the exit code
+// that a fetch of the list would end with because of the list.
 func (c *checkCmd) Run(ctx context.Context, std stdio) error {
 	if err := c.validate(); err != nil {
 		return err
@@ -78,8 +79,8 @@ func printCheck(w io.Writer, name string, list *listfile.List) {
 	}
 }
 
-// expiry is when the first of the entries loses its last URL, and how many entries
-// lose all their URLs at a known time.
+// expiry returns when the first of the entries loses its last URL, and how many entries
+// lose all of their URLs at a known time. first is zero if n is 0.
 func expiry(entries []listfile.Entry) (first time.Time, n int) {
 	for i := range entries {
 		at, ok := expiryOf(&entries[i])
@@ -93,8 +94,8 @@ func expiry(entries []listfile.Entry) (first time.Time, n int) {
 	return first, n
 }
 
-// expiryOf is when an entry loses its last URL. Most have one, for which no list of URLs is
-// made.
+// expiryOf returns when an entry loses its last URL; false if that is not known. Most
+// entries have one URL, for which no slice of URLs is made.
 func expiryOf(e *listfile.Entry) (time.Time, bool) {
 	if e.Details == nil {
 		return origin.Expires(e.URL)

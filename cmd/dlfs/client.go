@@ -72,12 +72,13 @@ func (f *requestFlags) credentials(log *slog.Logger) (c origin.Credentials, err 
 	return c, nil
 }
 
-// oddLinesShown is how many lines of a cookie file that are no cookie are named.
+// oddLinesShown is how many wrong lines of a cookie file are logged one by one.
 const oddLinesShown = 5
 
-// netrc reads the netrc file: that of --netrc-path, else of $NETRC, else the one
-// in the home directory. The latter two need not be there. The last one was not
-// named by the user, so a problem with it is a warning.
+// netrc reads the netrc file: that of --netrc-path, else of $NETRC, else ~/.netrc. It
+// returns nil if there is none to read. Only a file of --netrc-path has to exist. A
+// problem with ~/.netrc, which the user has not named, is a warning, and with the other
+// two an error: a request without its password would be refused.
 func (f *requestFlags) netrc(log *slog.Logger) (*origin.Netrc, error) {
 	path, named := cmp.Or(f.NetrcPath, origin.NetrcPath()), f.NetrcPath != "" || os.Getenv("NETRC") != ""
 	if f.NoNetrc || path == "" {

@@ -15,7 +15,8 @@ import (
 	"unicode"
 )
 
-// clusterFlags are of the commands that print jobs for many machines.
+// clusterFlags are of the commands that print jobs for many machines: "dlfs setup
+// slurm" and "dlfs setup kubernetes".
 type clusterFlags struct {
 	List  string   `arg:"" help:"List to fetch: a file or a URL."`
 	Dir   string   `arg:"" help:"Output directory, on a filesystem that all machines have; with --peers, on a disk of each."`
@@ -27,8 +28,9 @@ type clusterFlags struct {
 	Name   string `placeholder:"NAME" help:"Name of the job; dlfs- and the last part of DIR if not given."`
 }
 
-// check refuses what would only fail in the cluster. command is the one of dlfs that the
-// flags are for.
+// check refuses what would only fail in the cluster, minutes or hours later. command is
+// the one of dlfs that the flags after -- are for; they are parsed as its command line
+// would be. It also fills in --name, and lowers --at-once to the number of shards.
 func (c *clusterFlags) check(std stdio, command string) error {
 	if c.List == "-" {
 		return usageError("standard input is not there on other machines; give the list as a file or a URL")
@@ -62,6 +64,8 @@ func jobName(s string) string {
 	return strings.Trim(s[:min(len(s), 40)], "-")
 }
 
+// validJobName matches what both schedulers take as a name of a job: a label of RFC
+// 1123, of at most 50 bytes, so that Kubernetes can add a suffix.
 var validJobName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?$`)
 
 // slurmCmd prints a script for Slurm. The help of each field is what a user reads.
@@ -119,7 +123,8 @@ func (c *slurmCmd) Run(std stdio) error {
 	return err
 }
 
-// print fills a template of dist.
+// print writes a template of the directory dist to w, filled with values. The templates
+// are part of the binary, so an error is one of writing.
 func (c *clusterFlags) print(w io.Writer, file string, values any) error {
 	text, err := template.New(file).Funcs(template.FuncMap{"json": jsonText}).ParseFS(dist, "dist/"+file)
 	if err != nil {
@@ -128,13 +133,15 @@ func (c *clusterFlags) print(w io.Writer, file string, values any) error {
 	return text.Execute(w, values)
 }
 
-// jsonText is v as JSON, which YAML includes.
+// jsonText returns v as JSON. Every JSON text is YAML, too (YAML 1.2 section 1.3), so
+// that no text of the user can break a manifest.
 func jsonText(v any) (string, error) {
 	text, err := json.Marshal(v)
 	return string(text), err
 }
 
-// shellWord quotes a text that is one word of a shell.
+// shellWord quotes a text as one word of a POSIX shell. Inside single quotes nothing
+// but the quote itself has a meaning.
 func shellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // kubernetesCmd prints manifests for Kubernetes. The help of each field is what a user reads.
@@ -146,7 +153,7 @@ type kubernetesCmd struct {
 	Only  []string `enum:"job,init,sidecar" default:"job,init,sidecar" help:"What to print: an Indexed Job that fetches shards, a pod that fetches before a program begins, or a pod that mounts beside one (${enum})."`
 }
 
-// secretMost is the most that a Secret can hold, in bytes.
+// secretMost is the most that a Secret of Kubernetes can hold, in bytes.
 const secretMost = 1 << 20
 
 // Run prints manifests: those of --only, or the one of machines that share what they fetch.

@@ -32,7 +32,9 @@ func (c *completionCmd) Run(std stdio) error {
 // completeWord is the word that the scripts begin a question with.
 const completeWord = "complete-line"
 
-// completionScripts ask dlfs itself, so that they know the flags of the dlfs there is.
+// completionScripts are the scripts, by shell. They ask the dlfs on the command line
+// for each word, so that they know the flags of the version that is installed, and need
+// no update with it.
 var completionScripts = map[string]string{
 	"bash": `# bash completion of dlfs: source <(dlfs completion bash)
 _dlfs() {
@@ -59,10 +61,12 @@ complete -c dlfs -f -a '(set -l line (commandline -opc); $line[1] complete-line 
 `,
 }
 
-// completing is how long a shell is kept waiting.
+// completing is how long a shell is kept waiting for candidates. Names that come later
+// are not offered.
 const completing = 2 * time.Second
 
-// completeLine prints what the last of words may become, one a line.
+// completeLine prints what the last of words may become, one a line. words is the
+// command line without the program, up to the cursor.
 func completeLine(ctx context.Context, parser *kong.Kong, words []string, std stdio) error {
 	ctx, cancel := context.WithTimeout(ctx, completing)
 	defer cancel()
@@ -82,8 +86,9 @@ func completeLine(ctx context.Context, parser *kong.Kong, words []string, std st
 	return nil
 }
 
-// joinEquals puts a flag and its value together that bash has divided at the =. split says
-// that this concerns the last word: bash then wants the value alone.
+// joinEquals puts a flag and its value together that bash has divided at the equals
+// sign (COMP_WORDBREAKS, bash(1)). split says that this concerns the last word: bash
+// then wants the value alone as the candidate.
 func joinEquals(words []string) (joined []string, split bool) {
 	for i := 0; i < len(words); i++ {
 		if words[i] != "=" || len(joined) == 0 || !strings.HasPrefix(joined[len(joined)-1], "-") {
@@ -112,7 +117,8 @@ type line struct {
 	onlyOthers bool   // after --, nothing is a flag
 }
 
-// newLine reads the words of a command line. The last word is to be completed.
+// newLine reads the words of a command line. The last word is the one to be completed,
+// and may be empty.
 func newLine(app *kong.Node, words []string) *line {
 	l := &line{node: app, flags: app.Flags, word: words[len(words)-1]}
 	for _, word := range words[:len(words)-1] {
@@ -156,7 +162,9 @@ func (l *line) take(word string) {
 	}
 }
 
-// flag returns the flag that a word is, nil if it is none.
+// flag returns the flag that a word is, by its name, an alias or its letter; nil if it
+// is none. Of letters that are joined, as in -qn, the last one is the flag, because
+// only that one can take a value.
 func (l *line) flag(word string) *kong.Flag {
 	name, _, _ := strings.Cut(word, "=")
 	for _, f := range l.flags {
@@ -171,7 +179,7 @@ func (l *line) flag(word string) *kong.Flag {
 	return nil
 }
 
-// candidates are what the word may become, each whole.
+// candidates returns what the word may become, each whole, sorted, and none twice.
 func (l *line) candidates(ctx context.Context) (list []string) {
 	for _, c := range l.choices(ctx) {
 		if strings.HasPrefix(c, l.word) {
@@ -217,8 +225,8 @@ func (l *line) choices(ctx context.Context) []string {
 	return l.valuesOf(at)
 }
 
-// argument is the n-th positional of the command, the last one for all that follow if it
-// takes several; nil if there is none.
+// argument returns the n-th positional argument of the command, counted from 0, and the
+// last one for all that follow if it takes several; nil if there is none.
 func (l *line) argument(n int) *kong.Value {
 	all := l.node.Positional
 	switch {
@@ -230,7 +238,9 @@ func (l *line) argument(n int) *kong.Value {
 	return nil
 }
 
-// valuesOf are the values of a flag or a positional: those of its enum, or paths.
+// valuesOf returns the values that a flag or an argument may have: those of its enum,
+// mountpoints and directories, or files. It is nil for a value that cannot be listed,
+// such as a number.
 func (l *line) valuesOf(v *kong.Value) []string {
 	switch what := strings.ToLower(v.Tag.PlaceHolder); {
 	case v.Enum != "":
@@ -247,8 +257,9 @@ func (l *line) valuesOf(v *kong.Value) []string {
 	return nil
 }
 
-// paths are the directories, and the files unless only directories are wanted, that begin
-// so.
+// paths returns the directories that begin with word, each with a slash at its end, and
+// the files unless only directories are wanted. Hidden ones are left out unless word
+// has the period.
 func paths(word string, onlyDirs bool) (list []string) {
 	dir, begin := filepath.Split(word)
 	entries, err := os.ReadDir(filepath.Clean(dir + "."))
@@ -299,7 +310,8 @@ func (l *line) names(ctx context.Context) (names []string) {
 	return names
 }
 
-// namesOfList are the first names of a list that begin so.
+// namesOfList returns the first names of a list that begin so, at most namesOffered.
+// What is right of a wrong list is used, and all errors give no names.
 func namesOfList(path, begin string) (names []string) {
 	f, err := os.Open(path)
 	if err != nil {

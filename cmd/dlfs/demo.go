@@ -36,8 +36,10 @@ type demoFile struct {
 	body []byte
 }
 
-// Run starts an origin on loopback, mounts a list of its files, reads from the
-// middle of one that is not there yet, waits for the rest, and verifies it.
+// Run starts an origin on loopback, mounts a list of its files, reads from the middle
+// of one that is not there yet, waits for the rest, and verifies it. Everything lies in
+// a temporary directory, which is removed at the end. The error says which of these
+// steps failed.
 func (c *demoCmd) Run(ctx context.Context, std stdio) (err error) {
 	if c.Rate < 1 {
 		return &exitError{exitUsage, errors.New("--rate must be at least 1")}
@@ -102,7 +104,8 @@ func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, 
 	return err
 }
 
-// flags are the defaults of the command line, except netrc: the demo needs no login.
+// flags returns the flags of a mount with the defaults of the command line, except
+// netrc: the demo needs no login, and no secret of the user is to be sent to it.
 func (c *demoCmd) flags() (workFlags, error) {
 	var f workFlags
 	if err := kong.ApplyDefaults(&f, requestDefaults()); err != nil {
@@ -112,8 +115,9 @@ func (c *demoCmd) flags() (workFlags, error) {
 	return f, nil
 }
 
-// peek lists the mount and reads a piece from the middle of the last file,
-// through other processes: this one serves the mount and must not wait for it.
+// peek lists the mount with ls and reads a piece from the middle of the last file with
+// dd, and compares the piece. It does so through other processes, because a process
+// that waits for its own mount may wait for ever.
 func peek(ctx context.Context, std stdio, dir string, f demoFile) error {
 	ls, err := exec.CommandContext(ctx, "ls", dir).Output()
 	if err != nil {
@@ -137,7 +141,8 @@ func peek(ctx context.Context, std stdio, dir string, f demoFile) error {
 	return nil
 }
 
-// verifyDemo compares the files of the directory with the origin's.
+// verifyDemo compares the SHA-256 of each file in the directory with that of the
+// origin's file.
 func verifyDemo(w io.Writer, dir string, files []demoFile) error {
 	for _, f := range files {
 		got, err := os.ReadFile(filepath.Join(dir, f.name))
@@ -165,7 +170,7 @@ func demoFiles() []demoFile {
 	return files
 }
 
-// demoSize adds up the files.
+// demoSize returns the sum of the sizes of the files, in bytes.
 func demoSize(files []demoFile) (n int64) {
 	for _, f := range files {
 		n += int64(len(f.body))
@@ -173,7 +178,7 @@ func demoSize(files []demoFile) (n int64) {
 	return n
 }
 
-// demoList writes the files as a list.
+// demoList returns a list of the files: a table with a heading, parted by TABs.
 func demoList(files []demoFile, base string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintln(&b, "file_name\tcdn_link")
@@ -183,8 +188,9 @@ func demoList(files []demoFile, base string) []byte {
 	return b.Bytes()
 }
 
-// serveDemo serves the files on loopback, each connection at rate bytes a
-// second.
+// serveDemo serves the files on a free port of the loopback, each connection at rate
+// bytes a second, with an ETag for each file and support for ranges. stop ends the
+// server and waits for it.
 func serveDemo(files []demoFile, rate int64) (base string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -70,8 +70,10 @@ func (c *fetchCmd) place() (err error) {
 	return err
 }
 
-// daemonLog opens the file that takes the daemon's output: --log-file, or the
-// one in the state directory.
+// daemonLog opens the file that takes the daemon's output: --log-file, or the one in
+// the state directory. It runs in the parent, before the daemon is started, so that an
+// error of the log or of the directory reaches the terminal. notes gets remarks about
+// the file.
 func (c *fetchCmd) daemonLog(notes io.Writer) (*logFile, error) {
 	if c.LogFile != "" {
 		if err := c.checkLog(c.List, c.Dir); err != nil {

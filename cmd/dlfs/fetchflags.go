@@ -13,7 +13,7 @@ type fetchFlags struct {
 	Continue   bool      `short:"c" hidden:"" help:"Accepted, and always on."`
 }
 
-// validate refuses numbers below 1.
+// validate refuses numbers below 1, with which nothing would ever be fetched.
 func (f *fetchFlags) validate() error {
 	for _, flag := range []struct {
 		name  string
@@ -26,7 +26,7 @@ func (f *fetchFlags) validate() error {
 	return nil
 }
 
-// runFlags are mount's and fetch's.
+// runFlags are the flags that mount and fetch share, and no other command has.
 type runFlags struct {
 	hookFlags `group:"Commands to run"`
 

@@ -10,10 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ending returns the process that has dir open though it does not answer, since it is about
-// to end or has just begun, and 0 if there is none. That is a process that the lock names and that
-// has the given file of the state open, so a number that the system has used again is not
-// taken for it.
+// ending returns the process that has dir open though it does not answer, because it is
+// about to end or has just begun; 0 if there is none. That is a process which the lock
+// names and which has the file name of the state open. The second condition is needed
+// because the lock of a killed process stays, and the system may have used its number
+// again.
 func ending(ctx context.Context, dir, name string) (pid int) {
 	state, err := openState(ctx, dir)
 	if err != nil {
@@ -43,8 +44,9 @@ func ending(ctx context.Context, dir, name string) (pid int) {
 	return pid
 }
 
-// openIn opens a regular file of a state directory for reading, also by a link: a mount
-// has one for the log. Anything else is an error at once.
+// openIn opens a regular file of a state directory for reading, also by a link, since a
+// mount has a link for the log. A pipe or a device is an error at once, and does not
+// block.
 func openIn(state *os.File, name string) (*os.File, error) {
 	fd, err := unix.Openat(int(state.Fd()), name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -57,7 +59,9 @@ func openIn(state *os.File, name string) (*os.File, error) {
 	return f, nil
 }
 
-// hasOpen reports whether a process has a file open.
+// hasOpen reports whether a process has a file open, by the descriptors in /proc
+// (proc(5)). It is false for a process of another user, whose descriptors cannot be
+// read.
 func hasOpen(pid int, file *os.File) bool {
 	want, err := file.Stat()
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"dlfs/listfile"
 )
 
-// listFlags say how a list is to be read.
+// listFlags say how a list is to be read. Every command that reads a list has them.
 type listFlags struct {
 	Format       string   `default:"auto" help:"The form of the list, if its content does not tell: tab, colon, urls, pget, aria2, csv, tsv, semicolons, pipes, fields, checksums, rclone, json, bagit, tsvhttpdata, pooch, conda or metalink."`
 	Columns      string   `placeholder:"ROLE=COLUMN,..." help:"Which columns of a table or keys of JSON hold what, if their names do not tell: url=link,name=3,size=bytes,sha256=5. ROLE is url, name, size, md5, sha1, sha256, sha512 or checksum; COLUMN is a heading or a number."`
@@ -20,7 +20,8 @@ type listFlags struct {
 	Checksums    string   `placeholder:"FILE" help:"Verify files with the digests in FILE, as of sha256sum and its kin, BSD's, or md5checksums.txt."`
 }
 
-// options are those of a list that is read as the flags say.
+// options returns the options of package listfile that the flags stand for. "auto" of
+// --format is its empty Format.
 func (f *listFlags) options() listfile.Options {
 	opts := listfile.Options{
 		Format: listfile.Dialect(f.Format), BaseURL: f.BaseURL, NameFrom: listfile.NameFrom(f.NameFrom),
@@ -32,8 +33,10 @@ func (f *listFlags) options() listfile.Options {
 	return opts
 }
 
-// parse reads a list. name is what its errors call it. The checksums are added
-// unless the names of the entries are still to be asked for.
+// parse reads a list. name is what its errors call it. With --skip-bad-lines, problems
+// that cost one line each become List.Bad and are no error; a problem that costs the
+// rest of the list stays one. The digests of --checksums are added, unless the names of
+// the entries are still to be asked for (asks); the caller adds them after that.
 func (f *listFlags) parse(r io.Reader, name string) (*listfile.List, error) {
 	list, err := listfile.Parse(r, name, f.options())
 	if bad, ok := errors.AsType[listfile.Errors](err); ok && bad.Cost() < listfile.Rest {
@@ -48,11 +51,13 @@ func (f *listFlags) parse(r io.Reader, name string) (*listfile.List, error) {
 	return list, f.addChecksums(list)
 }
 
-// asks reports whether origins are to be asked for names.
+// asks reports whether origins are to be asked for the names of entries, which takes a
+// request for each.
 func (f *listFlags) asks() bool { return f.NameFrom == string(listfile.Disposition) }
 
-// addChecksums gives the entries the digests of --checksums, if there is one.
-// That no entry has one is a mistake; that some have none may be meant.
+// addChecksums gives the entries the digests in the file of --checksums, if the flag is
+// given. That no entry has a digest there is an error, because the names of the two
+// files cannot belong together; that some have none is not.
 func (f *listFlags) addChecksums(list *listfile.List) error {
 	if f.Checksums == "" {
 		return nil

@@ -12,7 +12,8 @@ import (
 	"dlfs/listfile"
 )
 
-// lookFlags are those of commands that look into a list without fetching all of it.
+// lookFlags are those of commands that look into a list without fetching all of it: ls
+// and cat.
 type lookFlags struct {
 	Dir string `short:"d" placeholder:"DIR" help:"The output directory, whose state is used; the list's name without extension if not given and if there is one."`
 	stateFlag
@@ -33,7 +34,9 @@ func (c *lookFlags) work(ctx context.Context, std stdio, list string) (*work, er
 	return f.begin(ctx, std, list, c.place(list))
 }
 
-// place is the output directory that has state of the list, "" if none has.
+// place returns the output directory whose state is used: --dir, or the directory named
+// after the list if it has a state. It is "" if there is none, and the commands then
+// work without a state.
 func (c *lookFlags) place(list string) string {
 	if c.Dir != "" {
 		return c.Dir
@@ -105,7 +108,9 @@ func (c *lsCmd) Run(ctx context.Context, std stdio) error {
 	return nil
 }
 
-// print writes one entry in the form that the flags ask for.
+// print writes one entry in the form that the flags ask for: a JSON object, a row of
+// state, size and name, or the name. Names are escaped except in JSON, which escapes by
+// itself.
 func (c *lsCmd) print(w io.Writer, e fetch.EntryStatus) error {
 	var err error
 	switch {
@@ -119,7 +124,8 @@ func (c *lsCmd) print(w io.Writer, e fetch.EntryStatus) error {
 	return err
 }
 
-// entryOf is what the directory knows of an entry, else what the list says.
+// entryOf returns what the directory knows of an entry, else what the list says of it.
+// A size that neither knows is -1.
 func entryOf(e *listfile.Entry, known map[string]fetch.EntryStatus) fetch.EntryStatus {
 	s, there := known[e.Name]
 	if !there || s.State == "" {

@@ -34,8 +34,8 @@ func (c *manCmd) Run(kctx *kong.Context, std stdio) error {
 	return nil
 }
 
-// commandsOf returns the commands that do something, those of commands among them, less
-// the hidden ones.
+// commandsOf returns the commands that do something, at every depth, without the hidden
+// ones. A command that only has commands below it, such as setup, is left out.
 func commandsOf(n *kong.Node) (all []*kong.Node) {
 	for _, child := range n.Children {
 		switch {
@@ -57,10 +57,13 @@ func commandPath(n *kong.Node) string {
 	return commandPath(n.Parent) + " " + n.Name
 }
 
+// manName returns the name of a command's page: dlfs-setup-slurm for "dlfs setup
+// slurm".
 func manName(n *kong.Node) string { return "dlfs-" + strings.ReplaceAll(commandPath(n), " ", "-") }
 
-// manProgram is the page of the program, in the man macros of roff (man(7)). It has no
-// date: the same program makes the same page.
+// manProgram returns the page of the program, in the man macros of roff (man(7)). It
+// has no date, so that the same program makes the same page and packages can be built
+// again byte for byte.
 func manProgram(app *kong.Node) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, ".TH DLFS 1 \"\" \"dlfs %s\" \"User Commands\"\n", roff(version()))
@@ -80,7 +83,8 @@ func manProgram(app *kong.Node) string {
 	return b.String()
 }
 
-// exitRows are code and meaning, from the page that tells them.
+// exitRows returns the exit codes, each with its meaning, from the table in
+// doc/output.md, so that the manual page and the documentation cannot differ.
 func exitRows() (rows [][2]string) {
 	page, err := pages.ReadFile("doc/output.md")
 	if err != nil {
@@ -134,7 +138,8 @@ func manCommand(n *kong.Node) string {
 	return b.String()
 }
 
-// manFlag is a flag with its value, as it is typed.
+// manFlag returns a flag with its value in roff, as it is typed, such as "-j,
+// --jobs=8". Flags without a value have none.
 func manFlag(f *kong.Flag) string {
 	name := "--" + f.Name
 	if f.Short != 0 {
@@ -146,7 +151,8 @@ func manFlag(f *kong.Flag) string {
 	return fmt.Sprintf(".BI %s %s", roff(strings.ReplaceAll(name, " ", "\u00a0"))+"=", roff(f.FormatPlaceHolder()))
 }
 
-// manFlagHelp is the help of a flag with its other names and its environment variable.
+// manFlagHelp returns the help of a flag, with its other names and its environment
+// variable.
 func manFlagHelp(f *kong.Flag) string {
 	text := f.Help
 	if len(f.Aliases) > 0 {
@@ -158,7 +164,9 @@ func manFlagHelp(f *kong.Flag) string {
 	return text
 }
 
-// roff escapes a text that may begin a line.
+// roff escapes a text for roff: backslashes, hyphens, which would otherwise become
+// dashes, and a period or quote at the beginning, which would begin a request. Newlines
+// become spaces.
 func roff(s string) string {
 	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n", " ", "\u00a0", `\ `).Replace(s)
 	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {

@@ -20,7 +20,8 @@ import (
 // members is what --peers says: where the names of the machines come from.
 type members struct{ who string }
 
-// isDNS reports whether the names are the addresses of one name, which change.
+// isDNS reports whether the machines are the addresses of one DNS name. These may
+// change, and are looked up again while the process runs.
 func (m *members) isDNS() bool { return strings.HasPrefix(m.who, "dns:") }
 
 // names returns the machines, each as HOST:PORT: those of Slurm's environment, of a file, of the
@@ -58,7 +59,8 @@ func (m *members) names(ctx context.Context) ([]string, error) {
 	return peers.ParseHosts(m.who)
 }
 
-// joinLines makes one host list of the lines of a file. A line that begins with # is left out.
+// joinLines makes one host list of the lines of a file, with commas between. Empty
+// lines and lines that begin with # are left out.
 func joinLines(text string) string {
 	var lists []string
 	for line := range strings.Lines(text) {
@@ -69,8 +71,10 @@ func joinLines(text string) string {
 	return strings.Join(lists, ",")
 }
 
-// findSelf returns which of the names is this process: told, if that is not empty, or the
-// one that bears the name of this machine, or the only one with an address of it.
+// findSelf returns which of the names is this process. It is told, the value of
+// --peer-self, if that is not empty; else the only name that is the name of this
+// machine; else the only one with an address of this machine. It looks names up until
+// ctx ends. The error says how to name this process.
 func findSelf(ctx context.Context, names []string, told string) (string, error) {
 	if told != "" {
 		one, err := peers.ParseHosts(told)
@@ -119,8 +123,9 @@ func named(names []string) (own []string, err error) {
 	return own, nil
 }
 
-// addressed returns the names that stand for an address of this machine. One that cannot be
-// resolved is taken for another machine's.
+// addressed returns the names that stand for an address of this machine, sorted. A name
+// that cannot be resolved is taken for that of another machine, since a machine that
+// has yet to start may have no name yet. At most 16 are looked up at once.
 func addressed(ctx context.Context, names []string) (own []string, err error) {
 	ifaces, err := net.InterfaceAddrs()
 	if err != nil {
@@ -229,7 +234,8 @@ func isPublic(a netip.Addr) bool {
 }
 
 // towards returns the address of this machine from which another one of the names is
-// reached. Nothing is sent.
+// reached. A UDP socket is connected for that, which only chooses a route (udp(7));
+// nothing is sent.
 func towards(names []string, self string) (netip.Addr, error) {
 	for _, name := range names {
 		if name == self {

@@ -14,8 +14,9 @@ import (
 	"dlfs/fetch"
 )
 
-// meters turn the figures of an engine into metrics at each question. Nothing
-// is counted for them but by the engine. No label takes more values for a longer list.
+// meters turn the figures of an engine into metrics at each question
+// (prometheus.Collector). Nothing is counted for the metrics alone: the engine counts,
+// and meters read. Labels have few values, whose number does not grow with the list.
 type meters struct {
 	engine *engine
 	expiry memo[edition, urlsDie] // to look at a million files takes a while
@@ -50,7 +51,7 @@ var (
 	freeBytes      = describe("disk_free_bytes", "Bytes free on the disk of the output directory.")
 )
 
-// Describe sends every description.
+// Describe sends the description of every metric, as prometheus.Collector asks for.
 func (m *meters) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{buildInfo, filesInState, bytesOf, receivedBytes, servedBytes, requestsMade, readWait, probe, flightsOf,
 		expiringFiles, firstExpiry, secondsToFirst, pausedWhy, hostsWaiting, limitOf, boundBytes, evictedBytes, refetchedBytes, readBytes, freeBytes} {
@@ -110,7 +111,8 @@ func (m *meters) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// expires looks at the files, unless that was done not long ago.
+// expires returns when the first URL expires. It looks at all files, unless that was
+// done less than expiryFor ago for the same list.
 func (m *meters) expires() urlsDie {
 	x, _ := m.expiry.get(edition(m.engine.set.Replaced()), expiryFor, func() (x urlsDie, err error) {
 		x.first, x.n = m.engine.set.Expiry()
@@ -119,7 +121,8 @@ func (m *meters) expires() urlsDie {
 	return x
 }
 
-// histogram makes a histogram of Prometheus from durations, with bounds in seconds.
+// histogram returns a histogram of Prometheus of the durations. Its bounds and its sum
+// are in seconds.
 func histogram(d *prometheus.Desc, ds fetch.Durations) prometheus.Metric {
 	buckets := make(map[float64]uint64, len(ds.Upto))
 	for bound, n := range ds.Upto {
@@ -128,7 +131,7 @@ func histogram(d *prometheus.Desc, ds fetch.Durations) prometheus.Metric {
 	return prometheus.MustNewConstHistogram(d, ds.Count, ds.Sum.Seconds(), buckets)
 }
 
-// truth is a bool as Prometheus has it: 1 or 0.
+// truth returns a bool as Prometheus has it: 1 for true, 0 for false.
 func truth(is bool) float64 {
 	if is {
 		return 1
@@ -136,8 +139,9 @@ func truth(is bool) float64 {
 	return 0
 }
 
-// metricsHandler answers with the metrics of e, and those of the process, as OpenMetrics
-// to who asks for that.
+// metricsHandler answers with the metrics of e and those of the process, in the text
+// format of Prometheus, or as OpenMetrics if the request accepts that. It may be called
+// concurrently.
 func metricsHandler(e *engine) http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(&meters{engine: e}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -18,7 +18,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// metricsFlags are where metrics are shown beside the control socket.
+// metricsFlags say where metrics are shown, beside the control socket, which always
+// answers with them.
 type metricsFlags struct {
 	MetricsListen string `placeholder:"ADDR" help:"Serve metrics for Prometheus at http://ADDR/metrics, such as 127.0.0.1:9469; there is no login."`
 	MetricsFile   string `placeholder:"FILE" help:"Write metrics to FILE every 15 seconds and at the end, for node_exporter's textfile collector; the name must end with .prom."`
@@ -27,7 +28,8 @@ type metricsFlags struct {
 // metricsEvery is how often the file of metrics is written.
 const metricsEvery = 15 * time.Second
 
-// validate refuses a file that node_exporter would not read.
+// validate refuses a file that node_exporter would not read: it reads regular files
+// whose name ends with .prom.
 func (f *metricsFlags) validate() error {
 	if f.MetricsFile != "" && filepath.Ext(f.MetricsFile) != ".prom" {
 		return usageError("--metrics-file %s does not end with .prom, and node_exporter would not read it", f.MetricsFile)
@@ -125,7 +127,7 @@ func (e *engine) writeMetrics(path string, ended <-chan struct{}) {
 	}
 }
 
-// writeText writes metrics in the text format of Prometheus.
+// writeText writes all metrics of r in the text format of Prometheus.
 func writeText(w io.Writer, r *prometheus.Registry) error {
 	families, err := r.Gather()
 	if err != nil {

@@ -147,7 +147,8 @@ func (c *mountCmd) prepare() (err error) {
 	return nil
 }
 
-// within reports whether a path lies below dir. Both are absolute and clean.
+// within reports whether a path lies below dir, and is not dir itself. Both are
+// absolute and clean.
 func within(path, dir string) bool { return strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/") }
 
 // serve opens the directory, mounts, calls live once the mount can be read, and returns when the
@@ -263,8 +264,8 @@ func (c *mountCmd) untilEnd(ctx context.Context, e *engine, m *fs.Mount, ran <-c
 	}
 }
 
-// unmount ends the mount. Programs that still use it are named in the log, and to the "dlfs
-// umount" that waits for the end.
+// unmount ends the mount (fs.Mount.Close). Programs that still use the mount are named
+// in the log, and to the "dlfs umount" that waits for the end.
 func (c *mountCmd) unmount(m *fs.Mount, e *engine) error {
 	busy, err := m.Close()
 	if len(busy) > 0 {

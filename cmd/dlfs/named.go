@@ -15,17 +15,18 @@ import (
 	"dlfs/listfile"
 )
 
-// A flag that names a file has the placeholder FILE. The file is read, unless the flag is one
-// of writtenFlags.
+// filePlaceholder is the placeholder of each flag that names a file. The file is read,
+// unless the flag is one of writtenFlags. A test holds every flag to this.
 const filePlaceholder = "FILE"
 
-// writtenFlags name files that are written.
+// writtenFlags are the flags that name files which are written.
 var writtenFlags = []string{"save-failed", "log-file", "metrics-file"}
 
 // namedFile is a file of the command line, and what names it there: a flag, or "" for the list.
 type namedFile struct{ flag, path string }
 
-// namedFiles returns the files that a command reads and those that it writes.
+// namedFiles returns the files that a command reads and those that it writes. The list
+// and the netrc file have no flag; a path may be "".
 func namedFiles(kctx *kong.Context) (read, written []namedFile) {
 	for _, p := range kctx.Path {
 		if p.Positional != nil && p.Positional.Name == "list" {
@@ -50,9 +51,10 @@ func namedFiles(kctx *kong.Context) (read, written []namedFile) {
 	return append(read, namedFile{path: netrc}), written
 }
 
-// checkNamedFiles refuses, before anything is opened, files to be written that must not be:
-// a directory, a link to nothing, a file that is read, also under another name, and one file
-// for two flags. What cannot be looked at yet may be there at the end.
+// checkNamedFiles refuses, before anything is opened, files to be written that must not
+// be: a directory, a link to nothing, a file that is read, also under another name, and
+// one file for two flags. A file that cannot be looked at now, for want of rights, is
+// left to the code that writes it.
 func checkNamedFiles(kctx *kong.Context) error {
 	read, written := namedFiles(kctx)
 	for i, w := range written {
@@ -68,7 +70,8 @@ func checkNamedFiles(kctx *kong.Context) error {
 	return nil
 }
 
-// check refuses a file to be written, where those are read.
+// check refuses a file to be written that is a directory, a link to nothing, or one of
+// those that are read.
 func (w namedFile) check(read []namedFile) error {
 	info, err := os.Stat(w.path)
 	if errors.Is(err, fs.ErrNotExist) {

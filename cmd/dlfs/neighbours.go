@@ -12,8 +12,10 @@ import (
 // maxNeighbours is how many names of a directory are looked at.
 const maxNeighbours = 10_000
 
-// tellHidden says which files and directories of dir a mount over it will hide,
-// because no entry of the list is called so or lies there.
+// tellHidden writes to w which files and directories of dir a mount over it will hide,
+// because no entry of the list is called so or lies there. It names one of them and
+// counts the others. Of a directory with more than maxNeighbours names only that many
+// are looked at. The error is of reading the directory.
 func tellHidden(w io.Writer, dir string, set *fetch.Set) error {
 	d, err := os.Open(dir)
 	if err != nil {

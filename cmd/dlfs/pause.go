@@ -13,7 +13,9 @@ type pauseCmd struct {
 	stateFlag
 }
 
-// Run has prefetch pause. Readers go on.
+// Run has prefetch of the running process pause. Requests under way for prefetch end
+// after the block that each is in; readers go on, and are still served from the
+// origins.
 func (c *pauseCmd) Run(ctx context.Context) error {
 	_, err := orderText(ctx, c.or(c.Dir), "POST", "/pause")
 	return err
@@ -40,7 +42,9 @@ type limitCmd struct {
 	stateFlag
 }
 
-// Run sets the limit that the command line gives, or prints the one in force if it gives none.
+// Run sets the limit that the command line gives, or prints the one in force if it
+// gives none. With --disk it sets the bound of the mount's disk instead. A rate holds
+// until the process ends or, where --limit-rate is a timetable, until its next turn.
 func (c *limitCmd) Run(ctx context.Context, std stdio) error {
 	if c.Disk != nil && c.Rate != nil {
 		return usageError("give a rate or --disk, not both")

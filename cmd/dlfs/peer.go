@@ -12,8 +12,9 @@ import (
 // errForeign says that another user answers on a control socket.
 var errForeign = errors.New("another user answers on the control socket there, who neither owns the directory nor is root; that user is not asked")
 
-// peerOf returns the user at the other end of a unix socket, as it was when the
-// other end connected or listened.
+// peerOf returns the user at the other end of a unix socket, as it was when the other
+// end connected or listened. A process that has changed its user since then is told by
+// the old one.
 func peerOf(c net.Conn) (uid int, err error) {
 	u, ok := c.(*net.UnixConn)
 	if !ok {
@@ -31,8 +32,8 @@ func peerOf(c net.Conn) (uid int, err error) {
 	return uid, nil
 }
 
-// checkPeer returns errForeign unless the other end is root's, this user's, or
-// owner's.
+// checkPeer returns errForeign unless the process at the other end runs as root, as
+// this user, or as owner, who has the directory.
 func checkPeer(c net.Conn, owner int) error {
 	uid, err := peerOf(c)
 	if err == nil && !slices.Contains([]int{0, os.Geteuid(), owner}, uid) {
@@ -48,7 +49,8 @@ type ownListener struct {
 	log *slog.Logger
 }
 
-// Accept returns the next connection.
+// Accept returns the next connection of this user or of root. Others are closed and
+// logged, and do not end the wait.
 func (l ownListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()

@@ -23,8 +23,9 @@ type peerFlags struct {
 	PeersWait time.Duration `default:"60s" help:"Wait so long for all of --peers to answer before anything is fetched that no reader waits for."`
 }
 
-// sound refuses flags that do not go together. Whether a secret is needed is told where the
-// machines are known.
+// sound refuses flags that do not go together. It needs neither files nor the network;
+// whether a secret is needed is told by security, and which machine this one is by
+// join.
 func (f *peerFlags) sound() error {
 	switch {
 	case f.Peers == "" && (f.PeerSelf != "" || f.PeerKey != "" || f.PeerPlain):
@@ -41,7 +42,10 @@ type security struct {
 	key            *peerhttp.Key // that requests are signed with; nil if they are not
 }
 
-// security returns how the flags say that the group is closed.
+// security returns how the flags say that the group is closed: by a secret that all
+// machines have, by certificates, or, with --peer-plain, by the network alone. It reads
+// the files. Without any of them --peers is refused, since everybody who reaches the
+// port could read the files.
 func (f *peerFlags) security(r *requestFlags) (s security, err error) {
 	var key *peerhttp.Key
 	if f.PeerKey != "" {
@@ -87,8 +91,9 @@ func readPeerKey(path string) (*peerhttp.Key, error) {
 	return key, nil
 }
 
-// certified is the security of certificates that the user has: both sides show the one of
-// --cert, and trust the authorities of --cacert alone.
+// certified returns the security of certificates that the user has: both sides show the
+// one of --cert, and trust the authorities of --cacert alone, not those of the system,
+// since any of these could let another machine in.
 func certified(r *requestFlags) (s security, err error) {
 	key := r.Key
 	if key == "" {
@@ -137,4 +142,5 @@ func (f *peerFlags) join(ctx context.Context, w *work) (*group, error) {
 	return newGroup(who, self, names, l, s, f.PeersWait, w.display.log), nil
 }
 
+// errNoSelf says that none of the names is this machine, by name or by address.
 var errNoSelf = errors.New("none of them is this machine; name it with --peer-self=HOST:PORT")

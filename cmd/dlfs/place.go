@@ -23,13 +23,15 @@ func checkPlaces(dir, state string) error {
 	return checkDir(state, "give --state a directory on a local disk or on tmpfs")
 }
 
-// checkPlace is checkPlaces of an output directory that has its state, too.
+// checkPlace is checkPlaces for an output directory in which the state lies, too.
 func checkPlace(dir string) error {
 	return checkDir(dir, `give a directory on a local disk ("dlfs mount --dir"), or one for the state with --state`)
 }
 
-// checkDir says what keeps dir from being written. If it is to have the state, inStead
-// says what to do where it cannot.
+// checkDir says what keeps dir from being written. Of a directory that is not there
+// yet, the nearest one above it that is there is asked. If dir is to have the state,
+// inStead says what to do where its filesystem is not safe for that (unfitDisk); it is
+// "" for a directory of files alone, which may lie on any filesystem.
 func checkDir(dir, inStead string) error {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -73,8 +75,9 @@ func checkDir(dir, inStead string) error {
 	return nil
 }
 
-// isKernels reports whether dir, which is on FUSE, is served by no process of
-// this machine: virtiofs has a host's directory, fuseblk a local disk.
+// isKernels reports whether dir, which is on FUSE, is served by no process of this
+// machine: virtiofs has a directory of the host, fuseblk a local disk. Both keep a
+// state as safely as a disk.
 func isKernels(dir string) bool {
 	kind, err := fs.Kind(dir)
 	return err == nil && (kind == "virtiofs" || kind == "fuseblk")

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// rate is bytes a second; 0 is no limit.
+// rate is a limit in bytes a second; 0 is no limit.
 type rate int64
 
-// UnmarshalText reads what people write: "10M", "1.5MiB/s", "500k", "0" or
-// "none". K, M, G and T are powers of 1024.
+// UnmarshalText reads what people write: "10M", "1.5MiB/s", "500k", or "0", "none",
+// "off" and "unlimited" for no limit. K, M, G and T are powers of 1024.
 func (r *rate) UnmarshalText(text []byte) error {
 	s := strings.ToLower(strings.TrimSpace(string(text)))
 	if s == "none" || s == "off" || s == "unlimited" {
@@ -24,7 +24,7 @@ func (r *rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String is what a person reads.
+// String returns the rate as people read it, such as "10 MiB/s", and "none" for 0.
 func (r rate) String() string {
 	if r == 0 {
 		return "none"

@@ -53,7 +53,8 @@ func (c *logCmd) Run(ctx context.Context, std stdio) error {
 	return c.follow(ctx, &f, pid, std.out)
 }
 
-// briefRunning asks the running process how far the whole is.
+// briefRunning asks the running process for its status without entries. The error is
+// errNoProcess if there is no process.
 func briefRunning(ctx context.Context, dir string) (whole *Status, err error) {
 	err = visitStatus(ctx, dir, selection{none: true}, func(s *Status) error {
 		whole = s
@@ -62,7 +63,8 @@ func briefRunning(ctx context.Context, dir string) (whole *Status, err error) {
 	return whole, err
 }
 
-// open opens the log beside the control socket.
+// open opens the log in the state directory, which lies beside the control socket. The
+// error is os.ErrNotExist if the process writes its log elsewhere.
 func (c *logCmd) open(ctx context.Context) (*os.File, error) {
 	state, err := openState(ctx, c.Dir)
 	if err != nil {
@@ -72,7 +74,8 @@ func (c *logCmd) open(ctx context.Context) (*os.File, error) {
 	return openIn(state, "log")
 }
 
-// none says why there is no log.
+// none returns the error that says why there is no log, by whether a process has the
+// directory; pid is 0 if none has.
 func (c *logCmd) none(pid int) error {
 	if pid != 0 {
 		return fmt.Errorf("process %d on %s writes its log where it was started, or to its --log-file", pid, c.Dir)
@@ -80,7 +83,9 @@ func (c *logCmd) none(pid int) error {
 	return fmt.Errorf("%s has no log; a dlfs that is started with --daemon writes one", c.Dir)
 }
 
-// skip goes to where the last lines begin.
+// skip moves the file to where the last c.Lines lines begin, or leaves it at the start
+// if --lines was not given. It reads at most twice logMost bytes, which is more than
+// the writer lets a log become.
 func (c *logCmd) skip(f *os.File) error {
 	if c.Lines <= 0 {
 		return nil
@@ -102,8 +107,10 @@ func (c *logCmd) skip(f *os.File) error {
 	return err
 }
 
-// follow prints what is added to the log, also to another file that takes its place, until
-// the process ends, and then the rest.
+// follow prints what is added to the log until the process pid ends, and then the rest.
+// The writer replaces a log that has become too long by another file of the same name;
+// the old file is then read to its end before *f becomes the new one. The caller closes
+// *f. The end of ctx is no error: Ctrl-C is how a user ends it.
 func (c *logCmd) follow(ctx context.Context, f **os.File, pid int, w io.Writer) error {
 	t := time.NewTicker(askEvery)
 	defer t.Stop()
@@ -125,6 +132,9 @@ func (c *logCmd) follow(ctx context.Context, f **os.File, pid int, w io.Writer) 
 		if sameFile(*f, next) {
 			next.Close()
 			continue
+		}
+		if _, err := io.Copy(w, *f); err != nil { // what came before the old log was replaced
+			return errors.Join(err, next.Close())
 		}
 		(*f).Close()
 		*f = next

@@ -19,8 +19,9 @@ type reloadCmd struct {
 	stateFlag
 }
 
-// Run has the running process go on with another list, and tells the
-// difference.
+// Run has the running process go on with another list, and prints the difference
+// between the two. The path is made absolute, because the process has another working
+// directory; standard input is sent as the body of the request.
 func (c *reloadCmd) Run(ctx context.Context, std stdio) error {
 	query, body := "", io.Reader(nil)
 	if c.List != "" {
@@ -46,8 +47,10 @@ func (c *reloadCmd) Run(ctx context.Context, std stdio) error {
 	return nil
 }
 
+// errEnding refuses a list for a process that would not come to use it.
 var errEnding = errors.New("this dlfs is about to end; give the list to the next \"dlfs fetch\" or \"dlfs mount\"")
 
+// errSpent refuses to read standard input a second time.
 var errSpent = errors.New("the list came from standard input and cannot be read again; give one with \"dlfs reload DIR LIST\"")
 
 // reload replaces the list by the one at where, an absolute path or a URL; "-"
@@ -69,8 +72,9 @@ func (e *engine) reload(ctx context.Context, where string, body io.Reader) (diff
 	return e.replace(ctx, from, list)
 }
 
-// renew replaces the list by the one that body is, once. The next reload reads the list
-// where it was.
+// renew replaces the list by the one that body is, once, as a hook for expired URLs
+// prints it. The engine's lister stays, so that the next reload reads the list where it
+// was.
 func (e *engine) renew(ctx context.Context, body io.Reader) error {
 	e.reloading.Lock()
 	from := e.lister
@@ -112,6 +116,7 @@ func (e *engine) replace(ctx context.Context, from *lister, list *listfile.List)
 	return diff, nil
 }
 
+// errKept is added to each error of a list that was refused.
 var errKept = errors.New("the list stays as it was")
 
 // reread reads the list of a reload: from body if where is "-", else from where the lister reads.

@@ -54,7 +54,9 @@ func requestDefaults() kong.Vars {
 	}
 }
 
-// validate refuses values that cannot work and flags that contradict each other.
+// validate refuses values that cannot work and flags that contradict each other. It
+// reads no files and no environment; the methods below do that where the client is
+// made.
 func (f *requestFlags) validate() error {
 	switch {
 	case f.Tries < 0:
@@ -69,20 +71,22 @@ func (f *requestFlags) validate() error {
 	return nil
 }
 
-// usageError is of the command line.
+// usageError returns an error of the command line, for which the program ends with
+// exitUsage. The text is formatted as by fmt.Errorf, and %w wraps.
 func usageError(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
-// warn tells what a flag gives up, at every log level.
+// warn writes a warning about a flag that gives up the safety of TLS, whatever the log
+// level is.
 func (f *requestFlags) warn(w io.Writer) {
 	if f.Insecure {
 		fmt.Fprintln(w, "dlfs: WARNING: --insecure: no certificate is checked; every machine on the way can read and change everything")
 	}
 }
 
-// header parses the values of --header. An error does not quote them: they may
-// be secrets.
+// header parses the values of --header. An error tells the number of the value and does
+// not quote it, since it may be a secret.
 func (f *requestFlags) header() (http.Header, error) {
 	h := http.Header{}
 	for i, line := range f.Header {
@@ -101,7 +105,8 @@ func (f *requestFlags) header() (http.Header, error) {
 	return h, nil
 }
 
-// userAgent is what this program calls itself.
+// userAgent returns what requests call this program: the value of --user-agent, of -U,
+// or the name and version of dlfs.
 func (f *requestFlags) userAgent() string {
 	switch {
 	case f.UserAgent != "":
@@ -112,7 +117,9 @@ func (f *requestFlags) userAgent() string {
 	return userAgent
 }
 
-// bearer is the token in the environment variable that --bearer-env names.
+// bearer returns the token in the environment variable that --bearer-env names, ""
+// without that flag. A variable that is not set or empty is an error: requests without
+// a token would fail one by one with 401.
 func (f *requestFlags) bearer() (string, error) {
 	if f.BearerEnv == "" {
 		return "", nil
@@ -127,7 +134,8 @@ func (f *requestFlags) bearer() (string, error) {
 	return token, nil
 }
 
-// proxy is which proxy a request is sent to, by --proxy or else the environment.
+// proxy returns the function that chooses the proxy of a request, by --proxy or else by
+// the environment (http_proxy, https_proxy, all_proxy, no_proxy).
 func (f *requestFlags) proxy() (func(*http.Request) (*url.URL, error), error) {
 	proxy, err := origin.ProxyFrom(f.Proxy, os.Getenv)
 	if err != nil {
@@ -164,7 +172,8 @@ func (f *requestFlags) tls() (*tls.Config, error) {
 	return c, nil
 }
 
-// trusting returns the system's authorities and those in the file.
+// trusting returns the authorities of the system together with those in the file, which
+// holds certificates in PEM form.
 func trusting(path string) (*x509.CertPool, error) {
 	pem, err := readNamed(path)
 	if err != nil {

@@ -8,8 +8,10 @@ import (
 	"dlfs/listfile"
 )
 
-// needRoom is the error of --require-space, if the disk has too little room for what the
-// entries lack in dir. Origins are asked for sizes that neither the list nor the state knows.
+// needRoom returns the error of --require-space if the disk has too little room for
+// what the entries lack in dir. Origins are asked for sizes that neither the list nor
+// the state knows, so it blocks for a request for each, until ctx ends. Files whose
+// size stays unknown are left out, with a remark.
 func (w *work) needRoom(ctx context.Context, entries []listfile.Entry, dir string) error {
 	t, err := w.estimate(ctx, entries, dir)
 	switch {
@@ -28,7 +30,8 @@ func (w *work) needRoom(ctx context.Context, entries []listfile.Entry, dir strin
 	return nil
 }
 
-// lacks says what is missing and what is free.
+// lacks says in words how many bytes are to come, and for how many of the free ones
+// there is room.
 func lacks(dir string, missing, free int64, minFree mebibytes) string {
 	return fmt.Sprintf("%s are to come, and %s has room for %s, since %s of it are to stay free (--min-free)",
 		bytesText(missing), dir, bytesText(free-int64(minFree)), bytesText(int64(minFree)))
@@ -38,7 +41,9 @@ func lacks(dir string, missing, free int64, minFree mebibytes) string {
 // become known one by one.
 const roomLook = 10 * time.Second
 
-// warnOfRoom tells once that the disk will be full before everything is there.
+// warnOfRoom logs once that the disk will be full before everything is there. It looks
+// again every roomLook, until it has warned, the set is done, or ctx ends. The caller
+// runs it in a goroutine and waits for it.
 func (e *engine) warnOfRoom(ctx context.Context, minFree mebibytes) {
 	t := time.NewTimer(time.Second)
 	defer t.Stop()

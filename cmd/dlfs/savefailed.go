@@ -9,15 +9,16 @@ import (
 	"dlfs/listfile"
 )
 
-// unfinished is the entries that are not complete, and why.
+// unfinished is what --save-failed saves: the entries that are not complete, why, and
+// the lines that were left out of the list.
 type unfinished struct {
 	entries []listfile.Entry
 	why     map[string]string // by name
 	bad     listfile.Errors   // lines that were left out of the list
 }
 
-// unfinished is the entries of the engine's list that are not complete, and the lines
-// that were left out of it.
+// unfinished returns the entries of the engine's list that are not complete, and the
+// lines that were left out of it. It takes reloading.
 func (e *engine) unfinished() unfinished {
 	u := unfinishedOf(e.set)
 	e.reloading.Lock()
@@ -69,7 +70,9 @@ func (u unfinished) save(path string, notes io.Writer) error {
 	return nil
 }
 
-// emptySink leaves an earlier list of failed entries empty.
+// emptySink leaves an earlier list of failed entries empty, so that a script which goes
+// by the size of the file sees that nothing has failed. A file that is not there is not
+// made, and no device or pipe is written to.
 func emptySink(path string, notes io.Writer) error {
 	done := "not written"
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !isDescriptor(path) {

@@ -12,14 +12,16 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// settings are flags that a file gives: that of --config, or the list itself. What the
-// command line or the environment says goes before them.
+// settings are flags that a file gives: that of --config, or the list itself. The order
+// is: the command line, the environment, --config, the list; the first one that gives a
+// flag decides.
 type settings struct {
 	values map[string][]string // by the name of the flag
 	where  map[string]string   // "FILE:LINE" of each
 }
 
-// listMark begins a line of a list that gives flags.
+// listMark begins a line of a list that gives flags. Other readers take the line for a
+// comment.
 const listMark = "#dlfs:"
 
 // listMaySet are the flags that a list may give. A list often comes from others, who are
@@ -40,8 +42,9 @@ func (s *settings) add(where, name, value string) {
 	s.where[name] = where
 }
 
-// readConfig reads a file of lines "FLAG = VALUE", or FLAG alone for one that has no value.
-// Empty lines and lines that begin with # are left out.
+// readConfig reads a file of lines "FLAG = VALUE", or FLAG alone for a flag that has no
+// value. Empty lines and lines that begin with # are left out. Whether a flag exists is
+// told later, by check.
 func readConfig(path string) (s settings, err error) {
 	f, err := openNamed(path)
 	if err != nil {
@@ -69,8 +72,10 @@ func readConfig(path string) (s settings, err error) {
 // headMost is how much of a list is looked through for its flags, in bytes.
 const headMost = 64 << 10
 
-// readHead reads the flags of a list that is a regular file: "#dlfs: FLAG=VALUE ..." in the
-// comments that it begins with. A value with spaces stands in double quotes.
+// readHead reads the flags of a list that is a regular file: "#dlfs: FLAG=VALUE ..." in
+// the comments that it begins with. A value with spaces stands in double quotes. A list
+// that cannot be opened, or is a pipe or a URL, gives no flags here: the error is told
+// when the list is read. A flag that a list may not give is an error (listMaySet).
 func readHead(path string) (s settings, err error) {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return s, nil // reading the list will tell the error; a pipe can be read only once
@@ -98,7 +103,8 @@ func readHead(path string) (s settings, err error) {
 	return s, nil
 }
 
-// quotedWords divides a line at spaces that are not in double quotes, which are left out.
+// quotedWords divides a line at blanks outside of double quotes, and removes the
+// quotes. A word may be empty if it stands in quotes.
 func quotedWords(line string) (words []string) {
 	var word strings.Builder
 	quoted, begun := false, false
@@ -161,8 +167,9 @@ func hasFlag(node *kong.Node, name string) bool {
 		slices.ContainsFunc(node.Children, func(child *kong.Node) bool { return hasFlag(child, name) })
 }
 
-// resolvers are the settings of --config and of the list of a command line that has been
-// parsed without them. The last one goes before the others.
+// resolvers returns the settings of the list and of --config as resolvers of kong, for
+// a command line that has been parsed without them. kong asks all of them, and the last
+// one decides, so --config comes last.
 func resolvers(config string, kctx *kong.Context) (list []kong.Resolver, err error) {
 	var all []settings
 	for _, p := range kctx.Path {

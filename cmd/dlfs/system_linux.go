@@ -19,7 +19,8 @@ func socketPeer(fd int) (uid int, err error) {
 	return int(cred.Uid), nil
 }
 
-// dupTo has a descriptor be another name of an open file.
+// dupTo makes the descriptor other refer to the open file of fd (dup3(2)). What other
+// referred to before is closed.
 func dupTo(fd, other int) error { return unix.Dup3(fd, other, 0) }
 
 // waitEnd waits for a process to end, or for ctx. A pidfd tells the end even of a process

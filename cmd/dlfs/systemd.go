@@ -68,7 +68,8 @@ func (c *systemdCmd) Run(std stdio) error {
 	return nil
 }
 
-// check refuses what would only fail at boot.
+// check refuses what would only fail at boot, where the message is in the journal
+// alone. The flags after -- are parsed as the command line of mount would be.
 func (c *systemdCmd) check(std stdio) error {
 	if c.List == "-" {
 		return usageError("standard input is not there at boot; give the list as a file or a URL")
@@ -113,7 +114,8 @@ func (c *systemdCmd) units() (u units, err error) {
 	return u, nil
 }
 
-// write has one unit written to its file, or to out.
+// write has one unit written to the file of that name in --to, or to out without --to.
+// The unit before it stays if a write fails.
 func (c *systemdCmd) write(name string, out io.Writer, unit func(io.Writer) error) error {
 	if c.To == "" {
 		return unit(out)
@@ -129,7 +131,7 @@ func (c *systemdCmd) write(name string, out io.Writer, unit func(io.Writer) erro
 	return nil
 }
 
-// tellNext says how the units come into force.
+// tellNext writes to w how the units with these names come into force.
 func (c *systemdCmd) tellNext(w io.Writer, names []string) {
 	systemctl, dir := "systemctl", "/etc/systemd/system"
 	if c.User {
@@ -157,12 +159,14 @@ func unitName(path string) string {
 // specifiers, which begin with %.
 func unitText(s string) string { return strings.ReplaceAll(s, "%", "%%") }
 
-// unitWord quotes a text that is one of the words of a setting.
+// unitWord quotes a text as one word of a setting (systemd.syntax(7)).
 func unitWord(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%").Replace(s) + `"`
 }
 
-// unitCommand is a command line (systemd.service(5)), where $ begins a variable, too.
+// unitCommand returns a command line for a unit (systemd.service(5)). A dollar sign
+// begins a variable there, so it is doubled. Words that need no quotes have none, for
+// people who read the unit.
 func unitCommand(words ...string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {

@@ -10,8 +10,9 @@ import (
 	"dlfs/listfile"
 )
 
-// taken tells in one line what a list was taken for: how many entries it has, its
-// form, and what its columns mean.
+// taken returns one line that says what a list was taken for: how many entries it has,
+// its form, what its columns mean, and what was changed or left out. check, mount and
+// fetch print it, so that a list that was read wrongly is seen at once.
 func taken(name string, list *listfile.List) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s, %s", printable(name), count(len(list.Entries), "entry", "entries"), dialectText(list.Dialect))
@@ -30,10 +31,11 @@ func taken(name string, list *listfile.List) string {
 	return b.String()
 }
 
-// lines is a number of wrong lines.
+// lines returns a number of wrong lines in words.
 func lines(n int) string { return count(n, "wrong line", "wrong lines") }
 
-// count is a number of things.
+// count returns a number of things in words: one for exactly one, many with the number,
+// in groups of three digits, for all other numbers.
 func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -41,7 +43,8 @@ func count(n int, one, many string) string {
 	return humanize.Comma(int64(n)) + " " + many
 }
 
-// dialectText describes the form of a list.
+// dialectText returns the form of a list in words, or the name of the form if there are
+// none.
 func dialectText(d listfile.Dialect) string {
 	text := map[listfile.Dialect]string{
 		listfile.Tab: "NAME<TAB>URL", listfile.Colon: "NAME : URL", listfile.URLs: "plain URLs", listfile.Pget: "URL NAME",

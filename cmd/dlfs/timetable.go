@@ -10,7 +10,8 @@ import (
 	"dlfs/fetch/origin"
 )
 
-// timetable is what may be received a second: always the same, or by the time of day.
+// timetable is the value of --limit-rate: what may be received a second, always the
+// same or by the time of day.
 type timetable struct {
 	always rate
 	turns  []turn // in the order of the day; none if always holds
@@ -50,7 +51,8 @@ func (t *timetable) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// now is the rate that holds at a time, and when another one does; zero if none ever does.
+// now returns the rate that holds at a time, and when the next turn begins; next is
+// zero if the rate always holds.
 func (t *timetable) now(at time.Time) (r rate, next time.Time) {
 	if len(t.turns) == 0 {
 		return t.always, time.Time{}
@@ -66,7 +68,8 @@ func (t *timetable) now(at time.Time) (r rate, next time.Time) {
 	return r, t.turns[0].on(at, 1)
 }
 
-// on is when the turn begins so many days after the day of at.
+// on returns when the turn begins, the given number of days after the day of at, in the
+// time zone of at. A day that is 23 or 25 hours long is counted as one (time.Date).
 func (x turn) on(at time.Time, days int) time.Time {
 	return time.Date(at.Year(), at.Month(), at.Day()+days, x.hour, x.minute, 0, 0, at.Location())
 }
@@ -75,8 +78,9 @@ func (x turn) on(at time.Time, days int) time.Time {
 // times, and which stands still with a machine that is suspended.
 const longestNap = time.Minute
 
-// follow sets the limit whenever another rate begins to hold, until ctx ends. A limit that
-// is set by hand in between holds until then.
+// follow sets the limit whenever another rate begins to hold, until ctx ends. A limit
+// that "dlfs limit" has set in between holds until then. The caller runs it in a
+// goroutine and waits for it.
 func (t *timetable) follow(ctx context.Context, limit *origin.Limit) {
 	held, next := t.now(time.Now())
 	for !next.IsZero() {

@@ -11,7 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// durations has kong read durations as people write them.
+// durations has kong read every flag of type time.Duration by parseDuration.
 func durations() kong.Option {
 	return kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
 		var text string
@@ -26,7 +26,8 @@ func durations() kong.Option {
 	}))
 }
 
-// parseDuration reads a duration of Go, such as 1m30s, or a number of seconds.
+// parseDuration reads a duration of Go, such as 1m30s, or a number of seconds, such as
+// 30 or 0.5, as wget and curl have them.
 func parseDuration(text string) (time.Duration, error) {
 	text = strings.TrimSpace(text)
 	if d, err := time.ParseDuration(text); err == nil {
@@ -58,10 +59,10 @@ func parseBytes(text string, unit float64) (int64, error) {
 	return int64(n), nil
 }
 
-// defaultMinFree is --min-free where there is no such flag.
+// defaultMinFree is the default of --min-free, for commands that have no such flag.
 const defaultMinFree mebibytes = 64 << 20
 
-// mebibytes is a number of bytes.
+// mebibytes is a flag's number of bytes whose unit is MiB where the user gives none.
 type mebibytes int64
 
 // UnmarshalText reads what parseBytes does; a number alone is of MiB.

@@ -29,7 +29,8 @@ type verifyCmd struct {
 	workFlags
 }
 
-// verdicts is what verify found. Keys are stable: new ones may come.
+// verdicts is what verify found, as --json prints it. Its keys are stable: new ones may
+// come, and none goes or changes its meaning.
 type verdicts struct {
 	Right      int       `json:"right"`
 	Wrong      int       `json:"wrong"`
@@ -104,8 +105,8 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 	return e.fetch(ctx, std, "")
 }
 
-// lastList is the list that dir was last used with, "" if it is not known or not
-// there any more.
+// lastList returns the path of the list that dir was last used with. It is "" if the
+// path is not known or leads nowhere any more; a URL is such a path.
 func lastList(dir string, log *slog.Logger) (string, error) {
 	store, err := cache.OpenReadOnly(dir, cache.Options{Log: log})
 	if err != nil {
@@ -189,7 +190,7 @@ func (v *verdicts) add(name string, found fetch.Verdict) {
 	v.Files = append(v.Files, verdict{name, found})
 }
 
-// String is the summary.
+// String returns the summary in one line.
 func (v *verdicts) String() string {
 	return fmt.Sprintf("%d right, %d wrong, %d without a digest, %d incomplete", v.Right, v.Wrong, v.NoDigest, v.Incomplete)
 }

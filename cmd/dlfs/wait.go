@@ -55,7 +55,9 @@ type waiting struct {
 	last *Status // what was seen last; nil if nothing was
 }
 
-// complete waits until every file is complete, or nothing more is being done.
+// complete waits until every file is complete or has failed. When the process ends
+// before that, the state that it left decides: the error is then that of files which
+// are not complete.
 func (w *waiting) complete(ctx context.Context) error {
 	err := follow(ctx, w.Dir, selection{none: true}, func(s *Status) (bool, error) {
 		w.last = s
@@ -140,7 +142,8 @@ func (w *waiting) names(ctx context.Context) error {
 	return outcomeOf(w.last, w.Dir)
 }
 
-// read reads the state that a process has left.
+// read reads the state that a process has left, with the entries of the names that are
+// waited for.
 func (w *waiting) read(ctx context.Context, want selection) error {
 	err := statusOf(ctx, w.Dir, want, w.log, func(s *Status) error {
 		w.last = s
@@ -155,7 +158,8 @@ func (w *waiting) read(ctx context.Context, want selection) error {
 	return w.known()
 }
 
-// known returns an error if the list does not have one of the names.
+// known returns an error of usage if the list does not have one of the names: such a
+// file would be waited for without end.
 func (w *waiting) known() error {
 	for _, name := range w.Names {
 		if !slices.ContainsFunc(w.last.Entries, func(e fetch.EntryStatus) bool { return e.Name == name }) {
@@ -165,10 +169,12 @@ func (w *waiting) known() error {
 	return nil
 }
 
-// over reports whether nothing more is being done for a file.
+// over reports whether nothing more is being done for a file: it is complete, or has an
+// error that is final.
 func over(e fetch.EntryStatus) bool { return e.State == stateComplete || e.Error != "" }
 
-// outcomeOf is the exit for the entries of a status, as if they were the whole list.
+// outcomeOf returns the exit for the entries of a status, as if they were the whole
+// list, with a line for each file that has failed.
 func outcomeOf(s *Status, dir string) error {
 	of := *s
 	of.Totals = fetch.Totals{FilesTotal: len(s.Entries)}

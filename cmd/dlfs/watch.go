@@ -70,7 +70,8 @@ func (c *statusCmd) show(ctx context.Context, std stdio, now *Status) error {
 	return err
 }
 
-// briefStatus is the status of dir without entries.
+// briefStatus returns the status of dir without entries, from the running process or
+// from the state on disk.
 func briefStatus(ctx context.Context, dir string, log *slog.Logger) (whole *Status, err error) {
 	err = statusOf(ctx, dir, selection{none: true}, log, func(s *Status) error {
 		whole = s

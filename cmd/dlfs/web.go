@@ -27,7 +27,9 @@ type webCmd struct {
 	BehindProxy string `placeholder:"URL" help:"A proxy speaks TLS and hands requests on to --listen; URL is where browsers find the page."`
 }
 
-// Run serves the page until it is interrupted.
+// Run serves the page until it is interrupted. It checks the flags and the directories
+// before it listens, prints the address with its token on standard output, for programs
+// and people, and a remark on standard error.
 func (c *webCmd) Run(ctx context.Context, std stdio) error {
 	log := newLogger(std.err, slog.LevelWarn)
 	opts, err := c.options()
@@ -59,7 +61,8 @@ func (c *webCmd) Run(ctx context.Context, std stdio) error {
 	return s.Serve(ctx, l)
 }
 
-// reasonOf is why a listener could not be had, without its address and the system call.
+// reasonOf returns why a listener could not be had, without its address and the name of
+// the system call, which the caller's message has or does not need.
 func reasonOf(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
@@ -103,7 +106,8 @@ func (c *webCmd) options() (opts web.Options, err error) {
 	return opts, nil
 }
 
-// onLoopback reports whether only this machine reaches a host.
+// onLoopback reports whether a host of --listen is an address of the loopback or
+// "localhost". An empty host means every address of this machine and is not.
 func onLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()
@@ -136,7 +140,8 @@ func (c *webCmd) place(opts *web.Options, at net.Addr) {
 	}
 }
 
-// sources are the directories to show.
+// sources returns the directories to show: those of the command line, or all mounts of
+// dlfs on this machine if none is given. The caller closes each of them.
 func (c *webCmd) sources(log *slog.Logger) (list []*webSource, err error) {
 	dirs := c.Dirs
 	if len(dirs) == 0 {

@@ -28,8 +28,9 @@ const (
 // errNoPage says that a process is of a version that knows no page.
 var errNoPage = errors.New("the dlfs there is an older one, which has nothing for this page; start it again with this version")
 
-// webSource asks the process that has a directory, for the page. It keeps connections, so
-// that it does not open the mount each second, which would keep a umount from ending.
+// webSource asks the process that has a directory, for the page. It keeps connections
+// open, so that it does not open the directory each second: an open directory would
+// keep an umount of the mount from ending. Its methods may be called concurrently.
 type webSource struct {
 	dir    string
 	log    *slog.Logger
@@ -52,7 +53,8 @@ func newWebSource(dir string, log *slog.Logger) *webSource {
 	return s
 }
 
-// check says why the directory cannot be shown, if so.
+// check returns why the directory cannot be shown, nil if it can. It asks once for the
+// summary, as the page will do.
 func (s *webSource) check(ctx context.Context) error {
 	status, body, err := s.ask(ctx, http.MethodGet, "/summary")
 	switch {
@@ -116,7 +118,9 @@ func (s *webSource) get(ctx context.Context, path string) (int, []byte, error) {
 	return resp.StatusCode, body, nil
 }
 
-// post has the process do something, however long that takes.
+// post has the process do something, such as pause. It takes as long as the process
+// says that it works on it, and opens a connection of its own, since an answer may be
+// slow.
 func (s *webSource) post(ctx context.Context, method, path string) (int, []byte, error) {
 	a, err := ask(ctx, s.dir, method, path, nil)
 	if err != nil {
