@@ -35,7 +35,8 @@ func findTools(ctx context.Context, path, tmp string) (t *tools, err error) {
 		return t, err
 	}
 	t.dlfs = filepath.Join(tmp, "dlfs")
-	return t, goTool(ctx, "", "build", "-o", t.dlfs, "dlfs/cmd/dlfs")
+	// -buildvcs=false: git refuses to look at a tree that belongs to another user.
+	return t, goTool(ctx, "", "build", "-buildvcs=false", "-o", t.dlfs, "dlfs/cmd/dlfs")
 }
 
 // getRclone finds rclone, or builds it into the user's cache, which takes

@@ -125,9 +125,10 @@ func findTools(ctx context.Context, names []string, path, tmp string, log io.Wri
 	return found, nil
 }
 
-// build builds the dlfs of this module.
+// build builds the dlfs of this module into the file path, without the state of its
+// repository in it: git refuses to look at a tree that belongs to another user.
 func build(ctx context.Context, path string) error {
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "dlfs/cmd/dlfs").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", path, "dlfs/cmd/dlfs").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("building dlfs; run this in its module, or give -dlfs: %w\n%s", err, out)
 	}
