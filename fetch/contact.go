@@ -25,6 +25,7 @@ type contact struct {
 	began  time.Time
 	done   chan struct{} // closed when the contact has ended
 	asking atomic.Bool   // peers are being asked
+	urgent atomic.Bool   // a reader waits for it
 }
 
 // Probe returns the file's copy, asking the origin for the version if it is not
@@ -49,6 +50,9 @@ func (f *File) contact(ctx context.Context, urgent bool) (Copy, error) {
 					err = errClosing
 				}
 			}
+		}
+		if under != nil && urgent {
+			under.urgent.Store(true)
 		}
 		f.mu.Unlock()
 		if known != nil || err != nil {
@@ -172,9 +176,8 @@ func (c *contact) probe(urgent bool) {
 // takes a reader's place at the host.
 func (c *contact) ask(m *mirror, urgent bool) (found, error) {
 	f := c.file
-	ctx := f.set.ctx
+	ctx := origin.Urgent(f.set.ctx, &c.urgent)
 	if urgent {
-		ctx = origin.Urgent(ctx)
 		if err := m.host.TakeReader(f.set.ctx); err != nil {
 			return found{}, err
 		}
@@ -308,7 +311,7 @@ func (c *contact) fetch(m *mirror, class hosts.Class) {
 // where a reader may come, else maxExtent. The caller closes the response or hands it on.
 func (c *contact) open(m *mirror, class hosts.Class) (*response, error) {
 	s, asked := c.file.set, time.Now()
-	ctx, cancel := context.WithCancel(origin.WithRest(s.ctx, s.rest(m.host)))
+	ctx, cancel := context.WithCancel(origin.Urgent(origin.WithRest(s.ctx, s.rest(m.host)), &c.urgent))
 	first := int64(maxExtent)
 	if s.oneRequest() {
 		first = math.MaxInt64
@@ -328,7 +331,7 @@ func (c *contact) open(m *mirror, class hosts.Class) (*response, error) {
 		return nil, err
 	}
 	m.host.FirstByte(time.Since(asked))
-	return &response{body, ctx, cancel}, nil
+	return &response{body, ctx, cancel, &c.urgent}, nil
 }
 
 // response is the response of a first contact, to be streamed on.
@@ -336,6 +339,7 @@ type response struct {
 	body   *origin.Body
 	ctx    context.Context
 	cancel context.CancelFunc
+	urgent *atomic.Bool // as of contact
 }
 
 func (r *response) close() {

@@ -42,6 +42,25 @@ func TestHostThatRefusesOneFileMore(t *testing.T) {
 	}
 }
 
+// The same holds where the host closes the connection of one more without a word. It is known soon
+// how many requests the host takes, so that few are closed.
+func TestHostThatClosesOneConnectionMore(t *testing.T) {
+	for _, most := range []int{1, 2, 4} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			names := x.addAll("f", 10, 4<<20)
+			limit := origintest.CloseOpen(most)
+			x.Inject(limit, origintest.Throttle(1<<20).Method("GET"))
+			x.start()
+			check(t, x.Run(t.Context()))
+			x.materialized(names...)
+			wantHit(t, limit)
+			if n := limit.Hits(); n > 25 {
+				t.Errorf("above %d: %d connections were closed", most, n)
+			}
+		})
+	}
+}
+
 // The same holds where a redirect leads to such a host.
 func TestTargetThatRefusesOneFileMore(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
@@ -109,4 +128,31 @@ func TestDeadURLsAtAHostThatRefusesOneFileMore(t *testing.T) {
 			wantHit(t, dead, limit)
 		})
 	}
+}
+
+// A reader is not made to wait for the end of what a host sends meanwhile: neither for the bytes
+// of a file that it refused as one too many, nor for the error of a URL that is no good.
+func TestReaderAtAHostThatRefusesOneFileMore(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		dead, limit := origintest.Status(403).When(isDead), origintest.LimitOpen(1, 403)
+		x.Inject(limit, dead, origintest.Throttle(1<<20).Method("GET"))
+		x.add("long", 256<<20)
+		x.add("other", 8<<20)
+		x.add("dead", 8<<20)
+		x.opts.Serve, x.opts.Jobs = true, 1
+		x.start()
+		defer x.background()()
+		advance(10 * time.Second)
+		began := time.Now()
+		h := x.open("other")
+		defer h.Close()
+		x.read(h, 4<<20, 100)
+		if _, err := x.File("dead").Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "403") {
+			t.Errorf("the dead URL answers %v", err)
+		}
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("the readers waited %v", took)
+		}
+		wantHit(t, dead, limit)
+	})
 }

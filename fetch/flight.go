@@ -58,7 +58,8 @@ type flight struct {
 	start  int64
 	ctx    context.Context
 	cancel context.CancelFunc
-	body   body // open already if this goes on from first contact
+	body   body         // open already if this goes on from first contact
+	urgent *atomic.Bool // a reader waits for it, or it was launched for one
 
 	// Of the last reads, how many more took all they could, and perhaps left some, than did
 	// not. Written by run alone.
@@ -99,9 +100,11 @@ func (fi *fill) enlistLocked(m *mirror, c hosts.Class, off, end int64, from *res
 	}
 	fl.reach = fl.end
 	if from != nil {
-		fl.body, fl.ctx, fl.cancel = from.body, from.ctx, from.cancel
+		fl.body, fl.ctx, fl.cancel, fl.urgent = from.body, from.ctx, from.cancel, from.urgent
 	} else {
-		fl.ctx, fl.cancel = context.WithCancel(f.set.ctx)
+		fl.urgent = new(atomic.Bool)
+		fl.urgent.Store(c == hosts.Demand)
+		fl.ctx, fl.cancel = context.WithCancel(origin.Urgent(f.set.ctx, fl.urgent))
 		if c == hosts.Bulk {
 			fl.ctx = origin.MaySpare(origin.WithRest(fl.ctx, f.set.rest(m.host)))
 		}
@@ -212,18 +215,14 @@ func (fl *flight) open(host *hosts.Host) (err error) {
 	if fl.body != nil {
 		return nil
 	}
-	asked, ctx := time.Now(), fl.ctx
-	if fl.class == hosts.Demand {
-		ctx = origin.Urgent(ctx)
-	}
-	f := fl.fill.file
+	asked, f := time.Now(), fl.fill.file
 	var b body
 	if fl.fill.extents != nil {
 		b, err = fl.openPeer()
 	}
 	if b == nil && err == nil {
 		asked = time.Now()
-		b, err = fl.openOrigin(ctx)
+		b, err = fl.openOrigin()
 	}
 	if err != nil {
 		return err
@@ -238,16 +237,16 @@ func (fl *flight) open(host *hosts.Host) (err error) {
 }
 
 // openOrigin asks the mirror for the bytes.
-func (fl *flight) openOrigin(ctx context.Context) (body, error) {
+func (fl *flight) openOrigin() (body, error) {
 	f, v := fl.fill.file, origin.Version(fl.fill.blob.Version())
 	if fl.whole {
-		return asBody(fl.mirror.res.GetWhole(ctx, &v))
+		return asBody(fl.mirror.res.GetWhole(fl.ctx, &v))
 	}
 	f.mu.Lock()
 	off, end := fl.pos, fl.end
 	fl.reach = end
 	f.mu.Unlock()
-	return asBody(fl.mirror.res.Get(ctx, &v, off, end-off))
+	return asBody(fl.mirror.res.Get(fl.ctx, &v, off, end-off))
 }
 
 // asBody keeps the nil of a failed request from becoming a body that is not nil.

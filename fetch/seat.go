@@ -19,12 +19,13 @@ type seats map[*seat]struct{}
 
 // take has a reader wait for fl until it has passed want. A reader's own flight has told
 // the host already that a reader waits; another flight tells it here, so that prefetch
-// gives way also before the first byte comes.
+// gives way also before the first byte comes. Its request becomes urgent.
 func (ss seats) take(fl *flight, want int64) *seat {
 	s := &seat{flight: fl, want: want, ready: make(chan struct{})}
 	ss[s] = struct{}{}
 	if fl.class != hosts.Demand {
 		fl.mirror.host.ReaderWaits()
+		fl.urgent.Store(true)
 	}
 	return s
 }
@@ -37,6 +38,7 @@ func (ss seats) leave(s *seat) bool {
 	delete(ss, s)
 	if s.flight.class != hosts.Demand {
 		s.flight.mirror.host.ReaderGone()
+		s.flight.urgent.Store(len(ss) > 0)
 	}
 	return true
 }

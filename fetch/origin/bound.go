@@ -43,6 +43,17 @@ func (t *ticket) good(ofFile bool) {
 	}
 }
 
+// closed tells the gate that the host closed the connection without an answer. Some hosts so
+// refuse one request more than they take: it counts as a refusal if others are being answered.
+func (t *ticket) closed() {
+	t.g.mu.Lock()
+	others := len(t.h.reading) > 0
+	t.g.mu.Unlock()
+	if others {
+		t.busy(0)
+	}
+}
+
 // bound is how many requests may be open at the host at once, 0 if there is no
 // bound.
 func (g *gate) bound(host string) int {

@@ -117,7 +117,7 @@ func TestBoundIsRaisedLaterEachTime(t *testing.T) {
 		first[1].leave()
 		for want := firstQuiet; want < 20*time.Minute; want *= 2 {
 			start := time.Now()
-			next, err := g.enter(t.Context(), "h", nil, false)
+			next, err := g.enter(t.Context(), "h", nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -194,12 +194,15 @@ func (c *Client) Limited() bool { return c.opts.Limit.Holds() }
 type urgentKey struct{}
 
 // Urgent returns a context whose requests go before others where a host takes
-// only so many at once: a reader waits for them.
-func Urgent(ctx context.Context) context.Context {
-	return context.WithValue(ctx, urgentKey{}, true)
+// only so many at once, while now is set: a reader waits for them.
+func Urgent(ctx context.Context, now *atomic.Bool) context.Context {
+	return context.WithValue(ctx, urgentKey{}, now)
 }
 
-func isUrgent(ctx context.Context) bool { return ctx.Value(urgentKey{}) != nil }
+func isUrgent(ctx context.Context) bool {
+	now, ok := ctx.Value(urgentKey{}).(*atomic.Bool)
+	return ok && now.Load()
+}
 
 // restKey marks the context of requests whose waits are told.
 type restKey struct{}

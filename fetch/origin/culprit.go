@@ -93,15 +93,17 @@ func (h *hostGate) trialAt(now time.Time) time.Time {
 	return h.pausedAt.Add(trialAfter)
 }
 
-// untested returns the first waiter whose object was not refused, nil if there is
-// none.
-func (h *hostGate) untested() *waiter {
-	for _, queue := range [][]*waiter{h.urgent, h.patient} {
-		for _, w := range queue {
-			if w.object != nil && h.refused[w.object] == nil {
-				return w
-			}
+// untested returns the first waiter whose object was not refused, an urgent one if there is one;
+// nil if there is none.
+func (h *hostGate) untested() (first *waiter) {
+	for _, w := range h.waiting {
+		switch {
+		case w.object == nil || h.refused[w.object] != nil:
+		case isUrgent(w.ctx):
+			return w
+		case first == nil:
+			first = w
 		}
 	}
-	return nil
+	return first
 }

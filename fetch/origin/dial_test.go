@@ -285,7 +285,7 @@ func TestDeadNameServersHoldNobodyUp(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		conn, err := r.DialContext(Urgent(t.Context()), "tcp", "read:80")
+		conn, err := r.DialContext(urgently(t.Context(), true), "tcp", "read:80")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -331,7 +331,7 @@ func TestReaderDoesNotJoinALookupThatWaits(t *testing.T) {
 		all.Go(func() { dial(t.Context()) }) // awaited below
 		synctest.Wait()
 		start := time.Now()
-		dial(Urgent(t.Context()))
+		dial(urgently(t.Context(), true))
 		wantPassed(t, start, r.latency)
 		all.Wait()
 	})

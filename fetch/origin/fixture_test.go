@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -244,7 +245,7 @@ func (x *fixture) pause(after ...time.Duration) {
 	x.t.Helper()
 	var tickets []*ticket
 	for range after {
-		t, err := x.c.gate.enter(context.Background(), "origin", nil, false)
+		t, err := x.c.gate.enter(context.Background(), "origin", nil)
 		if err != nil {
 			x.t.Fatal(err)
 		}
@@ -254,4 +255,11 @@ func (x *fixture) pause(after ...time.Duration) {
 		t.busy(after[i])
 		t.leave()
 	}
+}
+
+// urgently is Urgent for a test that knows whether the request is.
+func urgently(ctx context.Context, urgent bool) context.Context {
+	now := new(atomic.Bool)
+	now.Store(urgent)
+	return Urgent(ctx, now)
 }

@@ -14,10 +14,11 @@ import (
 const urgentInARow = 7
 
 // gate decides when a request may be sent to a host. There is no bound on the requests
-// that are open at once until the host refuses one with 429 or 503. From then on there is
-// a bound (bound.go), and a time named in Retry-After is waited for (pause.go). Where one
-// object of the host is the cause of its refusals, it alone is held back (culprit.go). Other
-// refusals may mean the URL, or the number of requests (doubt.go). The zero value is a gate that knows of no bounds. It is safe for concurrent use.
+// that are open at once until the host refuses one with 429 or 503, or closes the connection of
+// one while it answers others. From then on there is a bound (bound.go), and a time named in
+// Retry-After is waited for (pause.go). Where one object of the host is the cause of its refusals,
+// it alone is held back (culprit.go). Other refusals may mean the URL, or the number of requests
+// (doubt.go). The zero value is a gate that knows of no bounds. It is safe for concurrent use.
 type gate struct {
 	maxPause time.Duration // the longest pause, also if Retry-After says more; 0: DefaultMaxWait
 
@@ -34,9 +35,9 @@ type hostGate struct {
 	open int // tickets that have not left
 	good int // of those, whose responses were accepted
 
-	urgent, patient []*waiter // in the order they came
-	inARow          int       // urgent ones served while another waited
-	timer           *time.Timer
+	waiting []*waiter // in the order they came
+	inARow  int       // urgent ones served while another waited
+	timer   *time.Timer
 
 	paused   time.Time // no request is admitted before, except a trial
 	pausedAt time.Time // when that pause began
@@ -64,8 +65,9 @@ type hostGate struct {
 
 // waiter is a request that waits at the gate.
 type waiter struct {
-	object   *Resource     // nil if the request is about no object
-	admitted chan struct{} // closed once ticket is set
+	object   *Resource       // nil if the request is about no object
+	ctx      context.Context // tells whether it is urgent now
+	admitted chan struct{}   // closed once ticket is set
 	ticket   *ticket
 }
 
@@ -91,13 +93,14 @@ type ticket struct {
 }
 
 // enter waits until a request may be sent to host, the one that is actually
-// asked, for object, which may be nil. Urgent requests go first, then those that came
-// first; a request that is not urgent is passed only so often. The error is ctx's cause.
-func (g *gate) enter(ctx context.Context, host string, object *Resource, urgent bool) (*ticket, error) {
+// asked, for object, which may be nil. Requests that are urgent when a place is free go first,
+// then those that came first; a request that is not urgent is passed only so often. The error is
+// ctx's cause.
+func (g *gate) enter(ctx context.Context, host string, object *Resource) (*ticket, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	w := &waiter{object: object, admitted: make(chan struct{})}
+	w := &waiter{object: object, ctx: ctx, admitted: make(chan struct{})}
 	g.mu.Lock()
 	h := g.hosts[host]
 	if h == nil {
@@ -107,11 +110,7 @@ func (g *gate) enter(ctx context.Context, host string, object *Resource, urgent 
 		h = &hostGate{}
 		g.hosts[host] = h
 	}
-	if urgent {
-		h.urgent = append(h.urgent, w)
-	} else {
-		h.patient = append(h.patient, w)
-	}
+	h.waiting = append(h.waiting, w)
 	g.serve(host, h)
 	g.mu.Unlock()
 
@@ -158,7 +157,7 @@ func (g *gate) crowded(host string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.hosts[host]
-	return h != nil && len(h.urgent) > 0 && !time.Now().Before(h.paused)
+	return h != nil && h.first(true) != nil && !time.Now().Before(h.paused)
 }
 
 // serve admits the waiters that may enter, and sets the timer for the others. It is
@@ -169,7 +168,7 @@ func (g *gate) serve(host string, h *hostGate) {
 	}
 	now := time.Now()
 	h.age(now)
-	for len(h.urgent)+len(h.patient) > 0 && h.admits(now) {
+	for len(h.waiting) > 0 && h.admits(now) {
 		g.admit(host, h, h.next())
 	}
 	if at := h.trialAt(now); !at.IsZero() && !now.Before(at) {
@@ -183,7 +182,7 @@ func (g *gate) serve(host string, h *hostGate) {
 		h.timer = nil
 	}
 	switch {
-	case len(h.urgent)+len(h.patient) > 0:
+	case len(h.waiting) > 0:
 		// The timer is the gate's. One that comes late finds nothing to do.
 		h.timer = time.AfterFunc(h.change(now).Sub(now), func() {
 			g.mu.Lock()
@@ -205,22 +204,32 @@ func (g *gate) admit(host string, h *hostGate, w *waiter) *ticket {
 	return w.ticket
 }
 
-// remove takes a waiter out of its queue.
+// remove takes a waiter out of the queue, if it is there.
 func (h *hostGate) remove(w *waiter) {
-	is := func(x *waiter) bool { return x == w }
-	h.urgent, h.patient = slices.DeleteFunc(h.urgent, is), slices.DeleteFunc(h.patient, is)
+	if i := slices.Index(h.waiting, w); i >= 0 {
+		h.waiting = slices.Delete(h.waiting, i, i+1)
+	}
+}
+
+// first returns the first waiter that is urgent now, or that is not, nil if there is none.
+func (h *hostGate) first(urgent bool) *waiter {
+	i := slices.IndexFunc(h.waiting, func(w *waiter) bool { return isUrgent(w.ctx) == urgent })
+	if i < 0 {
+		return nil
+	}
+	return h.waiting[i]
 }
 
 // next takes the waiter out whose turn it is.
 func (h *hostGate) next() *waiter {
-	from := &h.urgent
-	if len(h.urgent) == 0 || len(h.patient) > 0 && h.inARow == urgentInARow {
-		from = &h.patient
+	urgent, patient := h.first(true), h.first(false)
+	w := urgent
+	if urgent == nil || patient != nil && h.inARow == urgentInARow {
+		w = patient
 	}
-	if h.inARow++; from == &h.patient || len(h.patient) == 0 {
+	if h.inARow++; w == patient || patient == nil {
 		h.inARow = 0
 	}
-	w := (*from)[0]
-	*from = slices.Delete(*from, 0, 1)
+	h.remove(w)
 	return w
 }

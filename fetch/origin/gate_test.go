@@ -28,7 +28,7 @@ type crowd struct {
 func (c *crowd) work(ctx context.Context, urgent bool) {
 	for ctx.Err() == nil {
 		start := time.Now()
-		ticket, err := c.enter(ctx, "h", nil, urgent)
+		ticket, err := c.enter(urgently(ctx, urgent), "h", nil)
 		if err != nil {
 			break
 		}
@@ -80,8 +80,8 @@ func wantIdle(t *testing.T, g *gate) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for host, h := range g.hosts {
-		if h.open != 0 || h.good != 0 || len(h.urgent)+len(h.patient) != 0 {
-			t.Errorf("%s: %d open, %d good, %d wait", host, h.open, h.good, len(h.urgent)+len(h.patient))
+		if h.open != 0 || h.good != 0 || len(h.waiting) != 0 {
+			t.Errorf("%s: %d open, %d good, %d wait", host, h.open, h.good, len(h.waiting))
 		}
 	}
 }
@@ -102,7 +102,7 @@ func tickets(t *testing.T, g *gate, n int) (out []*ticket) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 	defer cancel()
 	for range n {
-		ticket, err := g.enter(ctx, "h", nil, false)
+		ticket, err := g.enter(ctx, "h", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func TestReadersGoFirstAtTheGate(t *testing.T) {
 		var all sync.WaitGroup
 		queue := func(name string, urgent bool) {
 			all.Go(func() { // awaited below
-				ticket, err := g.enter(t.Context(), "h", nil, urgent)
+				ticket, err := g.enter(urgently(t.Context(), urgent), "h", nil)
 				if err != nil {
 					t.Error(err)
 					return
@@ -165,7 +165,7 @@ func TestLeavingTheQueueLeavesNothing(t *testing.T) {
 			all.Go(func() { // awaited below
 				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Duration(i)*time.Millisecond, errShut)
 				defer cancel()
-				ticket, err := g.enter(ctx, "h", nil, i%3 == 0)
+				ticket, err := g.enter(urgently(ctx, i%3 == 0), "h", nil)
 				if err != nil {
 					if !errors.Is(err, errShut) {
 						t.Errorf("got %v", err)
@@ -195,7 +195,7 @@ func TestPlaceOfOneWhoGivesUpIsFree(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			result := make(chan *ticket, 1)
 			go func() { // this round's
-				ticket, _ := g.enter(ctx, "h", nil, false)
+				ticket, _ := g.enter(ctx, "h", nil)
 				result <- ticket
 			}()
 			synctest.Wait()

@@ -150,7 +150,7 @@ func TestRetryAfterHoldsEveryoneAtTheGate(t *testing.T) {
 				ticket.leave()
 			}
 			for _, urgent := range []bool{true, false} {
-				ticket, err := g.enter(t.Context(), "h", nil, urgent)
+				ticket, err := g.enter(urgently(t.Context(), urgent), "h", nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -159,7 +159,7 @@ func TestRetryAfterHoldsEveryoneAtTheGate(t *testing.T) {
 				}
 				ticket.leave()
 			}
-			if ticket, err := g.enter(t.Context(), "other", nil, false); err != nil {
+			if ticket, err := g.enter(t.Context(), "other", nil); err != nil {
 				t.Error(err)
 			} else {
 				ticket.leave()

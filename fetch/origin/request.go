@@ -2,10 +2,13 @@ package origin
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"syscall"
 	"time"
 
 	"dlfs/listfile/digest"
@@ -50,7 +53,7 @@ func (r *Resource) send(ctx context.Context, method string, u *url.URL, ranges s
 // the gate of the host. A request that was refused as one too many for the host is repeated.
 func (r *Resource) sendAs(ctx context.Context, method string, u *url.URL, ranges, authorization string) (*exchange, error) {
 	for try := 1; ; try++ {
-		ticket, err := r.c.gate.enter(ctx, u.Host, r, isUrgent(ctx))
+		ticket, err := r.c.gate.enter(ctx, u.Host, r)
 		if err != nil {
 			return nil, err
 		}
@@ -86,6 +89,9 @@ func (r *Resource) ask(ctx context.Context, ticket *ticket, method string, u *ur
 	if err != nil {
 		if cause := context.Cause(watchedCtx); cause != nil { // looked at before w.end, which sets a cause of its own
 			err = cause
+		}
+		if isClosed(err) {
+			ticket.closed()
 		}
 		w.end()
 		return nil, r.describe(ctx, u.Hostname(), err)
@@ -158,6 +164,11 @@ func (c *Client) isSloppy(host string) bool { return c.plain.get(host).sloppy }
 func (c *Client) noteSloppy(host string) {
 	c.plain.note(host, func(h *plainHost) { h.sloppy = true })
 	c.log.Info("host sends headers that are not well formed; they are mended", "host", host)
+}
+
+// isClosed reports whether a request failed because the host closed the connection.
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // isBusy reports whether a status says that the host has too much to do.

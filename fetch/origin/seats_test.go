@@ -84,7 +84,7 @@ func TestOpenRequestsAreBounded(t *testing.T) {
 		if n := open.Load(); n != most/2 {
 			t.Errorf("%d connections are open, want %d", n, most/2)
 		}
-		ask(Urgent(t.Context()), 100)
+		ask(urgently(t.Context(), true), 100)
 		synctest.Wait()
 		if n := open.Load(); n != most/2+1 {
 			t.Errorf("%d connections are open beside an urgent request, want %d", n, most/2+1)

@@ -24,9 +24,9 @@ type where struct {
 
 // walk is a request to the URL that others wait for.
 type walk struct {
-	done   chan struct{}
-	urgent bool  // it goes first where a host takes only so many
-	err    error // what those who waited get; nil if they are to look again
+	done chan struct{}
+	ctx  context.Context // tells whether it goes first where a host takes only so many
+	err  error           // what those who waited get; nil if they are to look again
 }
 
 // get asks for a range of the file, "" for all of it, where the file is known to
@@ -65,9 +65,9 @@ func (r *Resource) route(ctx context.Context) (from *url.URL, gen int, lead *wal
 		w := r.mu.walking
 		switch {
 		case from == nil && w == nil:
-			lead = &walk{done: make(chan struct{}), urgent: isUrgent(ctx)}
+			lead = &walk{done: make(chan struct{}), ctx: ctx}
 			r.mu.walking = lead
-		case from == nil && isUrgent(ctx) && !w.urgent:
+		case from == nil && isUrgent(ctx) && !isUrgent(w.ctx):
 			from = r.list
 		}
 		r.mu.Unlock()

@@ -106,6 +106,17 @@ func LimitOpen(k int, code int, header ...string) *Fault {
 	}, "LimitOpen(%d, %s)", k, callArgs(code, header))
 }
 
+// CloseOpen closes the connection without an answer while more than k requests are open, this one
+// included. A request so refused is open no longer.
+func CloseOpen(k int) *Fault {
+	return newFault(stageWire, func(p *plan) bool {
+		return p.call.opened > k
+	}, func(p *plan) {
+		p.call.close()
+		p.stops = append(p.stops, stop{at: -1, end: cut})
+	}, "CloseOpen(%d)", k)
+}
+
 // LimitRate answers with this status when more than n requests arrive within
 // per of the first of them. A new such time
 // begins with the first request after it.

@@ -129,6 +129,7 @@ func TestString(t *testing.T) {
 		{Swap(Text("abc")), "Swap(seed 0, size 3)"},
 		{NoRanges().Ranged().LongerThan(8).Covering(9), "NoRanges() ranged longer than 8 covering 9"},
 		{LimitOpen(2, 429, "Retry-After", "1"), `LimitOpen(2, 429, "Retry-After", "1")`},
+		{CloseOpen(2), "CloseOpen(2)"},
 	}
 	for _, tt := range tests {
 		if got := tt.fault.String(); got != tt.want {
