@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -38,6 +39,10 @@ func findSupervisor() supervisor {
 	if err != nil {
 		return supervisor{} // the supervisor has gone, and would not hear later messages either
 	}
+	// The watchdog ends a process by SIGABRT, after which a Go program exits with code 2, as
+	// after a panic. To the supervisor that is a wrong command line, which it does not start
+	// again: the process has to die of the signal.
+	debug.SetTraceback("crash")
 	s := supervisor{conn: conn}
 	if n, err := strconv.ParseInt(usec, 10, 64); err == nil && n > 0 && (pid == "" || pid == strconv.Itoa(os.Getpid())) {
 		s.watchdog = time.Duration(n) * time.Microsecond

@@ -100,6 +100,29 @@ func TestSupervisedFetch(t *testing.T) {
 	}
 }
 
+// TestAbortedBySupervisor: a process that the watchdog ends dies of the signal. Exit code 2, as
+// of other Go programs, would be a wrong command line, and the service would stay down.
+func TestAbortedBySupervisor(t *testing.T) {
+	o := origintest.New()
+	release := make(chan struct{})
+	defer close(release)
+	o.Put("/f", origintest.File{Content: origintest.Content{Size: 200_000}})
+	o.Inject(origintest.HoldAfter(10, release))
+	dir := t.TempDir()
+	list := filepath.Join(dir, "list")
+	write(t, list, []byte("f\t"+o.Serve(t)+"/f\n"))
+	n := listenNotify(t)
+	p := startDlfs(t, []string{"NOTIFY_SOCKET=" + n.socket}, "fetch", list, filepath.Join(dir, "out"))
+	n.until(t, "READY=1")
+	if err := p.cmd.Process.Signal(syscall.SIGABRT); err != nil {
+		t.Fatal(err)
+	}
+	p.wait()
+	if status := p.cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGABRT {
+		t.Errorf("ended with %v", p.cmd.ProcessState)
+	}
+}
+
 // heardConn keeps what is written.
 type heardConn struct {
 	net.Conn
