@@ -7,16 +7,19 @@ import (
 	"strings"
 )
 
-// bare is a file at an origin, each read one ranged request on a connection
-// that stays: what a read costs with nothing in between.
+// bare is a file at an origin that is read without a filesystem: each read is one
+// request for a range, on a connection that stays open. It shows what a read costs
+// without dlfs.
 type bare struct {
 	url    string
 	client *http.Client
 }
 
+// isURL reports whether a path of a readJob is the URL of a bare file.
 func isURL(path string) bool { return strings.HasPrefix(path, "http://") }
 
-// openURL asks for the length, and so makes the connection.
+// openURL asks for the length of a file with HEAD, and so makes the connection that the
+// reads use. It returns the length in bytes.
 func openURL(url string) (*bare, int64, error) {
 	b := &bare{url, &http.Client{Transport: new(http.Transport)}}
 	resp, err := b.client.Head(url)
@@ -30,7 +33,8 @@ func openURL(url string) (*bare, int64, error) {
 	return b, resp.ContentLength, nil
 }
 
-// ReadAt implements io.ReaderAt.
+// ReadAt implements io.ReaderAt: one GET with a Range header (RFC 9110 section 14.2).
+// It reads the body to its end, so that the connection can be used again.
 func (b *bare) ReadAt(p []byte, off int64) (int, error) {
 	req, err := http.NewRequest(http.MethodGet, b.url, nil)
 	if err != nil {

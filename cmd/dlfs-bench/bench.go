@@ -31,7 +31,8 @@ func (b *bench) targets() map[string]string {
 	return map[string]string{"tmpfs": b.mem, "disk": b.disk}
 }
 
-// leftOut is the error of a row that cannot be measured here.
+// leftOut is the error of a row that cannot be measured on this machine. It does not
+// fail the run; the report has it in a list below the table.
 type leftOut struct{ why string }
 
 // Error returns the reason, which the report shows.
@@ -65,7 +66,7 @@ func (b *bench) run(ctx context.Context, rows []row) *report {
 	return r
 }
 
-// leaveOut says what is not measured, and why, in a line.
+// leaveOut notes that something is not measured, and why, for the report and the log.
 func (b *bench) leaveOut(what string) {
 	b.left = append(b.left, inCell(what))
 	fmt.Fprintln(b.log, "left out:", inCell(what))
@@ -123,7 +124,8 @@ func rotated(all []contestant, round int) []contestant {
 	return order
 }
 
-// stage is where a row is played: its directories, its origins and its mounts.
+// stage is the surroundings of a row: its directories, its origins and its mounts.
+// measure makes one for each row, and end removes all of it, also after an error.
 type stage struct {
 	*bench
 	cleanups []func() error
@@ -152,8 +154,9 @@ func (s *stage) dir(base string) (string, error) {
 	return dir, os.Chmod(dir, 0o755)
 }
 
-// fresh calls f with an empty directory below base, and removes it. What was
-// written before is on the disk by then, and does not weigh on f.
+// fresh calls f with an empty directory below base, and removes the directory
+// afterwards. Before f is called, everything that was written on the filesystem of base
+// is on its disk, so that the writes of the contestant before do not slow this one.
 func fresh(base string, f func(dir string) (sample, error)) (sample, error) {
 	dir, err := os.MkdirTemp(base, "dlfs-bench-")
 	if err != nil {
@@ -176,7 +179,8 @@ func settle(dir string) error {
 	return unix.Syncfs(int(d.Fd()))
 }
 
-// write writes a file into dir and returns its path.
+// write writes a file into dir, replacing one of that name, and returns its path. text
+// writes the content to a buffer, whose error write returns.
 func write(dir, name string, text func(io.Writer)) (path string, err error) {
 	path = filepath.Join(dir, name)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)

@@ -9,7 +9,9 @@ import (
 	"syscall"
 )
 
-// cacheConfig has the directory, the address, the origin, and who to be.
+// cacheConfig is the configuration of nginx as a cache: the verbs are its directory,
+// the address it listens at, the URL of the origin, and a line with the user of the
+// workers.
 const cacheConfig = `daemon off; worker_processes 1; pid %[1]s/pid; error_log stderr error; %[4]s
 events { worker_connections 1024; }
 http {

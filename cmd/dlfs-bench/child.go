@@ -27,13 +27,15 @@ func command(ctx context.Context, path string, args ...string) *exec.Cmd {
 // nothing.
 type shape func(*exec.Cmd)
 
+// apply changes a command that has not started yet. A nil shape changes nothing.
 func (f shape) apply(cmd *exec.Cmd) {
 	if f != nil {
 		f(cmd)
 	}
 }
 
-// asNobody makes a command an ordinary user's, unless an ordinary user runs this.
+// asNobody has a command run as the user nobody if this program runs as root; otherwise
+// the command runs as the ordinary user that this program has already.
 func asNobody(cmd *exec.Cmd) {
 	if os.Geteuid() != 0 {
 		return
@@ -44,6 +46,7 @@ func asNobody(cmd *exec.Cmd) {
 	}
 }
 
+// nobody is the user and the group of the same name (65534), which own no files.
 var nobody = &syscall.Credential{Uid: 65534, Gid: 65534}
 
 // spent is what a process took.

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// metric is a thing that is measured.
+// metric names something that is measured. The text is what the table and the JSON file
+// show.
 type metric string
 
 const (
@@ -62,7 +63,8 @@ func secondsText(v float64) string {
 	return threeDigits(v) + " s"
 }
 
-// threeDigits returns v with three digits that count, and never in powers.
+// threeDigits returns v with two digits after the point below 10, one below 100, none
+// from there on, and never with an exponent.
 func threeDigits(v float64) string {
 	digits := 0
 	for x := v; x < 100 && digits < 2; x *= 10 {
@@ -71,7 +73,8 @@ func threeDigits(v float64) string {
 	return strconv.FormatFloat(v, 'f', digits, 64)
 }
 
-// sample is what one run of one contestant gave.
+// sample has the figures of one run of one contestant, each in the unit that
+// metric.text says.
 type sample map[metric]float64
 
 // String returns the figures in the order of their names.
@@ -106,8 +109,9 @@ func (f figures) of(m metric) (s stat, ok bool) {
 	return stat{percentile(values, 0.5), values[0], values[len(values)-1]}, true
 }
 
-// percentile returns the value below which a share p of sorted lies, between
-// two of them if need be. sorted is not empty.
+// percentile returns the value below which a share p of the sorted values lies, p from
+// 0 to 1, and interpolates between two values where p falls between them. sorted is not
+// empty.
 func percentile(sorted []float64, p float64) float64 {
 	at := p * float64(len(sorted)-1)
 	i := int(at)

@@ -10,8 +10,9 @@ import (
 	"dlfs/fetch/origintest"
 )
 
-// load is the files of a row: so many, all of one size. Their bytes are made
-// from seeds, here and in the origins.
+// load is the files of a row: Count files of Size bytes each. Their bytes are made from
+// seeds, so that origins, readers and checks know the same bytes without a file in
+// common. The fields are exported because orders to other processes are JSON.
 type load struct {
 	Count int
 	Size  int64
@@ -37,12 +38,13 @@ func (l load) content(i int) origintest.Content {
 // folder is where an origin has the files, whose names there are numbers.
 func (l load) folder() string { return fmt.Sprintf("%dx%d", l.Count, l.Size) }
 
-// url is the URL of file i at the origin with that base.
+// url returns the URL of file i, counted from 0, at the origin with that base.
 func (l load) url(base string, i int) string {
 	return fmt.Sprintf("%s/%s/%d", base, l.folder(), i)
 }
 
-// name is the name of a file where it lands.
+// name returns the name of file i in a list, and so in the directory where it is
+// fetched to.
 func (l load) name(i int) string { return fmt.Sprintf("f%06d", i) }
 
 // paths are the paths of all files where they land in dir.
@@ -54,7 +56,8 @@ func (l load) paths(dir string) []string {
 	return all
 }
 
-// sparse makes files of these names and sizes in dir, of nothing but holes.
+// sparse makes files of these names and sizes in dir. They are holes throughout, and
+// take no room on the disk.
 func (l load) sparse(dir string) error {
 	for _, path := range l.paths(dir) {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
@@ -77,7 +80,9 @@ func (l load) list(dir, base string) (string, error) {
 	})
 }
 
-// store writes the files into dir/folder, if they are not there.
+// store writes the files into dir/folder, for nginx to serve. It does nothing if the
+// directory is there: the files are written beside it and renamed at the end, so a
+// directory of that name is complete.
 func (l load) store(dir string) error {
 	final := filepath.Join(dir, l.folder())
 	if _, err := os.Stat(final); err == nil {
@@ -95,8 +100,8 @@ func (l load) store(dir string) error {
 	return os.Rename(final+".new", final)
 }
 
-// storeFile writes a file in pieces of buf: those are what the kernel's page cache
-// is made of.
+// storeFile writes a file in pieces of buf. The page cache of the kernel is then made
+// of pieces of that size, for all files alike.
 func storeFile(path string, c origintest.Content, buf []byte) (err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -107,8 +112,9 @@ func storeFile(path string, c origintest.Content, buf []byte) (err error) {
 	return err
 }
 
-// check compares the files in dir with what they must be: in size, and if deep
-// in every byte. nameOf gives their names there.
+// check compares the files in dir with what they must be: in size, and if deep in every
+// byte. nameOf returns the name of file i there. The error names the first file that is
+// wrong.
 func (l load) check(dir string, nameOf func(int) string, deep bool) error {
 	buf := make([]byte, 64<<10) // one for all, see spent.peak
 	for i := range l.Count {

@@ -11,7 +11,8 @@ import (
 // loads is what a mount shows: several loads, each in a folder of its own.
 type loads []load
 
-// mount mounts the loads with so much room for blocks; 0 is no bound.
+// mount mounts the loads with room bytes for blocks; 0 is no bound. The bound of dlfs
+// is larger by stateRoom, since it includes the state.
 func (ls loads) mount(ctx context.Context, s *stage, home, base string, room int64, flags ...string) (*mounted, error) {
 	list, err := write(home, "list.txt", func(w io.Writer) {
 		for _, l := range ls {
@@ -53,9 +54,14 @@ func (ls loads) reader(s *stage, name string, o *virtual, room int64, f useMount
 	}}
 }
 
+// useMount reads through a mount and returns the figures of that. disk is the directory
+// in which the mount keeps what it has fetched, and o the origin, whose counts tell
+// what was fetched again.
 type useMount func(ctx context.Context, m *mounted, disk string, o *virtual) (sample, error)
 
-// rclone is the same of rclone, which looks at its cache every second.
+// rclone is a contestant as reader makes them, with a mount of rclone that has as much
+// disk as dlfs. rclone looks at the size of its cache at intervals, here every second
+// instead of every minute, which favours it.
 func (ls loads) rclone(s *stage, o *virtual, room int64, f useMount, more ...need) contestant {
 	return contestant{name: "rclone", needs: append(more, needRclone), run: func(ctx context.Context, _ int) (sample, error) {
 		return fresh(s.disk, func(home string) (sample, error) {

@@ -10,21 +10,22 @@
 // round, goes to standard error, and with -json to a file; -put
 // cmd/dlfs-bench/README.md puts the table there.
 //
-// What is measured runs in a process of its own: dlfs and its peers, who reads
-// from a mount, and the origins. Wall time is from the start of a program to its
-// end, or for who reads from open to the last byte; CPU is user and system time;
-// memory is the peak of the resident set (of a fetch as the kernel tells at its
-// end, which is at least that of this program; of a mount VmHWM). Each run of a
-// download starts with an empty directory. What the run before left to be
-// written is on the disk by then. Every file fetched is compared in size, and in
-// the first round in every byte.
+// What is measured runs in a process of its own: dlfs and the programs it is compared
+// with, readers of a mount, and the origins. Wall time is from the start of a program
+// to its end, or for a reader from open to the last byte. CPU is user and system time.
+// Memory is the peak of the resident set: of a fetch as the kernel tells it at the end
+// (getrusage(2)), which is at least that of this program, and of a mount VmHWM
+// (proc(5)). Each run of a download starts with an empty directory, after everything
+// that the run before has written is on the disk. Every file fetched is compared in
+// size, and in the first round in every byte.
 //
-// The origins are nginx on loopback with its files in memory, and for all that
-// nginx cannot do one of dlfs' own, whose files are made from a seed: with a
-// pause before each first byte, behind a link of 200 Mbit/s that all share, or
-// with so many bytes a second for each connection. For that nginx' limit_rate is
-// not used: it lets each answer begin with the bytes of a whole second, and so
-// favours a tool that asks in small ranges. Here the kernel paces each connection.
+// There are two origins. One is nginx on loopback, with its files in memory. The other is
+// part of dlfs (package origintest), makes its files from a seed, and does what nginx
+// cannot: it pauses before each first byte, stands behind a link of 200 Mbit/s that all
+// share, or sends a fixed number of bytes a second on each connection. limit_rate of nginx
+// is not used for that: it lets each answer begin with the bytes of a whole second, and so
+// favours a tool that asks in small ranges. Here the kernel paces each connection
+// (SO_MAX_PACING_RATE, socket(7)).
 //
 // The tools run as a careful user runs them: aria2c with -x16 -s16 -j16 -k1M and
 // no preallocation, curl with -Z for several files, rclone with a full cache.
@@ -45,20 +46,20 @@
 // hide what is read again. A hit is a byte that the origin did not have to send, and policies
 // are simulated on the same reads.
 //
-// A figure comes to be like this: a row (row.go) names its contestants, what they need of the
+// A figure is made in these steps. A row (row.go) names its contestants, what they need of the
 // machine, and its goals. When its turn comes it gets a stage (bench.go), where it lays out
 // directories, origins and mounts, and returns the contestants. Each of them is run once a
 // round and returns a sample, the figures of that run; the samples of all rounds are its
 // figures (figures.go). The goals are judged on their medians, and the table is printed from
 // the verdicts (table.go). What a contestant starts is this program again in a role
-// (role.go): "reader" reads files or URLs, "origin" serves files. So the figures of a
-// process are its own, and a shape (child.go) can put it into a network namespace or give it
+// (role.go): "reader" reads files or URLs, "origin" serves files. The figures of a
+// process are therefore its own, and a shape (child.go) can put it into a network namespace or give it
 // another user. The files named rows_*.go have the rows, by what they measure.
 //
 // nginx, aria2c, curl and fio are Debian packages to be installed by hand;
-// rclone is built from the Go module proxy into the user's cache. What is not
-// there is left out, and said to be. The memory of a long run is the soak test's
-// business, not this program's.
+// rclone is built from the Go module proxy into the user's cache. Rows and contestants
+// whose program is missing are left out, and the report names them. The memory of a run of
+// hours is measured by the soak test of package main of dlfs, and not here.
 package main
 
 import (

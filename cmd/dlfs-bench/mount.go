@@ -17,7 +17,8 @@ import (
 // mountLimit is how long a mount may take to come or to go.
 const mountLimit = 2 * time.Minute
 
-// mounted is a filesystem in the foreground of its process.
+// mounted is a filesystem that is mounted at point, and its process, which stays in the
+// foreground. start is when the process was started; said has its last words.
 type mounted struct {
 	point  string
 	cmd    *exec.Cmd
@@ -43,7 +44,8 @@ func (s *stage) mountFile(ctx context.Context, home, list string, as shape, flag
 	return startMount(ctx, point, command(ctx, s.tools.dlfs, args...), as)
 }
 
-// onMount mounts a load at home/mnt, calls f, and stops the mount.
+// onMount mounts a load at home/mnt, calls f with the mount, and stops the mount also
+// if f fails.
 func (s *stage) onMount(ctx context.Context, home string, l load, base string, as shape, f func(*mounted) (sample, error), flags ...string) (sample, error) {
 	m, err := s.mountList(ctx, home, l, base, as, flags...)
 	if err != nil {
@@ -98,7 +100,8 @@ func isMounted(point string) (bool, error) {
 	return strings.Contains(string(mounts), " "+point+" "), err
 }
 
-// use calls f and stops the mount.
+// use calls f and stops the mount. An error of f has the last words of the mount's
+// process with it.
 func (m *mounted) use(f func() (sample, error)) (sample, error) {
 	got, err := f()
 	if err != nil {
@@ -107,8 +110,9 @@ func (m *mounted) use(f func() (sample, error)) (sample, error) {
 	return got, errors.Join(err, m.stop())
 }
 
-// progress returns how many files are not complete, and how many bytes are
-// there.
+// progress returns how many files are not complete, and how many bytes are present.
+// dlfs tells both in statfs(2): free inodes are incomplete files, and used blocks are
+// present bytes.
 func (m *mounted) progress() (left uint64, present int64, err error) {
 	var fs unix.Statfs_t
 	err = unix.Statfs(m.point, &fs)

@@ -7,11 +7,11 @@ import (
 	"os/exec"
 )
 
-// need is a thing without which a row cannot be measured: it says why not, or
-// nothing.
+// need is a condition of a row or a contestant, such as a program or a right. It
+// returns why the condition is not met, "" if it is.
 type need func(context.Context, *bench) string
 
-// lacking returns why the first thing that is not there is not there.
+// lacking returns why the first of the needs is not met, "" if all are.
 func lacking(ctx context.Context, b *bench, needs []need) string {
 	for _, n := range needs {
 		if why := n(ctx, b); why != "" {
@@ -21,11 +21,14 @@ func lacking(ctx context.Context, b *bench, needs []need) string {
 	return ""
 }
 
+// The needs of Debian packages, each told with the package to install.
 func needNginx(_ context.Context, b *bench) string  { return needPackage(b.tools.nginx, "nginx-light") }
 func needAria2c(_ context.Context, b *bench) string { return needPackage(b.tools.aria2c, "aria2") }
 func needCurl(_ context.Context, b *bench) string   { return needPackage(b.tools.curl, "curl") }
 func needFio(_ context.Context, b *bench) string    { return needPackage(b.tools.fio, "fio") }
 
+// needPackage returns what to install if path, where a program was looked for, is
+// empty.
 func needPackage(path, name string) string {
 	if path == "" {
 		return fmt.Sprintf("%s is not installed; on Debian: apt install %s", name, name)
@@ -43,7 +46,7 @@ func needRclone(ctx context.Context, b *bench) string {
 	return b.tools.noRclone
 }
 
-// needLong wants a run that is not short.
+// needLong asks for a run that is not short.
 func needLong(_ context.Context, b *bench) string {
 	if b.short {
 		return "takes too long for a short run"
@@ -51,7 +54,8 @@ func needLong(_ context.Context, b *bench) string {
 	return ""
 }
 
-// needFuse wants to mount.
+// needFuse asks for the right to mount: /dev/fuse can be opened, and an ordinary user
+// has fusermount3.
 func needFuse(context.Context, *bench) string {
 	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
@@ -61,6 +65,7 @@ func needFuse(context.Context, *bench) string {
 	return needFusermount(os.Geteuid() != 0)
 }
 
+// needFusermount asks for fusermount3 if yes.
 func needFusermount(yes bool) string {
 	if _, err := exec.LookPath("fusermount3"); yes && err != nil {
 		return "an ordinary user needs fusermount3; on Debian: apt install fuse3"
@@ -68,7 +73,7 @@ func needFusermount(yes bool) string {
 	return ""
 }
 
-// needUser wants an ordinary user to be able to mount. Which user runs this does not matter.
+// needUser asks that an ordinary user could mount, whichever user runs this program.
 func needUser(context.Context, *bench) string {
 	info, err := os.Stat("/dev/fuse")
 	switch {
@@ -80,7 +85,7 @@ func needUser(context.Context, *bench) string {
 	return needFusermount(true)
 }
 
-// needRoot wants to be root.
+// needRoot asks for root.
 func needRoot(context.Context, *bench) string {
 	if os.Geteuid() != 0 {
 		return "only root can"
@@ -88,7 +93,7 @@ func needRoot(context.Context, *bench) string {
 	return ""
 }
 
-// needLink wants to lay a cable.
+// needLink asks for what a network of namespaces takes: root, ip, tc and nsenter.
 func needLink(ctx context.Context, b *bench) string {
 	if why := needRoot(ctx, b); why != "" {
 		return why

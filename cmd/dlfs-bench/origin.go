@@ -30,8 +30,9 @@ type originCounts struct {
 	BodyBytes int64 // that arrived at the client's machine
 }
 
-// playOrigin serves what its orders say until standard input ends. It tells
-// its address, and for each load that follows the counts of it, or of all for one without files.
+// playOrigin is the role "origin": it serves what its orders say until standard input
+// ends. It writes its URL, and then, for each load that it reads from standard input,
+// the counts of that load, or of everything for a load without files.
 func playOrigin(in *bufio.Reader, out io.Writer) error {
 	var spec originSpec
 	if err := receive(in, &spec); err != nil {
@@ -73,7 +74,8 @@ func playOrigin(in *bufio.Reader, out io.Writer) error {
 	return errors.Join(err, server.Close(), notClosed(<-served))
 }
 
-// of are the counts of the paths of one load: bytes that were written.
+// of returns the counts of the paths of one load. Its bytes are those that were written
+// to connections, of which some may never have arrived.
 func (l load) of(c origintest.Counts) (sum originCounts) {
 	for path, n := range c.Paths {
 		if strings.HasPrefix(path, "/"+l.folder()+"/") {
@@ -105,6 +107,7 @@ func withFolders(o http.Handler, spec originSpec) http.Handler {
 	return pages
 }
 
+// notClosed returns err, or nil if err only says that the server was closed.
 func notClosed(err error) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

@@ -12,8 +12,9 @@ type touch struct {
 	Off  int64
 }
 
-// zipf are so many reads of blocks of a load, the kth block as likely as k to the power of
-// -exponent. Which block is the kth is drawn, too.
+// zipf returns a trace of reads of blocks of a load, drawn from a Zipf distribution:
+// the block of rank k is read with a probability in proportion to k^-exponent. Ranks
+// are given to blocks at random, so that blocks read often do not lie side by side.
 func zipf(rng *rand.Rand, l load, block int64, reads int, exponent float64) []touch {
 	each := l.Size / block
 	blocks := int(each) * l.Count
@@ -32,8 +33,9 @@ func zipf(rng *rand.Rand, l load, block int64, reads int, exponent float64) []to
 	return trace
 }
 
-// beside has a read of a scan, the next block of files that begin with number first, after
-// each read of a trace.
+// beside returns a trace in which each read of the given one is followed by a read of a
+// scan: the next block of the files of l, whose first one has the number first, from
+// the beginning again after the last.
 func beside(trace []touch, first int, l load, block int64) []touch {
 	all := make([]touch, 0, 2*len(trace))
 	each := l.Size / block
@@ -44,10 +46,12 @@ func beside(trace []touch, first int, l load, block int64) []touch {
 	return all
 }
 
-// policy is a simulated cache of blocks: it says of a read whether it was a hit.
+// policy is a simulated cache of blocks. read has it see one read, and reports whether
+// the block was in the cache.
 type policy interface{ read(t touch) bool }
 
-// hitShare is the part of the reads of files below end that are hits, after the first ones.
+// hitShare returns which part of the reads are hits, of those of files with numbers
+// below end. The first warm reads fill the cache and are not counted.
 func hitShare(p policy, trace []touch, warm, end int) float64 {
 	hits, all := 0, 0
 	for i, t := range trace {
@@ -72,7 +76,8 @@ func bestShare(room int, trace []touch, warm, end int) float64 {
 	return best
 }
 
-// line is FIFO, or LRU if a hit moves the block to the end.
+// line simulates FIFO, or LRU if lru is set: then a hit moves the block to the end of
+// the line. It is also the ghost queue of s3fifo.
 type line struct {
 	room int
 	lru  bool
@@ -81,11 +86,13 @@ type line struct {
 	came []arrival     // some are out of date: the block has moved since
 }
 
+// arrival notes that a block came to the end of a line at a tick.
 type arrival struct {
 	touch touch
 	tick  int
 }
 
+// newLine returns an empty line for room blocks.
 func newLine(room int, lru bool) *line { return &line{room: room, lru: lru, last: map[touch]int{}} }
 
 func (c *line) read(t touch) bool {
@@ -116,6 +123,8 @@ type s3fifo struct {
 	ghosts     *line
 }
 
+// newS3FIFO returns an empty S3-FIFO for room blocks, of which small are for the small
+// queue. Its ghost queue remembers as many blocks as the main queue holds.
 func newS3FIFO(room, small int) *s3fifo {
 	return &s3fifo{room: room, most: small, reads: map[touch]int{}, ghosts: newLine(room-small, false)}
 }
@@ -138,7 +147,8 @@ func (c *s3fifo) read(t touch) bool {
 	return false
 }
 
-// evict takes one step towards a free place.
+// evict takes one step towards a free place: it moves the first block of a queue on, or
+// removes it. The caller repeats it until there is room.
 func (c *s3fifo) evict() {
 	if len(c.small) >= c.most || len(c.main) == 0 {
 		t := c.small[0]

@@ -47,7 +47,9 @@ type readResult struct {
 // speed returns bytes a second.
 func (r readResult) speed() float64 { return float64(r.Bytes) / r.Wall }
 
-// read runs a reader; as is nil, or shapes its command.
+// read runs a readJob in a process of its own and returns what came of it. as shapes
+// the command of the process; nil changes nothing. It blocks until the job is done, or
+// ends it with ctx.
 func read(ctx context.Context, job readJob, as shape) (r readResult, err error) {
 	cmd, err := roleCommand(ctx, "reader")
 	if err != nil {
@@ -74,7 +76,8 @@ func read(ctx context.Context, job readJob, as shape) (r readResult, err error) 
 	return r, nil
 }
 
-// playReader does one job.
+// playReader is the role "reader": it reads one job from standard input, does it, and
+// writes a readResult. The time is from the first open to the last byte of all threads.
 func playReader(in *bufio.Reader, out io.Writer) error {
 	var job readJob
 	if err := receive(in, &job); err != nil {
@@ -181,7 +184,8 @@ func (t *reading) here(job readJob) error {
 	return nil
 }
 
-// along does its part of the reads of the trace.
+// along does reads of the trace until all are done. Each thread takes the next read
+// that no thread has taken yet, so that the reads begin in the order of the trace.
 func (t *reading) along(job readJob) error {
 	files, sizes, err := openAll(job)
 	if err != nil {
@@ -215,7 +219,8 @@ func opens(job readJob) error {
 	return nil
 }
 
-// enough is how many reads a thread times; later ones only count.
+// enough is how many reads a thread remembers the time of. Later ones are counted only,
+// so that the memory of a long job is bounded.
 const enough = 1 << 20
 
 // atRandom reads anywhere, at multiples of the block's size.
@@ -242,7 +247,8 @@ func (t *reading) atRandom(job readJob, random *rand.Rand) error {
 	return nil
 }
 
-// at reads a block, or what is left of the file.
+// at reads one block at off, or what is left of the file there, and counts it. Fewer
+// bytes than the file has there are an error.
 func (t *reading) at(f io.ReaderAt, off, size int64) error {
 	want := min(int64(len(t.buf)), size-off)
 	n, err := f.ReadAt(t.buf[:want], off)
@@ -273,6 +279,7 @@ func openAll(job readJob) (files []file, sizes []int64, err error) {
 	return files, sizes, nil
 }
 
+// closeAll closes files that were only read, whose errors tell nothing.
 func closeAll(files []file) {
 	for _, f := range files {
 		f.Close() // nothing was written

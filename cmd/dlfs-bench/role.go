@@ -14,8 +14,9 @@ import (
 // not share a process with who measures, nor an origin with a reader.
 const roleEnv = "DLFS_BENCH_ROLE"
 
-// play plays the part that the environment asks for, if it asks for one, and
-// returns the exit code. Its orders are JSON, a line on standard input.
+// play does the part that the environment asks for, and returns the exit code; ok is
+// false if it asks for none, and the program is then the measurement itself. The orders
+// of a part are JSON, one line on standard input.
 func play() (code int, ok bool) {
 	var part func(in *bufio.Reader, out io.Writer) error
 	switch os.Getenv(roleEnv) {
@@ -35,7 +36,8 @@ func play() (code int, ok bool) {
 	return 0, true
 }
 
-// roleCommand returns a command that plays a part.
+// roleCommand returns a command that runs this program in a role. The caller may shape
+// it, and starts it.
 func roleCommand(ctx context.Context, role string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {

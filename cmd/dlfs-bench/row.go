@@ -36,7 +36,8 @@ const (
 	onDisk = "files on disk"
 )
 
-// idealOf is a contestant that needs no measuring.
+// idealOf is a contestant whose figure is computed and not measured: what the link or
+// the origin allows at best.
 func idealOf(m metric, v float64) contestant {
 	return contestant{name: ideal, run: func(context.Context, int) (sample, error) { return sample{m: v}, nil }}
 }
@@ -85,7 +86,8 @@ type verdict struct {
 	met      bool
 }
 
-// judge judges the medians.
+// judge compares the median of the goal's figure, or its ratio or difference, with the
+// bound. The verdict is not measured if a figure is missing, or if the measure is 0.
 func (g goal) judge(all map[string]figures) (v verdict) {
 	var ok bool
 	if v.ours, ok = all[g.whose()].of(g.metric); !ok {

@@ -65,8 +65,9 @@ func boundedRows(short bool) []row {
 	}
 }
 
-// crowdRow has 64 threads read at random while prefetch goes on, and looks every 10 ms how much
-// is on disk.
+// crowdRow has 64 threads read at random while prefetch goes on, and looks every 10 ms
+// how much is on disk. The figure is the most by which that was above the bound: a
+// bound that is only held on average is no bound for a disk that is full.
 func crowdRow(z boundedSizes) row {
 	ls := loads{z.crowd}
 	return row{
@@ -128,8 +129,9 @@ func skewedRow(z boundedSizes, scan bool) row {
 	}
 }
 
-// follow reads along a trace. Of the reads of the first load it returns the part that the
-// origin did not send, after the first reads.
+// follow reads along a trace through a mount. It returns which part of the bytes read
+// of the first load the origin did not have to send, counted after the first warm
+// reads.
 func follow(ctx context.Context, ls loads, m *mounted, trace []touch, warm int, o *virtual) (float64, error) {
 	job := readJob{Paths: ls.paths(m.point), Block: skewedBlock, Direct: true, Trace: trace[:warm]}
 	if _, err := read(ctx, job, nil); err != nil {
@@ -153,7 +155,8 @@ func follow(ctx context.Context, ls loads, m *mounted, trace []touch, warm int, 
 	return 1 - float64(after.BodyBytes-before.BodyBytes)/float64(reads*skewedBlock), err
 }
 
-// streamRow reads a file once that is larger than the bound.
+// streamRow reads a file once that is larger than the bound. Nothing is read twice, so
+// that the row shows what evictions cost.
 func streamRow(z boundedSizes) row {
 	ls := loads{z.stream}
 	return row{
@@ -197,7 +200,10 @@ func besideRow(z boundedSizes) row {
 	}
 }
 
-// presentBeside reads half of the first file again and again while the second one is read.
+// presentBeside reads the first half of the first file again and again while the second
+// file is read, and returns the median of the 99th percentiles of these rounds. The
+// second half of the first file stays missing, so that the reads go through dlfs and
+// are not the kernel's alone.
 func (ls loads) presentBeside(ctx context.Context, m *mounted, _ string, _ *virtual) (sample, error) {
 	paths, half, block := ls.paths(m.point), ls[0].Size/2, int64(64<<10)
 	job := readJob{Paths: paths[:1], Block: int(block), Direct: true, Trace: make([]touch, half/block)}
@@ -230,7 +236,9 @@ func (ls loads) presentBeside(ctx context.Context, m *mounted, _ string, _ *virt
 	}
 }
 
-// epochRow reads all shards in each epoch, by eight threads, with room for half.
+// epochRow reads all shards in each epoch by eight threads, as a training does, with
+// room for half of them. An LRU would miss every read of a fixed order; about half of
+// the bytes is the best that any policy can do.
 func epochRow(z boundedSizes, shuffled bool) row {
 	ls, order := loads{z.shards}, "one fixed order"
 	if shuffled {

@@ -18,6 +18,8 @@ func coldRows(z sizes) []row {
 	return append(all, pacedColdRow(z.paced, z.pacedOne))
 }
 
+// coldRow reads one file from nginx through a new mount, which is then also compared
+// with curl: curl writes the file without a filesystem between.
 func coldRow(l load, target string) row {
 	return row{
 		name:  fmt.Sprintf("cold sequential read of %v through the mount, to %s", l, target),
@@ -53,6 +55,8 @@ func pacedColdRow(l, single load) row {
 	}
 }
 
+// dlfsCold is a contestant that reads the first file of a load from a new mount of dlfs
+// below target.
 func (s *stage) dlfsCold(l load, base, target string) contestant {
 	return firstRead(ours, l, target, func(ctx context.Context, home string) (*mounted, string, error) {
 		m, err := s.mountList(ctx, home, l, base, nil, "--prefetch=none")
@@ -60,6 +64,7 @@ func (s *stage) dlfsCold(l load, base, target string) contestant {
 	})
 }
 
+// rcloneCold does the same through a mount of rclone.
 func (s *stage) rcloneCold(l load, base, target string) contestant {
 	c := firstRead("rclone", l, target, func(ctx context.Context, home string) (*mounted, string, error) {
 		m, err := s.mountRclone(ctx, home, base+"/"+l.folder())
@@ -69,8 +74,9 @@ func (s *stage) rcloneCold(l load, base, target string) contestant {
 	return c
 }
 
-// firstRead is a contestant that reads the one file of a load from a new mount:
-// file in m.
+// firstRead is a contestant that reads the one file of a load from a new mount. mount
+// makes the mount in the directory home, and returns it with the name of the file in
+// it. Each round has a directory and a mount of its own; round 0 compares every byte.
 func firstRead(name string, l load, target string, mount func(ctx context.Context, home string) (m *mounted, file string, err error)) contestant {
 	return contestant{name: name, run: func(ctx context.Context, round int) (sample, error) {
 		return fresh(target, func(home string) (sample, error) {

@@ -41,7 +41,8 @@ func largeRow(l load, target string) row {
 	}
 }
 
-// smallRow is a matter of what a file costs, however small.
+// smallRow fetches many small files, where the time is that of the work for each file
+// and not of its bytes.
 func smallRow(l load, target string) row {
 	return row{
 		name:  fmt.Sprintf("fetch %v to %s", l, target),
@@ -55,7 +56,9 @@ func smallRow(l load, target string) row {
 	}
 }
 
-// pacedRow has a tail that only those take at full speed who share it out.
+// pacedRow fetches one file over connections of a fixed speed. At the end of the file
+// only a tool that divides the rest among all connections keeps all of them at full
+// speed.
 func pacedRow(l load) row {
 	const connections = 8
 	return row{
@@ -74,7 +77,8 @@ func pacedRow(l load) row {
 	}
 }
 
-// lateRow is a matter of round trips.
+// lateRow fetches small files from an origin that pauses before each first byte. The
+// time is that of the pauses, divided by the number of requests at once.
 func lateRow(l load) row {
 	const connections = 16
 	return row{
@@ -93,6 +97,8 @@ func lateRow(l load) row {
 	}
 }
 
+// dlfsFetch is a contestant that fetches a load with "dlfs fetch" and its defaults, and
+// the flags.
 func (s *stage) dlfsFetch(l load, base, target string, flags ...string) contestant {
 	return fetching(ours, l, target, l.name, func(ctx context.Context, dir string) (*exec.Cmd, error) {
 		list, err := l.list(dir, base)
@@ -100,10 +106,14 @@ func (s *stage) dlfsFetch(l load, base, target string, flags ...string) contesta
 	})
 }
 
+// dlfsFetchCommand returns the command that fetches a list into dir, without a display
+// and without netrc.
 func (s *stage) dlfsFetchCommand(ctx context.Context, list, dir string, flags ...string) *exec.Cmd {
 	return command(ctx, s.tools.dlfs, append([]string{"fetch", list, dir, "--progress=none", "--no-netrc"}, flags...)...)
 }
 
+// aria2cFetch is a contestant that fetches a load with aria2c, with as many connections
+// as it allows and without preallocation.
 func (s *stage) aria2cFetch(l load, base, target string, flags ...string) contestant {
 	c := fetching("aria2c", l, target, l.name, func(ctx context.Context, dir string) (*exec.Cmd, error) {
 		list, err := write(dir, "input.txt", func(w io.Writer) {
@@ -118,6 +128,8 @@ func (s *stage) aria2cFetch(l load, base, target string, flags ...string) contes
 	return c
 }
 
+// curlFetch is a contestant that fetches a load with curl, several files in parallel
+// (-Z).
 func (s *stage) curlFetch(l load, base, target string, flags ...string) contestant {
 	c := fetching("curl", l, target, strconv.Itoa, func(ctx context.Context, dir string) (*exec.Cmd, error) {
 		args := append([]string{"--disable", "--fail", "--silent", "--show-error"}, flags...)

@@ -19,10 +19,12 @@ func listRows(z sizes) []row {
 	}
 }
 
-// nowhere is an origin that is not to be asked.
+// nowhere is the base of URLs that must not be asked: nothing listens there, so a
+// request would fail.
 const nowhere = "http://127.0.0.1:9"
 
-// entriesRow mounts a list, all in one directory, and lists that.
+// entriesRow mounts a list of n entries, all in one directory, and lists the directory.
+// The time is from the start of dlfs to the end of ls.
 func entriesRow(n int, long bool, limit bound) row {
 	l := load{n, 64 << 10}
 	return row{
@@ -56,7 +58,8 @@ func (m *mounted) untilUsable(ctx context.Context, l load) (sample, error) {
 	return sample{usable: took.Seconds(), peak: float64(memory)}, err
 }
 
-// checkRow reads a list and tells what is wrong with it.
+// checkRow runs "dlfs check" on a list. Its peak memory is compared with a number of
+// bytes for each entry.
 func checkRow(l load) row {
 	return row{
 		name:  fmt.Sprintf("check of a list of %d entries", l.Count),

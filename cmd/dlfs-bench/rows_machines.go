@@ -23,7 +23,9 @@ func machineRows(short bool) []row {
 	return []row{togetherRow(spec), killedRow(spec), slowRow(spec), joinRow(spec), sharedReadsRow(), presentRow()}
 }
 
-// togetherRow has eight machines fetch everything.
+// togetherRow has eight machines fetch everything, sharing what they fetch. It is
+// compared with one machine alone, with eight that do not share, and with an nginx that
+// caches between them and the origin.
 func togetherRow(spec fleetSpec) row {
 	return row{
 		name:  fmt.Sprintf("%d machines fetch %v", fleetSize, spec),
@@ -81,8 +83,9 @@ func (f *fleet) run(ctx context.Context, round, n int, base string, flags ...str
 	})
 }
 
-// measure ends the machines that play returns, which took so long, and counts what the origin
-// sent meanwhile.
+// measure calls play, which starts machines and returns them with the time that they
+// took, ends these machines, and returns their figures together with what the origin
+// sent meanwhile. No machine runs any more after an error.
 func (f *fleet) measure(ctx context.Context, round int, play func() ([]*machine, time.Duration, error)) (sample, error) {
 	before, err := f.sent()
 	if err != nil {

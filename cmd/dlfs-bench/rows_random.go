@@ -13,6 +13,8 @@ func randomRows(z sizes) []row { return []row{idleRow(z.random), busyRow(z.rando
 // wide is a file in which two random reads hardly meet.
 var wide = load{1, 4 * gib}
 
+// idleRow reads at random from a mount that does nothing else. Each read is one
+// request, so that the best a read can take is that of a bare request.
 func idleRow(reads int) row {
 	const bareRequest = "a bare request"
 	return row{
@@ -80,6 +82,8 @@ func busyRow(reads int) row {
 	}
 }
 
+// randomJob is a job of reads of 4 KiB at random in one file or URL. The seed is the
+// round, so that all contestants of a round read the same blocks.
 func randomJob(path string, reads, round int) readJob {
 	return readJob{Paths: []string{path}, Block: 4 << 10, Reads: reads, Seed: uint64(round)}
 }

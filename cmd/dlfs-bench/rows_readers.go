@@ -99,6 +99,8 @@ func readerRows() (all []row) {
 	return all
 }
 
+// row compares a mount of dlfs with one of rclone for one pattern, both without
+// prefetch, in time and in bytes that the origin sends.
 func (p pattern) row() row {
 	return row{
 		name:  fmt.Sprintf("%s, %v", p.name, p.load),

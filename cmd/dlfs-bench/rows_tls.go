@@ -84,6 +84,7 @@ func certify(dir, ip string) error {
 	return errors.Join(writePEM(dir, authorityFile, "CERTIFICATE", der), writePEM(dir, keyFile, "PRIVATE KEY", private))
 }
 
+// writePEM writes one block of PEM (RFC 7468) as the file name in dir.
 func writePEM(dir, name, kind string, der []byte) error {
 	var failed error
 	_, err := write(dir, name, func(w io.Writer) { failed = pem.Encode(w, &pem.Block{Type: kind, Bytes: der}) })

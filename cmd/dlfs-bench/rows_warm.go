@@ -96,7 +96,9 @@ func (s *stage) warmMount(ctx context.Context, l load, base string, as shape, fl
 	return seen, under, err
 }
 
-// warmReads reads a file in all ways.
+// warmReads is a contestant that reads a present file in each way: large and small
+// blocks in order, small ones at random, and at random by fio. quick is how long each
+// way takes at least.
 func (s *stage) warmReads(name, path string, quick time.Duration, as shape) contestant {
 	return contestant{name: name, run: func(ctx context.Context, round int) (sample, error) {
 		got := make(sample)

@@ -40,6 +40,8 @@ const (
 	stateEvery = 128 * mib // one block of so many is there when dlfs starts
 )
 
+// longSizes are those of the figures that are published. A run with them takes half an
+// hour.
 var longSizes = sizes{
 	rounds: 5,
 	one:    load{1, gib}, parts: load{16, 64 * mib}, small: load{2000, 64 << 10}, late: load{2000, 64 << 10},
@@ -50,6 +52,7 @@ var longSizes = sizes{
 	quick: 3 * time.Second, prefetch: time.Minute, prefetched: 16 * gib,
 }
 
+// shortSizes are those of -short, and of the tests.
 var shortSizes = sizes{
 	rounds: 3,
 	one:    load{1, 128 * mib}, parts: load{16, 8 * mib}, small: load{500, 64 << 10}, late: load{480, 64 << 10},

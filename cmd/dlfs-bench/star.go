@@ -38,10 +38,10 @@ func (s *stage) star(ctx context.Context) (*star, error) {
 	})
 }
 
-// hub is the namespace of the bridge.
+// hub returns the name of the namespace with the bridge.
 func (t *star) hub() string { return t.prefix + "hub" }
 
-// of is the namespace of a machine.
+// of returns the name of the namespace of a machine.
 func (t *star) of(machine int) string { return t.prefix + strconv.Itoa(machine) }
 
 // address is the IP address of a machine.
@@ -87,7 +87,8 @@ func layAll(ctx context.Context, commands [][]string) error {
 	return nil
 }
 
-// sweepNamespaces removes namespaces of runs of this program that were killed.
+// sweepNamespaces removes the namespaces of runs of this program that were killed.
+// Their names have the process id, and a process that is still there keeps its own.
 func sweepNamespaces(ctx context.Context) error {
 	out, err := exec.CommandContext(ctx, "ip", "netns", "list").Output()
 	if err != nil {

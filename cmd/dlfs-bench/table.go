@@ -106,7 +106,8 @@ func tableLines(part string) (begins, ends string) {
 	return "<!-- dlfs-bench" + part + " -->\n", "<!-- /dlfs-bench" + part + " -->\n"
 }
 
-// put replaces a table of a document.
+// put replaces the table of a document, between its two marks (tableLines). The
+// document stays as it was if it lacks one of them.
 func (r *report) put(path, part string) error {
 	tableBegins, tableEnds := tableLines(part)
 	text, err := os.ReadFile(path)

@@ -58,7 +58,8 @@ func (t *tools) getRclone(ctx context.Context, log io.Writer) error {
 	return nil
 }
 
-// goTool runs the go command, installing into bin.
+// goTool runs the go command with args. "go install" installs into the directory bin.
+// The error has the last words of the command.
 func goTool(ctx context.Context, bin string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = append(os.Environ(), "GOBIN="+bin)
@@ -70,7 +71,8 @@ func goTool(ctx context.Context, bin string, args ...string) error {
 	return nil
 }
 
-// versions says which tools there are.
+// versions returns the versions of the tools that there are, for the line above the
+// table.
 func (t *tools) versions(ctx context.Context) string {
 	var all []string
 	for _, x := range []struct{ path, flag string }{

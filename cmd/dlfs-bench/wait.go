@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// wait waits for d.
+// wait waits for d, or until ctx ends, whose error it then returns.
 func wait(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -16,7 +16,8 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// poll asks again and again until done says so, for at most limit.
+// poll calls done every so often, the first time at once, until it reports true or
+// fails, for at most limit. The error after that has the text otherwise.
 func poll(ctx context.Context, every, limit time.Duration, otherwise string, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

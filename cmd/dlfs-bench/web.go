@@ -25,7 +25,8 @@ type web struct {
 	cmd    *exec.Cmd
 }
 
-// webConfig has the directory, the addresses and who to be.
+// webConfig is the configuration of nginx: the verbs are its directory, the three
+// addresses (plain, counted, and TLS), and a line with the user of the workers.
 const webConfig = `daemon off; worker_processes 1; pid %[1]s/pid; error_log stderr error; %[4]s
 events { worker_connections 1024; }
 http {
@@ -54,6 +55,8 @@ func (b *bench) serve(ctx context.Context, l load) (string, error) {
 	return b.web.url, l.store(b.web.root)
 }
 
+// startWeb starts nginx in a new directory below base and waits until it listens. The
+// caller calls close. After an error nothing is left of it.
 func startWeb(ctx context.Context, nginx, base string) (_ *web, err error) {
 	w := &web{}
 	if w.dir, err = os.MkdirTemp(base, "dlfs-bench-web-"); err != nil {
@@ -130,7 +133,8 @@ func (w *web) sent(ctx context.Context) (all int64, err error) {
 	return all, err
 }
 
-// freeAddr returns a local address that was free just now.
+// freeAddr returns a local address that was free a moment ago. Another program may take
+// it before nginx does; nginx then fails to start, and the row fails.
 func freeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

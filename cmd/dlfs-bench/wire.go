@@ -63,7 +63,8 @@ func (c *wireConn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// control calls f with the descriptor. Every Linux since 4.1 can do what f asks.
+// control calls f with the descriptor of the connection. Every Linux since 4.1 can do
+// what f asks, so a failure is a mistake of this program and panics.
 func (c *wireConn) control(f func(fd int) error) {
 	raw, err := c.SyscallConn()
 	if err == nil {
