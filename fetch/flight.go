@@ -35,9 +35,9 @@ const mostAmple = 8
 //	                                                       flight has passed what it wants
 //	cut        cutLocked: a reader wants blocks sooner     those who want more than the
 //	           than the flight brings them, prefetch       cut leaves look again
-//	           divides it, the peer that sends it is
-//	           slow, there is no room for more, or the
-//	           set is closing
+//	           divides it, the machine that sends it,
+//	           or this one, is slow, there is no room
+//	           for more, or the set is closing
 //	left       leaveLocked: it is wanted no longer;        there are none
 //	           it is off the table before it has ended
 //	ended      run: all is put, or it failed, or its       look again, or the error that
@@ -147,10 +147,12 @@ func (fl *flight) fetch() error {
 	if left, wanted := fl.left(); !fl.reserve(left) && !wanted {
 		return cache.ErrBound
 	}
+	asked := time.Now()
 	if err := fl.open(host); err != nil {
 		return err
 	}
 	defer fl.body.Close()
+	fl.noteSource(asked)
 
 	buffers := &fl.fill.file.set.buffers
 	buf := buffers.get()
@@ -320,6 +322,7 @@ func (fl *flight) advance(n int64, part bool) (done bool) {
 	if n > 0 {
 		fl.mirror.host.Heard()
 		fl.disproveLocked()
+		fl.metered(n)
 		fl.timed()
 		fl.cameFromPeer()
 		fl.tell()

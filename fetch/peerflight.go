@@ -41,7 +41,6 @@ type peerBody struct {
 	timer  *time.Timer
 	cancel context.CancelFunc
 	closed atomic.Bool
-	slow   bool // the peer was slow already: no other one is of use
 }
 
 // Crowded is always false: a peer refuses at once what it has no place for.
@@ -185,7 +184,7 @@ func (fl *flight) openPeer() (body, error) {
 
 // receivePeer puts an answer of a peer under the watchdog.
 func (fl *flight) receivePeer(b *peerhttp.Body, ctx context.Context, cancel context.CancelFunc, timer *time.Timer) (body, error) {
-	pb := &peerBody{Body: b, flight: fl, cancel: cancel, slow: fl.fill.extents.peering.Ring.Slow(b.Peer(), time.Now())}
+	pb := &peerBody{Body: b, flight: fl, cancel: cancel}
 	if !timer.Stop() || ctx.Err() != nil { // at the last moment
 		b.Close()
 		cancel()

@@ -34,6 +34,7 @@ type peering struct {
 	holders peers.Holders
 	sends   sends
 	served  atomic.Int64 // bytes
+	meter   meter
 	asked   atomic.Int64 // when a machine last asked for something, in nanoseconds since 1970
 	given   atomic.Int64 // when a machine last gave something, or the set began, as asked
 }
@@ -61,6 +62,7 @@ func (s *Set) join(opts *Peers) *peering {
 	places := min(max(2*opts.Ring.Len(), 8), mostPeerFlights)
 	p := &peering{Peers: *opts, set: s, host: hosts.New(places).Host("peers"), sends: newSends()}
 	p.gave()
+	p.Client.Talk(p.says, p.heard)
 	return p
 }
 
@@ -84,7 +86,14 @@ func (p *peering) hopes(err error) bool {
 // took is Ring.Took, with a word to the user.
 func (p *peering) took(name string, n int64, d time.Duration) {
 	if p.Ring.Took(name, n, d, time.Now()) {
-		p.set.log.Info("a machine is much slower than the others; it is asked last for a minute", "peer", name)
+		p.set.log.Info("a machine sends much slower than the others; it is asked last for a minute", "peer", name)
+	}
+}
+
+// heard is Ring.Heard, with a word to the user.
+func (p *peering) heard(name string, pace peers.Pace) {
+	if p.Ring.Heard(name, pace, time.Now()) {
+		p.set.log.Info("a machine gets files much slower than the others; it is asked last while it says so", "peer", name)
 	}
 }
 

@@ -28,6 +28,7 @@ type circle struct {
 	pipes map[string]*origintest.Pipe
 	cut   func(from, to string) bool // which machines cannot reach which; nil for none
 	dir   string                     // of the next machine, if not empty
+	links map[string]*link           // of machines with a slow network
 }
 
 // newCircle returns a circle of n machines, without any of them.
@@ -87,6 +88,9 @@ func (c *circle) joinAs(x *fixture, i int, opts Options, front func(http.Handler
 	})
 	var client *peerhttp.Client
 	y.opts.Peers, client = c.peers(i)
+	if l := c.links[c.names[i]]; l != nil {
+		y.originOpts.DialContext = l.dial(y.originOpts.DialContext)
+	}
 	y.start()
 	c.t.Cleanup(func() {
 		client.Close()
@@ -99,12 +103,16 @@ func (c *circle) joinAs(x *fixture, i int, opts Options, front func(http.Handler
 // peers are the options of machine i. The client is the test's to close.
 func (c *circle) peers(i int) (*Peers, *peerhttp.Client) {
 	self := c.names[i]
-	client := peerhttp.New(peerhttp.Options{Self: self, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if c.cut != nil && c.cut(self, addr) {
 			return nil, syscall.EHOSTUNREACH
 		}
 		return c.dial(ctx, network, addr)
-	}})
+	}
+	if l := c.links[self]; l != nil {
+		dial = l.dial(dial)
+	}
+	client := peerhttp.New(peerhttp.Options{Self: self, DialContext: dial})
 	return &Peers{Ring: peers.NewRing(self, c.names), Client: client, ID: self}, client
 }
 

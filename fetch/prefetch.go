@@ -74,7 +74,8 @@ func (p *prefetcher) run(ctx context.Context) error {
 // step launches flights as far as hosts have places, and returns when to look again
 // if nothing happens.
 func (p *prefetcher) step() time.Duration {
-	const whenIdle = time.Second
+	const whenIdle = time.Second // measure counts on it
+	p.set.peering.measure(p.wants)
 	if wait := p.diskFull(); wait > 0 {
 		return wait
 	}

@@ -64,6 +64,8 @@ func (p *peering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.Ring.Answered(a.Peer)
 	p.Ring.Told(a.Peer, a.Through)
+	p.heard(a.Peer, a.Pace)
+	peerhttp.SetPace(w.Header(), p.says())
 	if a.ID {
 		peerhttp.WriteID(w, p.ID, p.through())
 		return

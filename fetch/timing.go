@@ -1,6 +1,10 @@
 package fetch
 
-import "time"
+import (
+	"time"
+
+	"dlfs/fetch/hosts"
+)
 
 const (
 	// timedEvery is how often the ring is told at least how fast a flight is.
@@ -13,12 +17,33 @@ const (
 
 // timing is up to when and where the ring has been told how fast a flight is.
 type timing struct {
-	at  time.Time
-	pos int64
+	at   time.Time
+	pos  int64
+	slow bool // its source was slow already when it opened: no other one is of use
+}
+
+// source is the name of the machine that the flight asks: this one, if it asks the origin.
+func (fl *flight) source() string {
+	if pb, ok := fl.body.(*peerBody); ok {
+		return pb.Peer()
+	}
+	return fl.fill.extents.peering.Ring.Self()
+}
+
+// noteSource notes whether the source was slow when the flight began to ask. It is called when
+// the body is open. One that says so in its answer was not: then the flight ends, see timed.
+func (fl *flight) noteSource(asked time.Time) {
+	if x := fl.fill.extents; x != nil {
+		fl.fill.file.mu.Lock()
+		defer fl.fill.file.mu.Unlock()
+		fl.timing.slow = x.peering.Ring.Slow(fl.source(), asked)
+	}
 }
 
 // timed tells the ring how fast the bytes of a flight come. A flight from a machine that has
-// turned out to be slow ends: the rest is asked of another one. The caller holds file.mu.
+// turned out to be slow ends: the rest is asked of another one. So does a flight from the
+// origin, if this machine is the slow one: another machine owns the extent now. The caller
+// holds file.mu.
 func (fl *flight) timed() {
 	x := fl.fill.extents
 	if x == nil || fl.end-fl.start < timedLeast {
@@ -26,21 +51,16 @@ func (fl *flight) timed() {
 	}
 	now := time.Now()
 	if fl.timing.at.Before(fl.born) {
-		fl.timing = timing{fl.born, fl.start}
+		fl.timing.at, fl.timing.pos = fl.born, fl.start
 	}
 	took := now.Sub(fl.timing.at)
 	if took < timedEvery && fl.pos < fl.end {
 		return
 	}
-	ring := x.peering.Ring
-	pb, ok := fl.body.(*peerBody)
-	from := ring.Self()
-	if ok {
-		from = pb.Peer()
-	}
+	from := fl.source()
 	x.peering.took(from, fl.pos-fl.timing.pos, took)
-	fl.timing = timing{now, fl.pos}
-	if ok && !pb.slow && fl.pos < fl.end && ring.Slow(from, now) {
+	fl.timing.at, fl.timing.pos = now, fl.pos
+	if fl.pos < fl.end && !fl.timing.slow && !fl.whole && fl.class != hosts.Demand && x.peering.Ring.Slow(from, now) {
 		fl.cutLocked(fl.pos)
 	}
 }

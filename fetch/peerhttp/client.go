@@ -54,6 +54,8 @@ type Client struct {
 	scheme   string
 	http     *http.Transport
 	through  atomic.Bool
+	says     func() peers.Pace
+	heard    func(peer string, pace peers.Pace)
 	received atomic.Int64
 }
 
@@ -70,7 +72,15 @@ func New(opts Options) *Client {
 		DialContext: opts.DialContext, TLSClientConfig: opts.TLS, TLSHandshakeTimeout: connectTimeout,
 		MaxIdleConnsPerHost: min(max(allIdle/max(opts.Machines, 1), leastIdle), mostIdle), IdleConnTimeout: idleTimeout, MaxResponseHeaderBytes: maxHeader, DisableCompression: true,
 	}
+	c.Talk(func() (p peers.Pace) { return p }, func(string, peers.Pace) {})
 	return c
+}
+
+// Talk has all requests say what says returns, which this machine says of itself, and has heard
+// be called with what the answers of other machines say. It must be called before the first
+// request, if at all. The functions must not block.
+func (c *Client) Talk(says func() peers.Pace, heard func(peer string, pace peers.Pace)) {
+	c.says, c.heard = says, heard
 }
 
 // Close closes idle connections.
@@ -154,6 +164,7 @@ func (c *Client) send(ctx context.Context, req *http.Request) (*http.Response, e
 	if c.through.Load() {
 		req.Header.Set(throughField, "1")
 	}
+	SetPace(req.Header, c.says())
 	if c.opts.Sign != nil {
 		c.opts.Sign.sign(req, time.Now())
 	}
@@ -161,6 +172,7 @@ func (c *Client) send(ctx context.Context, req *http.Request) (*http.Response, e
 	if err != nil {
 		return nil, c.failed(peer, peers.Dead, err)
 	}
+	c.heard(peer, paceOf(resp.Header))
 	if code := resp.StatusCode; code != http.StatusOK && code != http.StatusPartialContent {
 		resp.Body.Close()
 		return nil, &Error{Peer: peer, Outcome: outcomeOf(code), Named: duplicates(resp.Header), Err: fmt.Errorf("it answers %d %s", code, http.StatusText(code))}

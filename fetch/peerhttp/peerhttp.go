@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"dlfs/fetch/peers"
 )
@@ -27,6 +28,10 @@ const (
 	peerField    = "Dlfs-Peer"    // the name of the machine that asks
 	throughField = "Dlfs-Through" // "1" if the machine needs nothing more
 	digestField  = "Dlfs-Digest"  // of the whole file, as the origin said
+	paceField    = "Dlfs-Pace"    // how fast the machine that says it gets files, in bytes a second
+	slowField    = "Dlfs-Slow"    // for how many milliseconds yet the machine that says it is slow
+
+	mostSlow = 24 * 60 * 60 * 1000 // milliseconds
 
 	urgentPriority = "u=1" // a reader waits
 	bulkPriority   = "u=6"
@@ -67,6 +72,7 @@ type Asked struct {
 	ID      bool   // it asks who is here, and nothing else
 	Peer    string // who asks, as it says
 	Through bool   // it needs nothing more, as it says
+	Pace    peers.Pace
 }
 
 // Error is why a machine did not give what was asked for.
@@ -105,7 +111,7 @@ var errNoQuestion = errors.New("no request of a peer")
 
 // ReadRequest reads a request of another machine. The error says why it is none.
 func ReadRequest(r *http.Request) (a Asked, err error) {
-	a.Peer, a.Through = r.Header.Get(peerField), r.Header.Get(throughField) == "1"
+	a.Peer, a.Through, a.Pace = r.Header.Get(peerField), r.Header.Get(throughField) == "1", paceOf(r.Header)
 	if a.Head = r.Method == http.MethodHead; !a.Head && r.Method != http.MethodGet {
 		return a, errNoQuestion
 	}
@@ -198,6 +204,31 @@ func duplicates(h http.Header) (named []string) {
 		}
 	}
 	return named
+}
+
+// SetPace has a request or an answer say what this machine says of itself. It is called before
+// the header is written.
+func SetPace(h http.Header, pace peers.Pace) {
+	if pace.Rate > 0 {
+		h.Set(paceField, strconv.FormatInt(pace.Rate, 10))
+	}
+	if ms := pace.Slow.Milliseconds(); ms > 0 {
+		h.Set(slowField, strconv.FormatInt(ms, 10))
+	}
+}
+
+// paceOf is what SetPace has set.
+func paceOf(h http.Header) peers.Pace {
+	return peers.Pace{Rate: number(h, paceField), Slow: time.Duration(min(number(h, slowField), mostSlow)) * time.Millisecond}
+}
+
+// number is the number in a field, 0 if there is none, or none of this release.
+func number(h http.Header, field string) int64 {
+	n, err := strconv.ParseUint(h.Get(field), 10, 62)
+	if err != nil {
+		return 0
+	}
+	return int64(n)
 }
 
 // WriteID answers a request for who is here: id is this process's.

@@ -49,6 +49,7 @@ type Course struct {
 	urgent bool
 	rank   []string // machines that may own the extent and were not asked in vain
 	named  []string // machines that may have it, to be asked first
+	passed []string // slow machines that would own the extent else, and may have it
 	holder bool     // the last Ask was a Cached
 	busy   bool     // the owner has too much to do
 	heeded int      // machines that were named
@@ -58,7 +59,8 @@ type Course struct {
 // Course begins the course of an extent. unfit reports machines that cannot give this
 // file; it may be nil. An urgent course does not end with Later: a reader waits.
 func (r *Ring) Course(k Key, urgent bool, unfit func(name string) bool, now time.Time) *Course {
-	return &Course{ring: r, urgent: urgent, rank: r.Rank(k, unfit, now)}
+	rank, passed := r.rank(k, unfit, now)
+	return &Course{ring: r, urgent: urgent, rank: rank, passed: passed}
 }
 
 // Owned begins the course of an extent that this machine is to get for another one: it is
@@ -86,10 +88,22 @@ func (c *Course) Next() Ask {
 	case c.rank[0] != c.ring.self:
 		return Ask{Fetch, c.rank[:1]}
 	}
-	if others := c.rank[1:min(len(c.rank), maxProbed+1)]; len(others) > 0 && !c.probed {
+	if others := c.others(); len(others) > 0 && !c.probed {
 		return Ask{Probe, others}
 	}
 	return Ask{Kind: Origin}
+}
+
+// others returns which machines an owner asks whether they have the extent: those of the next
+// ranks, and slow ones that owned the extent before they were slow.
+func (c *Course) others() []string {
+	others := slices.Clone(c.rank[1:min(len(c.rank), maxProbed+1)])
+	for _, name := range c.passed {
+		if name != c.ring.self && !slices.Contains(others, name) {
+			others = append(others, name)
+		}
+	}
+	return others
 }
 
 // Found notes which of the machines of a Probe have the extent, and which did not answer.
@@ -125,10 +139,12 @@ func (c *Course) Note(o Outcome, named []string, now time.Time) {
 	c.rank = c.rank[1:]
 }
 
-// heed has machines be asked that another one has named.
+// heed has machines be asked that another one has named. A slow one is of no use where no
+// reader waits: the extent comes sooner from another machine a moment later.
 func (c *Course) heed(named []string, now time.Time) {
 	for _, name := range named {
-		if c.heeded < maxNamed && c.ring.Has(name) && !c.ring.isOut(name, now) && !slices.Contains(c.named, name) {
+		of := c.ring.Has(name) && !c.ring.isOut(name, now) && (c.urgent || !c.ring.Slow(name, now))
+		if c.heeded < maxNamed && of && !slices.Contains(c.named, name) {
 			c.heeded++
 			c.named = append(c.named, name)
 		}

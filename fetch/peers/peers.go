@@ -6,7 +6,7 @@
 // between them they agree on the first rank, the owner, which alone asks the origin. An
 // owner that has too much to do names other machines that asked for the extent before. A
 // machine that does not answer is left out for a while, and the next rank is the owner. One
-// that is much slower than the others is asked last (Ring.Took).
+// that is much slower than the others is asked last (Ring.Paced, Ring.Took).
 //
 // The package makes the choice and nothing else: it knows no HTTP, no disk and no clock,
 // so that a test can drive it with a thousand machines. A wrong choice costs traffic, never
@@ -38,6 +38,7 @@ type Ring struct {
 	peers map[string]*peer // without self; guarded by mu
 	all   []candidate      // with self; guarded by mu, replaced and not changed
 
+	me     peer  // this machine: its pace, and whether it is slow; guarded by mu
 	origin speed // as this machine has it; guarded by mu
 }
 
@@ -45,6 +46,8 @@ type Ring struct {
 type peer struct {
 	breaker
 	speed
+	slowness
+	pace    pace
 	through bool // it needs nothing more
 }
 
@@ -150,7 +153,7 @@ func (r *Ring) States(now time.Time) []State {
 	for _, name := range r.Others() {
 		state := "up"
 		r.with(name, func(p *peer) {
-			if now.Before(p.slow) {
+			if p.isSlow(now) {
 				state = "slow"
 			}
 			if p.out(now) {
@@ -173,6 +176,10 @@ func (r *Ring) isOut(name string, now time.Time) bool {
 
 // state reports whether a machine is left out now, and whether it is asked last.
 func (r *Ring) state(name string, now time.Time) (out, slow bool) {
-	r.with(name, func(p *peer) { out, slow = p.out(now), now.Before(p.slow) })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.machine(name); p != nil {
+		out, slow = p.out(now), p.isSlow(now)
+	}
 	return out, slow
 }

@@ -48,10 +48,17 @@ func mix(x uint64) uint64 {
 // unfit reports. Slow ones come last. unfit may be nil. This machine is among them if it has
 // a high score.
 func (r *Ring) Rank(k Key, unfit func(name string) bool, now time.Time) []string {
+	names, _ := r.rank(k, unfit, now)
+	return names
+}
+
+// rank is Rank. It also returns the slow machines whose score is above that of the first rank.
+func (r *Ring) rank(k Key, unfit func(name string) bool, now time.Time) (names, passed []string) {
 	r.mu.Lock()
 	all := r.all
 	r.mu.Unlock()
 	best := make([]scored, 0, maxRank+1)
+	var slow []scored
 	for i := range all {
 		s := scored{&all[i], mix(all[i].hash ^ uint64(k)), false}
 		if len(best) == maxRank && s.compare(best[maxRank-1]) > 0 { // it is too low even if it is not slow
@@ -61,15 +68,23 @@ func (r *Ring) Rank(k Key, unfit func(name string) bool, now time.Time) []string
 		if out, s.slow = r.state(s.name, now); out || unfit != nil && unfit(s.name) {
 			continue
 		}
+		if s.slow {
+			slow = append(slow, s)
+		}
 		at, _ := slices.BinarySearchFunc(best, s, scored.compare)
 		best = slices.Insert(best, at, s)
 		best = best[:min(len(best), maxRank)]
 	}
-	names := make([]string, len(best))
+	names = make([]string, len(best))
 	for i, s := range best {
 		names[i] = s.name
 	}
-	return names
+	for _, s := range slow {
+		if s.score > best[0].score {
+			passed = append(passed, s.name)
+		}
+	}
+	return names, passed
 }
 
 // scored is a candidate with its score for an extent.

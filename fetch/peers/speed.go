@@ -27,7 +27,6 @@ type speed struct {
 	bytes float64
 	took  time.Duration
 	since time.Time // when the first answer was measured
-	slow  time.Time // until then the machine is slow
 }
 
 // add counts n bytes that took d. What is long ago counts less and less: both sums are halved
@@ -53,7 +52,8 @@ func (s *speed) rate(least time.Duration) (rate float64, ok bool) {
 // A machine whose answers come slowTimes slower than those of most others, and than those
 // of the origin, is slow: it may have a slow network. An owner that only waits for the origin
 // is as fast as that. A slow machine is asked last, for slowFor. No more than a quarter of the
-// machines are slow at a time, or one. Took reports whether the machine has turned out to be
+// machines are slow at a time, or one. Paced finds out sooner which machine is slow, but not a
+// machine that only sends slowly. Took reports whether the machine has turned out to be
 // slow now.
 func (r *Ring) Took(name string, n int64, d time.Duration, now time.Time) bool {
 	r.mu.Lock()
@@ -69,7 +69,8 @@ func (r *Ring) Took(name string, n int64, d time.Duration, now time.Time) bool {
 	p.add(n, d, now)
 	lags := r.lags(p, now)
 	if lags {
-		p.speed = speed{slow: now.Add(slowFor)} // what follows is measured anew
+		p.speed = speed{} // what follows is measured anew
+		p.mark(now, slowFor)
 	}
 	return lags
 }
@@ -85,7 +86,7 @@ func (r *Ring) lags(p *peer, now time.Time) bool {
 	var rates []float64
 	slow := 0
 	for _, other := range r.peers {
-		if now.Before(other.slow) && other != p {
+		if other.isSlow(now) && other != p {
 			slow++
 		}
 		if other.bytes > 0 { // of few answers, if it is so fast that they took no time
@@ -93,10 +94,10 @@ func (r *Ring) lags(p *peer, now time.Time) bool {
 		}
 	}
 	slices.Sort(rates)
-	return len(rates) > 1 && rate*slowTimes < rates[len(rates)/2] && slow < max(1, len(r.peers)/4)
+	return len(rates) > 1 && rate*slowTimes < rates[len(rates)/2] && slow < mostSlow(len(r.peers))
 }
 
-// Slow reports whether a machine is slow.
+// Slow reports whether a machine, which may be this one, is slow.
 func (r *Ring) Slow(name string, now time.Time) bool {
 	_, slow := r.state(name, now)
 	return slow
