@@ -154,8 +154,17 @@ func (s *Store) create(name string, v Version, adoptable func(string, Version) (
 // Occupied reports whether anything stands under name in the output directory,
 // so that Create may adopt it or refuse.
 func (s *Store) Occupied(name string) bool {
-	_, err := s.root.Lstat(name)
+	_, err := s.lstat(name)
 	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// lstat is Lstat of the output directory. A name that nothing stands under, as those of a new
+// list, costs one system call: os.Root opens each directory on the way.
+func (s *Store) lstat(name string) (fs.FileInfo, error) {
+	if absent(s.dir, name) {
+		return nil, fs.ErrNotExist
+	}
+	return s.root.Lstat(name)
 }
 
 // fresh returns a blob of a new generation and records it with the next round,

@@ -282,7 +282,7 @@ func (s *Store) isListed(name string) bool {
 // fs.ErrNotExist if nothing is there; an UnfinishedError if the file is shorter, which may be the
 // beginning of the version; or an InTheWayError, which says what stands there.
 func (s *Store) fits(name string, version Version) (fs.FileInfo, error) {
-	info, err := s.root.Lstat(name)
+	info, err := s.lstat(name)
 	if errors.Is(err, syscall.ENOTDIR) {
 		return nil, &InTheWayError{name, "cannot be made: a file stands where its directory belongs"}
 	}

@@ -18,19 +18,16 @@ type place struct {
 
 // reaches reports why a finished file cannot be moved to name, nil if it can: name
 // is to be in a directory where something is mounted. Without this, that would be
-// seen when the file is complete, since the file cannot be moved then.
+// seen when the file is complete, since the file cannot be moved then. The caller has found
+// that nothing stands under name, and that no symbolic link on the way leads elsewhere.
 func (s *Store) reaches(name string) error {
 	for d := path.Dir(name); d != "."; d = path.Dir(d) {
-		dir, err := s.root.Open(d)
+		there, err := placeOf(s.dir, d)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the directory will be made in the one above
 		}
-		if err != nil {
-			return fmt.Errorf("%q: %w", name, err)
-		}
-		there, err := placeOf(dir)
-		here, err2 := placeOf(s.blobsDir)
-		if err := errors.Join(err, err2, dir.Close()); err != nil {
+		here, err2 := placeOf(s.blobsDir, ".")
+		if err := errors.Join(err, err2); err != nil {
 			return fmt.Errorf("%q: %w", name, err)
 		}
 		if there != here {

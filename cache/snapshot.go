@@ -47,6 +47,9 @@ func (s *Store) openReadOnly() (err error) {
 	if s.root, err = openRoot(s.path); err != nil {
 		return err
 	}
+	if s.dir, err = s.root.Open("."); err != nil {
+		return err
+	}
 	if s.state, s.stateDir, err = s.openStateReadOnly(); err != nil {
 		return err
 	}

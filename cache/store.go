@@ -64,6 +64,7 @@ type Store struct {
 	log      *slog.Logger
 	path     string   // as given, made absolute; for messages only
 	root     *os.Root // DIR
+	dir      *os.File // the same
 	state    *os.Root // DIR/.dlfs, or STATE/.dlfs
 	stateDir *os.File // the same, kept open: paths through it survive a mount over DIR
 	blobs    *os.Root // DIR/.dlfs/blobs, or DIR/.dlfs/w-RANDOM
@@ -170,6 +171,9 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	if s.root, err = openRoot(s.path); err != nil {
+		return err
+	}
+	if s.dir, err = s.root.Open("."); err != nil {
 		return err
 	}
 	if err := s.openState(); err != nil {
@@ -330,7 +334,7 @@ func (s *Store) Close() error {
 // directory to other processes. It returns every error.
 func (s *Store) closeFiles() error {
 	var errs []error
-	roots, files := []*os.Root{s.blobs, s.state, s.root}, []*os.File{s.blobsDir, s.stateDir, s.lock}
+	roots, files := []*os.Root{s.blobs, s.state, s.root}, []*os.File{s.dir, s.blobsDir, s.stateDir, s.lock}
 	if s.shared != nil {
 		roots, files = append(roots, s.shared.root), append(files, s.shared.dir)
 	}

@@ -178,8 +178,8 @@ func (b *Blob) prepare(full bool) error {
 		return err
 	}
 	if t := b.version.ModTime(); full && !t.IsZero() {
-		tv := unix.NsecToTimeval(t.UnixNano())
-		if err := unix.Futimes(int(f.Fd()), []unix.Timeval{tv, tv}); err != nil {
+		at := unix.NsecToTimespec(t.UnixNano())
+		if err := unix.UtimesNanoAt(int(b.store.blobsDir.Fd()), b.id(), []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			return fmt.Errorf("set modification time: %w", err)
 		}
 	}

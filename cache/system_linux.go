@@ -80,12 +80,23 @@ func hasNoOwners(st *unix.Statfs_t) bool {
 	return st.Type == unix.MSDOS_SUPER_MAGIC || st.Type == unix.EXFAT_SUPER_MAGIC
 }
 
-// placeOf tells the filesystem and the mount an open file is on. A kernel before Linux 5.8
-// does not tell the mount (statx, STATX_MNT_ID); then it is 0.
-func placeOf(f *os.File) (place, error) {
+// absent reports whether nothing stands under name in a directory. It reports false where one
+// system call does not tell: before Linux 5.6, which has no openat2(2), and where a symbolic
+// link on the way is absolute or leads out of the directory.
+func absent(dir *os.File, name string) bool {
+	fd, err := unix.Openat2(int(dir.Fd()), name, &unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH})
+	if err == nil {
+		unix.Close(fd) // nothing was written to it
+	}
+	return errors.Is(err, unix.ENOENT)
+}
+
+// placeOf tells the filesystem and the mount that a name in an open directory is on. A kernel
+// before Linux 5.8 does not tell the mount (statx, STATX_MNT_ID); then it is 0.
+func placeOf(dir *os.File, name string) (place, error) {
 	var st unix.Statx_t
-	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st); err != nil {
-		return place{}, &os.PathError{Op: "statx", Path: f.Name(), Err: err}
+	if err := unix.Statx(int(dir.Fd()), name, unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st); err != nil {
+		return place{}, &os.PathError{Op: "statx", Path: name, Err: err}
 	}
 	p := place{device: unix.Mkdev(st.Dev_major, st.Dev_minor)}
 	if st.Mask&unix.STATX_MNT_ID != 0 {

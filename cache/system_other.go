@@ -44,10 +44,12 @@ func hasNoOwners(st *unix.Statfs_t) bool {
 	return name == "msdos" || name == "msdosfs" || name == "exfat"
 }
 
-func placeOf(f *os.File) (place, error) {
+func absent(*os.File, string) bool { return false }
+
+func placeOf(dir *os.File, name string) (place, error) {
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return place{}, &os.PathError{Op: "stat", Path: f.Name(), Err: err}
+	if err := unix.Fstatat(int(dir.Fd()), name, &st, 0); err != nil {
+		return place{}, &os.PathError{Op: "stat", Path: name, Err: err}
 	}
 	return place{device: uint64(st.Dev)}, nil
 }
