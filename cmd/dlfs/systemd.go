@@ -35,7 +35,7 @@ type units struct {
 }
 
 // Run prints the units, or with --to writes them as files, and says on standard error what to do
-// next. A list that is a file has two units more, which reload it when it changes.
+// next. A list that is a file has three units more, which reload it when it changes.
 func (c *systemdCmd) Run(std stdio) error {
 	if err := c.check(std); err != nil {
 		return err
@@ -46,7 +46,7 @@ func (c *systemdCmd) Run(std stdio) error {
 	}
 	files := []string{"dlfs.service"}
 	if u.Watch != "" {
-		files = append(files, "dlfs-list.path", "dlfs-list.service")
+		files = append(files, "dlfs-list.path", "dlfs-list.service", "dlfs-reload.service")
 	}
 	var names []string
 	for i, file := range files {

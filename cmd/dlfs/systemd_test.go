@@ -37,7 +37,7 @@ func TestSetupSystemd(t *testing.T) {
 					t.Fatalf("exit code %d: %s", code, errs)
 				}
 				text := ""
-				for _, name := range []string{"dlfs-test.service", "dlfs-test-list.path", "dlfs-test-list.service"} {
+				for _, name := range []string{"dlfs-test.service", "dlfs-test-list.path", "dlfs-test-list.service", "dlfs-test-reload.service"} {
 					b, err := os.ReadFile(filepath.Join(to, name))
 					if err != nil {
 						t.Fatal(err)
@@ -83,7 +83,7 @@ func TestSetupSystemdPrints(t *testing.T) {
 	if _, errs, code := setup(t, "systemd", list, "/mnt/x", "--to", dir); code != exitOK {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
-	for _, name := range []string{"dlfs-mnt-x.service", "dlfs-mnt-x-list.path", "dlfs-mnt-x-list.service"} {
+	for _, name := range []string{"dlfs-mnt-x.service", "dlfs-mnt-x-list.path", "dlfs-mnt-x-list.service", "dlfs-mnt-x-reload.service"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil || !strings.Contains(printed, string(b)) {
 			t.Errorf("%s is not printed: %v", name, err)
