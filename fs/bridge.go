@@ -74,8 +74,12 @@ func (in *inbox) Lookup(ctx context.Context, name string, _ *fuse.EntryOut) (*fu
 }
 
 // versionOf is what there is of a version of a file, nil if the file has another one.
+// Version 0 is an unreached one.
 func versionOf(f *fetch.File, gen uint64) fetch.Copy {
 	local := f.Known()
+	if local == nil && gen == 0 {
+		return unreachedOf(f)
+	}
 	if _, grows := local.(*cache.Stream); local == nil || grows || local.Generation() != gen {
 		return nil
 	}

@@ -7,7 +7,8 @@
 // Names come from memory, so listing a directory costs no request, and the sizes
 // that are known come along with them; when the list is replaced, the kernel is
 // told which are gone. The first stat of a file whose size is not known waits for
-// that file's own probe. Attributes are then kept by
+// that file's own probe. If the probe fails, the file has attributes nevertheless, of a size
+// that is made up (unreached.go), and its open fails. Attributes are then kept by
 // the kernel for a second while the file is incomplete, and for an hour after;
 // data is kept for as long as there is room, since the content of an inode never
 // changes: another version of a file is another inode.

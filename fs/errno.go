@@ -7,6 +7,7 @@ import (
 	"errors"
 	iofs "io/fs"
 	"syscall"
+	"time"
 
 	"dlfs/cache/lockorder"
 	"dlfs/fetch"
@@ -49,11 +50,12 @@ func errno(err error) syscall.Errno {
 // context.DeadlineExceeded too.
 func timedOut(err error) bool { return err == context.DeadlineExceeded }
 
-// failures are the files whose last read or open that waited has failed, and why. It is safe
-// for concurrent use.
+// failures are the files whose last lookup, open or read that waited has failed, and why. It
+// is safe for concurrent use.
 type failures struct {
 	lockorder.Mutex[lockorder.Leaf]
-	why map[*fetch.File]string
+	why    map[*fetch.File]string
+	gaveUp map[*fetch.File]time.Time // when a lookup last timed out, if it was the file's last
 }
 
 // note remembers why, or that it did not fail if that is "".
@@ -75,4 +77,29 @@ func (fs *failures) of(f *fetch.File) string {
 	fs.Lock()
 	defer fs.Unlock()
 	return fs.why[f]
+}
+
+// lookedUp notes how a lookup ended.
+func (fs *failures) lookedUp(f *fetch.File, timedOut bool) {
+	fs.Lock()
+	defer fs.Unlock()
+	switch {
+	case !timedOut:
+		delete(fs.gaveUp, f)
+	case fs.gaveUp == nil:
+		fs.gaveUp = map[*fetch.File]time.Time{f: time.Now()}
+	default:
+		fs.gaveUp[f] = time.Now()
+	}
+}
+
+// timedOut reports whether the last lookup of the file that ended has timed out, and whether
+// it did so within timeoutMemory. The kernel has those who look up one name wait in line, out
+// of the reach of Ctrl-C, and opens a name after the lookup: those who come next must not wait
+// as long again, one after the other.
+func (fs *failures) timedOut(f *fetch.File) (did, justNow bool) {
+	fs.Lock()
+	defer fs.Unlock()
+	at, did := fs.gaveUp[f]
+	return did, did && time.Since(at) < timeoutMemory
 }

@@ -107,8 +107,9 @@ func (n *node) size() int64 {
 
 // timeout is for how long what the kernel was told of the node holds.
 func (n *node) timeout() time.Duration {
+	_, fails := n.local.(unreached)
 	switch {
-	case n.growing():
+	case n.growing() || fails:
 		return 0
 	case n.now().Published():
 		return forever
@@ -131,10 +132,15 @@ var _ = (fusefs.NodeOpener)((*node)(nil))
 // inode's content never changes there is nothing to drop.
 //
 // A growing file is read past the page cache, which would end it at a size that
-// is out of date.
+// is out of date. An unreached file gets another attempt: if that succeeds, the file is
+// another inode, which the kernel looks up. It gets none if the lookup before has just waited
+// for the read timeout.
 func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if flags&syscall.O_ACCMODE != syscall.O_RDONLY {
 		return nil, 0, syscall.EROFS
+	}
+	if _, justNow := n.fs.failures.timedOut(n.file); justNow && n.file.Known() == nil {
+		return nil, 0, syscall.EIO
 	}
 	ctx, cancel := n.fs.patient(ctx)
 	defer cancel()

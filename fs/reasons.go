@@ -13,7 +13,7 @@ import (
 )
 
 // reasons is .dlfs/errors: a line "NAME<TAB>REASON" for each file whose last attempt
-// failed. A file of unknown size has no attributes, so its attributes cannot tell the reason.
+// failed: user.dlfs.error of every such file, without a request to an origin.
 type reasons struct {
 	fusefs.Inode
 	fs *fileSystem

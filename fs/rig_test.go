@@ -397,6 +397,22 @@ func (x *rig) kill() {
 	x.join(x.child.done, "end of the child")
 }
 
+// until asks again and again whether something holds, with a pause: each call of a file that
+// fails is a line of the child, which stands still when it has written many that the test does
+// not read.
+func (x *rig) until(what string, holds func() bool) {
+	x.tb.Helper()
+	pause := time.NewTicker(20 * time.Millisecond)
+	defer pause.Stop()
+	for !holds() {
+		select {
+		case <-pause.C:
+		case <-x.ctx.Done():
+			x.tb.Fatalf("not %s: hang", what)
+		}
+	}
+}
+
 // join waits for done.
 func (x *rig) join(done <-chan struct{}, what string) {
 	x.tb.Helper()

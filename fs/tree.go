@@ -13,7 +13,6 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"dlfs/cache/lockorder"
-	"dlfs/fetch"
 )
 
 // How long the kernel may keep what it was told. Of names it is told when they
@@ -44,9 +43,8 @@ type dir struct {
 
 	mu struct {
 		lockorder.Mutex[lockorder.Leaf]
-		waiting int                       // lookups that wait for the network
-		quiet   chan struct{}             // closed when none does any more; nil while none does
-		gaveUp  map[*fetch.File]time.Time // when a lookup last timed out, if it was the file's last
+		waiting int           // lookups that wait for the network
+		quiet   chan struct{} // closed when none does any more; nil while none does
 		walks   walks
 	}
 }
@@ -88,30 +86,6 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fus
 	return nil, syscall.ENOENT
 }
 
-// probe returns what there is of a file of the directory. It waits for the file's own probe
-// if its size is not known.
-func (d *dir) probe(ctx context.Context, f *fetch.File) (fetch.Copy, syscall.Errno) {
-	if local := f.Known(); local != nil {
-		return local, 0
-	}
-	if d.justGaveUp(f) {
-		return nil, syscall.EIO
-	}
-	_, name := split(f.Name())
-	d.asked(name)
-	d.wait(1)
-	defer d.wait(-1)
-	ctx, cancel := d.fs.patient(ctx)
-	defer cancel()
-	local, err := f.Probe(ctx)
-	d.ended(f, timedOut(err))
-	if err != nil {
-		code, _ := d.fs.fail("stat", f, err)
-		return nil, code
-	}
-	return local, 0
-}
-
 // found answers with a node of go-fuse.
 func (d *dir) found(ctx context.Context, n *node, out *fuse.EntryOut) *fusefs.Inode {
 	n.attr(&out.Attr)
@@ -119,30 +93,6 @@ func (d *dir) found(ctx context.Context, n *node, out *fuse.EntryOut) *fusefs.In
 	out.SetAttrTimeout(n.timeout())
 	// Where the kernel knows a node of these attributes, go-fuse takes that.
 	return d.NewInode(ctx, n, n.stable())
-}
-
-// justGaveUp reports whether a lookup of the file has timed out a moment ago. The
-// kernel has those who look up one name wait in line, out of the reach of
-// Ctrl-C; those behind must not wait as long again, one after the other.
-func (d *dir) justGaveUp(f *fetch.File) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	at, ok := d.mu.gaveUp[f]
-	return ok && time.Since(at) < timeoutMemory
-}
-
-// ended notes how a lookup ended.
-func (d *dir) ended(f *fetch.File, timedOut bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch {
-	case !timedOut:
-		delete(d.mu.gaveUp, f)
-	case d.mu.gaveUp == nil:
-		d.mu.gaveUp = map[*fetch.File]time.Time{f: time.Now()}
-	default:
-		d.mu.gaveUp[f] = time.Now()
-	}
 }
 
 // wait counts the lookups that wait for the network.

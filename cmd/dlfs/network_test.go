@@ -63,8 +63,11 @@ func TestDeadNetwork(t *testing.T) {
 			stuck := make(chan error, 1)
 			go func() { stuck <- l.read(root, o.stuck, o.off, 100) }() // bounded by the read timeout
 			first := make(chan error, 1)
-			go func() { // bounded, too
-				_, err := os.Stat(filepath.Join(root, "3"))
+			go func() { // bounded, too: it shows a file that cannot be opened
+				info, err := os.Stat(filepath.Join(root, "3"))
+				if err == nil && info.Size() == 1 {
+					err = syscall.EIO
+				}
 				first <- err
 			}()
 			interrupted := exec.CommandContext(l.ctx, "tail", "-c", "100", filepath.Join(root, o.tailed))
