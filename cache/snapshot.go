@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"slices"
 	"time"
@@ -54,7 +55,7 @@ func (s *Store) openReadOnly() (err error) {
 		return err
 	}
 	s.findEvicted()
-	if s.snapshot, err = makeTemp(); err != nil {
+	if s.snapshot, err = makeTemp(s.log); err != nil {
 		return err
 	}
 	to, err := openRoot(s.snapshot)
@@ -62,6 +63,9 @@ func (s *Store) openReadOnly() (err error) {
 		return err
 	}
 	defer to.Close()
+	if s.lock, err = lockTemp(to); err != nil {
+		return err
+	}
 	if err := s.openBlobsReadOnly(to); err != nil {
 		return err
 	}
@@ -98,13 +102,15 @@ func (s *Store) openBlobsReadOnly(spare *os.Root) (err error) {
 	return err
 }
 
-// makeTemp makes a directory for temporary files where one can be made.
-func makeTemp() (dir string, err error) {
+// makeTemp makes a directory for temporary files where one can be made. It removes what killed
+// processes left there first, since their copies may fill the room.
+func makeTemp(log *slog.Logger) (dir string, err error) {
 	for _, parent := range []string{os.TempDir(), os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm", "/var/tmp"} {
 		if parent == "" {
 			continue
 		}
-		dir, err2 := os.MkdirTemp(parent, "dlfs-state-")
+		removeLeftovers(parent, log)
+		dir, err2 := os.MkdirTemp(parent, tempPrefix)
 		if err2 == nil {
 			return dir, nil
 		}

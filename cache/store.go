@@ -70,7 +70,7 @@ type Store struct {
 	blobs    *os.Root // DIR/.dlfs/blobs, or DIR/.dlfs/w-RANDOM
 	blobsDir *os.File
 	shared   *shared  // nil if the state is in DIR
-	lock     *os.File // nil if read-only
+	lock     *os.File // of a read-only store: of the copy it reads
 	index    *index
 	snapshot string // directory of the copy of the index that a read-only store reads; "" if it is not read-only
 
