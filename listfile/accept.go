@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -159,6 +160,9 @@ func (p *parser) checkURLs(d *draft) (urls []string, first string, err error) {
 // https: put before it. Anything else without a scheme is refused by the function
 // checkURL.
 func (p *parser) checkURL(text string, d *draft) (path, absolute string, err error) {
+	if (d.apart || d.isURL) && strings.LastIndex(text, "://") > len("https") && twoURLs.MatchString(text) {
+		return "", "", errTwoURLs
+	}
 	if path, plain := plainPath(text); plain {
 		return path, text, nil
 	}
@@ -186,6 +190,11 @@ func (p *parser) checkURL(text string, d *draft) (path, absolute string, err err
 	}
 	return u.Path, text, nil
 }
+
+// twoURLs is a field with two URLs in it. A URL in the query of another one is not meant.
+var twoURLs = regexp.MustCompile(`(?i)^[^?#]*[ ,;|]\s*https?://`)
+
+var errTwoURLs = errors.New("two URLs in one field; write an entry for each of them, or the delimiter before the second one percent-encoded if it is one URL")
 
 // resolve makes a relative URL absolute, as RFC 3986 section 5.2 says. The caller has
 // seen that there is a base URL. The errors are fixed texts, because an error of

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 )
 
 // Dialect is the form of a list. The package document shows an example of each. Its text is what
@@ -139,11 +140,14 @@ func (p *parser) eachLine(in io.Reader, f func(text string, line int)) error {
 
 // isJSON reports whether a list begins with an object or an array, after comments,
 // which Write puts there. "[[" would begin an array of arrays, which is no list of
-// files.
+// files, and "[OK] http://…" is a line.
 func isJSON(start []byte) bool {
 	text := start[commentBytes(start):]
-	return bytes.HasPrefix(text, []byte("{")) || bytes.HasPrefix(text, []byte("[")) && !bytes.HasPrefix(text, []byte("[["))
+	return bytes.HasPrefix(text, []byte("{")) || jsonArray.Match(text) && !bytes.HasPrefix(text, []byte("[["))
 }
+
+// jsonArray is how an array begins: with its first member, or its end.
+var jsonArray = regexp.MustCompile(`^\[\s*([{\["'\]]|[0-9.]+\s*,|$)`)
 
 // commentBytes returns how many bytes of comments and blanks stand before the first line of a
 // list that is neither.

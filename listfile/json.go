@@ -321,7 +321,7 @@ func (l *jsonList) judge(o *object) error {
 	}
 	for _, key := range nested {
 		if path.Ext(key) != "" && o.values[key][0] == '[' {
-			l.p.fail(o.line, fmt.Errorf("the list under %s may be of mirrors of that file, or of files; write {\"name\": …, \"urls\": […]} for mirrors", quote(key)))
+			l.p.fail(o.line, fmt.Errorf("the list under %s may be of mirrors of that file, or of files; write {\"name\": …, \"mirrors\": […]} for mirrors", quote(key)))
 			continue
 		}
 		if err := l.below(o.values[key], o.line, place{name: key, group: o.at.group}); err != nil {

@@ -25,6 +25,8 @@ type jsonDraft struct {
 	unknown int    // keys that mean nothing here
 	schema  string // of the object, as schema.org has them
 	notFile bool
+	isDir   bool // it is a directory
+	listed  bool // it is from a program that lists directories, and says of each entry whether it is one
 	several bool // more is from urls, and may be of several files
 	blob    bool // it is an object of git, whose URL answers with JSON
 }
@@ -48,6 +50,10 @@ func (p *parser) file(o *object) (bool, error) {
 	}
 	if d.notFile {
 		p.list.Ignored++
+		return true, nil
+	}
+	if d.isDir {
+		p.list.Directories++
 		return true, nil
 	}
 	drafts, err := d.drafts(o.at.name)
@@ -88,9 +94,13 @@ func (d *jsonDraft) drafts(key string) ([]draft, error) {
 		name = d.path
 	}
 	d.found[urlColumn], d.isURL = url, url.word.column == urlColumn
+	d.values = slices.DeleteFunc(d.values, func(f jsonField) bool { return d.listed && f.value == "-1" }) // rclone lsjson knows no size
 	d.values = slices.DeleteFunc(d.values, func(f jsonField) bool { return f.word.group != "" && f.word.group != url.word.group })
 	slices.SortStableFunc(d.values, func(a, b jsonField) int { return b.word.rank - a.word.rank }) // of sizes the last one counts
 	if parts := splitURLs(url.value); len(parts) > 1 {
+		if named := d.nameOf(name, key); looksLikeName(named) {
+			return nil, errOneName(named, len(parts))
+		}
 		return d.each(len(parts), url)
 	}
 	for _, f := range d.values {
@@ -103,17 +113,33 @@ func (d *jsonDraft) drafts(key string) ([]draft, error) {
 		d.urls = append(d.urls, url.value)
 	}
 	switch {
+	case len(url.parts) > 1 && looksLikeName(d.name):
+		if !areMirrors(d.name, url.parts) {
+			return nil, errOneName(d.name, len(url.parts))
+		}
+		d.urls = url.parts
 	case len(url.parts) > 1 || len(name.parts) > 1 && url.value == "":
 		return d.split(url.parts, name.parts)
 	case d.several && d.name == "" && len(d.more) > 1 && url.value == "":
 		return d.split(d.more, nil)
 	}
-	d.urls = append(d.urls, d.more...)
+	if d.urls = append(d.urls, d.more...); d.several && d.p.chosen == nil && !d.saysWhole() && !areMirrors(d.name, d.urls) {
+		return nil, errOneName(d.name, len(d.urls))
+	}
 	if d.p.complete(&d.draft); len(d.urls) == 0 && d.name == "" || len(d.urls) == 0 && checkName(d.name) == nil {
 		return nil, nil
 	}
 	d.tell(url, name)
 	return []draft{d.draft}, nil
+}
+
+// saysWhole reports whether the object says the size or the digest of one file, so that all its
+// URLs are of that file.
+func (d *jsonDraft) saysWhole() bool { return d.details.Size >= 0 || !d.details.Digest.IsZero() }
+
+// errOneName is of a name beside URLs that may be of several files.
+func errOneName(name string, urls int) error {
+	return fmt.Errorf("the name %s stands beside %d URLs that may be of several files; write {\"name\": …, \"mirrors\": […]} if they are mirrors of one file, else one entry a URL", quote(name), urls)
 }
 
 // each makes n drafts of a file whose fields hold n values each, parted by semicolons:

@@ -77,6 +77,10 @@ func (d *jsonDraft) key(key string, raw json.RawMessage) error {
 		d.more = append(d.more, urls...)
 		d.several = d.several || n == "urls"
 		return nil
+	case "isdir", "isdirectory", "isfolder":
+		d.listed = true
+		d.isDir = d.isDir || bytes.Equal(raw, []byte("true"))
+		return nil
 	case "mtime":
 		return d.modTime(key, raw)
 	case "headers":

@@ -24,7 +24,7 @@ func (p *parser) line(text string, number int) {
 	}
 	// A URL and a name with one space between may as well be one URL with a space in
 	// it. With "?", "&" or "=" behind the space, the rest is most likely of the URL.
-	if err == nil && f.dialect == Pget && p.opts.Format != Pget && !f.apart && !isNamed(f.url, f.name) {
+	if err == nil && f.dialect == Pget && p.opts.Format != Pget && !f.apart && (!isNamed(f.url, f.name) || isSentence(f.url, f.name)) {
 		if err = errURLSpace; !strings.ContainsAny(f.name, "?&=") {
 			err = errSpace(f.url, f.name)
 		}
@@ -40,7 +40,10 @@ func (p *parser) line(text string, number int) {
 		}
 		return
 	}
-	if err := checkEdges(f); err != nil {
+	if err = checkEdges(f); err == nil && p.opts.Format == "" {
+		err = checkPlausible(text, f)
+	}
+	if err != nil {
 		p.fail(number, err)
 		return
 	}
@@ -82,11 +85,8 @@ func checkEnd(f fields) error {
 			return errors.New("two URLs on this line; write one a line, or say --format=urls if it is one URL")
 		}
 	}
-	if f.dialect == Pget && !f.quoted && (f.apart && !isFileName(f.name) || isRounded(f.name) || strings.IndexByte("-;>|=", f.name[0]) >= 0) {
+	if f.dialect == Pget && !f.quoted && (f.apart && !isFileName(f.name) || strings.IndexByte("-;>|=", f.name[0]) >= 0) {
 		return fmt.Errorf("%s after the URL is no name of a file; say with --columns=url=1 that it means nothing", quote(f.name))
-	}
-	if f.dialect == Colon && !f.quoted && isRounded(f.name) {
-		return fmt.Errorf("%s before the URL is a size and no name of a file; write the URL alone", quote(f.name))
 	}
 	if command, _, _ := strings.Cut(f.name, " "); f.dialect == Colon && slices.Contains(commands, command) {
 		return fmt.Errorf("the line is a command of %s; write its URL alone", command)

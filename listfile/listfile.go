@@ -52,17 +52,18 @@ func (e *Entry) URLs() []string { return append([]string{e.URL}, e.Said().Mirror
 // List is a parsed list file. It belongs to the caller, who may change it; the
 // package keeps no reference to it.
 type List struct {
-	Dialect    Dialect // the form of the list; Mixed if its lines have several
-	Columns    string  // what its columns were taken for, as "url=HEADING name=HEADING"; "" if it has none
-	Entries    []Entry // in the order of the list, no two of the same name; guessed ones may be, until Rename
-	Header     int     // 1-based line of the header, 0 if there is none
-	Folded     int     // lines that repeated an earlier line's name and URL
-	SharedURLs int     // entries whose URL an earlier entry has too
-	LeftOut    int     // entries that Options.Include and Exclude left out
-	Ignored    int     // options, columns and lines that mean nothing here
-	NoScheme   int     // URLs without a scheme that http:// was put before
-	NoChecksum int     // lines of a checksum file that are no checksums; not set here
-	Bad        Errors  // what is left out because it is wrong, if the caller goes on in spite of it; not set here
+	Dialect     Dialect // the form of the list; Mixed if its lines have several
+	Columns     string  // what its columns were taken for, as "url=HEADING name=HEADING"; "" if it has none
+	Entries     []Entry // in the order of the list, no two of the same name; guessed ones may be, until Rename
+	Header      int     // 1-based line of the header, 0 if there is none
+	Folded      int     // lines that repeated an earlier line's name and URL
+	SharedURLs  int     // entries whose URL an earlier entry has too
+	LeftOut     int     // entries that Options.Include and Exclude left out
+	Ignored     int     // options, columns and lines that mean nothing here
+	Directories int     // objects that are directories, in a list of what a directory holds
+	NoScheme    int     // URLs without a scheme that http:// was put before
+	NoChecksum  int     // lines of a checksum file that are no checksums; not set here
+	Bad         Errors  // what is left out because it is wrong, if the caller goes on in spite of it; not set here
 }
 
 // Counts is how many entries of a list say what.
@@ -243,7 +244,7 @@ var (
 // each line or object, so that a wrong file of many gigabytes is not read to its end.
 func (p *parser) inVain() error {
 	switch {
-	case max(p.total, p.list.Ignored) >= mostInVain && len(p.list.Entries) == 0 && p.list.LeftOut == 0:
+	case max(p.total, p.list.Ignored, p.list.Directories) >= mostInVain && len(p.list.Entries) == 0 && p.list.LeftOut == 0:
 		return errInVain
 	case p.repeated >= mostRepeated:
 		return errRepeated

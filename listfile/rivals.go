@@ -30,6 +30,10 @@ func (s *opening) judge(comma rune) rival {
 		if len(fields) < 2 || !absoluteURL.MatchString(fields[0]) || s.folds(l.text) {
 			return implausible
 		}
+		if len(fields) == 2 && standsAlone(fields[0]) && isOfProgram(fields[1]) {
+			best, urls[fields[0]] = min(best, plausible), true
+			continue
+		}
 		verdict := judgeFields(fields)
 		if strings.Contains(l.text, `"`) && len(fields) == 2 {
 			verdict = proven
@@ -94,6 +98,9 @@ func errRivals(first string, comma rune, form Dialect) error {
 		}
 	}
 	columns := "--format=" + string(form)
+	if form == Rclone && isOfProgram(fields[1]) {
+		other, columns = "", "--columns=url=1"
+	}
 	if form == "" {
 		columns = "--columns=" + strings.ReplaceAll(shapeText(shapeOf(asTokens(fields))), " ", ",")
 	}
@@ -115,6 +122,19 @@ func asTokens(fields []string) (list []token) {
 func isNamed(url, name string) bool {
 	ext := extension(url)
 	return ext != "" && (ext == extension(name) || baseOf(url) == baseOf(name))
+}
+
+// isSentence reports whether the text after a URL is no name but words before the name that the
+// URL has, as "saved to a.bin" after the URL of a.bin.
+func isSentence(url, name string) bool {
+	words, last, found := cutLast(name)
+	return found && !strings.Contains(words, "/") && last == baseOf(url)
+}
+
+// cutLast cuts a text at its last run of blanks.
+func cutLast(text string) (before, after string, found bool) {
+	i := strings.LastIndexAny(text, blanks)
+	return text[:max(i, 0)], text[i+1:], i >= 0
 }
 
 // errSpace is of a line that may be a URL with a space in it, or a URL and a name.

@@ -120,6 +120,13 @@ func (p *parser) draftsOf(t *table, record []string) ([]draft, error) {
 			n = max(n, len(splitURLs(field)))
 		}
 	}
+	if n > 1 {
+		for i, field := range fields {
+			if t.words[i].column == nameColumn && looksLikeName(field) {
+				return nil, fmt.Errorf("the name %s stands beside %d URLs; write a row for each of the files, or one URL if they are mirrors", quote(field), n)
+			}
+		}
+	}
 	drafts := make([]draft, n)
 	for k := range drafts {
 		d := &drafts[k]

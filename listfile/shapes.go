@@ -148,7 +148,7 @@ func isFileName(text string) bool { return strings.Trim(text, "0123456789-:./+TZ
 // URL without an extension may be a size or a part of the URL.
 func (s *opening) findShapes() (bool, error) {
 	seen := map[string]bool{}
-	doubt := false
+	doubt, status := false, true
 	for _, l := range s.lines {
 		fields := tokens(l.text)
 		if !isShape(fields, hasTab(l.text)) {
@@ -164,15 +164,22 @@ func (s *opening) findShapes() (bool, error) {
 				seen[fields[i].text] = true
 			}
 		}
+		status = status && shapeOf(fields) == "us" && statusWords[fields[1].text]
 		if f := fields[0]; shapeOf(fields) == "us" && !f.quoted && !strings.Contains(l.text, "\t") && !standsAlone(f.text) {
 			doubt = true
 		}
 	}
-	if doubt {
+	switch {
+	case doubt:
 		return false, errSpaceOrSize
+	case status && len(s.lines) > 1:
+		return false, errStatusOrSize
 	}
 	return len(s.lines) > 0, nil
 }
+
+// errStatusOrSize is the error of findShapes where the number may be a status of HTTP.
+var errStatusOrSize = errors.New("the numbers after the URLs may be sizes, or the status that servers answered with; say --columns=url=1,size=2 or --columns=url=1")
 
 // errSpaceOrSize is the error of findShapes: both readings explain the lines.
 var errSpaceOrSize = errors.New("the number after the space may be a size or a part of the URL; write a space in a URL as %20, or say --columns=url=1,size=2")

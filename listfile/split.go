@@ -55,7 +55,7 @@ func split(line string) (fields, error) {
 func splitBefore(before string, f fields) (fields, error) {
 	name := strings.TrimRight(before, separators)
 	if name != "" && name == before {
-		return fields{}, errUnparted
+		return fields{}, errBeside(name)
 	}
 	if f.name = unquote(strings.Trim(name, blanks)); isMarker(before) || f.name == "" && strings.Trim(before, blanks) == "" {
 		if f.name = ""; f.quoted {
@@ -82,12 +82,23 @@ func splitBefore(before string, f fields) (fields, error) {
 	return f, nil
 }
 
+// errBeside is of a URL that stands right behind other text.
+func errBeside(text string) error {
+	switch {
+	case strings.HasSuffix(text, "]("):
+		return errMarkdown
+	case strings.HasSuffix(text, "="):
+		return errAssigned
+	}
+	return errUnparted
+}
+
 // isLetterOrDigit reports whether a character is one of a word, in any script.
 func isLetterOrDigit(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // withoutSign returns a name without the sign that parts it from the URL.
 func withoutSign(name string) string {
-	for _, sign := range []string{" =>", " ->", " =", " |", ",", ";"} {
+	for _, sign := range []string{" =>", " ->", " <-", " <=", " =", " |", ",", ";"} {
 		if before, found := strings.CutSuffix(name, sign); found {
 			return unquote(strings.Trim(before, blanks))
 		}

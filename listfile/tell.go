@@ -99,7 +99,7 @@ func (p *parser) tellLines(s *opening) (reader, error) {
 	if p.base == nil && !s.some(hasURL) && (len(s.lines) > 1 || s.whole) && !isHeader(s.lines[0].text) {
 		return nil, errNoList(s)
 	}
-	return p.byLine(p.line), nil
+	return p.byLine(p.line), s.errNoNames()
 }
 
 // errNoList is the error of a text without any URL. It is told once, and not once for

@@ -19,6 +19,9 @@ func taken(name string, list *listfile.List) string {
 	if list.Columns != "" {
 		fmt.Fprintf(&b, ": %s", printable(list.Columns))
 	}
+	if list.Directories > 0 {
+		fmt.Fprintf(&b, "; %s left out", count(list.Directories, "directory", "directories"))
+	}
 	if list.NoScheme > 0 {
 		fmt.Fprintf(&b, "; http:// is put before %s URLs that have no scheme", humanize.Comma(int64(list.NoScheme)))
 	}
