@@ -75,9 +75,12 @@ func checkEdges(f fields) error {
 // commands are programs whose command lines are no lists.
 var commands = []string{"wget", "wget2", "curl", "aria2c", "axel", "git", "aws", "gsutil"}
 
+// promptWords stand before a command.
+var promptWords = []string{"$", "#", "!", "sudo", "RUN", "time", "nohup"}
+
 // checkEnd refuses what would be a part of the URL or the name only by mistake: another
-// URL after a delimiter, a size or a number in the place of a name, a command before
-// the URL, a delimiter after the URL. Quotes around the URL say that it is meant as it
+// URL after a delimiter, a number in the place of a name, a command before the URL,
+// a delimiter after the URL. Quotes around the URL say that it is meant as it
 // stands.
 func checkEnd(f fields) error {
 	for _, delimiter := range []string{",http", ";http", "|http"} {
@@ -88,11 +91,25 @@ func checkEnd(f fields) error {
 	if f.dialect == Pget && !f.quoted && (f.apart && !isFileName(f.name) || strings.IndexByte("-;>|=", f.name[0]) >= 0) {
 		return fmt.Errorf("%s after the URL is no name of a file; say with --columns=url=1 that it means nothing", quote(f.name))
 	}
-	if command, _, _ := strings.Cut(f.name, " "); f.dialect == Colon && slices.Contains(commands, command) {
-		return fmt.Errorf("the line is a command of %s; write its URL alone", command)
+	if f.dialect == Colon {
+		if err := checkCommand(f.name); err != nil {
+			return err
+		}
 	}
 	if !f.quoted && f.url != "" && strings.ContainsRune(",;\">", rune(f.url[len(f.url)-1])) {
 		return fmt.Errorf("URL ends in %q; remove it, or say --format=urls if it belongs to the URL", f.url[len(f.url)-1:])
+	}
+	return nil
+}
+
+// checkCommand refuses the text before a URL that makes the line a command.
+func checkCommand(before string) error {
+	word, rest, _ := strings.Cut(before, " ")
+	if slices.Contains(promptWords, word) {
+		word, _, _ = strings.Cut(rest, " ")
+	}
+	if slices.Contains(commands, word) {
+		return fmt.Errorf("the line is a command of %s; write its URL alone", word)
 	}
 	return nil
 }

@@ -19,6 +19,10 @@ var noNames = []struct {
 	form *regexp.Regexp
 }{
 	{"a size", regexp.MustCompile(`(?i)^~?[0-9]+([.,][0-9]+)?( ?[kmgtp](i?b)?| ?bytes?| b)(/s)?$`)},
+	{"a duration", regexp.MustCompile(`^[0-9]+([.][0-9]+)? ?(ms|µs|us|sec)$`)},
+	{"a counter", regexp.MustCompile(`^(\[[0-9]+/[0-9]+\]|\([0-9]+/[0-9]+\)|[0-9]+ of [0-9]+)$`)},
+	{"a line of a log", regexp.MustCompile(`^\[?([0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[T ]|[0-9]{2}/[0-9]{2} |[A-Z][a-z]{2} [ 0-9][0-9] )[0-9]{2}:[0-9]{2}:[0-9]{2}[^/]*[A-Za-z]`)},
+	{"bold text of Markdown", regexp.MustCompile(`^\*\*.*\*\*$`)},
 	{"a number", regexp.MustCompile(`^[0-9]{1,3}(,[0-9]{3})+$`)},
 	{"a percentage", regexp.MustCompile(`^[0-9]+([.,][0-9]+)? ?%$`)},
 	{"a time", regexp.MustCompile(`^[-0-9+./TZ ]*[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?([.,:][0-9]+)?[-0-9:+./TZ ]*$`)},
@@ -30,7 +34,7 @@ var noNames = []struct {
 // millions of lines the search.
 func mayBeNoName(text string) bool {
 	switch c := text[0]; {
-	case c == '-':
+	case c == '-', c == '[', c == '(', c == '*':
 		return true
 	case '0' <= c && c <= '9', c == '~':
 		ext := path.Ext(text)
@@ -38,16 +42,17 @@ func mayBeNoName(text string) bool {
 	case strings.HasPrefix(text, "application/"), strings.HasPrefix(text, "audio/"), strings.HasPrefix(text, "image/"), strings.HasPrefix(text, "text/"), strings.HasPrefix(text, "video/"):
 		return true
 	}
-	return strings.IndexByte("bcdlps", text[0]) >= 0 && len(text) >= 10 && (text[1] == 'r' || text[1] == '-')
+	return len(text) >= 10 && (strings.IndexByte("bcdlps", text[0]) >= 0 && (text[1] == 'r' || text[1] == '-') || text[3] == ' ' && 'A' <= text[0] && text[0] <= 'Z')
 }
 
 // noName tells what a text is that is never the name of a file, "" if it may be a name.
 func noName(text string) string {
-	if text = withoutBrackets(text); text == "" || !mayBeNoName(text) {
+	if text == "" || !mayBeNoName(text) {
 		return ""
 	}
+	inside := withoutBrackets(text)
 	for _, is := range noNames {
-		if is.form.MatchString(text) {
+		if is.form.MatchString(inside) || is.form.MatchString(text) {
 			return is.what
 		}
 	}
@@ -72,19 +77,23 @@ func withoutBrackets(text string) string {
 // checkPlausible refuses a line whose name is a text that programs print beside a URL. before is
 // all that stands before the URL, and what follows the name there.
 func checkPlausible(line string, f fields) error {
-	if f.name == "" || f.quoted {
+	if f.name == "" || f.dialect == Pget && f.quoted {
 		return nil
 	}
 	what := noName(f.name)
 	number := isNumber(f.name)
 	before := ""
 	if f.dialect != Pget {
-		before = line[:max(0, urlStart(line))]
+		before = strings.TrimRight(line[:max(0, urlStart(line))], "\"'<")
 	}
 	switch {
 	case what != "":
-	case f.dialect == Colon && yamlKey.MatchString(f.name):
-		what = "a key of YAML"
+	case f.dialect == Colon && strings.HasPrefix(f.name, "- "):
+		what = "an item of a list"
+	case f.dialect == Colon && declaration.MatchString(before):
+		return errAssigned
+	case f.dialect == Colon && markdownLabel.MatchString(before):
+		return errMarkdown
 	case f.dialect == Colon && f.name[0] == '-':
 		what = "an option of a program"
 	case f.dialect == Tab && number && strings.HasPrefix(before, "  "):
@@ -105,8 +114,11 @@ func checkPlausible(line string, f fields) error {
 	return fmt.Errorf("%s before the URL is %s and no name of a file; write the URL alone, or say --format=colon if it is the name", quote(f.name), what)
 }
 
-// yamlKey is a key of an object in an array of YAML.
-var yamlKey = regexp.MustCompile(`^- [a-zA-Z_]+$`)
+// declaration is what stands before the URL that a program gives to a variable.
+var declaration = regexp.MustCompile(`^\s*(const|export|let|local|set|var) .*=\s*$`)
+
+// markdownLabel is what Markdown has before the URL of a reference.
+var markdownLabel = regexp.MustCompile(`^\s*\[.+\]:\s+$`)
 
 // grepNumber is what grep -n prints before a line.
 var grepNumber = regexp.MustCompile(`(^|:)[0-9]+:$`)
@@ -128,14 +140,18 @@ var statusWords = map[string]bool{
 // isStatus reports whether a text is what a program says of a URL: one of statusWords, or a mark
 // without a letter or a digit.
 func isStatus(text string) bool {
-	text = strings.ToLower(strings.TrimRight(withoutBrackets(text), ":.! "))
-	return statusWords[text] || strings.IndexFunc(text, isLetterOrDigit) < 0
+	return isStatusWord(text) || text != "" && strings.IndexFunc(text, isLetterOrDigit) < 0
+}
+
+// isStatusWord reports whether a text is one of statusWords, perhaps in brackets.
+func isStatusWord(text string) bool {
+	return statusWords[strings.ToLower(strings.TrimRight(withoutBrackets(text), ":.! "))]
 }
 
 // isOfProgram reports whether a program printed a field beside a URL, and it is no name.
 func isOfProgram(field string) bool {
 	field = strings.Trim(field, blanks)
-	return isStatus(field) || noName(field) != ""
+	return isStatusWord(field) || noName(field) != ""
 }
 
 // errNoNames is of lines whose names are a column that a program printed: words that tell what
@@ -147,7 +163,7 @@ func (s *opening) errNoNames() error {
 	var first fields
 	for _, l := range s.lines {
 		f, err := split(l.text)
-		if err != nil || f.name == "" || f.quoted || s.folds(l.text) {
+		if err != nil || f.name == "" || s.folds(l.text) {
 			continue
 		}
 		if named++; named == 1 {

@@ -44,6 +44,14 @@ func TestColumnsOfProgramsAreNoNames(t *testing.T) {
 		"grep -n in files":           "a.txt:1:URL1\na.txt:7:URL2\n",
 		"uniq -c":                    "      3 URL1\n      1 URL2\n",
 		"media types":                "video/mp4\tURL1\ntext/plain\tURL2\n",
+		"counters":                   "[1/2] URL1\n[2/2] URL2\n",
+		"counters in words":          "1 of 2: URL1\n2 of 2: URL2\n",
+		"durations":                  "12ms\tURL1\n1.5 ms\tURL2\n",
+		"a log":                      "2024-01-01 12:00:00,123 INFO URL1\n2024-01-01 12:00:00,124 INFO URL2\n",
+		"a log with brackets":        "[2024-01-01 12:00:00] GET URL1\n[2024-01-01 12:00:01] GET URL2\n",
+		"syslog":                     "Jan  1 12:00:00 host prog[1]: URL1\nJan 11 12:00:01 host prog[1]: URL2\n",
+		"bold names of Markdown":     "**a** URL1\n**b** URL2\n",
+		"items":                      "- a: URL1\n- b: URL2\n",
 		"options":                    "--index-url URL1\n-i URL2\n",
 		"keys of YAML":               "- path: URL1\n- path: URL2\n",
 		"words before the same name": "URL1 saved to one.bin\nURL2 saved to two.bin\n",
@@ -71,6 +79,27 @@ func TestColumnsOfProgramsAreNoNames(t *testing.T) {
 				t.Errorf("%s with %s: %q", about, f[0], names(l))
 			}
 		}
+	}
+}
+
+// Lines of programs' sources and of documents are read, or refused in words that tell what they are.
+func TestLinesOfSources(t *testing.T) {
+	for _, k := range []kind{
+		{about: "an array of a program", text: "\t\"http://h/a.bin\",\n\t\"http://h/b.bin\",\n", want: "a.bin http://h/a.bin\nb.bin http://h/b.bin\n"},
+		{about: "items with letters", text: "a) http://h/a.bin\nb) http://h/b.bin\n", want: "a.bin http://h/a.bin\nb.bin http://h/b.bin\n"},
+		{about: "a dash", text: "a - http://h/1\nb – http://h/2\n", want: "a http://h/1\nb http://h/2\n"},
+		{about: "an arrow", text: "a <- http://h/1\nb <- http://h/2\n", want: "a http://h/1\nb http://h/2\n"},
+		{about: "TOML", text: "a = \"http://h/1\"\n\"b\" = \"http://h/2\"\n", want: "a http://h/1\nb http://h/2\n"},
+		{about: "a link of Markdown", text: "* [a](http://h/1)\n* [b](http://h/2)\n", want: "a link of Markdown"},
+		{about: "links of Markdown", text: "[a](http://h/1)\n[b](http://h/2)\n", want: "a link of Markdown"},
+		{about: "labels of Markdown", text: "[a]: http://h/1\n[b]: http://h/2\n", want: "a link of Markdown"},
+		{about: "a variable of a shell", text: "export A=http://h/1\n", want: "gives a URL to a variable"},
+		{about: "a variable of JavaScript", text: "const a = \"http://h/1\"\n", want: "gives a URL to a variable"},
+		{about: "a section of an INI file", text: "[files]\na=http://h/1\n", want: "gives a URL to a variable"},
+		{about: "a command after a prompt", text: "$ wget http://h/1\n", want: "a command of wget"},
+		{about: "a command in a Dockerfile", text: "RUN curl http://h/1\n", want: "a command of curl"},
+	} {
+		k.check(t)
 	}
 }
 

@@ -34,6 +34,9 @@ func (s *opening) judge(comma rune) rival {
 			best, urls[fields[0]] = min(best, plausible), true
 			continue
 		}
+		if len(fields) == 2 && strings.Trim(fields[1], blanks) == "" { // a comma after each URL, as in the source of a program
+			return implausible
+		}
 		verdict := judgeFields(fields)
 		if strings.Contains(l.text, `"`) && len(fields) == 2 {
 			verdict = proven

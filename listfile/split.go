@@ -98,7 +98,7 @@ func isLetterOrDigit(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigi
 
 // withoutSign returns a name without the sign that parts it from the URL.
 func withoutSign(name string) string {
-	for _, sign := range []string{" =>", " ->", " <-", " <=", " =", " |", ",", ";"} {
+	for _, sign := range []string{" =>", " ->", " <-", " <=", " =", " -", " –", " |", ",", ";"} {
 		if before, found := strings.CutSuffix(name, sign); found {
 			return unquote(strings.Trim(before, blanks))
 		}
@@ -115,7 +115,7 @@ func unquote(name string) string {
 }
 
 // isMarker reports whether a text before a URL is the marker of an item, and no
-// name: "- ", "* ", "1. ", "2) ", "[3] ", "- [x] ".
+// name: "- ", "* ", "1. ", "2) ", "a) ", "[3] ", "- [x] ".
 func isMarker(before string) bool {
 	trimmed := strings.Trim(before, blanks)
 	if trimmed == before { // a name, or nothing
@@ -123,6 +123,9 @@ func isMarker(before string) bool {
 	}
 	switch trimmed {
 	case "-", "*", "+", "•", "–", "- [ ]", "- [x]", "* [ ]", "* [x]":
+		return true
+	}
+	if len(trimmed) == 2 && isLetter(trimmed[0]) && trimmed[1] == ')' {
 		return true
 	}
 	for _, form := range [...][2]string{{"", "."}, {"", ")"}, {"(", ")"}, {"[", "]"}, {"", ".)"}} {
@@ -156,7 +159,7 @@ func splitQuoted(line string, open int) (fields, error) {
 		f.name, f.dialect = unquote(strings.Trim(after, blanks)), Pget
 		return f, nil
 	}
-	if name, between, found := strings.Cut(before, "\t"); found {
+	if name, between, found := strings.Cut(before, "\t"); found && strings.Trim(before, blanks) != "" {
 		if strings.Trim(between, blanks) != "" {
 			return fields{}, errBetween
 		}
