@@ -64,6 +64,8 @@ type Blob struct {
 		published bool             // the file stands in the output directory
 		recorded  bool             // the record may say published: the directory is on disk
 		mtime     int64            // its time when it was published, in nanoseconds
+		own       uint64           // inode of the file, if this store has put it in the output directory; else 0
+		withdrawn bool             // a Withdrawal of it goes on
 		abandoned bool             // the file goes when refs is 0
 		publish   func(error)      // wanted; called once it is published or cannot be
 		replaces  standing         // the file whose place it takes when it is published

@@ -112,8 +112,8 @@ func (s *Store) openAccount() error {
 	}
 	err = s.index.scan(recordPrefix, func(key, value []byte) {
 		name := string(key[len(recordPrefix):])
-		if r, ok := s.index.decode(name, value); ok && r.published {
-			if info, err := s.root.Lstat(name); err == nil { // else Lookup says so
+		if r, ok := s.index.decode(name, value); ok && (r.published || r.own != 0) {
+			if info, err := s.root.Lstat(name); err == nil && (r.published || r.ownOf(info) != 0) { // else Lookup says so
 				blobs += allocated(info)
 			}
 		}

@@ -21,7 +21,7 @@
 // # What is made durable, and in which order
 //
 // The index is never ahead of the bytes: a crash at any moment may lose blocks, which are
-// fetched again, and never shows a byte that was not fetched. Three orders promise that.
+// fetched again, and never shows a byte that was not fetched. Four orders promise that.
 // Each step is durable before the next begins.
 //
 //  1. Blocks (sync.go): the bytes, by fdatasync; then their bits, in one batch of the index.
@@ -30,6 +30,8 @@
 //     bits, by the order above; then the rename to its name, or the exchange with the wrong
 //     file that it replaces (replace.go); then the directory; then the record that says so.
 //  3. Evicted blocks (evict.go): the bits go off in the index; then the holes are punched.
+//  4. A finished file that goes (withdraw.go): the record becomes that of a new generation
+//     without blocks; then the name goes; then blocks of the new generation may come.
 //
 // So bits of a generation turn on only after their bytes are durable, and turn off only when
 // Evict takes blocks out of a store whose size is bounded, before the bytes go.

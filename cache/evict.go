@@ -37,6 +37,9 @@ type Eviction struct {
 // It blocks for the disk and for the syncer, so it is not called from there, nor under a
 // lock. One goes after another.
 func (s *Store) Evict(list []Eviction) (freed int64, err error) {
+	if len(list) == 0 {
+		return 0, nil
+	}
 	s.evicting.Lock()
 	defer s.evicting.Unlock()
 	if err := s.noteEvicting(); err != nil {

@@ -31,6 +31,7 @@ var steps = []string{
 	"redo: all is durable", "redo: link made", "redo: linked", "redo: bits written", "redo: recorded",
 	"redo: given up", "replace: copied", "replace: recorded", "exchanged",
 	"evict: bits off", "evict: bits written", "evict: holes punched",
+	"withdraw: recorded", "withdraw: removed", "withdraw: finished",
 	"opening", "index open", "orphan removed",
 }
 

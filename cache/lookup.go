@@ -46,6 +46,7 @@ func (s *Store) lookup(name string, r record) (*Blob, error) {
 		// Either it was renamed and the index does not say so, because of a
 		// crash or because it lost that record, or it was never begun.
 		if _, err := s.adoptable(name, r.version); err == nil && r.replaces == (standing{}) {
+			b.mu.own, b.mu.mtime = r.own, r.mtime // b is not shared yet
 			return b, s.adopt(b)
 		}
 	}
@@ -95,6 +96,7 @@ func (s *Store) lookupPublished(name string, r record) (*Blob, error) {
 		r.note = r.note.unverified()
 	}
 	b := s.blob(name, r.gen, r.version, r.note)
+	b.mu.own = r.ownOf(info) // b is not shared yet
 	b.bits = nil
 	b.present.Store(r.version.Size)
 	b.mu.published, b.mu.recorded, b.mu.mtime = true, true, info.ModTime().UnixNano()
@@ -198,8 +200,11 @@ func (s *Store) adopt(b *Blob) error {
 	if err != nil {
 		return fmt.Errorf("adopt %q: %w", b.name, err)
 	}
-	b.standsSince(info.ModTime().UnixNano())
-	s.account.counted(allocated(info)) // from here on it is dlfs's
+	own := b.record().ownOf(info) // a Withdrawal was cut short
+	b.standsSince(info.ModTime().UnixNano(), own)
+	if own == 0 {
+		s.account.counted(allocated(info)) // from here on it is dlfs's
+	}
 	b.mu.Lock()
 	b.present.Store(b.version.Size)
 	b.mu.recorded = true

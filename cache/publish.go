@@ -224,28 +224,34 @@ func (s *Store) syncDir(name string) error {
 }
 
 // stands marks the blob as published, as the file of that name in dir, with the
-// time that has now. If it cannot be had, the next start takes the file for edited.
+// inode and the time that has now. If they cannot be had, the next start takes the file for
+// edited.
 func (b *Blob) stands(dir *os.File, name string) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		st = unix.Stat_t{}
 	}
-	b.standsSince(st.Mtim.Nano())
+	own := st.Ino
+	if b.store.shared != nil {
+		own = 0 // other processes rely on the file
+	}
+	b.standsSince(st.Mtim.Nano(), own)
 }
 
 // standsSince takes note that the blob stands in the output directory, with this modification
-// time in nanoseconds, by which a later start tells the file from another.
-func (b *Blob) standsSince(mtime int64) {
+// time in nanoseconds, by which a later start tells the file from another. own is its inode if
+// this store has put it there, else 0.
+func (b *Blob) standsSince(mtime int64, own uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mu.published, b.mu.mtime, b.mu.replaces, b.mu.extends = true, mtime, standing{}, false
+	b.mu.published, b.mu.mtime, b.mu.own, b.mu.replaces, b.mu.extends = true, mtime, own, standing{}, false
 }
 
 // record describes the blob as the index is to keep it.
 func (b *Blob) record() record {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return record{gen: b.gen, version: b.version, note: b.Note(), published: b.mu.recorded, mtime: b.mu.mtime, replaces: b.mu.replaces, extends: b.mu.extends}
+	return record{gen: b.gen, version: b.version, note: b.Note(), published: b.mu.recorded, mtime: b.mu.mtime, own: b.mu.own, replaces: b.mu.replaces, extends: b.mu.extends}
 }
 
 // adoptable reports whether a finished copy of version stands under name: a

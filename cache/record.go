@@ -58,7 +58,8 @@ type record struct {
 	version   Version
 	note      Note
 	published bool
-	mtime     int64    // nanoseconds; meaningful once published
+	mtime     int64    // nanoseconds; meaningful once published, and with own
+	own       uint64   // inode of the file that this store has published, and may be removing now; 0 if there is none
 	replaces  standing // meaningful until it is published
 	extends   bool     // what it replaces is an unfinished file that it has the data of
 }
@@ -73,6 +74,7 @@ const (
 	flagReplaces // what it replaces, and Note.Refuted, follow at the end
 	flagExtends
 	flagRefuted // Note.Refuted follows at the end, of a blob that replaces nothing
+	flagOwn     // record.own follows at the end, of a blob without the two
 )
 
 var (
@@ -123,6 +125,9 @@ func (r record) encode() []byte {
 	if r.note.Refuted != "" && !r.published && b[1]&flagReplaces == 0 {
 		b[1] |= flagRefuted
 	}
+	if r.own != 0 && b[1]&(flagReplaces|flagRefuted) == 0 {
+		b[1] |= flagOwn
+	}
 	b = binary.BigEndian.AppendUint64(b, r.gen)
 	b = binary.AppendVarint(b, r.version.Size)
 	b = binary.AppendVarint(b, r.mtime)
@@ -139,6 +144,9 @@ func (r record) encode() []byte {
 	if b[1]&(flagReplaces|flagRefuted) != 0 {
 		b = append(b, r.note.Refuted...)
 	}
+	if b[1]&flagOwn != 0 {
+		b = binary.BigEndian.AppendUint64(b, r.own)
+	}
 	return b
 }
 
@@ -154,7 +162,7 @@ func decodeRecord(b []byte) (r record, err error) {
 	r.published = b[1]&flagPublished != 0
 	r.note.Verified = b[1]&flagVerified != 0
 	r.extends = b[1]&flagExtends != 0
-	replaces, refuted := b[1]&flagReplaces != 0, b[1]&flagRefuted != 0
+	replaces, refuted, own := b[1]&flagReplaces != 0, b[1]&flagRefuted != 0, b[1]&flagOwn != 0
 	r.gen = binary.BigEndian.Uint64(b[2:])
 	b = b[10:]
 	for _, p := range []*int64{&r.version.Size, &r.mtime} {
@@ -188,6 +196,12 @@ func decodeRecord(b []byte) (r record, err error) {
 	}
 	if refuted {
 		r.note.Refuted = string(b)
+	}
+	if own {
+		if len(b) != 8 || replaces || refuted {
+			return r, errShort
+		}
+		r.own = binary.BigEndian.Uint64(b)
 	}
 	if r.version.Size < 0 {
 		return r, fmt.Errorf("size %d is negative", r.version.Size)

@@ -16,6 +16,8 @@ var records = []record{
 	{gen: 8, version: Version{LastModified: "not a\x00time"}},
 	{gen: 9, note: Note{URL: math.MaxUint64, Digest: "sha256:00ff", Verified: true}},
 	{gen: 9, note: Note{Digest: string(bytes.Repeat([]byte{0}, 300))}, published: true},
+	{gen: 10, version: version(1), published: true, mtime: publishedAt.UnixNano(), own: math.MaxUint64},
+	{gen: 11, version: version(1), mtime: publishedAt.UnixNano(), own: 1},
 }
 
 func TestRecordRoundTrip(t *testing.T) {

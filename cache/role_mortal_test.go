@@ -70,7 +70,7 @@ func (w *mortal) work(once bool) error {
 		return err
 	}
 	for k := range mortalRounds {
-		for _, do := range []func() error{w.putSome, w.redo, w.newVersion, w.grow, w.evict} {
+		for _, do := range []func() error{w.putSome, w.redo, w.newVersion, w.grow, w.evict, w.withdraw} {
 			if err := do(); err != nil {
 				return err
 			}
@@ -99,7 +99,7 @@ func (w *mortal) open() (err error) {
 		return err
 	}
 	return w.store.Each(func(name string, b *Blob) error {
-		if strings.HasPrefix(name, "stream") || b.Published() && name != "redo" {
+		if strings.HasPrefix(name, "stream") || b.Published() && name != "redo" && name != "withdrawn" {
 			return nil
 		}
 		if err := b.Acquire(); err != nil {
@@ -322,6 +322,34 @@ func (w *mortal) evict() (err error) {
 	off, n := b.geo.extent(first, b.geo.blocks())
 	_, err = w.store.Evict([]Eviction{{b, []Extent{{off, n}}}})
 	return err
+}
+
+// withdraw completes a file and publishes it, or takes it out of the output directory again.
+func (w *mortal) withdraw() (err error) {
+	b := w.blobs["withdrawn"]
+	if b == nil {
+		b, err = w.create("withdrawn", `"1"`, 2*BlockSize+9)
+	}
+	for i := range int64(3) {
+		if err == nil && !b.Complete() {
+			err = w.put(b, i, rightBlock(b, i))
+		}
+	}
+	if err != nil || !b.Published() {
+		b.Publish(func(error) {})
+		return err
+	}
+	for i := range b.geo.blocks() {
+		w.unsay(b, i)
+	}
+	b.Release()
+	going, err := w.store.Withdraw([]*Blob{b})
+	for _, wd := range going {
+		err = errors.Join(err, wd.Remove(), wd.Finish())
+		b = wd.Again()
+	}
+	w.blobs["withdrawn"] = b
+	return errors.Join(err, b.Acquire())
 }
 
 // grow appends to a stream, and finishes or abandons it now and then.

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -80,4 +81,49 @@ func (w *worker) abandon() error {
 		return nil
 	}
 	return w.replace(b, w.rng.Int64N(5*BlockSize))
+}
+
+// withdraw takes a finished file out of the output directory.
+func (w *worker) withdraw() error {
+	b := w.pick(func(b *Blob) bool { return b.Own() && !isBad(b.name) })
+	if b == nil {
+		return nil
+	}
+	if err := w.sync(); err != nil {
+		return err
+	}
+	if err := w.say("gone %s", b.name); err != nil {
+		return err
+	}
+	w.drop(b)
+	going, err := w.store.Withdraw([]*Blob{b})
+	for _, wd := range going {
+		if removed := wd.Remove(); removed != nil {
+			err = errors.Join(err, removed, wd.Stay())
+			continue
+		}
+		err = errors.Join(err, wd.Finish())
+		b = wd.Again()
+	}
+	return errors.Join(err, w.take(b))
+}
+
+// withdrawAndPut has a new file be published, withdrawn, and begun again.
+func (w *worker) withdrawAndPut(name string) error {
+	b, err := w.createSized(name, 5)
+	if err != nil {
+		return err
+	}
+	for _, step := range []func() error{
+		func() error { return w.putBlock(b, 0) },
+		w.sync,
+		w.withdraw,
+		func() error { return w.putBlock(w.blobs[len(w.blobs)-1], 0) },
+		w.sync,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -151,7 +151,7 @@ func (w *worker) laterBlock(b *Blob, i int64) {
 }
 
 func (w *worker) step() error {
-	steps := []func() error{w.create, w.put, w.put, w.put, w.put, w.sync, w.sync, w.evict, w.evict, w.redo, w.abandon, w.adopt, w.grow, w.remember, w.list}
+	steps := []func() error{w.create, w.put, w.put, w.put, w.put, w.sync, w.sync, w.evict, w.evict, w.withdraw, w.redo, w.abandon, w.adopt, w.grow, w.remember, w.list}
 	return steps[w.rng.IntN(len(steps))]()
 }
 
@@ -179,6 +179,7 @@ func (w *worker) fewThings() error {
 		w.put,
 		w.sync,
 		func() error { return w.evictAndPut("e") },
+		func() error { return w.withdrawAndPut("w") },
 	} {
 		if err := step(); err != nil {
 			return err

@@ -255,6 +255,15 @@ func (s *Store) put(b *Blob) {
 	s.mu.records[b.name] = b
 }
 
+// forgetRecord has the next round not record b.
+func (s *Store) forgetRecord(b *Blob) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.records[b.name] == b {
+		delete(s.mu.records, b.name)
+	}
+}
+
 // touch has the next round look at b.
 func (s *Store) touch(b *Blob) {
 	s.mu.Lock()
