@@ -111,6 +111,7 @@ func (h *Handle) Passes() bool {
 	case h.fill == nil:
 		return false
 	case h.fill.blob.Published():
+		r.opened(h.fill)
 		return true
 	case r == nil || !r.hold(h.fill):
 		return false

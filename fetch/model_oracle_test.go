@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"testing/synctest"
 	"time"
 
 	"dlfs/cache"
@@ -107,6 +108,7 @@ func (m *model) readSome(name string) error {
 
 // checkFiles checks that what is finished is one version of its file.
 func (m *model) checkFiles() {
+	synctest.Wait() // what is being evicted has gone
 	for _, f := range m.Files() {
 		if blob := f.Blob(); blob != nil && blob.Published() {
 			m.holds(f.name, m.version(blob))

@@ -98,6 +98,7 @@ func (m *model) chooseOptions() {
 	m.group.join(m)
 	if m.bounded() {
 		m.opts.Serve = true // as every mount does
+		m.opts.EvictComplete = m.rng.IntN(2) == 0
 	}
 }
 

@@ -75,6 +75,9 @@ func (fi *fill) published(err error) {
 	}
 	f.countLocked()
 	f.mu.Unlock()
+	if r := f.set.room; r != nil && err == nil {
+		r.offer(fi)
+	}
 	f.set.publishing.Add(-1)
 	if err != nil {
 		f.set.requeue(f) // prefetch was through with it

@@ -167,6 +167,7 @@ func (s *Set) admit(e *listfile.Entry) *File {
 // replace has the file go on by another entry of its name. It reports whether
 // the URLs are other ones, and whether the size or digest is.
 func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
+	var fi *fill
 	f.change(func() {
 		was, now := f.mu.entry.Said(), e.Said()
 		newURL = !slices.Equal(f.mu.entry.URLs(), e.URLs())
@@ -181,13 +182,16 @@ func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
 		}
 		f.forgiveLocked()
 		f.mu.conduct.changes, f.mu.conduct.restarts, f.mu.conduct.peersLie = 0, 0, false
-		if fi := f.fill(); fi != nil && otherDigest {
+		if fi = f.fill(); fi != nil && otherDigest {
 			fi.digest = fi.newDigesting()
 			if ms := f.mu.mirrors; ms != nil {
 				ms.mismatches = 0
 			}
 		}
 	})
+	if r := f.set.room; r != nil && fi != nil && fi.blob.Published() {
+		r.offer(fi) // it may have stayed because it could not be fetched again
+	}
 	return newURL, changed
 }
 

@@ -35,13 +35,19 @@ func (r *room) enlist(fi *fill) {
 	r.offer(fi)
 }
 
-// offer has all that is there of a version be known to the policy.
+// offer has all that is there of a version be known to the policy. A published file is one run,
+// whatever its size.
 func (r *room) offer(fi *fill) {
-	if fi.blob.Present() == 0 || fi.blob.Published() || fi.file.pinned.Load() {
+	whole := fi.blob.Published()
+	if fi.blob.Present() == 0 || fi.file.pinned.Load() || whole && !r.mayWithdraw(fi) {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if whole {
+		r.mu.policy.Add(wholeRun(fi))
+		return
+	}
 	for off := int64(0); off < fi.blob.Version().Size; off += r.runBytes {
 		if fi.blob.PresentIn(off, r.runBytes) > 0 {
 			r.mu.policy.Add(evict.Run{File: fi.number, Index: uint32(off / r.runBytes)})
@@ -91,9 +97,13 @@ func (r *room) read(h *Handle, off, n int64) {
 	if h.lastRun.Swap(last) == last { // a run that is read in pieces is read once
 		return
 	}
+	run := evict.Run{File: h.fill.number, Index: uint32(last)}
+	if h.fill.blob.Published() {
+		run = wholeRun(h.fill)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mu.policy.Read(evict.Run{File: h.fill.number, Index: uint32(last)})
+	r.mu.policy.Read(run)
 }
 
 // await has the runs of [off +n) stay until the function returned is called.

@@ -45,6 +45,7 @@ func (s *Set) loadLists(ctx, whileRunning context.Context, loaded chan struct{})
 		err := s.load(ctx, l)
 		if first {
 			close(loaded)
+			s.room.loaded()
 		}
 		s.poke()
 		if err != nil {

@@ -70,6 +70,10 @@ type Options struct {
 	// zero, 512 KiB.
 	Buffer int
 
+	// EvictComplete lets files go that were published, where the store has a bound: as a whole,
+	// out of the output directory, and only those that the store put there (cache.Withdrawal).
+	EvictComplete bool
+
 	// Peers are other machines that have the same list, to share its files with. If nil,
 	// there are none.
 	Peers *Peers

@@ -91,6 +91,41 @@ func TestPassthroughInABoundedMount(t *testing.T) {
 	}
 }
 
+// TestFinishedFileLeavesTheMountsDisk: a finished file that has to make room leaves DIR, and is
+// read through the mount as before, also by its cached name. While it is open it stays.
+func TestFinishedFileLeavesTheMountsDisk(t *testing.T) {
+	x := newRig(t)
+	x.config.MaxSize, x.config.EvictComplete = 64<<20, true
+	x.config.Run, x.config.Pinned = true, []string{"a"}
+	c := x.add("a", 16*bs+5)
+	x.start()
+	x.published("a")
+	x.stop()
+	x.config.Run, x.config.Pinned = false, nil
+	x.start()
+	inDir := filepath.Join(x.config.Dir, "a")
+	f := x.open("a")
+	x.read(f, "a", 0, c.Size)
+	x.ask(rigRequest{Evict: "a"})
+	if _, err := os.Lstat(inDir); err != nil {
+		t.Errorf("a file that is open has left: %v", err)
+	}
+	must(t, f.Close())
+	for err := error(nil); err == nil; _, err = os.Lstat(inDir) { // until the kernel has told that it is closed
+		x.ask(rigRequest{Evict: "a"})
+	}
+	info, err := os.Stat(x.path("a"))
+	if must(t, err); info.Size() != c.Size {
+		t.Errorf("the mount shows %d bytes", info.Size())
+	}
+	f = x.open("a")
+	x.read(f, "a", 0, c.Size)
+	must(t, f.Close())
+	if _, err := os.Lstat(inDir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that is not pinned is in the output directory: %v", err)
+	}
+}
+
 // stored is what the unfinished files take on disk.
 func (x *rig) stored() (bytes int64) {
 	x.tb.Helper()

@@ -111,7 +111,7 @@ func (n *node) timeout() time.Duration {
 	switch {
 	case n.growing() || fails:
 		return 0
-	case n.now().Published():
+	case n.now().Published() && !n.fs.set.EvictsComplete():
 		return forever
 	}
 	return whileMoves

@@ -46,6 +46,7 @@ const (
 type rigConfig struct {
 	MaxSize       int64    // of the store; 0 for no bound
 	Pinned        []string // names
+	EvictComplete bool
 	Dir           string
 	Point         string
 	Entries       []listfile.Entry
@@ -165,7 +166,7 @@ func serve(c rigConfig) (*served, error) {
 	s.client = origin.New(origin.Options{Tries: cmp.Or(c.Tries, 2), RetryWait: 10 * time.Millisecond})
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	s.set = fetch.New(ctx, s.store, s.client, c.Entries, fetch.Options{Prefetch: c.Prefetch, Serve: true, Log: log})
+	s.set = fetch.New(ctx, s.store, s.client, c.Entries, fetch.Options{Prefetch: c.Prefetch, Serve: true, EvictComplete: c.EvictComplete, Log: log})
 	for _, name := range c.Pinned {
 		s.set.File(name).SetPinned(true)
 	}

@@ -17,13 +17,18 @@ import (
 
 // boundFlags are the flags of mount for a directory with less room than its files need.
 type boundFlags struct {
-	MaxSize *diskSize `placeholder:"SIZE" help:"Have at most so much on disk, such as 200G, or 80% of the filesystem of DIR; what readers need least gives way. See \"dlfs help disks\"."`
-	Pin     []string  `sep:"none" placeholder:"PATTERN" help:"With --max-size: these files stay on disk, and are fetched first. As --include names them; may be repeated."`
+	MaxSize       *diskSize `placeholder:"SIZE" help:"Have at most so much on disk, such as 200G, or 80% of the filesystem of DIR; what readers need least gives way. See \"dlfs help disks\"."`
+	EvictComplete bool      `help:"With --max-size: finished files in DIR may go, too, when room is needed. The mount shows them as before, and fetches them again when they are read. Only files that dlfs has put there go."`
+	Pin           []string  `sep:"none" placeholder:"PATTERN" help:"With --max-size: these files stay on disk, and are fetched first. As --include names them; may be repeated."`
 }
 
 // check refuses combinations of flags that contradict each other.
-func (f *boundFlags) check(untilComplete bool) error {
+func (f *boundFlags) check(untilComplete bool, state string) error {
 	switch {
+	case f.MaxSize == nil && f.EvictComplete:
+		return usageError("--evict-complete needs --max-size: without it every file stays")
+	case f.EvictComplete && state != "":
+		return usageError("--evict-complete and --state exclude each other: with --state other processes may use the finished files")
 	case f.MaxSize == nil && len(f.Pin) > 0:
 		return usageError("--pin needs --max-size: without it every file stays")
 	case f.MaxSize != nil && untilComplete:

@@ -42,7 +42,7 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	if err := errors.Join(c.validate(), c.hookFlags.validate()); err != nil {
 		return err
 	}
-	if err := c.check(c.UntilComplete); err != nil {
+	if err := c.check(c.UntilComplete, c.State); err != nil {
 		return err
 	}
 	if c.Daemon && !c.DryRun && !isDaemon() {
@@ -160,7 +160,7 @@ func within(path, dir string) bool { return strings.HasPrefix(path, strings.Trim
 func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry, std stdio, live func(notes string)) error {
 	w.maxSize, w.pins, w.saveFailed = c.MaxSize, c.Pin, c.SaveFailed
 	e, err := w.open(ctx, entries, c.Dir, fmt.Sprintf("dlfs mount %s on %s", w.lister.name, c.Mountpoint),
-		fetch.Options{Prefetch: fetch.Mode(c.Prefetch), Serve: true, AdoptPartial: c.AdoptPartial})
+		fetch.Options{Prefetch: fetch.Mode(c.Prefetch), Serve: true, AdoptPartial: c.AdoptPartial, EvictComplete: c.EvictComplete})
 	if err != nil {
 		return tellParent(err)
 	}
