@@ -44,7 +44,8 @@ type fileSystem struct {
 	log         *slog.Logger
 	set         *fetch.Set
 	mounted     time.Time
-	uid, gid    uint32
+	owner       fuse.Owner
+	mask        uint32 // bits that no mode has
 	passthrough bool
 	root        *dir
 	bridge      *bridge
@@ -91,8 +92,14 @@ func New(set *fetch.Set, mountpoint string, opts Options) (*Mount, error) {
 	}
 	root := os.Geteuid() == 0
 	f := &fileSystem{opts: opts, log: opts.Log, set: set, mounted: time.Now(),
-		uid: uint32(os.Getuid()), gid: uint32(os.Getgid()), passthrough: root && !opts.NoPassthrough,
+		owner: fuse.Owner{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())}, mask: 0o022, passthrough: root && !opts.NoPassthrough,
 		stop: make(chan struct{})}
+	if opts.Owner != nil {
+		f.owner = fuse.Owner{Uid: opts.Owner.UID, Gid: opts.Owner.GID}
+	}
+	if opts.Umask != nil {
+		f.mask = *opts.Umask & 0o777
+	}
 	f.show(set.Files())
 	never := time.Duration(0)
 	fuseLog := log.New(logWriter{opts.Log}, "", 0)
@@ -146,7 +153,7 @@ func mountOptions(root bool) []string {
 
 // stamp sets owner and times.
 func (f *fileSystem) stamp(a *fuse.Attr, t time.Time) {
-	a.Owner = fuse.Owner{Uid: f.uid, Gid: f.gid}
+	a.Owner = f.owner
 	a.SetTimes(&t, &t, &t)
 }
 

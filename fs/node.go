@@ -78,7 +78,7 @@ func (n *node) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut
 // attr fills in what stat shows. Blocks counts what is present, so that du adds up what is on
 // disk.
 func (n *node) attr(a *fuse.Attr) {
-	a.Mode = syscall.S_IFREG | 0o644
+	a.Mode = syscall.S_IFREG | 0o666&^n.fs.mask
 	a.Nlink = 1
 	a.Size = uint64(n.size())
 	a.Blocks = uint64(n.now().Present()+511) / 512 // what du adds up

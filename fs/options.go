@@ -20,6 +20,14 @@ type Options struct {
 	// /etc/fuse.conf has user_allow_other.
 	AllowOther bool
 
+	// Owner is whom files and directories belong to. If nil, the user and the group of this
+	// process. The kernel checks permissions by it.
+	Owner *Owner
+
+	// Umask has the bits that are taken from the mode of files, 0666, and of directories,
+	// 0777. If nil, 022.
+	Umask *uint32
+
 	// ControlSocket is where .dlfs/control.sock in the mount points, for those
 	// who know only the mountpoint. If empty, there is none.
 	ControlSocket string
@@ -39,6 +47,9 @@ type Options struct {
 	// cache, as where the kernel or the privileges do not allow better.
 	NoPassthrough bool
 }
+
+// Owner is a user and a group, by number.
+type Owner struct{ UID, GID uint32 }
 
 // UnavailableError says why nothing can be mounted on this system, or by this
 // user. Where a mount cannot be had, a list can still be fetched.

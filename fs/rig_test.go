@@ -54,6 +54,8 @@ type rigConfig struct {
 	Run           bool // call Set.Run, with Keep
 	ReadTimeout   time.Duration
 	NoPassthrough bool
+	Owner         *Owner
+	Umask         *uint32
 	ControlSocket string
 	Tries         int // of a request; 2 if 0
 }
@@ -171,7 +173,7 @@ func serve(c rigConfig) (*served, error) {
 		s.set.File(name).SetPinned(true)
 	}
 	s.mount, err = New(s.set, c.Point, Options{Log: log, ReadTimeout: c.ReadTimeout,
-		NoPassthrough: c.NoPassthrough, ControlSocket: c.ControlSocket})
+		NoPassthrough: c.NoPassthrough, ControlSocket: c.ControlSocket, Owner: c.Owner, Umask: c.Umask})
 	if err != nil {
 		return nil, err
 	}

@@ -130,7 +130,7 @@ func (d *dir) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut)
 // reload.
 func (d *dir) attr(a *fuse.Attr) {
 	l := d.now()
-	a.Mode = syscall.S_IFDIR | 0o755
+	a.Mode = syscall.S_IFDIR | 0o777&^d.fs.mask
 	a.Nlink = uint32(2 + len(l.dirs))
 	a.Size, a.Blocks = 4096, 8
 	d.fs.stamp(a, l.since)

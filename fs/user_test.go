@@ -80,3 +80,23 @@ func TestOrdinaryUser(t *testing.T) {
 	x.start()
 	x.stop()
 }
+
+// Files and directories belong to whom the options say, and the mask is off their modes.
+func TestOwnerAndUmask(t *testing.T) {
+	x := newRig(t)
+	x.add("dir/known", 10)
+	x.config.ControlSocket = "/nowhere/control.sock"
+	x.config.Owner = &Owner{UID: 1234, GID: 56}
+	mask := uint32(0o002)
+	x.config.Umask = &mask
+	x.start()
+	f := x.open("dir/known")
+	for path, want := range map[string]uint16{
+		"": syscall.S_IFDIR | 0o775, "dir": syscall.S_IFDIR | 0o775, "dir/known": syscall.S_IFREG | 0o664, ".dlfs/errors": syscall.S_IFREG | 0o400,
+	} {
+		if st := statx(t, x.path(path)); st.Uid != 1234 || st.Gid != 56 || st.Mode != want {
+			t.Errorf("%q: user %d, group %d, mode %o, want %o", path, st.Uid, st.Gid, st.Mode, want)
+		}
+	}
+	x.read(f, "dir/known", 0, 10)
+}

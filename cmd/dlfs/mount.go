@@ -29,7 +29,8 @@ type mountCmd struct {
 	Source        string        `default:"dlfs" help:"What findmnt and /proc/mounts show as the source of the mount."`
 	NoPassthrough bool          `help:"Serve every read through this process, even where the kernel could read by itself."`
 	Daemon        bool          `help:"Return once the mount is live, and go on in the background."`
-	boundFlags    `group:"Smaller disks"`
+	ownerFlags
+	boundFlags `group:"Smaller disks"`
 	runFlags
 	peerFlags `group:"Other machines"`
 	workFlags
@@ -173,7 +174,7 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	m, err := fs.New(e.set, c.Mountpoint, fs.Options{
 		Log: e.log, ReadTimeout: c.ReadTimeout, AllowOther: c.AllowOther,
 		NoPassthrough: c.NoPassthrough, MaxRead: e.memory.buffer(1 << 20), ControlSocket: e.control.path(), LogFile: logPath(c.LogFile),
-		Source: c.Source,
+		Source: c.Source, Owner: c.owner(), Umask: (*uint32)(c.Umask),
 	})
 	if err != nil {
 		return tellParent(errors.Join(err, e.close()))
