@@ -99,9 +99,21 @@ func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, 
 	}
 	if why := new(fs.UnavailableError); errors.As(err, &why) {
 		fmt.Fprintf(std.out, "\nThere is no FUSE to be had here: %v.\nSo the same list is fetched without a mount:\n\n$ dlfs fetch list.txt %s\n", why, dir)
-		return (&fetchCmd{List: path, Dir: dir, workFlags: m.workFlags}).Run(ctx, std)
+		return c.fetch(ctx, std, path, dir, m.workFlags)
 	}
 	return err
+}
+
+// fetch fetches the list with the flags of the mount. The flags that a mount does not have
+// get the defaults of the command line, without which fetch refuses some of them.
+func (c *demoCmd) fetch(ctx context.Context, std stdio, path, dir string, flags workFlags) error {
+	f := fetchCmd{List: path, Dir: dir, AdoptPartial: true, workFlags: flags}
+	for _, of := range []any{&f.runFlags, &f.peerFlags} {
+		if err := kong.ApplyDefaults(of); err != nil {
+			return err
+		}
+	}
+	return f.Run(ctx, std)
 }
 
 // flags returns the flags of a mount with the defaults of the command line, except
