@@ -7,8 +7,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// batch collects changes for one synced write. There is one at a time: who has
-// it ends it with write.
+// batch collects changes for one synced write. There is one at a time: the goroutine
+// that has the batch ends it with write.
 type batch struct {
 	index   *index
 	wb      *badger.WriteBatch // nil if err says why there is none
@@ -126,11 +126,14 @@ func (b *batch) grow(n int) error {
 	return b.err
 }
 
+// setRecord writes the record of a name. The index is not blank any more: from now on
+// names are looked up in it.
 func (b *batch) setRecord(name string, r record) {
 	b.index.blank.Store(false)
 	b.set(recordKey(name), r.encode())
 }
 
+// setChunk writes the bits of one chunk of blocks of a generation.
 func (b *batch) setChunk(gen uint64, c int64, w *words) {
 	b.set(chunkKey(gen, c), w.encode())
 }

@@ -34,10 +34,14 @@ type bitmap []atomic.Uint64
 // newBitmap returns an empty bitmap for n blocks.
 func newBitmap(n int64) bitmap { return make(bitmap, (n+63)/64) }
 
+// has reports whether the bit of block i is set. It is one atomic load and takes no
+// lock.
 func (m bitmap) has(i int64) bool { return m[i/64].Load()&(1<<(i%64)) != 0 }
 
+// set sets the bit of block i atomically.
 func (m bitmap) set(i int64) { m[i/64].Or(1 << (i % 64)) }
 
+// clear clears the bit of block i atomically.
 func (m bitmap) clear(i int64) { m[i/64].And(^uint64(1 << (i % 64))) }
 
 // next returns the first block in [i, end) whose bit equals want, or end. It

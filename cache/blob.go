@@ -271,6 +271,8 @@ func (b *Blob) giveBackLocked() {
 // id is the blob's file name under blobs/.
 func (b *Blob) id() string { return blobID(b.gen) }
 
+// blobID returns the generation as 16 hexadecimal digits, the name under which the file
+// of the blob lies in the state.
 func blobID(gen uint64) string { return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, gen)) }
 
 // openBlob opens the file of a generation under blobs/, never through a symbolic

@@ -103,20 +103,6 @@ func openBadger(path string) (*badger.DB, error) {
 		WithLogger(nil))
 }
 
-var (
-	recordPrefix = []byte("f/")
-	chunkPrefix  = []byte("b/")
-)
-
-func recordKey(name string) []byte { return append(slices.Clip(recordPrefix), name...) }
-
-func chunkKey(gen uint64, c int64) []byte {
-	k := binary.BigEndian.AppendUint64(slices.Clip(chunkPrefix), gen)
-	return binary.BigEndian.AppendUint32(k, uint32(c))
-}
-
-func generationPrefix(gen uint64) []byte { return chunkKey(gen, 0)[:10] }
-
 // errDamaged wraps what badger panics with when it meets a damaged table.
 var errDamaged = errors.New("state database is damaged")
 
@@ -177,6 +163,8 @@ func (x *index) content(item *badger.Item, f func(content []byte)) error {
 	})
 }
 
+// distrust notes that a value is damaged. Its blocks are taken as missing and are
+// fetched again; a damaged state is never an error of the store.
 func (x *index) distrust(key []byte, err error) {
 	x.lost.Store(true)
 	x.log.Warn("state value is damaged; what it said is fetched again", "key", fmt.Sprintf("%q", key), "err", err)

@@ -23,6 +23,7 @@ const (
 
 var listPrefix = []byte("l/")
 
+// listKey returns the key of the n-th part of the list that the store remembers.
 func listKey(n int) []byte {
 	return binary.BigEndian.AppendUint32(slices.Clip(listPrefix), uint32(n))
 }

@@ -117,6 +117,7 @@ func ownDir(dir *os.File, name string) error {
 	return fmt.Errorf("%s may be written to by other users (mode %04o); look into it and chmod it to 0700, or move it away", name, st.Mode&0o777)
 }
 
+// foreign returns the error of a part of the state that another user owns.
 func foreign(name string, owner uint32) error {
 	return fmt.Errorf("%s belongs to user %d and this is user %d; run as that user, or look into it and chown it, or move it away", name, owner, os.Geteuid())
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -225,3 +226,23 @@ func (r *record) decodeReplaces(b []byte) error {
 	r.note.Refuted = string(b)
 	return nil
 }
+
+// The prefixes of the keys of the index: records by name, and bits by generation.
+var (
+	recordPrefix = []byte("f/")
+	chunkPrefix  = []byte("b/")
+)
+
+// recordKey returns the key of the record of a name.
+func recordKey(name string) []byte { return append(slices.Clip(recordPrefix), name...) }
+
+// chunkKey returns the key of chunk c of a generation. The numbers are big-endian, so
+// that the keys of a generation follow one another in the index, in the order of the
+// chunks.
+func chunkKey(gen uint64, c int64) []byte {
+	k := binary.BigEndian.AppendUint64(slices.Clip(chunkPrefix), gen)
+	return binary.BigEndian.AppendUint32(k, uint32(c))
+}
+
+// generationPrefix returns what the keys of all chunks of a generation begin with.
+func generationPrefix(gen uint64) []byte { return chunkKey(gen, 0)[:10] }

@@ -266,6 +266,8 @@ var (
 	newName   = regexp.MustCompile(`^(MANIFEST-REWRITE|REWRITE-KEYREGISTRY)$`) // renamed to one of those
 )
 
+// isLog reports whether a file has the name of one of badger's logs: a memtable or a
+// log of values.
 func isLog(name string) bool { return logName.MatchString(name) }
 
 // checkEntry refuses what badger would not open in its directory. A directory that has the

@@ -287,6 +287,8 @@ func (x *index) reserve() error {
 	return x.allocate(memFile(newest+1), true, 2*memTableSize)
 }
 
+// memFile returns the name of the file in which badger keeps the memtable of that
+// number.
 func memFile(id int) string { return fmt.Sprintf("%05d.mem", id) }
 
 // allocate gives a file of the database n bytes, if it has not got them.

@@ -40,7 +40,8 @@ func inTheWay(err error) error {
 	return err
 }
 
-// openRoot is os.OpenRoot, which of a pipe waits for the one who writes to it.
+// openRoot is os.OpenRoot for a path that may be a pipe: os.OpenRoot would wait for a
+// writer of the pipe, and openRoot returns an error at once.
 func openRoot(path string) (*os.Root, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() {

@@ -239,6 +239,8 @@ func (s *Store) Path() string { return s.path }
 // when something is mounted over DIR.
 func (s *Store) StatePath() string { return fmt.Sprintf("/proc/self/fd/%d", s.stateDir.Fd()) }
 
+// readOnly reports whether the store reads a snapshot of the state of another process
+// (OpenReadOnly) and writes nothing.
 func (s *Store) readOnly() bool { return s.snapshot != "" }
 
 // OpenFile opens a file of the output directory for reading, also while something

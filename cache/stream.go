@@ -209,7 +209,7 @@ func (st *Stream) ReadAt(p []byte, off int64) (int, error) {
 
 // Finish says that there is no more. It returns the blob of the size that is
 // known now: the same file, of the same generation, with every block present and
-// none durable before the next sync. Who holds the stream reads on. A second
+// none durable before the next sync. Holders of the stream may go on reading. A second
 // Finish returns the same blob.
 func (st *Stream) Finish() (*Blob, error) {
 	st.appends.Lock()
@@ -283,6 +283,8 @@ func (st *Stream) end(counted int64) {
 	}
 }
 
+// closeLocked closes the file of the stream and takes its bytes out of the account. The
+// caller holds st.mu.
 func (st *Stream) closeLocked() {
 	st.file.Close() // a finished stream's bytes are the blob's to sync
 	st.store.account.counted(-st.mu.counted)

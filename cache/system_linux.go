@@ -32,6 +32,7 @@ func allocate(f *os.File, keepSize bool, n int64) error {
 	return err
 }
 
+// fallocate is fallocate(2), called again where a signal has interrupted it.
 func fallocate(f *os.File, mode uint32, off, n int64) error {
 	for {
 		if err := unix.Fallocate(int(f.Fd()), mode, off, n); !errors.Is(err, syscall.EINTR) {

@@ -18,13 +18,15 @@ const countFile = "writes"
 // countKey is under which the index counts the writes to it.
 var countKey = []byte("n/")
 
-// counts tell how far an index is. Both go up for good: each write is counted, and
+// counts tell how far an index is. Both only go up: each write is counted, and
 // a table that badger makes of others has a higher number than they.
 type counts struct {
 	writes uint64
 	table  uint64 // number of the newest one in the manifest
 }
 
+// encode returns the counts as they are stored: both numbers in eight bytes,
+// big-endian.
 func (c counts) encode() []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, c.writes), c.table)
 }

@@ -20,4 +20,5 @@ func (p *bufferPool) get() []byte {
 	return make([]byte, p.size)
 }
 
+// put gives a buffer back. The caller does not use it any more.
 func (p *bufferPool) put(buf []byte) { p.pool.Put(&buf) }

@@ -33,6 +33,7 @@ func (t *byName) first(name string) int {
 	return int(maphash.String(t.seed, name) & uint64(len(t.slots)-1))
 }
 
+// after returns the slot that follows a slot, the first one after the last.
 func (t *byName) after(at int) int { return (at + 1) & (len(t.slots) - 1) }
 
 // find returns the file of a name, nil if there is none.

@@ -342,6 +342,8 @@ type response struct {
 	urgent *atomic.Bool // as of contact
 }
 
+// close ends the request, and with it the connection if the body was not read to its
+// end.
 func (r *response) close() {
 	r.body.Close()
 	r.cancel()

@@ -69,8 +69,8 @@
 // # Other machines
 //
 // In a set with Options.Peers each extent of a file has one owner among the machines, which asks
-// the origin for it; the others ask the owner. Who that is, and who is asked if it does not
-// answer, is package peers'; what machines say to each other is package peerhttp's. To a flight
+// the origin for it; the others ask the owner. Package peers decides which machine that is, and
+// which one is asked if it does not answer; package peerhttp has the requests and answers. To a flight
 // the other machines are one mirror more (fill.source). It asks one after the other until one
 // sends the bytes (peerwalk.go), streams them into the blob under a shorter patience than an
 // origin gets (peerflight.go), and notes for the extent what it met (peerextents.go): a busy owner

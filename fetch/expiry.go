@@ -76,8 +76,9 @@ func (s *Set) awaitExpiry(ctx context.Context, l *list) bool {
 	}
 }
 
-// sayNeedsURL says of the first file of a list that its URL is no good; of the
-// others only who wants to know every detail hears, since they are likely many.
+// sayNeedsURL logs that the URL of a file is of no use any more: the first file of a
+// list as a warning, the others at the level of details (INFO), since they are likely
+// many.
 func (s *Set) sayNeedsURL(f *File, err error) {
 	level := slog.LevelInfo
 	if s.list.Load().saidNeedsURL.CompareAndSwap(false, true) {

@@ -31,7 +31,7 @@ type growth struct {
 	err   error // why it ended before its end; nil if it did not
 }
 
-// movedLocked wakes who waits for more.
+// movedLocked wakes the readers that wait for more bytes. The caller holds file.mu.
 func (g *growth) movedLocked() {
 	close(g.moved)
 	g.moved = make(chan struct{})

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// The others are asked who is there, and whether they need anything more, after firstAsk,
+	// The others are asked whether they are there, and whether they need anything more, after firstAsk,
 	// then after twice as long each time, lastAsk at most; idFor is how long one may take to
 	// answer.
 	firstAsk = 50 * time.Millisecond

@@ -129,6 +129,7 @@ func (ms *mirrors) pick(may func(*mirror) bool) (best *mirror) {
 	return best
 }
 
+// anyMirror is the condition that every mirror meets.
 func anyMirror(*mirror) bool { return true }
 
 // isTurn reports whether m is the mirror to fetch from after the bytes of a file had

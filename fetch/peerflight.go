@@ -22,7 +22,7 @@ const (
 )
 
 // errElsewhere ends a flight whose bytes are to be had elsewhere, or later: nothing has
-// failed, and who waits looks again.
+// failed, and its waiters look again.
 var errElsewhere = errors.New("the bytes are to be had elsewhere")
 
 // body is an answer that a flight reads: an *origin.Body or a *peerBody.

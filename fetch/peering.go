@@ -12,7 +12,7 @@ import (
 )
 
 // Peers are the machines that share the list: each serves what it has to the others, and
-// they ask the origin for each byte once. See package peers for who asks whom.
+// they ask the origin for each byte once. Package peers decides which machine is asked.
 //
 // A flight gets its bytes from one of two mirrors. Of an extent that is this machine's own,
 // and of one that no peer was of use for, it is a mirror of the list; other machines are

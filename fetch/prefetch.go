@@ -193,6 +193,7 @@ func (p *prefetcher) takeLater() {
 	}
 }
 
+// inFrontOf reports whether f is among the files that go before the order of the list.
 func (p *prefetcher) inFrontOf(f *File) bool {
 	_, in := p.inFront[f]
 	return in

@@ -7,8 +7,8 @@ import (
 )
 
 // finishLocked moves a complete version on: its digest is computed, and once that is right,
-// or none is known, the version is to be published. It reports whether the caller, who has
-// released file.mu, is to call publish.
+// or none is known, the version is to be published. It reports whether the caller is to
+// call publish, after it has released file.mu.
 func (fi *fill) finishLocked() (publish bool) {
 	if !fi.blob.Complete() {
 		return false

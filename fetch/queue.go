@@ -44,6 +44,7 @@ type queue struct {
 	waiting int                    // files in passed
 }
 
+// newQueue returns a queue of the files, in their order.
 func newQueue(files []*File) *queue {
 	return &queue{files: files, passed: map[*hosts.Host][]*job{}}
 }

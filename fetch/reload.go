@@ -195,7 +195,7 @@ func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
 	return newURL, changed
 }
 
-// remove takes the file out of the totals. Who has it open may go on.
+// remove takes the file out of the totals. Readers that have it open may go on.
 func (f *File) remove() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -279,6 +279,7 @@ func Compare(store *cache.Store, entries []listfile.Entry) (diff Difference, err
 	return diff, nil
 }
 
+// sortByOrder sorts files into the order of the list.
 func sortByOrder(files []*File) {
 	slices.SortFunc(files, func(a, b *File) int { return int(a.order.Load() - b.order.Load()) })
 }

@@ -168,10 +168,13 @@ func (r *room) unawaited(fi *fill) (all []cache.Extent) {
 // runs is a set of run indices; nil is empty and can have none.
 type runs []uint64
 
+// newRuns returns an empty set for numbers below n.
 func newRuns(n int64) runs { return make(runs, (n+63)/64) }
 
+// has reports whether i is in the set. A nil set is empty.
 func (s runs) has(i uint32) bool { return s != nil && s[i/64]&(1<<(i%64)) != 0 }
 
+// set adds i, which is below the n of newRuns. The set is not nil.
 func (s runs) set(i uint32) { s[i/64] |= 1 << (i % 64) }
 
 // goneRuns are the runs of a version that were evicted, also those that came again since.

@@ -30,7 +30,7 @@ func (ss seats) take(fl *flight, want int64) *seat {
 	return s
 }
 
-// leave takes a reader off who waits no longer. It reports false if that was done before.
+// leave takes off a reader that waits no longer. It reports false if that was done before.
 func (ss seats) leave(s *seat) bool {
 	if _, taken := ss[s]; !taken {
 		return false
@@ -43,7 +43,8 @@ func (ss seats) leave(s *seat) bool {
 	return true
 }
 
-// wake ends the wait of a reader, who looks again, or gets err.
+// wake ends the wait of a reader. The reader looks again at what is present, or gets err
+// if err is not nil.
 func (ss seats) wake(s *seat, err error) {
 	ss.leave(s)
 	s.err = err

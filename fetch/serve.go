@@ -29,6 +29,9 @@ const (
 // other machines, and so many for their prefetch.
 type sends struct{ urgent, bulk *semaphore.Weighted }
 
+// newSends returns the places for answers to other machines: a fixed number for answers
+// that readers wait for, and for all others two for each core, or leastBulkSends if
+// that is more.
 func newSends() sends {
 	bulk := max(leastBulkSends, 2*runtime.GOMAXPROCS(0))
 	return sends{semaphore.NewWeighted(readerSends), semaphore.NewWeighted(int64(bulk))}

@@ -22,7 +22,7 @@ func (f *File) Foresee() {
 		return
 	}
 	m := f.mirrorsLocked().free(hosts.Ahead)
-	if m == nil || size > m.host.Small() || f.loadLocked(nil) != nil { // which who opens the file will find, too
+	if m == nil || size > m.host.Small() || f.loadLocked(nil) != nil { // the open of the file tells that error, too
 		return
 	}
 	fi := f.fill()

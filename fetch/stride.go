@@ -30,6 +30,7 @@ func (st *stride) note(off int64) int64 {
 	return 0
 }
 
+// abs returns n without its sign.
 func abs(n int64) int64 { return max(n, -n) }
 
 // followStride keeps the next reads of a reader who goes on by d in flight, after a read of

@@ -21,6 +21,7 @@ const (
 	states                // how many there are
 )
 
+// String returns the state as status and metrics show it.
 func (s state) String() string {
 	return [...]string{"unknown", "waiting", "fetching", "complete", "failed", "needs-url", "mismatch"}[s]
 }

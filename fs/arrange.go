@@ -100,8 +100,8 @@ func (c *catalog) listing(path string, dirOf func(path string) *dir) *listing {
 	return l
 }
 
-// now returns what the directory has. It never waits for a network; who asks
-// first has the listing made.
+// now returns what the directory has. It never waits for a network. The first
+// caller makes the listing, and later ones get the same.
 func (d *dir) now() *listing {
 	if l := d.list.Load(); l != nil {
 		return l

@@ -32,6 +32,7 @@ type filePage [pageNodes]fileNode
 // fileBit tells the IDs of these nodes from those of go-fuse, which counts from 1.
 const fileBit = 1 << 62
 
+// isFileID reports whether a node ID is that of a file, and not of a node of go-fuse.
 func isFileID(id uint64) bool { return id&fileBit != 0 }
 
 // at returns the node of a number. The caller holds the lock.

@@ -59,7 +59,7 @@ type mountInfo struct {
 	point    string
 	kind     string // filesystem type
 	device   string // "major:minor"
-	uid, gid int    // of who serves it, if it is a FUSE mount
+	uid, gid int    // of the user that serves it, if it is a FUSE mount
 }
 
 // mountsAt returns what is mounted at point, the topmost last.

@@ -186,7 +186,8 @@ func (n *node) mayPass(h *fetch.Handle) bool {
 
 var _ = (fusefs.NodeFsyncer)((*node)(nil))
 
-// Fsync has nothing to do, and is no error to who asks.
+// Fsync has nothing to do, since nothing is written here, and succeeds: some
+// programs call fsync(2) also on files that they only read.
 func (n *node) Fsync(context.Context, fusefs.FileHandle, uint32) syscall.Errno { return 0 }
 
 // timeoutMemory is for how long a read that timed out answers the next one of

@@ -138,7 +138,8 @@ func (d *dir) attr(a *fuse.Attr) {
 
 var _ = (fusefs.NodeFsyncer)((*dir)(nil))
 
-// Fsync has nothing to do, and is no error to who asks.
+// Fsync has nothing to do, since nothing is written here, and succeeds: some
+// programs call fsync(2) also on directories that they only read.
 func (d *dir) Fsync(context.Context, fusefs.FileHandle, uint32) syscall.Errno { return 0 }
 
 var _ = (fusefs.NodeStatfser)((*dir)(nil))

@@ -22,7 +22,7 @@ import (
 // detachedFor is how long a detached mount goes on serving those who hold it.
 const detachedFor = 500 * time.Millisecond
 
-// Wait blocks until the mount is gone: taken away by anybody, or aborted.
+// Wait blocks until the mount is gone: unmounted, by any program, or aborted.
 func (m *Mount) Wait() { <-m.gone }
 
 // WhyGone says how the mount ended, once Wait has returned.

@@ -66,7 +66,7 @@ type Disk struct {
 		live   tree
 		lastID int
 		log    []change
-		asked  int // how often anybody asked for a change, or for force
+		asked  int // how many changes and forces were asked for
 		faults Faults
 	}
 }

@@ -21,7 +21,7 @@ import (
 
 // The control socket, DIR/.dlfs/control.sock, speaks HTTP:
 //
-//	GET /alive                   nothing: who asks wants to know that it is answered
+//	GET /alive                   nothing; that there is an answer says that the process is alive
 //	GET /status                  the Status; with ?brief without entries, with ?name=
 //	                             and ?state=, any number, with those entries alone
 //	GET /summary                 the Summary, whose length does not grow with the list

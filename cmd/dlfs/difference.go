@@ -18,6 +18,7 @@ type kindOfChange struct {
 	names           []string // the first of them
 }
 
+// add counts names, and keeps the first namesShown of them.
 func (k *kindOfChange) add(names ...string) {
 	k.n += len(names)
 	k.names = append(k.names, names[:max(0, min(len(names), namesShown-len(k.names)))]...)
@@ -69,6 +70,7 @@ func someNames(names []string, n int) string {
 // isFirst reports whether d is the difference of n entries from no list at all.
 func isFirst(d fetch.Difference, n int) bool { return len(d.Added) == n && len(d.Removed) == 0 }
 
+// isEmpty reports whether two lists do not differ.
 func isEmpty(d fetch.Difference) bool {
 	return len(d.Added)+len(d.Removed)+len(d.NewURL)+len(d.Changed) == 0
 }

@@ -96,7 +96,9 @@ func (c *control) first(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// asked returns the files that a request names or matches, at least one.
+// asked returns the files that a request names: those that one of its patterns matches,
+// or the one of its name. The error says that a pattern is wrong or that no file
+// matches.
 func (c *control) asked(r *http.Request) ([]*fetch.File, error) {
 	form := r.URL.Query()
 	if !form.Has("match") {

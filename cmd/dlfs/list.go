@@ -29,7 +29,7 @@ type lister struct {
 	notes  io.Writer // gets warnings
 	quiet  bool      // what is right is not told
 	where  string    // an absolute path, an http or https URL, or "-" for stdin
-	name   string    // what to call it where everybody may read that
+	name   string    // what to call it in logs and tables, which other users may read
 	shard  shard     // what is taken of the list
 
 	covered *covered // what the mount of this process covers; nil if there is none
@@ -103,8 +103,8 @@ func isURL(where string) bool {
 	return strings.HasPrefix(where, "http://") || strings.HasPrefix(where, "https://")
 }
 
-// shown is what to call the list where everybody may read it: without the
-// secrets of a URL.
+// shown returns what to call a list in logs and tables, which other users may read: the
+// path, or the URL without its secrets.
 func shown(where string) string {
 	if isURL(where) {
 		return origin.Redact(where)

@@ -91,6 +91,8 @@ func (f *logFlags) form(errs io.Writer) (form logForm, records bool) {
 	return textForm(clockTime), false
 }
 
+// toJournal reports whether records go to the journal of systemd: --log-format says so,
+// or standard error is the journal and no log file is named.
 func (f *logFlags) toJournal(errs io.Writer) bool {
 	return f.LogFormat == "journal" || f.LogFormat == "auto" && f.LogFile == "" && isJournal(fileOf(errs))
 }
@@ -112,7 +114,7 @@ func isRegular(f *os.File) bool {
 }
 
 // messages is standard error. Lines for people pass as they are, unless it has a form:
-// then each becomes a record of the log, so that who reads JSON reads nothing else.
+// then each becomes a record of the log, so that a reader of JSON gets nothing else.
 type messages struct {
 	w    io.Writer               // replaced once, before a daemon begins
 	form atomic.Pointer[logForm] // nil if there is none

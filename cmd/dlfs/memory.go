@@ -15,6 +15,8 @@ type memory struct {
 	limit int64 // bytes of the control group, 0 if there is no limit
 }
 
+// memoryOfProcess returns the limit of memory of the control group that this process is
+// in.
 func memoryOfProcess() memory { return memory{cgroupLimit("/")} }
 
 // limitHeap has the garbage collector keep the process small. Otherwise it

@@ -55,7 +55,7 @@ func writeSink(path string, mode fs.FileMode, write func(w io.Writer) error) err
 }
 
 // isDescriptor reports whether a path leads to an open file of this process, such
-// as /dev/stdout. To replace that file would not reach who reads it.
+// as /dev/stdout. To replace that file would not reach its reader.
 func isDescriptor(path string) bool {
 	abs, err := filepath.Abs(path)
 	return err == nil && (strings.HasPrefix(abs, "/dev/std") || strings.HasPrefix(abs, "/dev/fd/") || strings.HasPrefix(abs, "/proc/"))

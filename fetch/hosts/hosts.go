@@ -1,6 +1,6 @@
 // Package hosts keeps what is known of the hosts that files are fetched from, and shares
 // out requests to them. It knows no HTTP: package fetch tells it what it asks, when bytes
-// come and who waits for them.
+// come, and whether readers wait for them.
 //
 // A flight is of one of three classes, each with as many places at a host: a reader's,
 // its read-ahead, and prefetch. So a reader never queues behind speculation. While readers

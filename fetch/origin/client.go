@@ -46,7 +46,7 @@ type Options struct {
 	// Log gets a line for each failed attempt. If nil, nothing is logged.
 	Log *slog.Logger
 
-	// Credentials is who asks.
+	// Credentials say on whose behalf requests are made.
 	Credentials Credentials
 
 	// Proxy returns the proxy to send a request to, nil to send it to the host
@@ -199,6 +199,8 @@ func Urgent(ctx context.Context, now *atomic.Bool) context.Context {
 	return context.WithValue(ctx, urgentKey{}, now)
 }
 
+// isUrgent reports whether a reader waits for a request at this moment. The answer may
+// change while the request goes on: its caller sets the flag in ctx.
 func isUrgent(ctx context.Context) bool {
 	now, ok := ctx.Value(urgentKey{}).(*atomic.Bool)
 	return ok && now.Load()
@@ -223,6 +225,7 @@ type spareKey struct{}
 // retry might succeed.
 func MaySpare(ctx context.Context) context.Context { return context.WithValue(ctx, spareKey{}, true) }
 
+// maySpare reports whether ctx is one of MaySpare.
 func maySpare(ctx context.Context) bool { return ctx.Value(spareKey{}) != nil }
 
 // Host returns the host and port of a URL, "" if it does not parse.

@@ -92,6 +92,8 @@ func parseCookie(line string) (*url.URL, *http.Cookie, error) {
 // maxCookieTime is the year 9999, in Unix seconds.
 const maxCookieTime = 253402300799
 
+// noCookieRune reports whether a character ends a cookie or a field of a request, so
+// that it must not stand in a value (RFC 6265 section 4.1.1).
 func noCookieRune(r rune) bool { return r < ' ' || r == 0x7f || r == ';' }
 
 // parseFlag reads TRUE or FALSE, in any case, as files of cookies have it.

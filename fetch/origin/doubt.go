@@ -231,6 +231,8 @@ func (t *ticket) release() {
 	t.releaseLocked()
 }
 
+// releaseLocked ends a hold: it wakes the requests that wait for its end, and has the
+// gate serve those that queue for the host. The caller holds the lock of the gate.
 func (t *ticket) releaseLocked() {
 	close(t.h.held)
 	t.h.held = nil

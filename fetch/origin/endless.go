@@ -28,6 +28,8 @@ func (b *Body) resumes(now Version) error {
 	return errRestart()
 }
 
+// errRestart returns the error of a body of unknown length that broke off. What is lost
+// of such a body cannot be asked for alone.
 func errRestart() error {
 	return &Error{Kind: Restart, Err: errors.New("body of unknown length broke off; it must be read from its start")}
 }

@@ -45,6 +45,8 @@ func handshakeError(u *url.URL, err error, offer string) *Error {
 // wantsHTTPS is what servers answer to HTTP on a port that is for HTTPS.
 var wantsHTTPS = regexp.MustCompile(`(?i)to (an )?HTTPS (server|port)|to an SSL-enabled server port`)
 
+// speaksHTTPS returns the error for a host that answers plain HTTP with a TLS alert or
+// a page about HTTPS. It is permanent: the list has to change.
 func speaksHTTPS(host string) *Error {
 	return refuse("host %s speaks HTTPS where HTTP was asked for; list its URL with https://", host)
 }

@@ -77,6 +77,8 @@ type mendedConn struct {
 	done bool   // the header was read
 }
 
+// mend returns a connection whose answers are mended as they are read, so that net/http
+// takes them. Writes pass unchanged.
 func mend(conn net.Conn) net.Conn { return &mendedConn{Conn: conn, from: bufio.NewReader(conn)} }
 
 // Read returns the mended head of an answer first, then the body as it comes. It blocks for
@@ -167,6 +169,7 @@ func mendHead(lines []string) (head []byte, odd string) {
 // a header whose lines end otherwise.
 var statusLine = regexp.MustCompile(`^(?i:(HTTP/[0-9](?:\.[0-9])?)|ICY)[ \t]+([0-9]{3}[^\x00-\x08\x0a-\x1f\x7f]*)$`)
 
+// isStatusLine reports whether a line begins an answer (RFC 9112 section 4).
 func isStatusLine(line string) bool { return statusLine.MatchString(line) }
 
 // mendStatus returns a status line that net/http takes.

@@ -109,6 +109,8 @@ func parseNetrc(text string) (*Netrc, error) {
 	return n, nil
 }
 
+// trimLeft removes the white space that parts the words of a netrc file from the start
+// of s.
 func trimLeft(s string) string { return strings.TrimLeft(s, " \t\r\n\v\f") }
 
 // set takes the value of a keyword. An account is for ftp alone.

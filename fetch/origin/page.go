@@ -61,6 +61,8 @@ func (r *Resource) isPage(resp *http.Response) bool {
 // isNamedPage reports whether the file is named like a web page.
 func (r *Resource) isNamedPage() bool { return slices.Contains(pageNames, r.extension()) }
 
+// isHTML reports whether a response says that it is a web page. The body is not looked
+// at.
 func isHTML(resp *http.Response) bool {
 	said := resp.Header.Get("Content-Type")
 	if !strings.Contains(strings.ToLower(said), "html") { // most are not, and parsing takes time
@@ -243,6 +245,8 @@ type pages struct {
 	hosts map[string]*hostPages // guarded by mu, and so is what is in it
 }
 
+// hostPages is what is known of the web pages that a host sends: whether it sends one
+// page for every URL, as for a login, or pages that differ.
 type hostPages struct {
 	differ bool                         // those of two URLs were seen to be no one page
 	of     map[[sha256.Size]byte]string // the path that gave a page, by how it begins

@@ -112,6 +112,8 @@ func proxyForAll(u *url.URL, noProxy string) func(*http.Request) (*url.URL, erro
 	}
 }
 
+// isLoopback reports whether a host is "localhost" or an address of the loopback, which
+// no proxy is asked for.
 func isLoopback(host string) bool {
 	at, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && at.IsLoopback()

@@ -87,6 +87,7 @@ func (x *exchange) next(downgrade bool) (*url.URL, error) {
 	return u, nil
 }
 
+// refuse returns a permanent error: the request is not made, and not tried again.
 func refuse(format string, args ...any) *Error {
 	return &Error{Kind: Permanent, Err: fmt.Errorf(format, args...)}
 }

@@ -161,6 +161,8 @@ func (c *Client) proxyOf(req *http.Request) (*url.URL, error) {
 // isSloppy reports whether a host is known to answer what net/http refuses.
 func (c *Client) isSloppy(host string) bool { return c.plain.get(host).sloppy }
 
+// noteSloppy notes that a host sends headers which are not well formed. Its further
+// connections are mended from the start (lenient.go).
 func (c *Client) noteSloppy(host string) {
 	c.plain.note(host, func(h *plainHost) { h.sloppy = true })
 	c.log.Info("host sends headers that are not well formed; they are mended", "host", host)

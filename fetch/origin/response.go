@@ -77,6 +77,8 @@ func statusError(resp *http.Response) *Error {
 	return e
 }
 
+// statusText returns a status code with its standard phrase, as "404 Not Found", or the
+// code alone if it has none.
 func statusText(code int) string {
 	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
 }

@@ -118,6 +118,8 @@ func number(digits string) int {
 	return n
 }
 
+// isDateDelimiter reports whether a character parts the tokens of a cookie's date
+// (delimiter in RFC 6265 section 5.1.1).
 func isDateDelimiter(r rune) bool {
 	return r == '\t' || r >= 0x20 && r <= 0x2f || r >= 0x3b && r <= 0x40 || r >= 0x5b && r <= 0x60 || r >= 0x7b && r <= 0x7e
 }

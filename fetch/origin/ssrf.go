@@ -26,7 +26,7 @@ func (r *Resource) clientFor(req *http.Request, u *url.URL) (client *http.Client
 		if u != r.list && !proxied {
 			return r.c.public, func(net.Conn) {}
 		}
-	case u == r.list && proxied: // who asks a proxy asks beyond this network
+	case u == r.list && proxied: // a proxy reaches beyond this network
 		r.public.Store(true)
 	case u == r.list:
 		return r.c.http, r.lookAt

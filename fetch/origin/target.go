@@ -53,8 +53,8 @@ func (r *Resource) get(ctx context.Context, ranges string) (*exchange, error) {
 }
 
 // route returns what to ask: or, as lead, that it is for the caller to resolve.
-// It waits for who is at that already, but who is urgent does not wait for one
-// who may have to wait longer.
+// It waits for a caller that is resolving it already, but an urgent caller does not
+// wait for one that is not urgent and may be kept waiting longer.
 func (r *Resource) route(ctx context.Context) (from *url.URL, gen int, lead *walk, err error) {
 	for {
 		r.mu.Lock()
@@ -136,6 +136,9 @@ func (r *Resource) setTargetLocked(u *url.URL) {
 	r.mu.gen++
 }
 
+// forgetLocked forgets where the redirects of the URL have led, so that the next
+// request resolves them anew. Requests that began with the old target see by its
+// number, gen, that it is out of date. The caller holds r.mu.
 func (r *Resource) forgetLocked() {
 	r.mu.target, r.mu.direct = nil, false
 	r.mu.gen++

@@ -19,6 +19,7 @@ type tunnel struct {
 	proxy *url.URL
 }
 
+// isSOCKS reports whether a proxy speaks SOCKS 5 (RFC 1928).
 func isSOCKS(proxy *url.URL) bool { return proxy.Scheme == "socks5" || proxy.Scheme == "socks5h" }
 
 // DialContext connects to addr through the proxy.

@@ -41,6 +41,8 @@ func weakTag(h http.Header) string {
 	return ""
 }
 
+// isWeak reports whether an ETag is weak (RFC 9110 section 8.8.3): such a tag does not
+// say that the bytes are the same.
 func isWeak(tag string) bool { return strings.HasPrefix(tag, "W/") }
 
 // seen is the version of an answer with its weak entity tag, if it has one.
@@ -106,6 +108,8 @@ func (v Version) prove(now Version, sizeSuffices bool) error {
 	return &Error{Kind: Unproven, Err: errors.New("same size, but nothing proves that it is the same version; --trust-size lets the size suffice")}
 }
 
+// changed returns the error of a version that is not the expected one; what names the
+// part that differs.
 func changed(what string, was, is any, now Version) error {
 	return &Error{Kind: Changed, Now: now, Err: fmt.Errorf("file changed on the origin: %s was %v and is %v", what, was, is)}
 }

@@ -180,6 +180,8 @@ func (c *Client) send(ctx context.Context, req *http.Request) (*http.Response, e
 	return resp, nil
 }
 
+// failed returns the error of a machine that did not give what was asked for, with the
+// outcome that decides how it is asked again.
 func (c *Client) failed(peer string, o peers.Outcome, err error) error {
 	return &Error{Peer: peer, Outcome: o, Err: err}
 }
@@ -200,6 +202,7 @@ func (c *Client) examine(peer string, resp *http.Response, q Question, want Vers
 	return nil
 }
 
+// versionOf returns the version of the file that an answer is of.
 func versionOf(h http.Header) Version {
 	return Version{ETag: h.Get("ETag"), LastModified: h.Get("Last-Modified")}
 }

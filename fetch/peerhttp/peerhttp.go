@@ -69,8 +69,8 @@ type Question struct {
 type Asked struct {
 	Question
 	Head    bool   // the bytes are not wanted, only whether they would be given
-	ID      bool   // it asks who is here, and nothing else
-	Peer    string // who asks, as it says
+	ID      bool   // it asks for the identity of the process, and nothing else
+	Peer    string // the name of the machine that asks, as it says
 	Through bool   // it needs nothing more, as it says
 	Pace    peers.Pace
 }
@@ -231,7 +231,7 @@ func number(h http.Header, field string) int64 {
 	return int64(n)
 }
 
-// WriteID answers a request for who is here: id is this process's.
+// WriteID answers a request for the identity of the process: id is this one's.
 func WriteID(w http.ResponseWriter, id string, through bool) {
 	if through {
 		w.Header().Set(throughField, "1")

@@ -54,7 +54,8 @@ func ParseHosts(list string) (names []string, err error) {
 	return names, nil
 }
 
-// splitItems splits a host list at the commas outside brackets.
+// splitItems splits a host list at the commas outside of brackets. The error says that
+// brackets are not closed, or an item is empty.
 func splitItems(list string) (items []string, err error) {
 	from, depth := 0, 0
 	for i, c := range list + "," {
@@ -90,7 +91,9 @@ func cutPort(item string) (host, port string) {
 	return item[:colon], item[colon+1:]
 }
 
-// expand returns the names that a name with numbers in brackets stands for.
+// expand returns the names that a name with ranges in brackets stands for, in the
+// notation of Slurm: node[1-3,7] is node1, node2, node3 and node7. It calls itself for
+// further brackets in the rest of the name.
 func expand(name string) ([]string, error) {
 	before, rest, ok := strings.Cut(name, "[")
 	if !ok {
@@ -128,7 +131,8 @@ func expand(name string) ([]string, error) {
 	return names, nil
 }
 
-// count returns the numbers of "7" or "08-12", with as many digits as the first.
+// count returns the numbers of one part inside brackets, such as 01-10, with as many
+// leading zeros as the first one has.
 func count(part string) ([]string, error) {
 	first, last, isRange := strings.Cut(part, "-")
 	if !isRange {

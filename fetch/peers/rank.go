@@ -28,8 +28,12 @@ type candidate struct {
 	hash uint64
 }
 
+// newCandidate returns a machine with the hash of its name, which is the same on all
+// machines.
 func newCandidate(name string) candidate { return candidate{name, hash(name)} }
 
+// hash returns the first eight bytes of the SHA-256 of s. It is a fixed function, since
+// all machines must rank alike, also those of another version or processor.
 func hash(s string) uint64 {
 	sum := sha256.Sum256([]byte(s))
 	return binary.BigEndian.Uint64(sum[:8])

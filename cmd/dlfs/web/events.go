@@ -14,6 +14,7 @@ type pulse struct {
 	next chan struct{} // closed at the next beat; guarded by mu
 }
 
+// newPulse returns a pulse that nothing waits for yet.
 func newPulse() *pulse { return &pulse{next: make(chan struct{})} }
 
 // beat wakes all who wait for the next beat.

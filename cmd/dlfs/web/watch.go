@@ -73,6 +73,7 @@ type figures struct {
 	Paused  bool  `json:"paused"`
 }
 
+// newWatcher returns a watcher that has asked nothing yet. The caller runs it.
 func newWatcher(source Source, p *pulse) *watcher {
 	return &watcher{source: source, pulse: p, now: make(chan struct{}, 1)}
 }
