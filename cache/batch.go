@@ -138,6 +138,14 @@ func (b *batch) setChunk(gen uint64, c int64, w *words) {
 	b.set(chunkKey(gen, c), w.encode())
 }
 
+// setBits adds the bits of the blocks that a claim took, whose bytes are on disk.
+func (b *batch) setBits(c *claim) {
+	for chunk := range c.taken {
+		w := c.blob.durableBits(chunk)
+		b.setChunk(c.blob.gen, chunk, &w)
+	}
+}
+
 // forget deletes the chunks of gen, which nothing points at any more. It saves
 // room; correctness does not depend on it.
 func (b *batch) forget(gen uint64, size int64) {

@@ -61,6 +61,7 @@ type Blob struct {
 		lockorder.Mutex[lockorder.Copy]
 		refs      int              // users of file; it is closed at 0
 		unsynced  map[int64]*words // blocks written since the last sync took them, by chunk
+		indexed   bool             // the index may have bits of it
 		published bool             // the file stands in the output directory
 		recorded  bool             // the record may say published: the directory is on disk
 		mtime     int64            // its time when it was published, in nanoseconds

@@ -8,16 +8,28 @@ type claim struct {
 	blob  *Blob
 	taken map[int64]*words // bits of the blocks, by chunk; nil if there are none
 	full  bool             // complete and wanted: to be published after this round
+	whole bool             // it is full, small, and the index has no bits of it: they are left out
 	dead  bool             // abandoned: neither its bits nor its file are kept
 	err   error            // why the bytes could not be forced to disk
 }
 
+// wholeBytes is how long a file may be that is published without its bits.
+const wholeBytes = 16 * BlockSize
+
 // take claims the blocks written since the last round.
+//
+// A small file that was written since then from its first block to its last is whole: it is
+// published by the same round without its bits. A crash before the rename costs fetching it
+// again, as one before the round does; one after the rename leaves the file, which Lookup
+// adopts. Where it cannot be published, the round ends with writing the bits. A file that takes
+// the place of another one, and one of a shared directory, has its bits always: Lookup tells by
+// them what it is.
 func (b *Blob) take() *claim {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := &claim{blob: b, taken: b.mu.unsynced, dead: b.mu.abandoned}
 	c.full = b.Complete() && b.mu.publish != nil && !c.dead
+	c.whole = c.full && !b.mu.indexed && b.version.Size <= wholeBytes && b.mu.replaces == (standing{}) && b.store.shared == nil
 	if b.mu.unsynced == nil {
 		b.mu.refs++ // else the reference of the unsynced blocks passes on
 	}
@@ -40,7 +52,7 @@ func (b *Blob) takeBack(c *claim) {
 	if b.takeBackBits(c) {
 		b.Release() // the reference of what was written since
 	}
-	c.taken, c.full = nil, false
+	c.taken, c.full, c.whole = nil, false, false
 }
 
 // takeBackBits turns the bits off, and reports whether bits of blocks written since are
@@ -68,10 +80,11 @@ func (b *Blob) takeBackBits(c *claim) (since bool) {
 }
 
 // durableBits returns the bits of a chunk whose bytes are on disk: all that are
-// on, less those written since the claim.
+// on, less those written since the claim. The caller writes them to the index.
 func (b *Blob) durableBits(chunk int64) words {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.mu.indexed = true
 	w := b.bits.chunk(chunk)
 	if u := b.mu.unsynced[chunk]; u != nil {
 		for k := range w {

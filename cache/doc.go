@@ -27,8 +27,9 @@
 //  1. Blocks (sync.go): the bytes, by fdatasync; then their bits, in one batch of the index.
 //     One goroutine, the syncer, does this about once a second.
 //  2. A complete file (publish.go): its bytes and its modification time, by fsync; then its
-//     bits, by the order above; then the rename to its name, or the exchange with the wrong
-//     file that it replaces (replace.go); then the directory; then the record that says so.
+//     bits, by the order above, which a small new file does without (claim.go); then the
+//     rename to its name, or the exchange with the wrong file that it replaces (replace.go);
+//     then the directory; then the record that says so.
 //  3. Evicted blocks (evict.go): the bits go off in the index; then the holes are punched.
 //  4. A finished file that goes (withdraw.go): the record becomes that of a new generation
 //     without blocks; then the name goes; then blocks of the new generation may come.

@@ -242,6 +242,7 @@ func (s *Store) blob(name string, gen uint64, v Version, n Note) *Blob {
 func (b *Blob) loadBits() error {
 	blocks := b.geo.blocks()
 	return b.store.index.chunks(b.gen, func(c int64, w *words) {
+		b.mu.indexed = true // b is not shared yet
 		w.eachBit(c, func(i int64) {
 			if i < blocks && !b.bits.has(i) {
 				b.bits.set(i)

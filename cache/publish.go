@@ -41,41 +41,75 @@ func (s *Store) publishAll(claims []*claim) error {
 	slices.SortFunc(full, func(a, b *claim) int { return strings.Compare(a.blob.name, b.blob.name) })
 	in := inDir{store: s} // names of one directory follow one another, nearly
 	var renamed []*Blob
+	var refused []*claim
 	for _, c := range full {
 		if err := s.rename(c.blob, &in); err != nil {
 			c.blob.answer(err)
+			refused = append(refused, c)
 			continue
 		}
 		renamed = append(renamed, c.blob)
 	}
 	err := in.leave()
+	if err != nil {
+		refused = full // any of the new names may be lost
+	}
+	unsaid := s.writeLeftOut(refused)
 	if len(renamed) == 0 {
-		return err
+		return errors.Join(err, unsaid)
 	}
 	step("directories forced")
 	if err != nil {
 		err = fmt.Errorf("publish: %w", err)
 	} else {
-		s.recordPublished(renamed)
+		unsaid = errors.Join(unsaid, s.recordPublished(renamed))
 	}
 	step("published")
 	for _, b := range renamed {
 		b.answer(err)
+	}
+	return errors.Join(err, unsaid)
+}
+
+// writeLeftOut writes the bits that a round left out of whole files which could not be
+// published. Where the index cannot be written, the next round has their blocks again.
+func (s *Store) writeLeftOut(claims []*claim) error {
+	claims = slices.DeleteFunc(slices.Clone(claims), func(c *claim) bool { return !c.whole })
+	if len(claims) == 0 {
+		return nil
+	}
+	batch := s.index.batch()
+	for _, c := range claims {
+		batch.setBits(c)
+	}
+	err := s.index.write(batch)
+	s.sayFailing(err)
+	for _, c := range claims {
+		if err != nil {
+			c.blob.giveBack(c)
+			s.touch(c.blob)
+		}
 	}
 	return err
 }
 
 // recordPublished records blobs whose files stand, durably, in the output
 // directory. Where the index cannot be written, the next round does it; until
-// then Lookup would find the file as after a crash.
-func (s *Store) recordPublished(blobs []*Blob) {
+// then Lookup would find the file as after a crash. That is an error for a file whose bits
+// were left out: if the crash also brings back its name under blobs/, it is fetched again.
+func (s *Store) recordPublished(blobs []*Blob) error {
 	batch := s.index.batch()
+	bare := false
 	for _, b := range blobs {
 		b.mu.Lock()
 		b.mu.recorded = true
+		indexed := b.mu.indexed
 		b.mu.Unlock()
 		batch.setRecord(b.name, b.record())
-		batch.forget(b.gen, b.version.Size)
+		if indexed {
+			batch.forget(b.gen, b.version.Size)
+		}
+		bare = bare || !indexed
 	}
 	err := s.index.write(batch)
 	s.sayFailing(err)
@@ -86,6 +120,10 @@ func (s *Store) recordPublished(blobs []*Blob) {
 			b.dropReplaced()
 		}
 	}
+	if bare {
+		return err
+	}
+	return nil
 }
 
 // answer calls the functions that were given to Publish.

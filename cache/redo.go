@@ -214,7 +214,7 @@ func (s *Store) linkAgain(b, again *Blob) error {
 func (s *Store) writeAgain(b *Blob) error {
 	bits := s.index.batch()
 	for c := int64(0); c*chunkBlocks < b.geo.blocks(); c++ {
-		w := b.bits.chunk(c)
+		w := b.durableBits(c)
 		bits.setChunk(b.gen, c, &w)
 	}
 	if err := s.index.write(bits); err != nil {

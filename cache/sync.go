@@ -19,7 +19,8 @@ import (
 //  2. forces their bytes to disk (fdatasync of each blob touched), once the kernel has
 //     been told to begin with all of them,
 //  3. then, and only then, writes their bits, in one synced batch,
-//  4. publishes the blobs that are complete, whose bits are now all durable.
+//  4. publishes the blobs that are complete, whose bits are now all durable or left out
+//     (claim.take).
 //
 // So a durable bit implies durable bytes. Bits of a generation turn off only in Evict, which
 // makes that durable before the bytes go; otherwise any older state of the index is a safe
@@ -224,12 +225,8 @@ func (s *Store) writeBits(claims []*claim, records map[string]*Blob) error {
 		batch.setRecord(name, b.record())
 	}
 	for _, c := range claims {
-		if c.dead {
-			continue
-		}
-		for chunk := range c.taken {
-			w := c.blob.durableBits(chunk)
-			batch.setChunk(c.blob.gen, chunk, &w)
+		if !c.dead && !c.whole {
+			batch.setBits(c)
 		}
 	}
 	if err := s.index.write(batch); err != nil {
