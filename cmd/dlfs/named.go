@@ -52,14 +52,17 @@ func namedFiles(kctx *kong.Context) (read, written []namedFile) {
 }
 
 // checkNamedFiles refuses, before anything is opened, files to be written that must not
-// be: a directory, a link to nothing, a file that is read, also under another name, and
-// one file for two flags. A file that cannot be looked at now, for want of rights, is
+// be: a directory, a link to nothing, a file in a directory that there is not, a file that is
+// read, also under another name, and one file for two flags. A file that cannot be looked at now, for want of rights, is
 // left to the code that writes it.
 func checkNamedFiles(kctx *kong.Context) error {
 	read, written := namedFiles(kctx)
 	for i, w := range written {
 		if err := w.check(read); err != nil {
 			return err
+		}
+		if dir := filepath.Dir(w.path); isMissing(dir) && !makesDir(kctx, dir) {
+			return usageError("%s %s: there is no directory %s; make it first", w.flag, w.path, dir)
 		}
 		for _, other := range written[:i] {
 			if isOneFile(w.path, other.path) {
@@ -92,6 +95,33 @@ func (w namedFile) check(read []namedFile) error {
 		}
 	}
 	return nil
+}
+
+// isMissing reports whether there is nothing of that name.
+func isMissing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// makesDir reports whether the command makes a directory when it starts: it is, or lies in, the
+// output directory or the state. The name of an output directory that is not given is not
+// looked for.
+func makesDir(kctx *kong.Context, dir string) bool {
+	var made []string
+	for _, p := range kctx.Path {
+		if p.Positional != nil && (p.Positional.Name == "dir" || p.Positional.Name == "mountpoint") {
+			made = append(made, p.Positional.Target.String())
+		}
+	}
+	for _, flag := range kctx.Flags() {
+		if path, _ := flag.Target.Interface().(string); path != "" && (flag.Name == "dir" || flag.Name == "state") {
+			made = append(made, path)
+		}
+	}
+	return len(made) == 0 || slices.ContainsFunc(made, func(path string) bool {
+		below, err := filepath.Rel(resolved(path), resolved(dir))
+		return err != nil || filepath.IsLocal(below)
+	})
 }
 
 // isOneFile reports whether two paths lead to one regular file, which need not be there yet.

@@ -132,3 +132,28 @@ func TestNamedFileWithoutEndIsRefused(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestNamedFileInNoDirectoryIsRefused: what is written at the end has its directory at the start,
+// unless the command makes the directory.
+func TestNamedFileInNoDirectoryIsRefused(t *testing.T) {
+	work := t.TempDir()
+	list, out := filepath.Join(work, "list.txt"), filepath.Join(work, "out")
+	if err := os.WriteFile(list, []byte("a\thttp://127.0.0.1:1/a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []string{"--save-failed", "--metrics-file"} {
+		file := filepath.Join(work, "gone", "file")
+		said, err := dlfs(t, "fetch", "--tries=1", list, out, flag, file).CombinedOutput()
+		if want := flag + " " + file + ": there is no directory " + filepath.Dir(file); exitCode(err) != exitUsage || !strings.Contains(string(said), want) {
+			t.Errorf("%s: exit code %d, %s", flag, exitCode(err), said)
+		}
+	}
+	if !isMissing(out) {
+		t.Error("the output directory was made")
+	}
+	failed := filepath.Join(out, "failed.txt")
+	said, err := dlfs(t, "fetch", "--tries=1", list, out, "--save-failed", failed).CombinedOutput()
+	if exitCode(err) == exitUsage || isMissing(failed) {
+		t.Errorf("exit code %d, %s", exitCode(err), said)
+	}
+}
