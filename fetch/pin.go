@@ -61,7 +61,7 @@ type BoundStatus struct {
 	Read      int64 `json:"read_bytes"`      // what readers asked for, since start
 	Hit       int64 `json:"hit_bytes"`       // of that, what was present
 	Pinned    int64 `json:"files_pinned"`
-	Stopped   bool  `json:"prefetch_stopped"` // there is no room for what no reader asked for
+	Stopped   bool  `json:"prefetch_stopped"` // there is prefetch, and no room for what no reader asked for
 }
 
 // Bound returns the figures as they are now, nil if the store has no bound. It does not block.
@@ -71,7 +71,8 @@ func (s *Set) Bound() *BoundStatus {
 		return nil
 	}
 	now := s.store.Room()
-	b := &BoundStatus{Max: now.Max, Used: now.Used, State: now.State, Read: r.reads.Load(), Hit: r.hits.Load(), Pinned: s.pinned.Load(), Stopped: r.full()}
+	b := &BoundStatus{Max: now.Max, Used: now.Used, State: now.State, Read: r.reads.Load(), Hit: r.hits.Load(), Pinned: s.pinned.Load(),
+		Stopped: r.full() && s.opts.Prefetch != PrefetchNone}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b.Evicted, b.Refetched = r.mu.evicted, r.mu.refetched

@@ -190,6 +190,20 @@ func TestBoundIsLowered(t *testing.T) {
 	})
 }
 
+// TestNoPrefetchDoesNotStop: where nothing is prefetched, prefetch is not said to have stopped.
+func TestNoPrefetchDoesNotStop(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.bounded()
+		x.opts.Prefetch = PrefetchNone
+		x.add("a", 30<<20)
+		x.start()
+		check(t, x.readOnce("a", 0, 30<<20))
+		if b := x.Bound(); b.Stopped || !x.room.full() {
+			t.Errorf("%+v, full %v", *b, x.room.full())
+		}
+	})
+}
+
 // TestUnknownLengthInABoundedStore: others make room for a file of unknown length that a
 // reader has open. One that is longer than the room fails, and says so.
 func TestUnknownLengthInABoundedStore(t *testing.T) {
