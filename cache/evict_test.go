@@ -135,6 +135,30 @@ func TestTornBlockIsNoBlock(t *testing.T) {
 	log.want(t, 1, "has holes for blocks")
 }
 
+// TestLostIndexKeepsAPublishedFile: where the index has lost that evicted blocks came back and
+// that the file was published, and the disk has both names of it, the file stays published.
+func TestLostIndexKeepsAPublishedFile(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	b := create(t, s, "a", blobSize)
+	putAll(t, b)
+	syncNow(t, s)
+	evict(t, b, 1, 2)
+	check(t, s.Close())
+	blob := filepath.Join(blobsOf(s), b.id())
+	f, err := os.OpenFile(blob, os.O_RDWR, 0)
+	check(t, err)
+	_, err = f.WriteAt(pattern("a", BlockSize, 2*BlockSize), BlockSize)
+	check(t, errors.Join(err, f.Close(), os.Chtimes(blob, publishedAt, publishedAt), os.Link(blob, filepath.Join(dir, "a"))))
+	check(t, os.Remove(filepath.Join(dir, ".dlfs", "db", "MANIFEST")))
+	s = open(t, dir, Options{})
+	if !lookup(t, s, "a").Published() {
+		t.Error("the file is not published")
+	}
+	wantFile(t, s, "a", blobSize)
+	wantDir(t, blobsOf(s))
+}
+
 // TestReadWhileEvicted: who reads while blocks go and come back gets the right bytes, or none.
 func TestReadWhileEvicted(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})

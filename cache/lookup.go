@@ -50,8 +50,10 @@ func (s *Store) lookup(name string, r record) (*Blob, error) {
 			return b, s.adopt(b)
 		}
 	}
-	if err == nil && links(info) > 1 && s.shared != nil && !s.readOnly() && b.Complete() && s.standsAs(b) {
-		// A publish by link was not ended. Other processes may have adopted the file.
+	if err == nil && links(info) > 1 && (s.shared != nil && b.Complete() || s.index.lost.Load()) && !s.readOnly() && s.standsAs(b) {
+		// A publish was not ended, or a power cut took half of a rename back. Other processes
+		// may have adopted the file. Or the index has lost that the blocks came, without which
+		// the file would not stand there.
 		b.remove()
 		return b, s.adopt(b)
 	}
