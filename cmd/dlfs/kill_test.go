@@ -117,6 +117,7 @@ type killing struct {
 	present  int64                        // bytes, then
 	starts   int                          // since then
 	bounded  bool                         // one of those might evict what was durable
+	removes  bool                         // and finished files as well
 }
 
 func newKilling(t *testing.T, seed uint64) *killing {
@@ -220,6 +221,10 @@ func (k *killing) startOne() (p *served, bounded bool) {
 	if bounded = k.rng.IntN(3) == 0; bounded {
 		k.bounds++
 		args = append(args, "--max-size", fmt.Sprint(leastBound+k.rng.IntN(40))+"M")
+		if k.rng.IntN(2) == 0 {
+			k.removes = true
+			args = append(args, "--evict-complete")
+		}
 	}
 	return startDlfs(k.t, nil, args...), bounded
 }

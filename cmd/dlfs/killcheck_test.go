@@ -73,7 +73,7 @@ func (k *killing) look() {
 	if most := int64(k.starts) * maxLost; lost > most && !k.bounded {
 		k.t.Errorf("%d bytes are to be fetched again, at most %d of %d starts", lost, most, k.starts)
 	}
-	k.starts, k.bounded = 0, false
+	k.starts, k.bounded, k.removes = 0, false, false
 	k.sent, k.lost, k.worst = k.sent+sent, k.lost+lost, max(k.worst, lost)
 	k.durable, k.present = found, present
 	if k.rng.IntN(8) == 0 {
@@ -202,10 +202,10 @@ func (k *killing) checkKept(found map[string]durable) {
 		case !ok:
 			k.t.Errorf("%s: nothing is known of it any more", name)
 		case is.gen != was.gen:
-			if was.whole || was.version == len(k.versions[name])-1 {
+			if (was.whole || was.version == len(k.versions[name])-1) && !(was.whole && k.removes) {
 				k.t.Errorf("%s: it was begun again, without a new version; it was published: %v", name, was.whole)
 			}
-		case was.whole && !is.whole:
+		case was.whole && !is.whole && !k.removes:
 			k.t.Errorf("%s: it is published no longer", name)
 		default:
 			for i, has := range was.has {
