@@ -247,57 +247,6 @@ func (s *Store) readOnly() bool { return s.snapshot != "" }
 // is mounted over the directory. No symbolic link leads outside.
 func (s *Store) OpenFile(name string) (*os.File, error) { return s.root.Open(name) }
 
-// put has the next round record b under its name, as b is then.
-func (s *Store) put(b *Blob) {
-	if s.readOnly() {
-		return // there is no round
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mu.records[b.name] = b
-}
-
-// forgetRecord has the next round not record b.
-func (s *Store) forgetRecord(b *Blob) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.mu.records[b.name] == b {
-		delete(s.mu.records, b.name)
-	}
-}
-
-// touch has the next round look at b.
-func (s *Store) touch(b *Blob) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mu.touched[b] = struct{}{}
-}
-
-// Behind reports whether so many blobs are not durable yet that no further ones
-// should be begun if that can wait. It bounds the descriptors that a long list of
-// small files takes on a slow disk.
-func (s *Store) Behind() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.mu.touched)+s.mu.syncing >= s.opts.MaxUnsynced
-}
-
-// wrote counts n bytes put into b and calls for a round when they are many, or
-// the blobs are.
-func (s *Store) wrote(b *Blob, n int64) {
-	s.mu.Lock()
-	s.mu.touched[b] = struct{}{}
-	s.mu.unsyncedBytes += n
-	due := s.mu.unsyncedBytes >= s.opts.SyncBytes || len(s.mu.touched) >= s.opts.MaxUnsynced/2
-	s.mu.Unlock()
-	if due {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
-	}
-}
-
 // Remember stores a value under a key, for Recall in this or a later process. The
 // value is durable when Remember returns.
 func (s *Store) Remember(key, value string) error { return s.index.remember(key, value) }
