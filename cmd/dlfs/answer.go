@@ -23,9 +23,12 @@ const (
 	entriesMost = 20_000_000      // that a list may have
 )
 
+// errTooLong ends an answer that is longer than any dlfs sends. It also bounds the
+// memory that a wrong program on the socket can take.
 var errTooLong = errors.New("answer of the process there is longer than it can be; it may be no dlfs")
 
-// answer is what a process answers, read within bounds. It is closed with close.
+// answer is what a process answers, read within bounds: of time (stalled, late) and of
+// bytes (value, all). One goroutine reads it, and closes it with close.
 type answer struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
@@ -37,7 +40,8 @@ type answer struct {
 	all     int64         // bytes that all may yet have
 }
 
-// newAnswer returns an answer that is yet to come, for a request under its ctx.
+// newAnswer returns an answer that is yet to come, for a request under its ctx. If
+// nothing of it comes for answerStall, ctx ends with errNoAnswer.
 func newAnswer(ctx context.Context) *answer {
 	a := &answer{value: valueMost, all: answerMost}
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
@@ -46,17 +50,21 @@ func newAnswer(ctx context.Context) *answer {
 	return a
 }
 
-// alive notes that the process has said something.
+// alive notes that the process has said something, and so begins another answerStall.
 func (a *answer) alive() { a.stalled.Reset(answerStall) }
 
-// begun has the answer end in time, however much comes.
+// begun takes the response once its header has come. From then on the whole answer has
+// answerStall, so that a process which sends a byte now and then does not keep a
+// command for ever; status extends the time for long lists.
 func (a *answer) begun(resp *http.Response) {
 	a.resp = resp
 	a.alive()
 	a.late = time.AfterFunc(answerStall, func() { a.cancel(errNoAnswer) })
 }
 
-// Read reads the body.
+// Read reads the body for the decoder. It returns errTooLong once a bound of bytes is
+// reached, and the cause of ctx, such as errNoAnswer, instead of the error of a
+// connection that was closed for it.
 func (a *answer) Read(p []byte) (int, error) {
 	if a.value <= 0 || a.all <= 0 {
 		return 0, errTooLong
@@ -89,14 +97,14 @@ func (a *answer) close() {
 	}
 }
 
-// decode reads the next value.
+// decode reads the next value into v. The value is at most valueMost bytes long.
 func (a *answer) decode(v any) error {
 	a.value = valueMost
 	return a.json.Decode(v)
 }
 
-// object reads an object, and calls each with the key of each of its values,
-// which each must read.
+// object reads an object, and calls each with the key of each of its values; each must
+// read the value. An object of more than keysMost keys is errTooLong.
 func (a *answer) object(each func(key string) error) error {
 	n := 0
 	return a.sequence('{', func() error {
@@ -134,8 +142,10 @@ func (a *answer) sequence(open json.Delim, each func() error) error {
 	return err
 }
 
-// status reads a Status without its entries, and calls head with it before it
-// calls each with each of these.
+// status reads a Status without its entries, and calls head with it before it calls
+// each with each of the entries, which are never in memory together. The process sends
+// the entries last. An answer without them is an error, since it was cut off or is from
+// another program.
 func (a *answer) status(head func(*Status) error, each func(fetch.EntryStatus) error) error {
 	s, fields := &Status{Entries: []fetch.EntryStatus{}}, map[string]json.RawMessage{}
 	told := false

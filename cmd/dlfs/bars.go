@@ -49,13 +49,14 @@ func (d *display) showBars(look func() *picture) {
 	})
 }
 
-// drawn is a line that a function makes for the width of the terminal.
+// drawn makes the text of a line for the width of the terminal, in columns, at each
+// redraw.
 type drawn func(width int) string
 
-// Build is that of mpb.BarFillerBuilder.
+// Build implements mpb.BarFillerBuilder.
 func (line drawn) Build() mpb.BarFiller { return line }
 
-// Fill is that of mpb.BarFiller.
+// Fill implements mpb.BarFiller.
 func (line drawn) Fill(w io.Writer, s decor.Statistics) error {
 	_, err := io.WriteString(w, line(s.AvailableWidth))
 	return err
@@ -76,7 +77,8 @@ func activeLines(now *atomic.Pointer[picture]) (lines []mpb.BarFiller) {
 	return lines
 }
 
-// overall is the first line, at most width columns wide.
+// overall returns the first line, at most width columns wide: a bar if there is room
+// beside the figures, and the figures.
 func (p *picture) overall(width int) string {
 	text := p.lineIn(width)
 	room := width - runewidth.StringWidth(text) - 1
@@ -86,7 +88,9 @@ func (p *picture) overall(width int) string {
 	return drawShare(func(n int) int { return presentOf(p.Totals, n) }, min(room, 40)) + " " + text
 }
 
-// activeLine is the line of one active file, at most width columns wide.
+// activeLine returns the line of one active file, at most width columns wide: the end
+// of its name, a bar and its sizes. Where there is no room for both, the bar is left
+// out.
 func activeLine(e fetch.EntryStatus, width int) string {
 	const bar, least = 16, 16 // columns: of the bar, and of a name beside it
 	tail := fmt.Sprintf(" %4s of %s", percent(e.Present, e.Size), sizeText(e.Size))
@@ -102,8 +106,8 @@ func activeLine(e fetch.EntryStatus, width int) string {
 	return "  " + runewidth.FillRight(endOf(printable(e.Name), name), name) + tail
 }
 
-// endOf is the end of a name, which tells more than its beginning, in at most width
-// columns.
+// endOf returns the end of a name in at most width columns. The end is shown because
+// files of one list mostly begin alike.
 func endOf(name string, width int) string {
 	if over := runewidth.StringWidth(name) - width; over > 0 {
 		return runewidth.TruncateLeft(name, over+1, "…")
@@ -111,7 +115,7 @@ func endOf(name string, width int) string {
 	return name
 }
 
-// sizeText is a size for a person, ? if it is not known.
+// sizeText returns a size in bytes as people read it, "?" if it is not known.
 func sizeText(n int64) string {
 	if n < 0 {
 		return "?"

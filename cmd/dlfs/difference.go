@@ -11,7 +11,8 @@ import (
 // namesShown is how many names of each kind a difference tells.
 const namesShown = 5
 
-// kindOfChange is one of the ways in which a list differs from the one before.
+// kindOfChange is one of the ways in which a list differs from the one before, such as
+// files that were added. Of the names only the first are kept, and all are counted.
 type kindOfChange struct {
 	key, sign, what string
 	n               int
@@ -58,7 +59,7 @@ func printKinds(w io.Writer, prefix string, kinds []kindOfChange) {
 	}
 }
 
-// someNames is the names, and how many more there are of n.
+// someNames returns the names in one line, and how many more there are of n in all.
 func someNames(names []string, n int) string {
 	s := printable(strings.Join(names, ", "))
 	if more := n - len(names); more > 0 {

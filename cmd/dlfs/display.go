@@ -36,6 +36,7 @@ type display struct {
 	once    sync.Once
 }
 
+// redraw is how often bars are drawn anew.
 const redraw = 150 * time.Millisecond
 
 // newDisplay decides how progress is shown and where the log goes. Progress is a bar on a
@@ -80,7 +81,8 @@ func newDisplay(std stdio, p progressFlags, l logFlags) (*display, error) {
 	return d, nil
 }
 
-// logWriter writes above the bars while there are bars, else to w.
+// logWriter writes lines above the bars while there are bars, and else to w, so that no
+// line is drawn over.
 type logWriter struct {
 	d *display
 	w io.Writer

@@ -84,11 +84,13 @@ func (w *work) estimate(ctx context.Context, entries []listfile.Entry, dir strin
 	return t, nil
 }
 
-// missing is how many bytes are to be fetched.
+// missing returns how many bytes are to be fetched, 0 if more are present than the list
+// says.
 func (t *estimate) missing() int64 { return max(0, t.bytes-t.present) }
 
-// knownFiles is what the state in dir tells of the files of entries, by name:
-// nothing if there is none.
+// knownFiles returns what the state in dir tells of the files of entries, by name. The
+// map is empty if dir has no state, or has it elsewhere. It opens the state for reading
+// only, also beside a running process.
 func knownFiles(ctx context.Context, entries []listfile.Entry, dir string, log *slog.Logger) (map[string]fetch.EntryStatus, error) {
 	if needState(dir) != nil || isElsewhere(dir) {
 		return nil, nil
@@ -147,7 +149,8 @@ func (w *work) askSizes(ctx context.Context, entries []*listfile.Entry, t *estim
 	g.Wait() // nothing above is an error
 }
 
-// askSize asks the origin of an entry how long it is; -1 if it does not say.
+// askSize asks the origin of an entry how long it is, in bytes; -1 if the origin does
+// not say. It blocks for a request until ctx ends.
 func (w *work) askSize(ctx context.Context, e *listfile.Entry) (int64, error) {
 	said := e.Said()
 	opts := origin.ResourceOptions{Name: e.Name, Header: said.Header, Refused: said.Refused}
@@ -155,7 +158,8 @@ func (w *work) askSize(ctx context.Context, e *listfile.Entry) (int64, error) {
 	return v.Size, err
 }
 
-// freeIn is the bytes free where dir is or will be.
+// freeIn returns the bytes that are free where dir is, or will be once it is made;
+// false if the filesystem does not tell.
 func freeIn(dir string) (int64, bool) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -174,7 +178,8 @@ func freeIn(dir string) (int64, bool) {
 	}
 }
 
-// addBytes adds what is not negative; the sum is at most 2^63 - 1.
+// addBytes returns a + b, where a negative b, an unknown size, counts as 0. The sum is
+// at most 2^63 - 1: lists may name any sizes.
 func addBytes(a, b int64) int64 { return a + min(max(b, 0), math.MaxInt64-a) }
 
 // timesBytes is n times size; at most 2^63 - 1.

@@ -25,8 +25,9 @@ const (
 	peerIdleFor   = time.Minute
 )
 
-// group is this machine's place among others that have the same list: it serves them, and
-// asks them. A nil group is that of a machine by itself.
+// group is this machine's place among others that have the same list: it serves its
+// blocks to them, and asks them for theirs. A nil *group is that of a machine by
+// itself, and other code may call its methods.
 type group struct {
 	who    *members
 	wait   time.Duration // for all to answer
@@ -53,7 +54,7 @@ func newGroup(who *members, self string, names []string, l net.Listener, s secur
 	return g
 }
 
-// options is the group for a set, nil if there is none.
+// options returns the group as package fetch needs it, nil if there is none.
 func (g *group) options() *fetch.Peers {
 	if g == nil {
 		return nil
@@ -91,7 +92,8 @@ func (g *group) serve(set *fetch.Set) {
 	}
 }
 
-// follow looks the names up from time to time, until ctx ends.
+// follow looks the names up every membersEvery until ctx ends. serve runs it, and close
+// waits for it.
 func (g *group) follow(ctx context.Context) {
 	t := time.NewTicker(membersEvery)
 	defer t.Stop()
@@ -105,7 +107,8 @@ func (g *group) follow(ctx context.Context) {
 	}
 }
 
-// refresh takes the names anew, from where --peers says.
+// refresh takes the names of the machines anew, from where --peers says. It blocks for
+// DNS. If that fails, the names stay as they were.
 func (g *group) refresh(ctx context.Context) {
 	if g == nil {
 		return
@@ -118,7 +121,8 @@ func (g *group) refresh(ctx context.Context) {
 	g.peers.Ring.Replace(names)
 }
 
-// patience is how long all machines are waited for at first.
+// patience returns how long prefetch waits at first for all machines to answer; 0
+// without a group.
 func (g *group) patience() time.Duration {
 	if g == nil {
 		return 0
@@ -126,7 +130,7 @@ func (g *group) patience() time.Duration {
 	return g.wait
 }
 
-// received is how many bytes of files have come from other machines.
+// received returns how many bytes of files have come from other machines.
 func (g *group) received() int64 {
 	if g == nil {
 		return 0
@@ -134,7 +138,8 @@ func (g *group) received() int64 {
 	return g.peers.Client.Received()
 }
 
-// states are the states of the other machines; none without a group.
+// states returns the states of the other machines as status shows them; nil without a
+// group.
 func (g *group) states() []peers.State {
 	if g == nil {
 		return []peers.State{}

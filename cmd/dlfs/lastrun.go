@@ -20,7 +20,7 @@ type lastRun struct {
 	Failures []fetch.EntryStatus `json:"failures,omitempty"` // the first of them; a status has them as entries
 }
 
-// lastRunKey is under which a store remembers the last run.
+// lastRunKey is the key under which a store remembers the last run.
 const lastRunKey = "last run"
 
 // How much of the failures of a run is kept.
@@ -30,8 +30,9 @@ const (
 	lastRunMost  = 256 << 10 // bytes of all
 )
 
-// remember has the store know how the run ends, with err, for those who ask when it has
-// ended.
+// remember has the store keep how the run ends, with err, and the first failures, for
+// commands that ask when the process has ended. A failure to write that is a warning,
+// since the run itself has ended well or badly without it.
 func (e *engine) remember(err error, failures []fetch.EntryStatus) {
 	if e.store.IsRemoved() {
 		return
@@ -50,7 +51,8 @@ func (e *engine) remember(err error, failures []fetch.EntryStatus) {
 	}
 }
 
-// keep takes as many failures as are to be kept.
+// keep takes as many failures as the bounds allow, with their reasons cut to reasonKept
+// bytes.
 func (r *lastRun) keep(failures []fetch.EntryStatus) {
 	size := 0
 	for _, f := range failures[:min(failuresKept, len(failures))] {
@@ -75,7 +77,7 @@ func recallLastRun(store *cache.Store) (*lastRun, error) {
 	return r, nil
 }
 
-// reasons are the failures by name.
+// reasons returns the failures by name; nil for a nil run.
 func (r *lastRun) reasons() map[string]fetch.EntryStatus {
 	if r == nil {
 		return nil
@@ -87,7 +89,7 @@ func (r *lastRun) reasons() map[string]fetch.EntryStatus {
 	return byName
 }
 
-// codeOf is the exit code of a command that ends with err.
+// codeOf returns the exit code of a command that ends with err, as run does.
 func codeOf(err error) int {
 	var e *exitError
 	switch {

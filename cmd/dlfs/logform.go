@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// logForm turns a record into one line.
+// logForm turns a record into one line, with its newline. It may be called concurrently.
 type logForm func(slog.Record) string
 
 // The layouts of the time of a line: on a terminal the day is known, in a file it is not.
@@ -66,7 +66,7 @@ func jsonForm(r slog.Record) string {
 	return b.String()
 }
 
-// short cuts a text that alone would make a line too long.
+// short cuts a text that would make a line too long by itself.
 func short(s string) string {
 	if len(s) > lineMost/2 {
 		return strings.ToValidUTF8(s[:lineMost/2], "") + "…"

@@ -33,7 +33,7 @@ func withBad(err error, n int) error {
 	return alsoTell(err, more)
 }
 
-// errLeftOut is of n lines that were left out of a list.
+// errLeftOut returns the error of n lines that were left out of a list.
 func errLeftOut(n int) error {
 	return fmt.Errorf("%s left out of the list; mend the list and run the same command again", lines(n))
 }
@@ -68,8 +68,9 @@ func outcome(t fetch.Totals, dir string, runErr, stopped error) error {
 	return exit(exitNeedsURL, "%d of %d files need a URL; run the same command with a fresh list, and what is there is kept", left, t.FilesTotal)
 }
 
-// freeText tells what is free on a disk that is taken for full, since --min-free is not
-// used.
+// freeText returns in words what is free on a disk that is taken for full, "" if that
+// is not known. Without it, a user who sees free space in df(1) does not understand the
+// error.
 func freeText(dir string) string {
 	if free, known := freeIn(dir); known {
 		return fmt.Sprintf(" (%s are free, and --min-free says how much stays free)", bytesText(free))
@@ -80,8 +81,8 @@ func freeText(dir string) string {
 // failuresShown is how many failures of each kind a summary tells.
 const failuresShown = 20
 
-// summarize prints what was reached, and failures with their reasons; those that
-// a fresh list would cure apart.
+// summarize prints what was reached, and before it the failures with their reasons:
+// first those that another try may cure, then those that need a fresh list.
 func summarize(w io.Writer, t fetch.Totals, failures []fetch.EntryStatus, took time.Duration, dir string) {
 	needURL := func(f fetch.EntryStatus) bool { return f.State == "needs-url" }
 	printFailures(w, "failed", failures, func(f fetch.EntryStatus) bool { return !needURL(f) })

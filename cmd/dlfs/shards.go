@@ -141,8 +141,9 @@ func shardsOf(dir string, log *slog.Logger) ([]shardStatus, error) {
 	return shards, nil
 }
 
-// readShard reads the file in which a shard has written how far it is. It also returns which
-// shard that is.
+// readShard reads the file in which a shard has written how far it is. It also returns
+// which shard that is. The file may be of another user and is read within longestShard
+// bytes; a pipe or a device is an error.
 func readShard(path string) (s shardStatus, part shard, err error) {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
@@ -181,7 +182,8 @@ func sumTotals(a, b fetch.Totals) fetch.Totals {
 	}
 }
 
-// state is what a shard does, in a word.
+// state returns what a shard does, in a word: complete, ended without being complete,
+// silent for longer than silentAfter, or fetching.
 func (s shardStatus) state(now time.Time) string {
 	switch {
 	case s.FilesComplete == s.FilesTotal:
@@ -221,8 +223,8 @@ func shardsText(shards []shardStatus, now time.Time) string {
 	return whole + ", " + strings.Join(parts, ", ") + ": "
 }
 
-// shardsLeft says which shards have not begun or not ended, nil if all have ended. No shards
-// are none that are left.
+// shardsLeft returns an error that says which shard has not begun or not ended, nil if
+// all have ended or there are none.
 func shardsLeft(shards []shardStatus, now time.Time) error {
 	if len(shards) == 0 {
 		return nil

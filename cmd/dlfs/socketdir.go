@@ -40,8 +40,9 @@ func privateDir(dir string, uid int) bool {
 	return ok && int(owner.Uid) == uid
 }
 
-// nameOfSocket is the name of the control socket of a state directory in one of
-// socketDirs.
+// nameOfSocket returns the name that the control socket of a state directory has in one
+// of socketDirs. The device and the inode make it, so that every path to the directory
+// leads to one name.
 func nameOfSocket(state *os.File) (string, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(state.Fd()), &st); err != nil {

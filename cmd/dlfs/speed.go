@@ -37,7 +37,8 @@ func startSpeedometer(received func() int64) *speedometer {
 	return s
 }
 
-// rate is in bytes a second.
+// rate returns how fast bytes have come of late, in bytes a second. It may be called
+// concurrently.
 func (s *speedometer) rate() float64 {
 	n := s.received()
 	s.mu.Lock()

@@ -12,15 +12,17 @@ import (
 	"dlfs/fetch"
 )
 
-// statusPrinter prints a status as it comes: head, then each entry, then end. So a
-// long list takes no memory.
+// statusPrinter prints a status as it comes: head once, then entry for each file, then
+// end once. A long list therefore takes no memory. It has an implementation for people
+// and one for JSON.
 type statusPrinter interface {
 	head(s *Status) error
 	entry(e fetch.EntryStatus) error
 	end() error
 }
 
-// alignedTogether is how many entries have their columns aligned.
+// alignedTogether is how many entries are aligned in columns together: tabwriter keeps
+// all cells of a block in memory.
 const alignedTogether = 1000
 
 // filesShown is of how many files status tells unless it is to tell of all.
@@ -103,7 +105,7 @@ func (p *textStatus) end() error {
 	return nil
 }
 
-// nameAndError is the name of a file, and why it failed if it did.
+// nameAndError returns the name of a file, and why it failed if it did.
 func nameAndError(e fetch.EntryStatus) string {
 	if e.Error == "" {
 		return e.Name

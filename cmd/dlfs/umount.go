@@ -31,8 +31,9 @@ const stopTimeout = 15 * time.Second
 // errStopped is why a run ends that was asked to.
 var errStopped = errors.New("stopped by \"dlfs stop\" or \"dlfs umount\"")
 
-// Run asks the process that serves the mount to stop, which it does cleanly. A
-// mount whose process is dead is just taken away.
+// Run asks the process that serves the mount to stop, and waits until it has ended. A
+// mount whose process is dead is unmounted here. Where the process cannot be asked,
+// such as that of another user, the kernel decides whether this user may unmount.
 func (c *umountCmd) Run(ctx context.Context, std stdio) error {
 	point, err := filepath.Abs(c.Mountpoint)
 	if err != nil {
@@ -68,8 +69,9 @@ func (c *stopCmd) Run(ctx context.Context, std stdio) error {
 	return stopped(ctx, c.Dir, answer, std.err)
 }
 
-// stopped reads the answer of a process that was asked to stop, tells who held the mount
-// until then, and waits for the process to end.
+// stopped reads the answer of a process that was asked to stop: its process id, and the
+// programs that used the mount. It tells these to the user, and waits for the process
+// to end.
 func stopped(ctx context.Context, dir string, answer *answer, notes io.Writer) error {
 	text, err := answer.text()
 	if err != nil {
@@ -87,8 +89,8 @@ func stopped(ctx context.Context, dir string, answer *answer, notes io.Writer) e
 	return waitGone(ctx, pid)
 }
 
-// waitGone waits for a process that was asked to stop: then the mount is gone and the
-// directory free.
+// waitGone waits for a process that was asked to stop, for stopTimeout at most. When it
+// has ended, the mount is gone and the directory can be used by another process.
 func waitGone(ctx context.Context, pid int) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, stopTimeout,
 		fmt.Errorf("process %d was asked to stop and has not within %v; look at its log", pid, stopTimeout))

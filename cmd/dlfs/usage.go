@@ -9,7 +9,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// usualFlags are the flags that --help tells of where a command has many.
+// usualFlags are the flags that --help shows of a command with many flags. --help-all
+// shows all.
 var usualFlags = []string{
 	"help", "help-all", "config", "dir", "daemon", "dry-run", "save-failed", "prefetch", "until-complete", "read-timeout", "allow-other",
 	"check-integrity", "jobs", "limit-rate", "header", "include", "exclude", "checksums", "progress", "verbose", "quiet", "log-file",
@@ -69,7 +70,9 @@ var (
 	suggestions = regexp.MustCompile(`, did you mean one of (.*)\?$`)
 )
 
-// usageMistake is the exit for a command line that does not parse.
+// usageMistake returns the exit for a command line that does not parse. The words of
+// kong are changed in two places: the name of an argument stands without its brackets,
+// and a long list of proposals is left out.
 func usageMistake(err error) error {
 	text := positional.ReplaceAllString(err.Error(), "$1: ")
 	if m := suggestions.FindStringSubmatch(text); m != nil && strings.Count(m[1], ",") >= suggestionsMost {
