@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -232,6 +233,46 @@ func TestHangup(t *testing.T) {
 	}
 	if left := mountsOfTest(t, mnt); len(left) > 0 {
 		t.Errorf("left: %q", left)
+	}
+}
+
+// TestNohup: under nohup, which has SIGHUP ignored, a terminal that is closed ends nothing, and
+// SIGHUP asks for the list.
+func TestNohup(t *testing.T) {
+	need(t, canMount())
+	dir := t.TempDir()
+	list, _ := stalled(t, dir)
+	mnt, log := filepath.Join(dir, "mnt"), filepath.Join(dir, "log")
+	master, slave := terminal(t)
+	cmd := dlfs(t, "mount", list, mnt, "-d", filepath.Join(dir, "out"), "--prefetch=none", "--log-file", log)
+	cmd.Stdin = slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	signal.Ignore(syscall.SIGHUP) // which those that this process starts inherit
+	defer signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	p := startCommand(t, cmd, nil)
+	p.awaitMount(t, mnt)
+	slave.Close()
+	if err := master.Close(); err != nil { // SIGHUP by the kernel
+		t.Fatal(err)
+	}
+	fresh := filepath.Join(mnt, "fresh")
+	write(t, list, []byte("fresh\thttp://127.0.0.1:9/fresh\n"))
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(time.Minute); ; <-tick.C { // a guard against hanging
+		if names, err := os.ReadDir(mnt); err == nil && len(names) == 1 && filepath.Join(mnt, names[0].Name()) == fresh {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the list was not read again: %s", p.said())
+		}
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	if code := p.wait(); code != exitInterrupted {
+		t.Errorf("exit code %d: %s", code, p.said())
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -110,8 +111,17 @@ func TestJournalIsKnown(t *testing.T) {
 }
 
 // TestHangUpOpensLogAnew: after SIGHUP the log is written to the file that has its name,
-// and one that was moved away gets no more.
+// and one that was moved away gets no more. So it is under nohup, too, which has SIGHUP ignored.
 func TestHangUpOpensLogAnew(t *testing.T) {
+	t.Run("plain", testHangUpOpensLogAnew)
+	t.Run("nohup", func(t *testing.T) {
+		signal.Ignore(syscall.SIGHUP) // which those that this process starts inherit
+		defer signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+		testHangUpOpensLogAnew(t)
+	})
+}
+
+func testHangUpOpensLogAnew(t *testing.T) {
 	need(t, canMount())
 	dir := t.TempDir()
 	list, log := failing(t, dir), filepath.Join(dir, "run.log")

@@ -21,15 +21,15 @@ var errInterrupted = errors.New("interrupted")
 //
 //   - the first SIGINT or SIGTERM ends the context of the command; the next one, half
 //     a second later or more, ends the process at once: what was fetched and synced is safe;
-//   - SIGHUP ends the context, too, if it comes because the terminal is gone.
-//     Otherwise it asks for the log file to be opened anew, and for the list to be
-//     read again;
+//   - SIGHUP ends the context, too, if it comes because the terminal is gone, except under
+//     nohup(1). Otherwise it asks for the log file to be opened anew, and for the list to
+//     be read again;
 //   - SIGUSR1 asks for the status;
 //   - SIGPIPE is an error of the write that caused it (EPIPE), and nothing else.
 type signals struct {
 	caught   chan os.Signal
 	asked    chan os.Signal // SIGHUP and SIGUSR1, for engine.listen
-	terminal atomic.Bool    // there was a controlling terminal at the start
+	terminal atomic.Bool    // there was a controlling terminal at the start, and its end counts
 	cancel   context.CancelCauseFunc
 	done     chan struct{}
 	ended    sync.WaitGroup
@@ -41,11 +41,8 @@ func catchSignals(ctx context.Context) (context.Context, *signals) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s := &signals{caught: make(chan os.Signal, 8), asked: make(chan os.Signal, 4),
 		cancel: cancel, done: make(chan struct{})}
-	s.terminal.Store(hasTerminal())
-	signal.Notify(s.caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGPIPE)
-	if !signal.Ignored(syscall.SIGHUP) { // nohup has it ignored
-		signal.Notify(s.caught, syscall.SIGHUP)
-	}
+	s.terminal.Store(hasTerminal() && !signal.Ignored(syscall.SIGHUP)) // nohup has it ignored
+	signal.Notify(s.caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGPIPE)
 	s.ended.Go(s.run) // owned by run, which ends it with stop
 	return ctx, s
 }
