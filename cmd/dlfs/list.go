@@ -162,7 +162,7 @@ func (l *lister) open() (*os.File, error) {
 
 // get reads a list that is a URL.
 func (l *lister) get(ctx context.Context) (*listfile.List, error) {
-	body, err := l.client.Resource(l.where, origin.ResourceOptions{}).Get(ctx, nil, 0, maxList+1)
+	body, err := l.client.Resource(l.where, origin.ResourceOptions{Apart: true}).Get(ctx, nil, 0, maxList+1)
 	if err != nil {
 		return nil, fmt.Errorf("list: %w", err)
 	}

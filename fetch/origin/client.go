@@ -182,8 +182,8 @@ func (c *Client) Close() {
 	c.public.CloseIdleConnections()
 }
 
-// Received is the number of body bytes received so far, with what this machine had received
-// of answers that were not read to their end.
+// Received is the number of body bytes of files received so far, with what this machine had
+// received of answers that were not read to their end.
 func (c *Client) Received() int64 { return c.received.Load() }
 
 // Limited reports whether Options.Limit is what keeps bytes from coming faster, so that

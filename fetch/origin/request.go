@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -77,6 +78,9 @@ func (r *Resource) ask(ctx context.Context, ticket *ticket, method string, u *ur
 		return nil, err
 	}
 	watchedCtx, w := r.c.watch(ctx, ticket)
+	if r.opts.Apart {
+		w.received = new(atomic.Int64)
+	}
 	var look func(net.Conn)
 	req := r.request(w.seeWire(watchedCtx, func(conn net.Conn) { look(conn) }), method, u, ranges)
 	client, look := r.clientFor(req, u)

@@ -76,6 +76,10 @@ type ResourceOptions struct {
 	// another tag is another version. It may be called from several goroutines.
 	Known func(Version) (off int64, piece []byte)
 
+	// Apart says that the URL is of no file, such as the one of a list: Client.Received does
+	// not count what it gives.
+	Apart bool
+
 	// SizeSuffices has a version of the same size taken for the same where
 	// validators do not tell: a digest will, or the user says so.
 	SizeSuffices bool
