@@ -59,4 +59,12 @@ func TestTellHidden(t *testing.T) {
 	if got := told(); !strings.HasPrefix(got, "dlfs: 2 files and directories are not in the list") {
 		t.Errorf("of two: %q", got)
 	}
+	for _, name := range []string{"notes/1.txt", "sub/extra.txt"} { // the first is hidden with its directory
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := told(); !strings.HasPrefix(got, "dlfs: 3 files and directories are not in the list, such as labels.csv,") {
+		t.Errorf("of three: %q", got)
+	}
 }
