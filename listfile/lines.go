@@ -44,6 +44,7 @@ func newLineReader(r io.Reader) *lineReader {
 // reader fails; a line cut short by a failure is not returned, as its URL may be cut. A
 // last line without LF is a line. Of a line that is too long only the length is known.
 func (l *lineReader) next() bool {
+	l.skipEmpty()
 	l.text = l.text[:0]
 	size := 0
 	for {
@@ -70,6 +71,18 @@ func (l *lineReader) next() bool {
 	l.text = bytes.TrimSuffix(l.text, []byte("\r"))
 	l.tooLong = size > maxLine+len("\r\n") || len(l.text) > maxLine
 	return true
+}
+
+// skipEmpty counts the empty lines of a run but the last one, without a look at each: a list
+// may be of hundreds of millions.
+func (l *lineReader) skipEmpty() {
+	buffered, _ := l.r.Peek(l.r.Buffered()) // never fails
+	n := len(buffered) - len(bytes.TrimLeft(buffered, "\n"))
+	if n > 1 {
+		l.r.Discard(n - 1) // never fails
+		l.number += n - 1
+		l.read += int64(n - 1)
+	}
 }
 
 // isCROnly reports whether the lines of a list end in CR alone, as programs of old Macs

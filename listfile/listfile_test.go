@@ -249,3 +249,19 @@ func TestSizesThatAddUpToMoreThanInt64(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+// Runs of empty lines are counted, wherever they end in the buffer.
+func TestRunsOfEmptyLines(t *testing.T) {
+	for _, n := range []int{0, 1, 2, readSize - 1, readSize, readSize + 1, 3*readSize + 7} {
+		empty := strings.Repeat("\n", n)
+		l, err := Parse(strings.NewReader(empty+"http://h/a\n"+empty+"http://h/b\n"+empty), "list", Options{})
+		want := []Entry{{Name: "a", URL: "http://h/a", Line: n + 1}, {Name: "b", URL: "http://h/b", Line: 2*n + 2}}
+		if err != nil || !slices.Equal(l.Entries, want) {
+			t.Errorf("%d: %+v, %v", n, l.Entries, err)
+		}
+	}
+	l, err := Parse(strings.NewReader("http://h/a\n"+strings.Repeat("\n", readSize)+"b"), "list", Options{})
+	if want := fmt.Sprintf("list:%d: no URL", readSize+2); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("%+v, %v, want %s", l.Entries, err, want)
+	}
+}
