@@ -46,26 +46,42 @@ func (c *catalog) has(path string) bool {
 
 // listing is what a directory has. It is immutable once it is a directory's.
 type listing struct {
-	dirs  map[string]*dir
-	items []item // of files and directories, sorted by name
-	since time.Time
+	dirs   map[string]*dir
+	prefix int           // how much of a file's name is the path of the directory, with its slash; in bytes
+	items  []*fetch.File // sorted by name; a directory is there as the first file below it
+	since  time.Time
 }
 
-// item is one name.
-type item struct {
-	name string
-	file *fetch.File // nil for a directory
+// item returns the name at i, and its file, nil for a directory. The name is cut from that of
+// the file, so a list of a million files has no memory for it here.
+func (l *listing) item(i int) (name string, file *fetch.File) {
+	name, _, deeper := strings.Cut(l.items[i].Name()[l.prefix:], "/")
+	if deeper {
+		return name, nil
+	}
+	return name, l.items[i]
+}
+
+// byName compares what the directory has of two files by name.
+func (l *listing) byName(a, b *fetch.File) int {
+	first, _, _ := strings.Cut(a.Name()[l.prefix:], "/")
+	second, _, _ := strings.Cut(b.Name()[l.prefix:], "/")
+	return strings.Compare(first, second)
 }
 
 // at returns the index of a name, false if the directory does not have it.
 func (l *listing) at(name string) (i int, there bool) {
-	return slices.BinarySearchFunc(l.items, name, func(it item, name string) int { return strings.Compare(it.name, name) })
+	return slices.BinarySearchFunc(l.items, name, func(f *fetch.File, name string) int {
+		first, _, _ := strings.Cut(f.Name()[l.prefix:], "/")
+		return strings.Compare(first, name)
+	})
 }
 
 // file returns the file of a name, nil if there is none.
 func (l *listing) file(name string) *fetch.File {
 	if i, there := l.at(name); there {
-		return l.items[i].file
+		_, file := l.item(i)
+		return file
 	}
 	return nil
 }
@@ -73,11 +89,11 @@ func (l *listing) file(name string) *fetch.File {
 // listing makes the listing of the directory at path. dirOf returns the
 // directory at a path below it.
 func (c *catalog) listing(path string, dirOf func(path string) *dir) *listing {
-	l := &listing{dirs: map[string]*dir{}, items: []item{}, since: c.since}
 	prefix := path
 	if path != "" {
 		prefix += "/"
 	}
+	l := &listing{dirs: map[string]*dir{}, prefix: len(prefix), items: []*fetch.File{}, since: c.since}
 	for _, f := range c.below(prefix) {
 		rest, inside := strings.CutPrefix(f.Name(), prefix)
 		if !inside {
@@ -89,12 +105,11 @@ func (c *catalog) listing(path string, dirOf func(path string) *dir) *listing {
 		}
 		if deeper {
 			l.dirs[name] = dirOf(f.Name()[:len(prefix)+len(name)])
-			f = nil
 		}
-		l.items = append(l.items, item{name, f})
+		l.items = append(l.items, f)
 	}
 	if len(l.dirs) > 0 { // "a.b" is before "a/b" in the catalog
-		slices.SortFunc(l.items, func(a, b item) int { return strings.Compare(a.name, b.name) })
+		slices.SortFunc(l.items, l.byName)
 	}
 	l.items = slices.Clone(l.items) // without room for more
 	return l
@@ -163,7 +178,9 @@ func (f *fileSystem) show(files []*fetch.File) (changes []change) {
 		default:
 			is = c.listing(path, func(path string) *dir { return f.dirLocked(d, path) })
 		}
-		if was != nil && maps.Equal(was.dirs, is.dirs) && slices.Equal(was.items, is.items) {
+		if was != nil && was.same(is) {
+			is.since = was.since
+			d.list.Store(is) // was may be the last to hold a file that the list has no longer
 			continue
 		}
 		d.list.Store(is)
@@ -174,11 +191,20 @@ func (f *fileSystem) show(files []*fetch.File) (changes []change) {
 	return changes
 }
 
+// same reports whether other has the same names for the same files and directories.
+func (l *listing) same(other *listing) bool {
+	deeper := func(f *fetch.File) bool { return strings.Contains(f.Name()[l.prefix:], "/") }
+	return maps.Equal(l.dirs, other.dirs) && slices.EqualFunc(l.items, other.items, func(a, b *fetch.File) bool {
+		return a == b || deeper(a) && deeper(b) // of a directory, the first file may be another
+	})
+}
+
 // without returns the names of l that do not mean the same in other.
 func (l *listing) without(other *listing) (gone []string) {
-	for _, it := range l.items {
-		if l.dirs[it.name] != other.dirs[it.name] || it.file != other.file(it.name) {
-			gone = append(gone, it.name)
+	for i := range l.items {
+		name, file := l.item(i)
+		if l.dirs[name] != other.dirs[name] || file != other.file(name) {
+			gone = append(gone, name)
 		}
 	}
 	return gone

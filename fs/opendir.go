@@ -19,15 +19,15 @@ type openDir struct {
 
 // entry returns the i-th entry. It comes from memory: nothing is probed.
 func (o *openDir) entry(i uint64) fuse.DirEntry {
-	it := o.listing.items[i]
-	path := it.name
+	name, file := o.listing.item(int(i))
+	path := name
 	if o.dir.path != "" {
-		path = o.dir.path + "/" + it.name
+		path = o.dir.path + "/" + name
 	}
-	e := fuse.DirEntry{Name: it.name, Off: i + 1}
-	if it.file != nil {
+	e := fuse.DirEntry{Name: name, Off: i + 1}
+	if file != nil {
 		var gen uint64
-		if local := it.file.Known(); local != nil {
+		if local := file.Known(); local != nil {
 			gen = local.Generation()
 		}
 		e.Mode, e.Ino = syscall.S_IFREG, ino(path, gen)

@@ -32,8 +32,9 @@ func treeOf(set *fetch.Set) *fileSystem {
 
 // names returns the names of a directory.
 func (l *listing) names() (names []string) {
-	for _, it := range l.items {
-		names = append(names, it.name)
+	for i := range l.items {
+		name, _ := l.item(i)
+		names = append(names, name)
 	}
 	return names
 }
@@ -41,9 +42,9 @@ func (l *listing) names() (names []string) {
 // files returns the files of a directory by name.
 func (l *listing) files() map[string]*fetch.File {
 	files := map[string]*fetch.File{}
-	for _, it := range l.items {
-		if it.file != nil {
-			files[it.name] = it.file
+	for i := range l.items {
+		if name, file := l.item(i); file != nil {
+			files[name] = file
 		}
 	}
 	return files
@@ -152,11 +153,30 @@ func TestShowTable(t *testing.T) {
 				if now := f.tree.dirs[path]; now != nil && now != d {
 					t.Errorf("%q is another directory", path)
 				}
-				if same := d.list.Load() == lists[d]; same == slices.Contains(changed, path) {
-					t.Errorf("%q has the listing of before: %v; changed: %q", path, same, changed)
+				if same := d.list.Load().since.Equal(lists[d].since); same == slices.Contains(changed, path) {
+					t.Errorf("%q has the time of before: %v; changed: %q", path, same, changed)
 				}
 			}
 		})
+	}
+}
+
+// TestListingHoldsNoFileThatIsGone: the root has the same directory after a reload, in which all
+// files are others. What it knows the directory by is a file of the new list.
+func TestListingHoldsNoFileThatIsGone(t *testing.T) {
+	f := treeOf(setOf(t, "a/b", "a/c", "d"))
+	old := f.root.now()
+	f.set.Reload(entriesOf("a/x", "d"))
+	f.show(f.set.Files())
+	f.check(t, "a/x", "d")
+	now := f.root.now()
+	if !now.since.Equal(old.since) || !slices.Equal(now.names(), []string{"a", "d"}) {
+		t.Errorf("root has %q since %v, had %q since %v", now.names(), now.since, old.names(), old.since)
+	}
+	for _, file := range now.items {
+		if f.set.File(file.Name()) != file {
+			t.Errorf("%q is held, and is no file of the list", file.Name())
+		}
 	}
 }
 

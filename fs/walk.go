@@ -73,9 +73,9 @@ func (d *dir) after(name string, of func(*walks) *walk) (files []*fetch.File) {
 	from, n := of(&d.mu.walks).step(i, len(l.items))
 	d.mu.Unlock()
 	from = min(from, len(l.items))
-	for _, next := range l.items[from:min(from+n, len(l.items))] {
-		if next.file != nil {
-			files = append(files, next.file)
+	for i := from; i < min(from+n, len(l.items)); i++ {
+		if _, next := l.item(i); next != nil {
+			files = append(files, next)
 		}
 	}
 	return files
