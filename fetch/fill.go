@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"dlfs/cache"
@@ -24,6 +25,10 @@ type fill struct {
 	blob    *cache.Blob
 	extents *extents // nil if the set has no peers
 	number  uint32   // by which the room knows it
+
+	// What its readers get: the fill itself once a byte was shown, else another that has taken
+	// its place for all of them; nil while neither is so.
+	successor atomic.Pointer[fill]
 
 	// Mutable, guarded by file.mu. A method whose name ends in Locked changes what
 	// file.mu guards, and expects that it is held.

@@ -88,18 +88,18 @@ func (r *room) put(fi *fill, off, n int64) {
 }
 
 // read notes a read of [off +n) through h.
-func (r *room) read(h *Handle, off, n int64) {
+func (r *room) read(h *Handle, fi *fill, off, n int64) {
 	r.reads.Add(n)
-	if h.fill.blob.Has(off, n) {
+	if fi.blob.Has(off, n) {
 		r.hits.Add(n)
 	}
 	last := (off + n - 1) / r.runBytes
 	if h.lastRun.Swap(last) == last { // a run that is read in pieces is read once
 		return
 	}
-	run := evict.Run{File: h.fill.number, Index: uint32(last)}
-	if h.fill.blob.Published() {
-		run = wholeRun(h.fill)
+	run := evict.Run{File: fi.number, Index: uint32(last)}
+	if fi.blob.Published() {
+		run = wholeRun(fi)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

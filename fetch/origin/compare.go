@@ -153,6 +153,19 @@ func (p *pin) retell(seen Version) bool {
 	return true
 }
 
+// isUntaken reports whether an answer of the pinned size is the first that brings bytes of the
+// file: none is there, and none has been read. Then HEAD alone told the pinned version.
+func (r *Resource) isUntaken(p *pin, seen Version) bool {
+	p.mu.Lock()
+	untaken := p.mu.proven && !p.mu.taken && seen.Size == p.want.Size
+	p.mu.Unlock()
+	if !untaken || r.opts.Known == nil {
+		return false
+	}
+	_, piece := r.opts.Known(p.want)
+	return len(piece) == 0
+}
+
 // believe has an entity tag mean the pinned version, too.
 func (p *pin) believe(tag string) {
 	p.mu.Lock()

@@ -111,6 +111,9 @@ func (b *Body) judge(x *exchange, a answer, err error) error {
 	default:
 		err = b.r.check(b.pin, a.seen())
 	}
+	if errors.Is(err, errNoValidator) && !page && b.r.isUntaken(b.pin, a.version) {
+		return changed("entity tag or date", "told by HEAD", "not told by GET", a.version)
+	}
 	if page && (err != nil && b.r.extension() != "" || b.pin != nil && b.pin.unlikely()) {
 		return b.page()
 	}
