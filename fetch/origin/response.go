@@ -94,12 +94,13 @@ func after(resp *http.Response) time.Duration {
 }
 
 // retryAfter parses a Retry-After value, seconds or a date (RFC 9110 section
-// 10.2.3); 0 if there is none, or it does not parse, or is past.
+// 10.2.3); 0 if there is none, or it does not parse, or is past. More seconds than 31 bits hold
+// are as many as they do (RFC 9111 section 1.2.2).
 func retryAfter(v string, now time.Time) time.Duration {
 	if v == "" {
 		return 0
 	}
-	if s, err := strconv.ParseInt(v, 10, 32); err == nil {
+	if s, err := strconv.ParseInt(v, 10, 32); err == nil || errors.Is(err, strconv.ErrRange) {
 		return max(0, time.Duration(s)*time.Second)
 	}
 	if t, err := http.ParseTime(v); err == nil {
