@@ -58,10 +58,8 @@ func (f *File) contact(ctx context.Context, urgent bool) (Copy, error) {
 		if known != nil || err != nil {
 			return known, err
 		}
-		select {
-		case <-under.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := under.await(ctx, urgent); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -2,9 +2,11 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"dlfs/fetch/origintest"
 )
@@ -76,6 +78,44 @@ func TestMapOfAFile(t *testing.T) {
 		x.read(h, 0, 20*bs)
 		if d := x.Inspect(x.File("f"), 3); drawn(d) != "p p p" || len(d.Map) != 1 || d.Map[0].Tenths != 10 {
 			t.Errorf("a complete file: %+v", d)
+		}
+	})
+}
+
+// TestWaitsForFirstContact: those who ask for a file whose version is not known are told, with
+// the time since when the origin has been asked, until it answers or they give up.
+func TestWaitsForFirstContact(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 10*bs)
+		let := make(chan struct{})
+		held := origintest.HoldAfter(-1, let)
+		x.Inject(held)
+		x.start()
+		begin := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 2)
+		for _, ctx := range []context.Context{ctx, t.Context()} {
+			go func() { // ends with the contact, or with ctx
+				_, err := x.File("a").Probe(ctx)
+				ended <- err
+			}()
+		}
+		check(t, held.Wait(t.Context(), 1))
+		advance(1e9)
+		if waits, all := x.Waits(10); all != 1 || waits[0].Name != "a" || waits[0].Readers != 2 || waits[0].Offset != 0 || !waits[0].Since.Equal(begin) {
+			t.Errorf("waits %d: %+v", all, waits)
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("who gave up: %v", err)
+		}
+		if waits, all := x.Waits(10); all != 1 || waits[0].Readers != 1 {
+			t.Errorf("waits %d: %+v", all, waits)
+		}
+		close(let)
+		check(t, <-ended)
+		if waits, all := x.Waits(10); all != 0 {
+			t.Errorf("waits after the answer: %+v", waits)
 		}
 	})
 }

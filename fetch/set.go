@@ -125,9 +125,10 @@ type Set struct {
 		lockorder.Mutex[lockorder.Leaf]
 		tallies tallies
 		running map[*flight]struct{}
-		held    map[*File]int // by readers: handles that are open
-		growing int           // files of unknown length being fetched
-		opened  []*File       // requeued and not yet looked at by prefetch
+		asked   map[*contact]int // by readers, and by how many
+		held    map[*File]int    // by readers: handles that are open
+		growing int              // files of unknown length being fetched
+		opened  []*File          // requeued and not yet looked at by prefetch
 		closing bool
 	}
 }
@@ -160,6 +161,7 @@ func New(ctx context.Context, store *cache.Store, client *origin.Client, entries
 	s.peering = s.join(opts.Peers)
 	s.mu.held = map[*File]int{}
 	s.mu.running = map[*flight]struct{}{}
+	s.mu.asked = map[*contact]int{}
 	s.mu.tallies.partial = map[*File]*cache.Blob{}
 	s.mu.tallies.counts[unknown] = len(entries)
 	block := make([]File, len(entries)) // one allocation for a million files

@@ -2,30 +2,34 @@ package fetch
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"time"
 
 	"dlfs/fetch/hosts"
 )
 
-// Wait is a file that readers wait for blocks of.
+// Wait is a file that readers wait for: for blocks, or for the answer to its first contact.
 type Wait struct {
 	Name    string    `json:"name"`
 	Readers int       `json:"readers"`
-	Offset  int64     `json:"offset"` // of the first byte that has not come
-	Since   time.Time `json:"since"`  // when the oldest flight was launched that they wait for
+	Offset  int64     `json:"offset"` // of the first byte that has not come; 0 in a first contact
+	Since   time.Time `json:"since"`  // when the oldest flight or the contact began that they wait for
 }
 
-// Waits returns the files that readers wait for blocks of, the one that has waited longest
-// first, and at most n of them; and how many there are. It does not block.
+// Waits returns the files that readers wait for, the one that has waited longest first, and at
+// most n of them; and how many there are. It does not block.
 func (s *Set) Waits(n int) (list []Wait, all int) {
 	s.mu.Lock()
 	running := make([]*flight, 0, len(s.mu.running))
 	for fl := range s.mu.running {
 		running = append(running, fl)
 	}
-	s.mu.Unlock()
 	byFile := map[*File]Wait{}
+	for c, readers := range s.mu.asked {
+		byFile[c.file] = Wait{Name: c.file.name, Readers: readers, Since: c.began.UTC()}
+	}
+	s.mu.Unlock()
 	for _, fl := range running {
 		f := fl.fill.file
 		if w, waits := fl.wait(); waits {
@@ -48,6 +52,31 @@ func (fl *flight) wait() (w Wait, waits bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return Wait{Name: f.name, Readers: len(fl.seats), Offset: fl.pos, Since: fl.launch.UTC()}, len(fl.seats) > 0
+}
+
+// await waits until the contact has ended, or ctx, whose error it then returns. A reader is
+// one of Waits meanwhile.
+func (c *contact) await(ctx context.Context, reader bool) error {
+	if reader {
+		c.counted(1)
+		defer c.counted(-1)
+	}
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// counted adds n to the readers that wait for the contact.
+func (c *contact) counted(n int) {
+	s := c.file.set
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.asked[c] += n; s.mu.asked[c] == 0 {
+		delete(s.mu.asked, c)
+	}
 }
 
 // and adds the readers of another flight of the same file. The zero value has none.
