@@ -128,3 +128,40 @@ func TestMillion(t *testing.T) {
 	}
 	b.clean()
 }
+
+// TestPhoneAndKeys: a window as wide as a phone cuts nothing off, and Tab comes to every
+// control, whose focus is seen.
+func TestPhoneAndKeys(t *testing.T) {
+	x := newImpostor(t)
+	b := newBrowser(t)
+	b.do(chromedp.EmulateViewport(360, 640), chromedp.Navigate(start(t, "web", x.dir)))
+	b.await("files", fmt.Sprintf("document.querySelectorAll(%q).length > 2", row))
+	const wide = "document.documentElement.scrollWidth > innerWidth ? [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + '#' + e.id).join() : ''"
+	if got := b.eval(wide); got != "" {
+		t.Errorf("beyond the right edge: %s", got)
+	}
+	want := []string{"pause", "limit", "reload", "search", "grid"}
+	reached := map[string]bool{}
+	for range 40 {
+		b.do(chromedp.KeyEvent(kb.Tab))
+		reached[b.eval("document.activeElement.id")] = true
+		if got := b.eval("document.activeElement === document.body || ['outlineStyle', 'boxShadow'].some(s => getComputedStyle(document.activeElement)[s] !== 'none')"); got != "true" {
+			t.Errorf("the focus of %s is not seen", b.eval("document.activeElement.outerHTML.slice(0, 200)"))
+		}
+		if reached["grid"] {
+			break
+		}
+	}
+	for _, id := range want {
+		if !reached[id] {
+			t.Errorf("Tab does not come to %s, only to %v", id, reached)
+		}
+	}
+	b.do(chromedp.KeyEvent(kb.ArrowDown + kb.Enter))
+	b.await("the file", "document.getElementById('file').open")
+	if got := b.eval(wide); got != "" {
+		t.Errorf("beyond the right edge with a file: %s", got)
+	}
+	b.do(chromedp.KeyEvent(kb.Escape))
+	b.await("the dialog to close", "!document.getElementById('file').open && document.activeElement.id === 'grid'")
+}
