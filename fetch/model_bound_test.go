@@ -4,6 +4,7 @@ package fetch
 
 import (
 	"errors"
+	"io"
 	"strings"
 
 	"dlfs/cache"
@@ -41,6 +42,23 @@ func (m *model) boundOne() {
 		m.log("bound %d", n)
 		m.under, m.cacheOpts.MaxSize = false, n
 		check(m.t, m.SetMaxSize(n))
+	}
+}
+
+// passRead reads from the file of a handle, where a hole would be zeros. It may be called from
+// any goroutine.
+func (m *model) passRead(h *Handle, off, n int64) {
+	c := m.version(h.Copy())
+	if off >= c.Size {
+		return
+	}
+	p := make([]byte, min(n, c.Size-off))
+	k, err := h.File().ReadAt(p, off)
+	if err == nil || errors.Is(err, io.EOF) && k == len(p) {
+		err = m.checkBytes(h.file.name, c, p[:k], off)
+	}
+	if err != nil {
+		m.t.Errorf("the kernel reads %s [%d +%d) by itself: %d bytes, %v", h.file.name, off, n, k, err)
 	}
 }
 
