@@ -88,7 +88,7 @@ func (s *Store) SetMaxSize(n int64) error {
 	m.Lock()
 	defer m.Unlock()
 	if least := m.state + leastRoom; n < least {
-		return fmt.Errorf("a bound of %d MiB is too small here: the state in %s/.dlfs and a few blocks need %d MiB", n>>20, s.path, (least+1<<20-1)>>20)
+		return fmt.Errorf("a bound of %d MiB is too small here: the state in %s/.dlfs and a few blocks need %d MiB; raise it", n>>20, s.path, (least+1<<20-1)>>20)
 	}
 	m.max = n
 	return nil

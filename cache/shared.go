@@ -158,7 +158,7 @@ func (s *Store) openWork() error {
 	if same, err := sameDir(s.stateDir, s.shared.dir); err != nil {
 		return err
 	} else if same {
-		return errors.New("the state directory must be another one than the output directory")
+		return errors.New("the state directory must be another one than the output directory; give another path with --state")
 	}
 	if b.work == "" {
 		b.work = fmt.Sprintf("w-%016x", newGeneration())

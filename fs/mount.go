@@ -78,7 +78,7 @@ func preflight(point string, allowOther bool) error {
 		return fmt.Errorf("mountpoint %s: %w", point, err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("mountpoint %s is not a directory", point)
+		return fmt.Errorf("mountpoint %s is not a directory; give another one", point)
 	}
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		return &UnavailableError{"this system has no /dev/fuse; load the module with \"modprobe fuse\", or use \"dlfs fetch\", which needs no FUSE"}

@@ -269,7 +269,7 @@ func TestPreflightTable(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	must(t, os.WriteFile(file, nil, 0o644))
-	if err := preflight(file, false); err == nil || err.Error() != "mountpoint "+file+" is not a directory" {
+	if err := preflight(file, false); err == nil || err.Error() != "mountpoint "+file+" is not a directory; give another one" {
 		t.Errorf("of a file: %v", err)
 	}
 	none := filepath.Join(dir, "none")

@@ -39,7 +39,7 @@ func (c *catCmd) Run(ctx context.Context, std stdio) error {
 	}
 	i := slices.IndexFunc(list.Entries, func(e listfile.Entry) bool { return e.Name == c.Name })
 	if i < 0 {
-		return usageError("the list %s has no file %s", w.lister.shownName(), c.Name)
+		return usageError("the list %s has no file %s; \"dlfs ls\" shows its names", w.lister.shownName(), c.Name)
 	}
 	dir := c.place(c.List)
 	if dir != "" {

@@ -37,7 +37,7 @@ func (c *clusterFlags) check(std stdio, command string) error {
 	}
 	for _, s := range append([]string{c.List, c.Dir, c.Name}, c.Flags...) {
 		if strings.ContainsFunc(s, unicode.IsControl) {
-			return usageError("%q has a control character, which a job cannot hold", s)
+			return usageError("%q has a control character, which a job cannot hold; remove it", s)
 		}
 	}
 	if c.Shards < 1 || c.AtOnce < 1 {

@@ -60,7 +60,7 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 func (c *fetchCmd) place() (err error) {
 	switch {
 	case c.Dir != "" && c.Output != "":
-		return usageError("the output directory is given twice, as %s and as --dir %s", c.Dir, c.Output)
+		return usageError("the output directory is given twice, as %s and as --dir %s; leave one out", c.Dir, c.Output)
 	case c.Dir == "":
 		c.Dir = c.Output
 	}

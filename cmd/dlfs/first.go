@@ -116,7 +116,7 @@ func (c *control) asked(r *http.Request) ([]*fetch.File, error) {
 		}
 	}
 	if len(files) == 0 {
-		return nil, usageError("no file of the list matches")
+		return nil, usageError("no file of the list matches; \"dlfs status --files\" shows the names")
 	}
 	return files, nil
 }

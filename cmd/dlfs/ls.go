@@ -97,7 +97,7 @@ func (c *lsCmd) Run(ctx context.Context, std stdio) error {
 		}
 	}
 	if shown == 0 {
-		return fmt.Errorf("no file of %s matches %s", w.lister.shownName(), strings.Join(c.Patterns, ", "))
+		return fmt.Errorf("no file of %s matches %s; write patterns as for --include, such as *.tar or sub/**", w.lister.shownName(), strings.Join(c.Patterns, ", "))
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -79,10 +79,10 @@ func findSelf(ctx context.Context, names []string, told string) (string, error) 
 	if told != "" {
 		one, err := peers.ParseHosts(told)
 		if err != nil || len(one) != 1 {
-			return "", fmt.Errorf("--peer-self %s is not of the form HOST:PORT", told)
+			return "", fmt.Errorf("--peer-self %s is not of the form HOST:PORT; write it as --peers has it", told)
 		}
 		if !slices.Contains(names, one[0]) {
-			return "", fmt.Errorf("--peer-self %s is none of them", one[0])
+			return "", fmt.Errorf("--peer-self %s is none of them; write it as --peers has it", one[0])
 		}
 		return one[0], nil
 	}

@@ -124,7 +124,7 @@ func (c *mountCmd) prepare() (err error) {
 		return err
 	}
 	if info, err := os.Stat(c.Mountpoint); err == nil && !info.IsDir() {
-		return fmt.Errorf("mountpoint %s is not a directory", c.Mountpoint)
+		return fmt.Errorf("mountpoint %s is not a directory; give another one", c.Mountpoint)
 	}
 	if c.Dir == "" {
 		c.Dir = c.Mountpoint
@@ -143,7 +143,7 @@ func (c *mountCmd) prepare() (err error) {
 		return err
 	}
 	if c.Dir != c.Mountpoint && (within(c.Dir, c.Mountpoint) || within(c.Mountpoint, c.Dir)) {
-		return &exitError{exitUsage, fmt.Errorf("--dir %s and the mountpoint %s must not lie inside one another", c.Dir, c.Mountpoint)}
+		return &exitError{exitUsage, fmt.Errorf("--dir %s and the mountpoint %s must not lie inside one another; give another directory", c.Dir, c.Mountpoint)}
 	}
 	return nil
 }

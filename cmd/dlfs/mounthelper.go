@@ -106,7 +106,7 @@ func (h *helperArgs) set(flag rune) error {
 		h.verbose = true
 	case 's', 'n', 'r', 'w', 'l', 'i': // about mtab, or what dlfs does anyway
 	default:
-		return fmt.Errorf("unknown option -%c", flag)
+		return fmt.Errorf("unknown option -%c; options of dlfs follow -o, as in -o jobs=16", flag)
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func readNamed(path string) ([]byte, error) {
 	defer f.Close() // read only
 	text, err := io.ReadAll(io.LimitReader(f, namedMost+1))
 	if err == nil && len(text) > namedMost {
-		err = fmt.Errorf("%s is longer than %s", path, bytesText(namedMost))
+		err = fmt.Errorf("%s is longer than %s; give another file", path, bytesText(namedMost))
 	}
 	return text, err
 }

@@ -109,7 +109,7 @@ func certified(r *requestFlags) (s security, err error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return s, usageError("--cacert: %s holds no certificate in PEM form", r.CACert)
+		return s, usageError("--cacert: %s holds no certificate in PEM form; openssl x509 -inform der converts one in DER", r.CACert)
 	}
 	s.server = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}
 	s.client = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, RootCAs: pool}

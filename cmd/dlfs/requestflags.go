@@ -126,7 +126,7 @@ func (f *requestFlags) bearer() (string, error) {
 	}
 	token := strings.TrimSpace(os.Getenv(f.BearerEnv))
 	if token == "" {
-		return "", usageError("--bearer-env: the environment variable %s is not set", f.BearerEnv)
+		return "", usageError("--bearer-env: the environment variable %s is not set; set it to the token", f.BearerEnv)
 	}
 	if !httpguts.ValidHeaderFieldValue(token) {
 		return "", usageError("--bearer-env: the token in %s holds a control character; remove it", f.BearerEnv)
@@ -184,7 +184,7 @@ func trusting(path string) (*x509.CertPool, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--cacert: %s holds no certificate in PEM form", path)
+		return nil, fmt.Errorf("--cacert: %s holds no certificate in PEM form; openssl x509 -inform der converts one in DER", path)
 	}
 	return pool, nil
 }

@@ -49,7 +49,7 @@ func TestWrongRequestFlags(t *testing.T) {
 		{func(f *requestFlags) { f.Header = []string{"A: SECRET\r\nB: 2"} }, "--header A: its value holds a control character; remove it"},
 		{func(f *requestFlags) { f.Proxy = "http://u:SECRET@h:x" }, "--proxy does not parse; write http://HOST:PORT"},
 		{func(f *requestFlags) { f.Proxy = "ftp://u:SECRET@h" }, `--proxy: scheme "ftp" is not supported; use http, https or socks5`},
-		{func(f *requestFlags) { f.BearerEnv = "DLFS_NO_SUCH" }, "--bearer-env: the environment variable DLFS_NO_SUCH is not set"},
+		{func(f *requestFlags) { f.BearerEnv = "DLFS_NO_SUCH" }, "--bearer-env: the environment variable DLFS_NO_SUCH is not set; set it to the token"},
 	}
 	for _, tt := range tests {
 		f := good()

@@ -155,7 +155,7 @@ func (s settings) resolver() kong.Resolver {
 func (s settings) check(app *kong.Application) error {
 	for name, where := range s.where {
 		if !hasFlag(app.Node, name) {
-			return usageError("%s: there is no flag --%s", where, printable(name))
+			return usageError("%s: there is no flag --%s; correct the name or remove it", where, printable(name))
 		}
 	}
 	return nil

@@ -27,7 +27,7 @@ func writeSink(path string, mode fs.FileMode, write func(w io.Writer) error) err
 	case err != nil:
 		return err
 	case info.IsDir():
-		return fmt.Errorf("%s is a directory", path)
+		return fmt.Errorf("%s is a directory; give the name of a file", path)
 	case !info.Mode().IsRegular() || isDescriptor(path):
 		return writeThrough(path, write)
 	default:
@@ -66,7 +66,7 @@ func isDescriptor(path string) bool {
 func writeThrough(path string, write func(w io.Writer) error) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|unix.O_NONBLOCK, 0)
 	if errors.Is(err, unix.ENXIO) {
-		return fmt.Errorf("%s is a pipe that has no reader, or a socket", path)
+		return fmt.Errorf("%s is a pipe that has no reader, or a socket; begin to read first, or give a file", path)
 	}
 	if err != nil {
 		return err

@@ -76,7 +76,7 @@ func (c *systemdCmd) check(std stdio) error {
 	}
 	for _, s := range append([]string{c.List, c.Mountpoint, c.Name}, c.Flags...) {
 		if strings.ContainsFunc(s, unicode.IsControl) {
-			return usageError("%q has a control character, which a unit cannot hold", s)
+			return usageError("%q has a control character, which a unit cannot hold; remove it", s)
 		}
 	}
 	if strings.Contains(c.Name, "/") {

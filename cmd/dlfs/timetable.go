@@ -45,7 +45,7 @@ func (t *timetable) UnmarshalText(text []byte) error {
 	slices.SortFunc(t.turns, func(a, b turn) int { return 60*(a.hour-b.hour) + a.minute - b.minute })
 	for i := 1; i < len(t.turns); i++ {
 		if a, b := t.turns[i-1], t.turns[i]; a.hour == b.hour && a.minute == b.minute {
-			return fmt.Errorf("the rate from %02d:%02d on is given twice", a.hour, a.minute)
+			return fmt.Errorf("the rate from %02d:%02d on is given twice; leave one out", a.hour, a.minute)
 		}
 	}
 	return nil

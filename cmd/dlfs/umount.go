@@ -44,7 +44,7 @@ func (c *umountCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	if err == nil {
-		return fmt.Errorf("%s is not a mount of dlfs", c.Mountpoint)
+		return fmt.Errorf("%s is not a mount of dlfs; \"findmnt -t fuse.dlfs\" shows where there are some", c.Mountpoint)
 	}
 	answer, err := ask(ctx, c.or(point), "POST", "/stop?wait", nil)
 	if err != nil {

@@ -163,7 +163,7 @@ func (w *waiting) read(ctx context.Context, want selection) error {
 func (w *waiting) known() error {
 	for _, name := range w.Names {
 		if !slices.ContainsFunc(w.last.Entries, func(e fetch.EntryStatus) bool { return e.Name == name }) {
-			return usageError("the list of %s has no file %s", w.Dir, name)
+			return usageError("the list of %s has no file %s; \"dlfs status --files %s\" shows its names", w.Dir, name, w.Dir)
 		}
 	}
 	return nil

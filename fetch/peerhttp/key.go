@@ -33,7 +33,7 @@ type Key struct {
 // key on every machine.
 func NewKey(secret []byte) (*Key, error) {
 	if len(secret) < minKey {
-		return nil, fmt.Errorf("the key has %d bytes and needs %d at least", len(secret), minKey)
+		return nil, fmt.Errorf("the key has %d bytes and needs %d at least; make a longer one", len(secret), minKey)
 	}
 	seed, err := hkdf.Key(sha256.New, secret, nil, "dlfs peer certificate", ed25519.SeedSize)
 	if err != nil {
