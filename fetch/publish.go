@@ -73,6 +73,9 @@ func (fi *fill) published(err error) {
 			}
 		}
 	}
+	if ms := f.mu.mirrors; err == nil && fi.current() && len(fi.flights) == 0 && f.set.room == nil && ms != nil && ms.mismatches == 0 {
+		f.mu.mirrors = nil // half of the memory of a file that is complete; they are made again if need be
+	}
 	f.countLocked()
 	f.mu.Unlock()
 	if r := f.set.room; r != nil && err == nil {
