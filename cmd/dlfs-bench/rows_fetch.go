@@ -17,8 +17,10 @@ func fetchRows(z sizes) []row {
 			all = append(all, largeRow(l, target))
 		}
 	}
-	for _, target := range []string{"tmpfs", "disk"} {
-		all = append(all, smallRow(z.small, target))
+	for _, l := range []load{z.small, z.tiny} {
+		for _, target := range []string{"tmpfs", "disk"} {
+			all = append(all, smallRow(l, target))
+		}
 	}
 	return append(all, pacedRow(z.paced), lateRow(z.late))
 }

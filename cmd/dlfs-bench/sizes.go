@@ -9,6 +9,7 @@ type sizes struct {
 	one   load // one large file
 	parts load // several
 	small load // many small ones
+	tiny  load // more, and smaller
 	late  load // small ones from an origin that pauses before each
 
 	secure load // over TLS
@@ -44,7 +45,7 @@ const (
 // hour.
 var longSizes = sizes{
 	rounds: 5,
-	one:    load{1, gib}, parts: load{16, 64 * mib}, small: load{2000, 64 << 10}, late: load{2000, 64 << 10},
+	one:    load{1, gib}, parts: load{16, 64 * mib}, small: load{2000, 64 << 10}, tiny: load{20_000, 4 << 10}, late: load{2000, 64 << 10},
 	secure: load{4, 256 * mib}, opened: 10_000,
 	paced: load{1, gib}, pacedOne: load{1, 64 * mib}, random: 300,
 	vast: load{1000, tenGiB}, stated: load{100_000, 64 << 10}, walked: load{200_000, 64 << 10},
@@ -55,7 +56,7 @@ var longSizes = sizes{
 // shortSizes are those of -short, and of the tests.
 var shortSizes = sizes{
 	rounds: 3,
-	one:    load{1, 128 * mib}, parts: load{16, 8 * mib}, small: load{500, 64 << 10}, late: load{480, 64 << 10},
+	one:    load{1, 128 * mib}, parts: load{16, 8 * mib}, small: load{500, 64 << 10}, tiny: load{2000, 4 << 10}, late: load{480, 64 << 10},
 	secure: load{4, 32 * mib}, opened: 2000,
 	paced: load{1, 200 * mib}, pacedOne: load{1, 10 * mib}, random: 16,
 	vast: load{50, tenGiB}, stated: load{10_000, 64 << 10}, walked: load{20_000, 64 << 10},
