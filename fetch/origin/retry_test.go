@@ -151,7 +151,7 @@ func TestRetryAfter(t *testing.T) {
 		{503, func() string { return "0" }, time.Millisecond, time.Second},
 		{503, func() string { return "-5" }, time.Millisecond, time.Second},
 		{503, func() string { return "soon" }, time.Millisecond, time.Second},
-		{503, func() string { return "99999999999999999999" }, time.Millisecond, time.Second},
+		{503, func() string { return "99999999999999999999" }, DefaultMaxWait, DefaultMaxWait + maxHostJitter},
 	}
 	for _, tt := range tests {
 		bubble(t, func(t *testing.T, x *fixture) {
