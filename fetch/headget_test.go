@@ -68,3 +68,26 @@ func (x *fixture) readPart(h *Handle, off, n int64) error {
 	}
 	return x.contents[h.file.name].Check(p, off)
 }
+
+// A tag without quotes is no entity tag, but another one is another version, as with weak tags.
+func TestTagWithoutQuotesTellsVersionsApart(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.add("a", 8<<20)
+		undated, first := origintest.Header("Last-Modified", ""), origintest.Header("ETag", "build-1")
+		x.Inject(undated, first)
+		x.opts.Serve = true
+		x.start()
+		h := x.open("a")
+		defer h.Close()
+		check(t, x.readPart(h, 0, 100))
+		wantHit(t, undated, first)
+		x.Clear()
+		x.Inject(undated, origintest.Header("ETag", "build-2"))
+		x.show("a", other(x.contents["a"], 0))
+		wantError(t, x.readPart(h, 6<<20, 100), ErrStale)
+		again := x.open("a")
+		defer again.Close()
+		check(t, x.readPart(again, 0, 100))
+		check(t, x.readPart(again, 6<<20, 100))
+	})
+}

@@ -33,12 +33,17 @@ func validators(h http.Header) Version {
 }
 
 // weakTag returns the weak entity tag of a header, "" if there is none. It is no
-// proof of identity, but another one is a reason to doubt.
+// proof of identity, but another one is a reason to doubt. So is a tag without quotes,
+// which some servers send against RFC 9110 section 8.8.3: it counts as weak.
 func weakTag(h http.Header) string {
-	if tag := h.Get("ETag"); isWeak(tag) {
+	tag := h.Get("ETag")
+	if tag == "" || isWeak(tag) {
 		return tag
 	}
-	return ""
+	if strings.HasPrefix(tag, `"`) {
+		return ""
+	}
+	return "W/" + tag
 }
 
 // isWeak reports whether an ETag is weak (RFC 9110 section 8.8.3): such a tag does not
