@@ -69,8 +69,9 @@
 //  4. The reader of that form makes a draft of each entry: the name, the URLs, the size
 //     and the digests as they stand in the list. It knows nothing of the rules that all
 //     forms share. The forms tab, colon, urls and pget are read in lineform.go and
-//     split.go, the form fields in shapes.go, tables in rows.go, and every other form in
-//     a file of its name.
+//     split.go, and plausible.go refuses a column that a program printed in the place of
+//     names; the form fields is read in shapes.go, tables in rows.go, and every other form
+//     in a file of its name.
 //  5. Each draft passes through accept, which checks the URLs and the name, names an
 //     entry without a name, and asks the patterns of the user (accept.go, url.go,
 //     name.go, selection.go). What breaks a rule is recorded as a problem of its line.

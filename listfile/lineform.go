@@ -79,9 +79,8 @@ var commands = []string{"wget", "wget2", "curl", "aria2c", "axel", "git", "aws",
 var promptWords = []string{"$", "#", "!", "sudo", "RUN", "time", "nohup"}
 
 // checkEnd refuses what would be a part of the URL or the name only by mistake: another
-// URL after a delimiter, a number in the place of a name, a command before the URL,
-// a delimiter after the URL. Quotes around the URL say that it is meant as it
-// stands.
+// URL after a delimiter, a number in the place of a name, a command before the URL, a
+// delimiter after the URL. Quotes around the URL say that it is meant as it stands.
 func checkEnd(f fields) error {
 	for _, delimiter := range []string{",http", ";http", "|http"} {
 		if i := strings.Index(f.url, delimiter); i >= 0 && !f.quoted && urlStart(f.url[i+1:]) == 0 {

@@ -13,53 +13,69 @@ import (
 // Programs print a column before or after each URL: a size, a status, a time. The functions below
 // tell such a column from the names of files, so that no file gets such a text as its name.
 
-// The texts that are never the name of a file. Each has the words for it in an error.
+// The texts that are never the name of a file: each with the words for it in an error, and with
+// what every such text has in it, which spares a list of millions of lines the search.
 var noNames = []struct {
 	what string
+	has  string // one of these characters at least
 	form *regexp.Regexp
 }{
-	{"a size", regexp.MustCompile(`(?i)^~?[0-9]+([.,][0-9]+)?( ?[kmgtp](i?b)?| ?bytes?| b)(/s)?$`)},
-	{"a duration", regexp.MustCompile(`^[0-9]+([.][0-9]+)? ?(ms|µs|us|sec)$`)},
-	{"a counter", regexp.MustCompile(`^(\[[0-9]+/[0-9]+\]|\([0-9]+/[0-9]+\)|[0-9]+ of [0-9]+)$`)},
-	{"a line of a log", regexp.MustCompile(`^\[?([0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[T ]|[0-9]{2}/[0-9]{2} |[A-Z][a-z]{2} [ 0-9][0-9] )[0-9]{2}:[0-9]{2}:[0-9]{2}[^/]*[A-Za-z]`)},
-	{"bold text of Markdown", regexp.MustCompile(`^\*\*.*\*\*$`)},
-	{"a number", regexp.MustCompile(`^[0-9]{1,3}(,[0-9]{3})+$`)},
-	{"a percentage", regexp.MustCompile(`^[0-9]+([.,][0-9]+)? ?%$`)},
-	{"a time", regexp.MustCompile(`^[-0-9+./TZ ]*[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?([.,:][0-9]+)?[-0-9:+./TZ ]*$`)},
-	{"a line of ls -l", regexp.MustCompile(`^[-bcdlps][-r][-w][-xsS][-r][-w][-xsS][-r][-w][-xtT][.+@]?( |$)`)},
-	{"a media type", regexp.MustCompile(`^(application/(gzip|json|octet-stream|pdf|x-[a-z0-9-]+|zip)|audio/(flac|mpeg|ogg|wav)|image/(gif|jpeg|png|tiff|webp)|text/(csv|html|plain|xml)|video/(mp4|mpeg|webm))$`)},
+	{"a number", ",", regexp.MustCompile(`^[0-9]{1,3}(,[0-9]{3})+$`)},
+	{"a counter", "/f", regexp.MustCompile(`^(\[[0-9]+/[0-9]+\]|\([0-9]+/[0-9]+\)|[0-9]+ of [0-9]+)$`)},
+	{"a line of a log", ":", regexp.MustCompile(`^\[?([0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[T ]|[0-9]{2}/[0-9]{2} |[A-Z][a-z]{2} [ 0-9][0-9] )[0-9]{2}:[0-9]{2}:[0-9]{2}[^/]*[A-Za-z]`)},
+	{"a time", ":", regexp.MustCompile(`^[-0-9+./TZ ]*[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?([.,:][0-9]+)?[-0-9:+./TZ ]*$`)},
+	{"a line of ls -l", "-", regexp.MustCompile(`^[-bcdlps][-r][-w][-xsS][-r][-w][-xsS][-r][-w][-xtT][.+@]?( |$)`)},
+	{"a media type", "/", regexp.MustCompile(`^(application/(gzip|json|octet-stream|pdf|x-[a-z0-9-]+|zip)|audio/(flac|mpeg|ogg|wav)|image/(gif|jpeg|png|tiff|webp)|text/(csv|html|plain|xml)|video/(mp4|mpeg|webm))$`)},
+	{"bold text of Markdown", "*", regexp.MustCompile(`^\*\*.*\*\*$`)},
 }
 
-// mayBeNoName reports whether one of noNames may be the form of a text. It spares a list of
-// millions of lines the search.
-func mayBeNoName(text string) bool {
-	switch c := text[0]; {
-	case c == '-', c == '[', c == '(', c == '*':
-		return true
-	case '0' <= c && c <= '9', c == '~':
-		ext := path.Ext(text)
-		return !isNumber(text) && (len(ext) < 2 || !isLetter(ext[1]))
-	case strings.HasPrefix(text, "application/"), strings.HasPrefix(text, "audio/"), strings.HasPrefix(text, "image/"), strings.HasPrefix(text, "text/"), strings.HasPrefix(text, "video/"):
-		return true
+// units are what follows a number that is no name, with a space between or none, in lower case.
+// A "b" alone needs the space.
+var units = makeUnits()
+
+// makeUnits makes the table of units: what a number with each of them is.
+func makeUnits() map[string]string {
+	m := map[string]string{
+		"bytes": "a size", "byte": "a size", " b": "a size", "%": "a percentage",
+		"ms": "a duration", "µs": "a duration", "us": "a duration", "sec": "a duration",
 	}
-	return len(text) >= 10 && (strings.IndexByte("bcdlps", text[0]) >= 0 && (text[1] == 'r' || text[1] == '-') || text[3] == ' ' && 'A' <= text[0] && text[0] <= 'Z')
+	for _, factor := range []string{"k", "m", "g", "t", "p"} {
+		m[factor], m[factor+"b"], m[factor+"ib"] = "a size", "a size", "a size"
+	}
+	return m
 }
 
 // noName tells what a text is that is never the name of a file, "" if it may be a name.
 func noName(text string) string {
-	if text == "" || !mayBeNoName(text) {
-		return ""
-	}
 	inside := withoutBrackets(text)
+	if what := quantity(inside); what != "" || isNumber(text) {
+		return what
+	}
 	for _, is := range noNames {
-		if is.form.MatchString(inside) || is.form.MatchString(text) {
+		if strings.ContainsAny(text, is.has) && (is.form.MatchString(inside) || is.form.MatchString(text)) {
 			return is.what
 		}
 	}
-	if code, reason, found := strings.Cut(text, " "); found {
-		if n, err := strconv.Atoi(code); err == nil && strings.EqualFold(http.StatusText(n), reason) {
-			return "an HTTP status"
+	return ""
+}
+
+// quantity tells what a number with a unit is, and a status of HTTP with its reason; "" if a text
+// is neither.
+func quantity(text string) string {
+	text = strings.TrimPrefix(text, "~")
+	unit := strings.TrimLeft(text, "0123456789.,")
+	number := text[:len(text)-len(unit)]
+	if unit == "" || number == "" || strings.HasSuffix(number, ".") || strings.HasSuffix(number, ",") {
+		return "" // "1.m" has an extension
+	}
+	bare := strings.TrimPrefix(unit, " ")
+	for _, form := range [...]string{unit, bare} {
+		if what := units[strings.ToLower(strings.TrimSuffix(form, "/s"))]; what != "" {
+			return what
 		}
+	}
+	if n, err := strconv.Atoi(number); err == nil && bare != unit && bare != "" && strings.EqualFold(http.StatusText(n), bare) {
+		return "an HTTP status"
 	}
 	return ""
 }
@@ -80,30 +96,19 @@ func checkPlausible(line string, f fields) error {
 	if f.name == "" || f.dialect == Pget && f.quoted {
 		return nil
 	}
-	what := noName(f.name)
-	number := isNumber(f.name)
 	before := ""
 	if f.dialect != Pget {
 		before = strings.TrimRight(line[:max(0, urlStart(line))], "\"'<")
 	}
+	what := noName(f.name)
+	if what == "" {
+		what = columnBeside(f, before)
+	}
 	switch {
-	case what != "":
-	case f.dialect == Colon && strings.HasPrefix(f.name, "- "):
-		what = "an item of a list"
 	case f.dialect == Colon && declaration.MatchString(before):
 		return errAssigned
 	case f.dialect == Colon && markdownLabel.MatchString(before):
 		return errMarkdown
-	case f.dialect == Colon && f.name[0] == '-':
-		what = "an option of a program"
-	case f.dialect == Tab && number && strings.HasPrefix(before, "  "):
-		what = "the number of a line"
-	case f.dialect == Colon && grepNumber.MatchString(before):
-		what = "the number of a line"
-	case f.dialect == Colon && !number && !isFileName(f.name) && !strings.HasSuffix(strings.TrimRight(before, blanks), ":"):
-		what = "a date or a number"
-	}
-	switch {
 	case what == "":
 		return nil
 	case f.dialect == Tab:
@@ -112,6 +117,48 @@ func checkPlausible(line string, f fields) error {
 		return fmt.Errorf("%s after the URL is no name of a file but %s; say --columns=url=1 to name the files after their URLs, or --format=pget if it is the name", quote(f.name), what)
 	}
 	return fmt.Errorf("%s before the URL is %s and no name of a file; write the URL alone, or say --format=colon if it is the name", quote(f.name), what)
+}
+
+// columnBeside tells what a text is that no name is by the way it stands beside the URL, "" if it
+// may be a name. before is all that stands before the URL.
+func columnBeside(f fields, before string) string {
+	number := isNumber(f.name)
+	if f.dialect == Colon && strings.Trim(before, blanks) == f.name || f.dialect == Pget && !f.apart {
+		if what := columnIn(f.name); what != "" {
+			return what
+		}
+	}
+	switch {
+	case f.dialect == Tab && number && strings.HasPrefix(before, "  "):
+		return "the number of a line"
+	case f.dialect != Colon:
+		return ""
+	case strings.HasPrefix(f.name, "- "):
+		return "an item of a list"
+	case f.name[0] == '-':
+		return "an option of a program"
+	case strings.HasSuffix(before, ":") && grepNumber.MatchString(before):
+		return "the number of a line"
+	case !number && !isFileName(f.name) && !strings.HasSuffix(strings.TrimRight(before, blanks), ":"):
+		return "a date or a number"
+	}
+	return ""
+}
+
+// columnIn tells what a name of several words begins or ends with that is never a part of a
+// name, such as the size in "OK 12.3M", "" if there is none.
+func columnIn(name string) string {
+	words := strings.Fields(name)
+	n := len(words)
+	if n < 2 {
+		return ""
+	}
+	for _, text := range []string{words[0], words[n-1], words[0] + " " + words[1], words[n-2] + " " + words[n-1]} {
+		if what := noName(text); what != "" {
+			return "text with " + what
+		}
+	}
+	return ""
 }
 
 // declaration is what stands before the URL that a program gives to a variable.

@@ -52,6 +52,11 @@ func TestColumnsOfProgramsAreNoNames(t *testing.T) {
 		"syslog":                     "Jan  1 12:00:00 host prog[1]: URL1\nJan 11 12:00:01 host prog[1]: URL2\n",
 		"bold names of Markdown":     "**a** URL1\n**b** URL2\n",
 		"items":                      "- a: URL1\n- b: URL2\n",
+		"a status and a size":        "OK 12.3M URL1\nOK 1.2 MB URL2\n",
+		"a size and a status":        "12.3M done URL1\n4K failed URL2\n",
+		"a name and a size":          "a.bin 12.3M URL1\nb.bin 1.2 GB URL2\n",
+		"a size and a name":          "12.3M a.bin URL1\n4 MB b.bin URL2\n",
+		"a size and a name behind":   "URL1 12.3M a.bin\nURL2 4K b.bin\n",
 		"options":                    "--index-url URL1\n-i URL2\n",
 		"keys of YAML":               "- path: URL1\n- path: URL2\n",
 		"words before the same name": "URL1 saved to one.bin\nURL2 saved to two.bin\n",
@@ -125,6 +130,8 @@ func TestNamesThatLookLikeColumns(t *testing.T) {
 		"1.2M.bin\thttp://h/a.bin\n12:30 news.mp3\thttp://h/b.bin\n",
 		"train\thttp://h/a.bin\ntest\thttp://h/b.bin\n",
 		"OK\thttp://h/a.bin\n",
+		"1.m\thttp://h/a.bin\n2.k\thttp://h/b.bin\n12b\thttp://h/c.bin\n",
+		"a 4K\thttp://h/a.bin\n100% b\thttp://h/b.bin\n",
 	} {
 		l, err := Parse(strings.NewReader(text), "list", Options{})
 		var want []string
