@@ -81,8 +81,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // askAll asks machines who they are, asksAtOnce at a time, each for idFor at most, and returns
-// those that did not answer. The ring takes note of those that did, and of those that need
-// nothing more.
+// those that did not answer. The ring takes note of those that did, and of what they say of
+// themselves.
 func (p *peering) askAll(ctx context.Context, names []string) (silent []string) {
 	var mu sync.Mutex
 	var g errgroup.Group // awaited below
@@ -91,7 +91,7 @@ func (p *peering) askAll(ctx context.Context, names []string) (silent []string) 
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, idFor)
 			defer cancel()
-			_, through, err := p.Client.ID(ctx, name)
+			_, _, err := p.Client.ID(ctx, name)
 			if err != nil {
 				mu.Lock()
 				defer mu.Unlock()
@@ -99,9 +99,6 @@ func (p *peering) askAll(ctx context.Context, names []string) (silent []string) 
 				return nil // it is among the silent ones
 			}
 			p.Ring.Answered(name)
-			if through { // else the machine may have said since that it is through, and have ended
-				p.Ring.Told(name, true)
-			}
 			return nil
 		})
 	}

@@ -90,8 +90,16 @@ func (p *peering) took(name string, n int64, d time.Duration) {
 	}
 }
 
-// heard is Ring.Heard, with a word to the user.
-func (p *peering) heard(name string, pace peers.Pace) {
+// heard notes what a machine says of itself in an answer.
+func (p *peering) heard(name string, said peerhttp.Word) {
+	if said.Through { // else the machine may have said since that it is through, and have ended
+		p.Ring.Told(name, true)
+	}
+	p.paced(name, said.Pace)
+}
+
+// paced is Ring.Heard, with a word to the user.
+func (p *peering) paced(name string, pace peers.Pace) {
 	if p.Ring.Heard(name, pace, time.Now()) {
 		p.set.log.Info("a machine gets files much slower than the others; it is asked last while it says so", "peer", name)
 	}

@@ -67,10 +67,10 @@ func (p *peering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.Ring.Answered(a.Peer)
 	p.Ring.Told(a.Peer, a.Through)
-	p.heard(a.Peer, a.Pace)
-	peerhttp.SetPace(w.Header(), p.says())
+	p.paced(a.Peer, a.Pace)
+	peerhttp.Word{Through: p.through(), Pace: p.says()}.Set(w.Header())
 	if a.ID {
-		peerhttp.WriteID(w, p.ID, p.through())
+		peerhttp.WriteID(w, p.ID)
 		return
 	}
 	p.asked.Store(time.Now().UnixNano())

@@ -55,7 +55,7 @@ type Client struct {
 	http     *http.Transport
 	through  atomic.Bool
 	says     func() peers.Pace
-	heard    func(peer string, pace peers.Pace)
+	heard    func(peer string, said Word)
 	received atomic.Int64
 }
 
@@ -72,14 +72,14 @@ func New(opts Options) *Client {
 		DialContext: opts.DialContext, TLSClientConfig: opts.TLS, TLSHandshakeTimeout: connectTimeout,
 		MaxIdleConnsPerHost: min(max(allIdle/max(opts.Machines, 1), leastIdle), mostIdle), IdleConnTimeout: idleTimeout, MaxResponseHeaderBytes: maxHeader, DisableCompression: true,
 	}
-	c.Talk(func() (p peers.Pace) { return p }, func(string, peers.Pace) {})
+	c.Talk(func() (p peers.Pace) { return p }, func(string, Word) {})
 	return c
 }
 
-// Talk has all requests say what says returns, which this machine says of itself, and has heard
-// be called with what the answers of other machines say. It must be called before the first
-// request, if at all. The functions must not block.
-func (c *Client) Talk(says func() peers.Pace, heard func(peer string, pace peers.Pace)) {
+// Talk has all requests say the pace that says returns, and has heard be called with what other
+// machines say of themselves in their answers. It must be called before the first request, if at
+// all. The functions must not block.
+func (c *Client) Talk(says func() peers.Pace, heard func(peer string, said Word)) {
 	c.says, c.heard = says, heard
 }
 
@@ -154,17 +154,14 @@ func (c *Client) ID(ctx context.Context, peer string) (id string, through bool, 
 	if err != nil {
 		return "", false, c.failed(peer, peers.Dead, err)
 	}
-	return strings.TrimSpace(string(text)), resp.Header.Get(throughField) == "1", nil
+	return strings.TrimSpace(string(text)), wordOf(resp.Header).Through, nil
 }
 
 // send sends a request, and returns the answer if it gives something.
 func (c *Client) send(ctx context.Context, req *http.Request) (*http.Response, error) {
 	peer := req.URL.Host
 	req.Header.Set(peerField, c.opts.Self)
-	if c.through.Load() {
-		req.Header.Set(throughField, "1")
-	}
-	SetPace(req.Header, c.says())
+	Word{Through: c.through.Load(), Pace: c.says()}.Set(req.Header)
 	if c.opts.Sign != nil {
 		c.opts.Sign.sign(req, time.Now())
 	}
@@ -172,7 +169,7 @@ func (c *Client) send(ctx context.Context, req *http.Request) (*http.Response, e
 	if err != nil {
 		return nil, c.failed(peer, peers.Dead, err)
 	}
-	c.heard(peer, paceOf(resp.Header))
+	c.heard(peer, wordOf(resp.Header))
 	if code := resp.StatusCode; code != http.StatusOK && code != http.StatusPartialContent {
 		resp.Body.Close()
 		return nil, &Error{Peer: peer, Outcome: outcomeOf(code), Named: duplicates(resp.Header), Err: fmt.Errorf("it answers %d %s", code, http.StatusText(code))}

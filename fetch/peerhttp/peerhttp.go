@@ -68,10 +68,15 @@ type Question struct {
 // Asked is a request as the asked machine sees it.
 type Asked struct {
 	Question
-	Head    bool   // the bytes are not wanted, only whether they would be given
-	ID      bool   // it asks for the identity of the process, and nothing else
-	Peer    string // the name of the machine that asks, as it says
-	Through bool   // it needs nothing more, as it says
+	Head bool // the bytes are not wanted, only whether they would be given
+	Word
+	ID   bool   // it asks for the identity of the process, and nothing else
+	Peer string // the name of the machine that asks, as it says
+}
+
+// Word is what a machine says of itself with each request and answer.
+type Word struct {
+	Through bool // it needs nothing more
 	Pace    peers.Pace
 }
 
@@ -111,7 +116,7 @@ var errNoQuestion = errors.New("no request of a peer")
 
 // ReadRequest reads a request of another machine. The error says why it is none.
 func ReadRequest(r *http.Request) (a Asked, err error) {
-	a.Peer, a.Through, a.Pace = r.Header.Get(peerField), r.Header.Get(throughField) == "1", paceOf(r.Header)
+	a.Peer, a.Word = r.Header.Get(peerField), wordOf(r.Header)
 	if a.Head = r.Method == http.MethodHead; !a.Head && r.Method != http.MethodGet {
 		return a, errNoQuestion
 	}
@@ -206,20 +211,24 @@ func duplicates(h http.Header) (named []string) {
 	return named
 }
 
-// SetPace has a request or an answer say what this machine says of itself. It is called before
-// the header is written.
-func SetPace(h http.Header, pace peers.Pace) {
-	if pace.Rate > 0 {
-		h.Set(paceField, strconv.FormatInt(pace.Rate, 10))
+// Set puts the word into the header of a request or an answer. It is called before the header
+// is written.
+func (w Word) Set(h http.Header) {
+	if w.Through {
+		h.Set(throughField, "1")
 	}
-	if ms := pace.Slow.Milliseconds(); ms > 0 {
+	if w.Pace.Rate > 0 {
+		h.Set(paceField, strconv.FormatInt(w.Pace.Rate, 10))
+	}
+	if ms := w.Pace.Slow.Milliseconds(); ms > 0 {
 		h.Set(slowField, strconv.FormatInt(ms, 10))
 	}
 }
 
-// paceOf is what SetPace has set.
-func paceOf(h http.Header) peers.Pace {
-	return peers.Pace{Rate: number(h, paceField), Slow: time.Duration(min(number(h, slowField), mostSlow)) * time.Millisecond}
+// wordOf is what Word.Set has set.
+func wordOf(h http.Header) Word {
+	slow := time.Duration(min(number(h, slowField), mostSlow)) * time.Millisecond
+	return Word{Through: h.Get(throughField) == "1", Pace: peers.Pace{Rate: number(h, paceField), Slow: slow}}
 }
 
 // number is the number in a field, 0 if there is none, or none of this release.
@@ -232,10 +241,7 @@ func number(h http.Header, field string) int64 {
 }
 
 // WriteID answers a request for the identity of the process: id is this one's.
-func WriteID(w http.ResponseWriter, id string, through bool) {
-	if through {
-		w.Header().Set(throughField, "1")
-	}
+func WriteID(w http.ResponseWriter, id string) {
 	w.Header().Set("Content-Type", "text/plain")
 	fmt.Fprintln(w, id) // an error is the asking machine's to see
 }

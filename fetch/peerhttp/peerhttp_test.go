@@ -204,7 +204,7 @@ func TestWhatIsNoRequestOfAPeer(t *testing.T) {
 // secured returns a server that has one key asked by a client that has another.
 func secured(t *testing.T, server, client *Key) error {
 	hosttest.Need(t, hosttest.Loopback())
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { WriteID(w, "me", false) }))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { WriteID(w, "me") }))
 	s.TLS = server.TLS()
 	s.Config.ErrorLog = nil
 	s.StartTLS()
@@ -293,7 +293,8 @@ func TestSignedRequests(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}
-		WriteID(w, "me", true)
+		Word{Through: true}.Set(w.Header())
+		WriteID(w, "me")
 	}, Options{Self: "me:1", Sign: key})
 	if id, through, err := c.ID(t.Context(), peer); id != "me" || !through || err != nil {
 		t.Errorf("ID: %q %v %v", id, through, err)

@@ -54,6 +54,7 @@ type Course struct {
 	busy   bool     // the owner has too much to do
 	heeded int      // machines that were named
 	probed bool     // it was this machine's, and others were asked whether they have it
+	hoped  bool     // it was this machine's, and one that needs nothing more was asked for it, if there is one
 }
 
 // Course begins the course of an extent. unfit reports machines that cannot give this
@@ -88,7 +89,15 @@ func (c *Course) Next() Ask {
 	case c.rank[0] != c.ring.self:
 		return Ask{Fetch, c.rank[:1]}
 	}
-	if others := c.others(); len(others) > 0 && !c.probed {
+	others := c.others()
+	if !c.hoped && !c.probed {
+		c.hoped = true
+		if name, ok := c.ring.complete(others); ok {
+			c.holder, c.named = true, []string{name}
+			return Ask{Cached, c.named}
+		}
+	}
+	if len(others) > 0 && !c.probed {
 		return Ask{Probe, others}
 	}
 	return Ask{Kind: Origin}

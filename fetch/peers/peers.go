@@ -119,6 +119,18 @@ func (r *Ring) Told(name string, through bool) {
 	r.with(name, func(p *peer) { p.through = through })
 }
 
+// complete returns the first of the machines that needs nothing more, as it says: most likely it
+// has everything, and need not be asked whether it does.
+func (r *Ring) complete(names []string) (name string, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.IndexFunc(names, func(name string) bool { return r.peers[name] != nil && r.peers[name].through })
+	if i < 0 {
+		return "", false
+	}
+	return names[i], true
+}
+
 // Through reports whether no other machine needs anything more, as far as they have said.
 func (r *Ring) Through() bool {
 	r.mu.Lock()

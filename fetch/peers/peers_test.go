@@ -196,6 +196,30 @@ func TestOwnerAsksTheOthersBeforeTheOrigin(t *testing.T) {
 	}
 }
 
+// A machine that needs nothing more has the extent, most likely: it is asked for it, and the others
+// are asked whether they have it if it does not.
+func TestOwnerAsksFirstOneThatNeedsNothingMore(t *testing.T) {
+	r := ring("n1:3537", 6)
+	k := ownedBy(t, r, "n1:3537")
+	r.Told("n4:3537", true)
+	c := r.Course(k, false, nil, epoch)
+	expect(t, c, Cached, "n4:3537")
+	c.Note(Absent, nil, epoch)
+	if a := c.Next(); a.Kind != Probe || len(a.Peers) != 5 {
+		t.Fatalf("then it asks %v", a)
+	}
+	c.Found(nil, nil, epoch)
+	expect(t, c, Origin)
+
+	c = r.Course(k, false, nil, epoch)
+	expect(t, c, Cached, "n4:3537")
+	c.Note(Dead, nil, epoch)
+	expect(t, c, Probe)
+	r.Told("n5:3537", true)
+	c = r.Course(k, false, nil, epoch) // the first one is left out now
+	expect(t, c, Cached, "n5:3537")
+}
+
 // An extent that another machine asks for is never asked of a third that would have to get it.
 func TestRequestIsNotPassedOn(t *testing.T) {
 	r := ring("n0:3537", 6)
