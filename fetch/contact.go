@@ -298,7 +298,7 @@ func (c *contact) fetch(m *mirror, class hosts.Class) {
 	c.end(func() {
 		fi := f.pinLocked(blob)
 		fi.noRanges = !body.Ranged()
-		fl = fi.enlistLocked(m, class, 0, body.End(), from)
+		fl = fi.enlistLocked(m, class, 0, body.End(), &stream{body, from.ctx, from.cancel, from.urgent})
 		fl.holds++
 	})
 	fl.run()

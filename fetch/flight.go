@@ -91,7 +91,7 @@ func (fi *fill) launchLocked(m *mirror, c hosts.Class, off, end int64) *flight {
 
 // enlistLocked is launchLocked for a flight that the caller runs, with a new
 // request unless first contact has made it.
-func (fi *fill) enlistLocked(m *mirror, c hosts.Class, off, end int64, from *response) *flight {
+func (fi *fill) enlistLocked(m *mirror, c hosts.Class, off, end int64, from *stream) *flight {
 	f, now := fi.file, time.Now()
 	fl := &flight{fill: fi, mirror: m, class: c, launch: now, start: off, pos: off, end: end, born: now,
 		seats: seats{}}
@@ -115,6 +115,14 @@ func (fi *fill) enlistLocked(m *mirror, c hosts.Class, off, end int64, from *res
 	f.countLocked()
 	f.set.started(fl)
 	return fl
+}
+
+// stream is an answer that has begun, to be read by a flight.
+type stream struct {
+	body   body
+	ctx    context.Context
+	cancel context.CancelFunc
+	urgent *atomic.Bool // as of flight
 }
 
 // run fetches, then gives the place at the host back, takes the flight off the table and wakes

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"dlfs/cache"
+	"dlfs/fetch/hosts"
 	"dlfs/fetch/origin"
 	"dlfs/fetch/peers"
 	"dlfs/listfile/digest"
@@ -14,47 +16,132 @@ import (
 // others says that the origin of this machine has refused, so that it is the turn of the
 // other machines.
 func (c *contact) viaPeers(urgent, others bool) bool {
-	f, p := c.file, c.file.set.peering
-	if p == nil {
+	if !c.heedsPeers() {
 		return false
 	}
 	c.asking.Store(true)
 	defer c.asking.Store(false)
-	f.mu.Lock()
-	changed := f.mu.conduct.changes > 0 || f.mu.conduct.peersLie
-	f.mu.Unlock()
-	if changed {
-		return false
-	}
-	unfit := map[string]bool{p.Ring.Self(): others}
-	w := &walk{peering: p, wanted: f.set.ctx, name: f.name, urgent: urgent, pass: others, met: func(peer string, o peers.Outcome) { unfit[peer] = o == peers.Unfit }}
-	w.course = p.Ring.Course(peers.KeyOf(f.name, 0), true, func(peer string) bool { return unfit[peer] }, time.Now())
 	patience := peerPatience
 	if urgent {
 		patience = readerPatience
 	}
-	ctx, cancel := context.WithTimeout(f.set.ctx, patience)
+	ctx, cancel := context.WithTimeout(c.file.set.ctx, patience)
 	defer cancel()
-	if !w.getVersion(ctx) || w.version.ETag == "" && w.version.LastModified == "" {
-		return false // without a validator the origin could not prove that it has the same
+	w := c.walk(urgent, others)
+	if !w.getVersion(ctx) {
+		return false
+	}
+	blob := c.createTold(w)
+	if blob == nil {
+		return false
+	}
+	c.pin(found{blob: blob}, nil)
+	return true
+}
+
+// heedsPeers reports whether what other machines say of the version is of use.
+func (c *contact) heedsPeers() bool {
+	f := c.file
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.set.peering != nil && f.mu.conduct.changes == 0 && !f.mu.conduct.peersLie
+}
+
+// walk is the walk that asks other machines for the version of the file.
+func (c *contact) walk(urgent, others bool) *walk {
+	f, p := c.file, c.file.set.peering
+	unfit := map[string]bool{p.Ring.Self(): others}
+	w := &walk{peering: p, wanted: f.set.ctx, name: f.name, urgent: urgent, pass: others, met: func(peer string, o peers.Outcome) { unfit[peer] = o == peers.Unfit }}
+	w.course = p.Ring.Course(peers.KeyOf(f.name, 0), true, func(peer string) bool { return unfit[peer] }, time.Now())
+	return w
+}
+
+// createTold makes the blob of the version that a walk has found. It is nil if the version is of
+// no use; then the origin is to be asked.
+func (c *contact) createTold(w *walk) *cache.Blob {
+	if w.version.ETag == "" && w.version.LastModified == "" {
+		return nil // without a validator the origin could not prove that it has the same
 	}
 	said, err := digest.Parse(w.digest)
 	if err != nil {
 		said = digest.Digest{}
 	}
 	v := origin.Version(w.version)
-	if listedOtherwise(f.Entry(), v.Size) != nil {
-		return false
+	if listedOtherwise(c.file.Entry(), v.Size) != nil {
+		return nil
 	}
 	blob, err := c.make(v, said)
 	if err != nil {
-		return false // the origin's answer has the same fate, and tells it
+		return nil // the origin's answer has the same fate, and tells it
 	}
 	note := blob.Note()
 	note.URL, note.Digest = asUnasked, said.String()
 	blob.SetNote(note)
-	c.pin(found{blob: blob}, nil)
+	return blob
+}
+
+// fetchFromPeers is fetch from other machines: one request brings the version and the first
+// extent, and goes on to be the first flight. It has a prefetch place of host, for a flight from
+// m, or from the peers if m is nil. It reports false if no machine gives the extent; then the
+// contact has not ended and the place is not given back.
+func (c *contact) fetchFromPeers(m *mirror, host *hosts.Host) bool {
+	f, asked := c.file, time.Now()
+	if !c.heedsPeers() || f.set.store.Occupied(f.name) { // perhaps to be adopted: ask before fetching
+		return false
+	}
+	ctx, cancel := context.WithCancel(f.set.ctx)
+	from, w := c.openFirst(ctx)
+	if from == nil {
+		cancel()
+		return false
+	}
+	blob := c.createTold(w)
+	if blob == nil {
+		from.Close()
+		cancel()
+		return false
+	}
+	host.FirstByte(time.Since(asked))
+	if blob.Complete() || !f.set.begin() {
+		from.Close()
+		cancel()
+		host.Put(hosts.Bulk)
+		c.pin(found{blob: blob}, nil)
+		return true
+	}
+	var fl *flight
+	c.end(func() {
+		fi := f.pinLocked(blob)
+		if m == nil {
+			m = fi.extents.mirror
+		}
+		_, border := peers.Extent(0)
+		fl = fi.enlistLocked(m, hosts.Bulk, 0, min(border, blob.Version().Size), &stream{from, ctx, cancel, &c.urgent})
+		fl.holds++
+		from.watchLocked(fl)
+	})
+	fl.run()
 	return true
+}
+
+// openFirst asks other machines for the first extent, until ctx ends. It returns the walk with
+// the version. The answer is nil if no machine gives it.
+func (c *contact) openFirst(ctx context.Context) (*peerBody, *walk) {
+	c.asking.Store(true)
+	defer c.asking.Store(false)
+	w := c.walk(false, false)
+	ctx, cancel := context.WithCancel(ctx)
+	timer := time.AfterFunc(peerPatience, cancel)
+	b := w.getFirst(ctx)
+	inTime := timer.Stop()
+	if b != nil && inTime {
+		return &peerBody{Body: b, cancel: cancel}, w
+	}
+	if b != nil {
+		b.Close()
+	}
+	cancel()
+	return nil, w
 }
 
 // asUnasked is the hash of the URL that told a version which a peer told: no URL's.

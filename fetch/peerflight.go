@@ -37,8 +37,8 @@ type body interface {
 // the flight ends, and the extent is asked of the origin if a reader waits.
 type peerBody struct {
 	*peerhttp.Body
-	flight *flight
-	timer  *time.Timer
+	flight *flight     // nil before watchLocked
+	timer  *time.Timer // nil before watchLocked
 	cancel context.CancelFunc
 	closed atomic.Bool
 }
@@ -85,7 +85,9 @@ func (b *peerBody) brokeOff() {
 // Close ends the request. Calling it twice is harmless.
 func (b *peerBody) Close() {
 	b.closed.Store(true)
-	b.timer.Stop()
+	if b.timer != nil {
+		b.timer.Stop()
+	}
 	b.Body.Close()
 	b.cancel()
 }
@@ -184,7 +186,7 @@ func (fl *flight) openPeer() (body, error) {
 
 // receivePeer puts an answer of a peer under the watchdog.
 func (fl *flight) receivePeer(b *peerhttp.Body, ctx context.Context, cancel context.CancelFunc, timer *time.Timer) (body, error) {
-	pb := &peerBody{Body: b, flight: fl, cancel: cancel}
+	pb := &peerBody{Body: b, cancel: cancel}
 	if !timer.Stop() || ctx.Err() != nil { // at the last moment
 		b.Close()
 		cancel()
@@ -194,6 +196,12 @@ func (fl *flight) receivePeer(b *peerhttp.Body, ctx context.Context, cancel cont
 	f := fl.fill.file
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	pb.timer = time.AfterFunc(fl.patience(), pb.stalled)
+	pb.watchLocked(fl)
 	return pb, nil
+}
+
+// watchLocked has the answer be that of a flight, and sets the watchdog. The caller holds file.mu.
+func (b *peerBody) watchLocked(fl *flight) {
+	b.flight = fl
+	b.timer = time.AfterFunc(fl.patience(), b.stalled)
 }

@@ -203,8 +203,9 @@ func (p *prefetcher) launchPeered(f *File, fi *fill) {
 	fi.launchLocked(m, hosts.Bulk, off, end).holds++
 }
 
-// contactPeered begins first contact of a file, if there is a place for it: with the origin
-// if the first extent is this machine's own, else with the peers. The caller holds f.mu.
+// contactPeered begins first contact of a file, if there is a place for it: at the origin if the
+// first extent is this machine's own, else at the peers. The peers are asked first in any case.
+// The caller holds f.mu.
 func (p *prefetcher) contactPeered(f *File) {
 	pe := p.set.peering
 	host := pe.host
@@ -221,13 +222,12 @@ func (p *prefetcher) contactPeered(f *File) {
 	}
 	begun := f.contactLocked(func(c *contact) {
 		switch {
-		case !own:
+		case own && !c.fetchFromPeers(m, host):
+			c.fetch(m, hosts.Bulk)
+		case !own && !c.fetchFromPeers(nil, host):
 			c.probe(false)
-		case !c.viaPeers(false, false):
-			c.fetch(m, hosts.Bulk) // which gives the place back
-			return
+			host.Put(hosts.Bulk)
 		}
-		host.Put(hosts.Bulk)
 	})
 	if begun == nil {
 		host.Put(hosts.Bulk)

@@ -27,51 +27,65 @@ type walk struct {
 	met     func(peer string, o peers.Outcome)
 }
 
-// get walks until a peer gives the bytes, or says how the course ends: with Later or Origin.
-func (w *walk) get(ctx context.Context) (*peerhttp.Body, peers.Kind) {
+// follow asks one peer after the other with ask, until one gives what is wanted. Else it reports
+// false, and how the course ends: with Later or Origin.
+func (w *walk) follow(ctx context.Context, ask func(peer string, q peerhttp.Question) error) (end peers.Kind, ok bool) {
 	for {
-		ask := w.course.Next()
-		switch ask.Kind {
+		next := w.course.Next()
+		switch next.Kind {
 		case peers.Later, peers.Origin:
-			return nil, ask.Kind
+			return next.Kind, false
 		case peers.Probe:
-			w.probe(ctx, ask.Peers)
+			w.probe(ctx, next.Peers)
 			continue
 		}
-		b, err := w.peering.Client.Get(ctx, ask.Peers[0], w.question(ask.Kind == peers.Cached), w.version)
+		peer := next.Peers[0]
+		err := ask(peer, w.question(next.Kind == peers.Cached))
 		if err == nil {
-			w.peering.Ring.Answered(ask.Peers[0])
-			return b, ask.Kind
+			w.peering.Ring.Answered(peer)
+			return next.Kind, true
 		}
-		if !w.note(ctx, ask.Peers[0], err) {
-			return nil, peers.Origin
+		if !w.note(ctx, peer, err) {
+			return peers.Origin, false
 		}
 	}
+}
+
+// get walks until a peer gives the bytes. Without a body, end is how the course ends.
+func (w *walk) get(ctx context.Context) (b *peerhttp.Body, end peers.Kind) {
+	end, _ = w.follow(ctx, func(peer string, q peerhttp.Question) (err error) {
+		b, err = w.peering.Client.Get(ctx, peer, q, w.version)
+		return err
+	})
+	return b, end
 }
 
 // getVersion asks the peers of the course for the version of the file, and stores it in version
 // and digest. It reports false if no peer has told it.
 func (w *walk) getVersion(ctx context.Context) (ok bool) {
-	for {
-		ask := w.course.Next()
-		switch ask.Kind {
-		case peers.Later, peers.Origin:
-			return false
-		case peers.Probe:
-			w.probe(ctx, ask.Peers)
-			continue
-		}
-		v, said, err := w.peering.Client.Version(ctx, ask.Peers[0], w.question(ask.Kind == peers.Cached))
-		if err == nil {
-			w.version, w.digest = v, said
-			w.peering.Ring.Answered(ask.Peers[0])
-			w.peering.gave()
-			return true
-		}
-		if !w.note(ctx, ask.Peers[0], err) {
-			return false
-		}
+	_, ok = w.follow(ctx, func(peer string, q peerhttp.Question) (err error) {
+		w.version, w.digest, err = w.peering.Client.Version(ctx, peer, q)
+		return err
+	})
+	if ok {
+		w.peering.gave()
 	}
+	return ok
+}
+
+// getFirst is getVersion, and returns the bytes of the first extent, which come with the version;
+// nil if no peer gives them.
+func (w *walk) getFirst(ctx context.Context) (b *peerhttp.Body) {
+	w.follow(ctx, func(peer string, q peerhttp.Question) (err error) {
+		q.N = peers.ExtentSize
+		w.version, b, err = w.peering.Client.First(ctx, peer, q)
+		return err
+	})
+	if b != nil {
+		w.digest = b.Digest()
+		w.peering.gave()
+	}
+	return b
 }
 
 // question is what the walk asks of a peer. With cached set, the peer answers only from what

@@ -138,6 +138,10 @@ func (an *answer) give(ctx context.Context) error {
 		return err
 	}
 	v := peerhttp.Version(fi.blob.Version())
+	if a.Off == 0 { // who asks may not know how long the file is
+		a.N = min(a.N, v.Size)
+		an.asked.N = a.N
+	}
 	if a.N == 0 {
 		peerhttp.Give(an.w, v, fi.blob.Note().Digest, 0, 0)
 		return nil

@@ -141,6 +141,29 @@ func (c *Client) Get(ctx context.Context, peer string, q Question, want Version)
 	return &Body{c: c, peer: peer, body: resp.Body, left: q.N, digest: resp.Header.Get(digestField)}, nil
 }
 
+// First asks a machine for the version of a file and for its first bytes together: those up to
+// q.N, or all if there are fewer. v.Size tells how many there are. It returns as Get does.
+func (c *Client) First(ctx context.Context, peer string, q Question) (v Version, b *Body, err error) {
+	q.Off = 0
+	resp, err := c.send(ctx, request(http.MethodGet, c.scheme, peer, q))
+	if err != nil {
+		return v, nil, err
+	}
+	v = versionOf(resp.Header)
+	_, total, _ := strings.Cut(resp.Header.Get("Content-Range"), "/")
+	size, err := strconv.ParseUint(total, 10, 62)
+	if resp.StatusCode == http.StatusOK { // of an empty file no range can be given
+		size, err = 0, nil
+	}
+	v.Size = int64(size)
+	n := min(q.N, v.Size)
+	if err != nil || resp.ContentLength != n || n > 0 && resp.Header.Get("Content-Range") != contentRange(0, n, v.Size) {
+		resp.Body.Close()
+		return v, nil, c.failed(peer, peers.Unfit, errors.New("it answers with another range than was asked for"))
+	}
+	return v, &Body{c: c, peer: peer, body: resp.Body, left: n, digest: resp.Header.Get(digestField)}, nil
+}
+
 // ID asks a machine who it is, and whether it needs anything more. The error is an *Error.
 func (c *Client) ID(ctx context.Context, peer string) (id string, through bool, err error) {
 	req := request(http.MethodGet, c.scheme, peer, Question{})
@@ -187,11 +210,11 @@ func (c *Client) failed(peer string, o peers.Outcome, err error) error {
 // version want.
 func (c *Client) examine(peer string, resp *http.Response, q Question, want Version) error {
 	v := versionOf(resp.Header)
-	expected := fmt.Sprintf("bytes %d-%d/", q.Off, q.Off+q.N-1)
-	total, ok := strings.CutPrefix(resp.Header.Get("Content-Range"), expected)
+	said := resp.Header.Get("Content-Range")
+	_, total, _ := strings.Cut(said, "/")
 	size, err := strconv.ParseUint(total, 10, 62)
 	switch v.Size = int64(size); {
-	case resp.StatusCode != http.StatusPartialContent || !ok || err != nil || resp.ContentLength != q.N:
+	case err != nil || resp.StatusCode != http.StatusPartialContent || said != contentRange(q.Off, q.N, v.Size) || resp.ContentLength != q.N:
 		return c.failed(peer, peers.Unfit, errors.New("it answers with another range than was asked for"))
 	case !want.same(v):
 		return c.failed(peer, peers.Unfit, errors.New("it has another version of the file"))

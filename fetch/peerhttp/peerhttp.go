@@ -169,8 +169,13 @@ func Give(w http.ResponseWriter, v Version, digest string, off, n int64) {
 		return
 	}
 	h.Set("Content-Length", strconv.FormatInt(n, 10))
-	h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", off, off+n-1, v.Size))
+	h.Set("Content-Range", contentRange(off, n, v.Size))
 	w.WriteHeader(http.StatusPartialContent)
+}
+
+// contentRange is the Content-Range of n bytes from off on (RFC 9110, 14.4).
+func contentRange(off, n, size int64) string {
+	return fmt.Sprintf("bytes %d-%d/%d", off, off+n-1, size)
 }
 
 // Refuse writes an answer that gives nothing. named are machines that may have what was

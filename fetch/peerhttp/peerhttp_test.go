@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,53 @@ func TestRefusalTellsWhyAndWhoMayHaveIt(t *testing.T) {
 	_, _, err = c.ID(t.Context(), l.Addr().String())
 	if got, _ := outcome(t, err); got != peers.Dead {
 		t.Errorf("a refused connection is outcome %d", got)
+	}
+}
+
+// The version and the first bytes come with one request, of a file of any length.
+func TestFirstBytesTellTheVersion(t *testing.T) {
+	for _, tt := range []struct {
+		size, want int64
+		answer     string // the Content-Range; "" for none, with status 200
+		of         int64  // Content-Length
+		ok         bool
+	}{
+		{10, 4, "bytes 0-3/10", 4, true},
+		{10, 10, "bytes 0-9/10", 10, true},
+		{10, 100, "bytes 0-9/10", 10, true},
+		{0, 100, "", 0, true},
+		{10, 100, "", 10, false}, // a whole file is no answer to a range
+		{10, 4, "bytes 0-9/10", 10, false},
+		{10, 4, "bytes 0-2/10", 3, false},
+		{10, 4, "bytes 1-4/10", 4, false},
+		{10, 4, "bytes 0-3/*", 4, false},
+	} {
+		c, peer := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if a, err := ReadRequest(r); err != nil || a.Off != 0 || a.N != tt.want || a.Head {
+				t.Errorf("asked %+v, %v", a, err)
+			}
+			w.Header().Set("ETag", version.ETag)
+			w.Header().Set("Content-Length", strconv.FormatInt(tt.of, 10))
+			if tt.answer != "" {
+				w.Header().Set("Content-Range", tt.answer)
+				w.WriteHeader(http.StatusPartialContent)
+			}
+			w.Write(content[:tt.of])
+		}, Options{})
+		v, b, err := c.First(t.Context(), peer, Question{Name: "a", N: tt.want})
+		if !tt.ok {
+			if o, _ := outcome(t, err); o != peers.Unfit {
+				t.Errorf("%+v: outcome %d", tt, o)
+			}
+			continue
+		}
+		if err != nil || v != (Version{Size: tt.size, ETag: version.ETag}) {
+			t.Fatalf("%+v: version %v, %v", tt, v, err)
+		}
+		if got, err := io.ReadAll(b); !bytes.Equal(got, content[:tt.of]) || err != nil {
+			t.Errorf("%+v: %q, %v", tt, got, err)
+		}
+		b.Close()
 	}
 }
 
