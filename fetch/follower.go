@@ -103,7 +103,8 @@ func (w *follower) launch(off, end int64) (*flight, error) {
 		return nil, errClosing
 	}
 	_, border := peers.Extent(off)
-	return fi.launchLocked(m, class, off, fi.flights.freeUntil(off, min(w.whole(end), border))), nil
+	_, n := fi.unassigned(off, min(w.whole(end), border)) // up to the next block that is there
+	return fi.launchLocked(m, class, off, off+n), nil
 }
 
 // whole rounds end up to whole blocks, as far as the file has them.

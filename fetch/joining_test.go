@@ -2,10 +2,13 @@ package fetch
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"sync/atomic"
 	"testing"
 
+	"dlfs/cache"
+	"dlfs/fetch/peerhttp"
 	"dlfs/fetch/peers"
 )
 
@@ -99,4 +102,28 @@ func TestFirstRequestThatStallsIsGivenUp(t *testing.T) {
 		check(t, y.Run(t.Context()))
 		y.materialized(name)
 	})
+}
+
+// An owner that is asked for a stretch of which it has a part asks the origin for the rest, on both
+// sides of that part.
+func TestOwnerAsksForNoBlockThatIsThere(t *testing.T) {
+	for _, urgent := range []bool{false, true} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			c := newCircle(t, 2)
+			name := c.owned(0)
+			x.add(name, 16*bs)
+			y := c.join(x, 0, Options{Serve: true, Prefetch: PrefetchNone})
+			check(t, y.readOnce(name, 5*bs, 2*bs))
+			_, client := c.peers(1)
+			defer client.Close()
+			v := peerhttp.Version(y.File(name).Known().(*cache.Blob).Version())
+			b, err := client.Get(t.Context(), c.names[0], peerhttp.Question{Name: name, Off: 2 * bs, N: 8 * bs, Urgent: urgent}, v)
+			check(t, err)
+			got, err := io.ReadAll(b)
+			check(t, err)
+			b.Close()
+			check(t, x.contents[name].Check(got, 2*bs))
+			x.wantBodyBytes(8*bs, 8*bs)
+		})
+	}
 }
