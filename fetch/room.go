@@ -26,12 +26,13 @@ type room struct {
 	runBytes int64         // length of a run
 	wake     chan struct{} // the keeper is to look
 
-	hits  atomic.Int64 // bytes of reads that found all their blocks present
-	reads atomic.Int64 // bytes of all reads
-	said  atomic.Bool  // that prefetch stops
-	stuck atomic.Int64 // when nothing could be evicted, in nanoseconds; 0 if the last pass could
-	ahead atomic.Int64 // bytes of room that are kept free beyond the least, because flights had to wait for a pass
-	most  atomic.Int64 // the most that ahead was
+	hits       atomic.Int64 // bytes of reads that found all their blocks present
+	reads      atomic.Int64 // bytes of all reads
+	said       atomic.Bool  // that prefetch stops
+	saidPinned atomic.Bool  // that prefetch of pinned files waits
+	stuck      atomic.Int64 // when nothing could be evicted, in nanoseconds; 0 if the last pass could
+	ahead      atomic.Int64 // bytes of room that are kept free beyond the least, because flights had to wait for a pass
+	most       atomic.Int64 // the most that ahead was
 
 	mu struct {
 		lockorder.Mutex[lockorder.Room]
@@ -139,10 +140,14 @@ func (r *room) stops() bool {
 }
 
 // stopsPinned reports whether prefetch stops for pinned files, too: a moment ago nothing was
-// left to be evicted for them.
+// left to be evicted for them. It tells so once.
 func (r *room) stopsPinned() bool {
 	at := r.stuck.Load()
-	return at != 0 && r.full() && time.Since(time.Unix(0, at)) < retryFull
+	stops := at != 0 && r.full() && time.Since(time.Unix(0, at)) < retryFull
+	if stops && !r.saidPinned.Swap(true) {
+		r.set.log.Warn("prefetch of pinned files waits: nothing can go to make room for them; pin fewer files, or raise --max-size", "dir", r.set.store.Path())
+	}
+	return stops
 }
 
 // window is how far read-ahead of one reader may be: the read-ahead of all readers

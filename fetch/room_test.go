@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -380,4 +381,34 @@ func TestTheKernelKeepsWhatItReads(t *testing.T) {
 			h.Close()
 		}
 	})
+}
+
+// TestPinnedFilesThatDoNotFit: pinned files that are larger than the room take all of it, and that
+// no more comes is told.
+func TestPinnedFilesThatDoNotFit(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.bounded()
+		said := make(chan string, 100)
+		x.opts.Log = slog.New(slog.NewTextHandler(lineWriter(said), nil))
+		x.add("a", 40<<20)
+		x.start()
+		x.File("a").SetPinned(true)
+		defer x.background()()
+		for line := range said {
+			if strings.Contains(line, "prefetch of pinned files waits") {
+				break
+			}
+		}
+		if use := x.diskUse(); use > x.cacheOpts.MaxSize {
+			t.Errorf("%d bytes are on disk", use)
+		}
+	})
+}
+
+// lineWriter sends each line of a log.
+type lineWriter chan<- string
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	w <- string(p)
+	return len(p), nil
 }

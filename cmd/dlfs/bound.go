@@ -130,8 +130,9 @@ func (e *engine) takePins(flags []string) error {
 }
 
 // pinLocked pins the files of the list that the rules pin, and unpins all others. If the pinned
-// files together are larger than the bound leaves room for, nothing changes, and the error says
-// how much there is. Files of unknown size count as 0. The caller holds reloading.
+// files together are larger than the bound leaves room for, and than they were, nothing changes,
+// and the error says how much there is. Files of unknown size count as 0. The caller holds
+// reloading.
 func (e *engine) pinLocked(rules pinRules) error {
 	if len(rules) == 0 && e.set.Bound() == nil {
 		return nil
@@ -152,14 +153,18 @@ func (e *engine) pinLocked(rules pinRules) error {
 		}
 		return false
 	}
-	var bytes int64
+	var bytes, before int64
 	files := e.set.Files()
 	for _, f := range files {
+		size := max(0, knownSize(f))
 		if pinned(f) {
-			bytes += max(0, knownSize(f))
+			bytes += size
+		}
+		if f.Pinned() {
+			before += size
 		}
 	}
-	if room := e.store.Room(); bytes > room.Max-room.State {
+	if room := e.store.Room(); bytes > room.Max-room.State && bytes > before {
 		return usageError("the pinned files have %s, and --max-size leaves %s for files; pin fewer, or raise it with \"dlfs limit --disk\"", bytesText(bytes), bytesText(room.Max-room.State))
 	}
 	for _, f := range files {

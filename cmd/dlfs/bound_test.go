@@ -1,10 +1,42 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
+	"dlfs/cache"
 	"dlfs/fetch"
+	"dlfs/fetch/origin"
+	"dlfs/listfile"
 )
+
+// TestUnpinWhatIsTooLarge: files can be unpinned although those that stay pinned have no room,
+// as when their sizes were not known before; no more can be pinned then.
+func TestUnpinWhatIsTooLarge(t *testing.T) {
+	store, err := cache.Open(t.TempDir(), cache.Options{MinFree: 1, MaxSize: 100 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	var entries []listfile.Entry
+	for _, name := range []string{"a", "b", "c"} {
+		entries = append(entries, listfile.Entry{Name: name, URL: "http://localhost/" + name, Details: &listfile.Details{Size: 90 << 20}})
+	}
+	set := fetch.New(t.Context(), store, origin.New(origin.Options{}), entries, fetch.Options{Serve: true})
+	defer set.Close()
+	e := &engine{store: store, set: set}
+	set.File("a").SetPinned(true)
+	set.File("b").SetPinned(true)
+	if err := e.pinLocked(pinRules{"+a", "+b", "-b"}); err != nil {
+		t.Error(err)
+	}
+	if set.File("b").Pinned() || !set.File("a").Pinned() {
+		t.Error("b is pinned still, or a is not")
+	}
+	if err := e.pinLocked(pinRules{"+a", "+c"}); err == nil || !strings.Contains(err.Error(), "pin fewer") || set.File("c").Pinned() {
+		t.Errorf("pinning more: %v", err)
+	}
+}
 
 // TestBoundText: status tells what the bound costs once there is something to tell.
 func TestBoundText(t *testing.T) {
