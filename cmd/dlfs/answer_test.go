@@ -285,3 +285,16 @@ func TestControlSocketRefusesOthers(t *testing.T) {
 		t.Errorf("log: %s", log.String())
 	}
 }
+
+// TestOlderProcessIsTold: a process that knows no such request is told of in one line by every
+// command that asks it.
+func TestOlderProcessIsTold(t *testing.T) {
+	dir := olderSocket(t)
+	for _, args := range [][]string{{"stop", dir}, {"pause", dir}, {"limit", dir}, {"reload", dir}, {"first", dir, "x"}, {"wait", dir, "--timeout=30s"}, {"log", dir}} {
+		var out, errs strings.Builder
+		code := run(t.Context(), args, stdio{in: strings.NewReader(""), out: &out, err: &errs})
+		if code != exitFailed || out.Len() > 0 || strings.Count(errs.String(), "\n") != 1 || !strings.Contains(errs.String(), "is of an older version, which cannot do this; stop it and start it again") {
+			t.Errorf("%q: exit code %d, %s%s", args, code, out.String(), errs.String())
+		}
+	}
+}

@@ -173,21 +173,30 @@ func order(ctx context.Context, dir, method, path string, body io.Reader) (*answ
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	if a.resp.StatusCode == http.StatusOK {
-		return a, nil
+	if err := a.refusal(dir); err != nil {
+		a.close()
+		return nil, err
 	}
-	defer a.close()
+	return a, nil
+}
+
+// refusal is why the process on dir did not do what it was asked for, with the exit code that
+// belongs to it; nil if it did.
+func (a *answer) refusal(dir string) error {
+	if a.resp.StatusCode == http.StatusOK {
+		return nil
+	}
 	text, err := a.text()
 	if err != nil {
-		return nil, fmt.Errorf("answer of the process on %s: %w", dir, err)
+		return fmt.Errorf("answer of the process on %s: %w", dir, err)
 	}
 	switch a.resp.StatusCode {
 	case http.StatusNotFound, http.StatusMethodNotAllowed: // the socket has no such thing
-		return nil, fmt.Errorf("the dlfs on %s is of an older version, which cannot do this; stop it and start it again", dir)
+		return fmt.Errorf("the dlfs on %s is of an older version, which cannot do this; stop it and start it again", dir)
 	case http.StatusUnprocessableEntity:
-		return nil, &exitError{exitUsage, errors.New(text)}
+		return &exitError{exitUsage, errors.New(text)}
 	}
-	return nil, errors.New(text)
+	return errors.New(text)
 }
 
 // orderText is order for an answer that is a short text.
@@ -212,6 +221,9 @@ func visitStatus(ctx context.Context, dir string, want selection, head func(*Sta
 		return err
 	}
 	defer a.close()
+	if err := a.refusal(dir); err != nil {
+		return err
+	}
 	err = a.status(func(s *Status) error {
 		if err := head(s); err != nil || !want.none {
 			return err

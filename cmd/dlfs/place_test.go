@@ -68,6 +68,8 @@ func TestSystemsThatCannot(t *testing.T) {
 			`this user may not open /dev/fuse; have root run "chmod 666 /dev/fuse", or use "dlfs fetch", which needs no FUSE`},
 		{"no fusermount3", `touch none; for f in $(which -a fusermount3 fusermount); do mount --bind none $f; done; ` + user + `$DLFS mount list mnt`,
 			"fusermount3 is not installed, and only root can do without; install the package fuse3"},
+		{"status of another user's directory", `mkdir -m 700 closed; ` + user + `$DLFS status closed`,
+			"closed may not be looked into by this user; ask as the user of its dlfs, or as root"},
 		{"--allow-other of a user", `echo '#user_allow_other' > conf; if [ -e /etc/fuse.conf ]; then mount --bind conf /etc/fuse.conf; fi; ` + user + `$DLFS mount --allow-other list mnt`,
 			"--allow-other is for root alone, unless /etc/fuse.conf has the line user_allow_other; have root add it, or mount without"},
 		{"somebody else's directory", `chown 0 mnt; HOME=/ setpriv --reuid=65534 --regid=65534 --clear-groups $DLFS mount list mnt`,

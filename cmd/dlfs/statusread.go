@@ -16,11 +16,15 @@ import (
 )
 
 // needState returns an error if dir holds no state of dlfs, nil if it does. The directory of a
-// mount whose process has died cannot be looked into, and has an error of its own.
+// mount whose process has died cannot be looked into, nor can one of another user, and each has
+// an error of its own.
 func needState(dir string) error {
 	_, err := os.Stat(filepath.Join(dir, ".dlfs"))
 	if errors.Is(err, syscall.ENOTCONN) {
 		return fmt.Errorf("the dlfs that served %s has died; mount the list again, or run \"dlfs umount %s\"", dir, dir)
+	}
+	if errors.Is(err, syscall.EACCES) {
+		return fmt.Errorf("%s may not be looked into by this user; ask as the user of its dlfs, or as root", dir)
 	}
 	if err != nil {
 		return fmt.Errorf("%s holds no state of dlfs; give the directory of a mount or fetch", dir)
