@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"testing"
 
 	"dlfs/cache"
+	"dlfs/fetch/origintest"
 	"dlfs/fetch/peerhttp"
 	"dlfs/fetch/peers"
 )
@@ -126,4 +128,70 @@ func TestOwnerAsksForNoBlockThatIsThere(t *testing.T) {
 			x.wantBodyBytes(8*bs, 8*bs)
 		})
 	}
+}
+
+// A file whose origin does not say how long it is comes from the origin on each machine that does
+// not find it complete on another one, and is right on all.
+func TestFileOfUnknownLengthIsRightOnAllMachines(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.Inject(origintest.NoLength(), origintest.HeadLength(-1))
+		c := newCircle(t, 3)
+		for i := range 3 {
+			x.add(c.owned(i), 5*bs+7)
+		}
+		all := []*fixture{c.join(x, 0, Options{}), c.join(x, 1, Options{}), c.join(x, 2, Options{})}
+		done := make(chan error, len(all))
+		for _, y := range all {
+			go func() { done <- y.Run(t.Context()) }() // awaited below
+		}
+		for range all {
+			check(t, <-done)
+		}
+		for _, y := range all {
+			y.materialized(x.names()...)
+		}
+		size := int64(3 * (5*bs + 7))
+		x.wantBodyBytes(size, 6*size) // the length may be asked for with a GET first
+	})
+}
+
+// Where the URLs of seven of eight machines have expired, the eighth gets all files from the origin,
+// once, and the others from it.
+func TestOneFreshListServesSevenMachinesWithExpiredOnes(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		const machines, fresh = 8, 5
+		x.Inject(origintest.Status(403).When(func(r *http.Request) bool { return r.URL.RawQuery == "sig=expired" }))
+		c := newCircle(t, machines)
+		for i := range machines {
+			x.add(c.owned(i), 4*bs)
+		}
+		good := x.entries
+		bad := slices.Clone(good)
+		for i := range bad {
+			bad[i].URL += "?sig=expired"
+		}
+		var all []*fixture
+		for i := range machines {
+			if x.entries = bad; i == fresh {
+				x.entries = good
+			}
+			all = append(all, c.join(x, i, Options{}))
+		}
+		done := make(chan error, machines)
+		for _, y := range all {
+			go func() { // awaited below
+				err := y.Run(t.Context())
+				y.Linger(t.Context())
+				done <- err
+			}()
+		}
+		for range all {
+			check(t, <-done)
+		}
+		for _, y := range all {
+			y.materialized(x.names()...)
+		}
+		size := int64(machines * 4 * bs)
+		x.wantBodyBytes(size, size+size/20)
+	})
 }
