@@ -18,7 +18,7 @@ type fileShares struct {
 
 // ownFiles is how many the process needs besides: for the state, the mount,
 // directories it looks at and the control socket.
-const ownFiles = 40
+const ownFiles = 42
 
 // shareFiles shares out the limit of this process.
 func shareFiles() fileShares { return fileSharesOf(mostFiles()) }
