@@ -27,7 +27,7 @@ import (
 const (
 	mostDoubts   = 8               // a request is not repeated more often
 	mostLate     = 2               // nor for a host that is late to notice the end of an answer
-	proofsEnough = 3               // refusals in a row that were found to be their URLs' own
+	proofsEnough = 12              // refusals in a row that were found to be their URLs' own: few may come first by chance
 	answersSoon  = time.Second     // the answers to other requests are waited for so long
 	meantLasts   = 5 * time.Second // no refusal of the URL is doubted for so long after one that was its own
 )
