@@ -5,6 +5,7 @@ package fetch
 import (
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -127,7 +128,8 @@ func (g *modelGroup) front(h http.Handler) http.Handler {
 		case 1:
 			l.cut = 1000
 		case 2:
-			if r.Method != http.MethodHead { // a version that another machine tells of is believed until the origin is asked
+			// A version that another machine tells of first is believed until the origin is asked.
+			if r.Method != http.MethodHead && !strings.HasPrefix(r.Header.Get("Range"), "bytes=0-") {
 				l.change = func(h http.Header, code int) int { h.Set("ETag", `"of nobody"`); return code }
 			}
 		case 3:
