@@ -28,8 +28,8 @@ func TestLimits(t *testing.T) {
 		{"files", "ulimit -f 1000", "open out: a file may have 1024000 bytes here (ulimit -f), and the state needs", exitFailed},
 		{"a file", "ulimit -f 30000", `"large" has 41943040 bytes, and a file may have 30720000 here (ulimit -f); raise the limit`, exitFailed},
 		{"address space", "ulimit -v 1800000", "the address space is limited to 1.7 GiB (ulimit -v), and dlfs needs 1.9 GiB; raise the limit", exitFailed},
-		{"open files", "ulimit -n 39", "a process may have 39 files open here (ulimit -n), and dlfs needs 40; raise the limit", exitFailed},
-		{"few open files", "ulimit -n 40", "", exitOK},
+		{"open files", "ulimit -n 41", "a process may have 41 files open here (ulimit -n), and dlfs needs 42; raise the limit", exitFailed},
+		{"few open files", "ulimit -n 42", "", exitOK},
 		{"none", ":", "", exitOK},
 	} {
 		if tt.name == "address space" && raceDetector {
