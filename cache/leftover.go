@@ -62,7 +62,7 @@ func removeLeftovers(parent string, log *slog.Logger) {
 // removeLeftover removes one directory if it is a copy that no process uses. The lock goes last,
 // so that the next question goes on where a kill ended this one.
 func removeLeftover(parent *os.Root, name string) (err error) {
-	dir, err := openOwn(parent, name)
+	dir, err := openOwnDir(parent, name)
 	if err != nil {
 		return err
 	}
@@ -100,8 +100,8 @@ func removeLeftover(parent *os.Root, name string) (err error) {
 	return parent.Remove(name)
 }
 
-// openOwn opens a directory that belongs to this user, and follows no link.
-func openOwn(parent *os.Root, name string) (*os.Root, error) {
+// openOwnDir opens a directory that belongs to this user, and follows no link.
+func openOwnDir(parent *os.Root, name string) (*os.Root, error) {
 	seen, err := parent.Lstat(name)
 	if err != nil {
 		return nil, err

@@ -44,11 +44,15 @@ func (b *Blob) Own() bool {
 	return b.mu.published && b.mu.own != 0
 }
 
+// ownLocked is the file that this store has published as the blob; without an inode if there is
+// none. The caller holds b.mu.
+func (b *Blob) ownLocked() standing { return standing{b.mu.own, b.version.Size, b.mu.mtime} }
+
 // Withdraw begins to take the files of published blobs out of the output directory. It returns
 // those that can go, and the caller ends each with Remove and Finish, or with Stay. A blob is
 // passed over if its file is not Own, was changed, has another name, too, or is in use: a
-// caller has acquired the blob, or another program has the file open, as far as the system tells. InUse tells
-// the last of these from the others, which are for good.
+// caller has acquired the blob, or another program has the file open, as far as the system
+// tells. InUse tells the last of these from the others, which are for good.
 //
 // It blocks for the disk and for the syncer, so it is not called from there, nor under a
 // lock.
@@ -77,7 +81,7 @@ func (s *Store) Withdraw(blobs []*Blob) (going []*Withdrawal, err error) {
 // on disk yet.
 func (b *Blob) withdraw() *Withdrawal {
 	b.mu.Lock()
-	own := standing{b.mu.own, b.version.Size, b.mu.mtime}
+	own := b.ownLocked()
 	may := b.mu.published && b.mu.recorded && own.ino != 0 && !b.mu.withdrawn
 	used := may && b.mu.refs > 0
 	b.inUse.Store(used)
@@ -158,7 +162,7 @@ func (w *Withdrawal) Remove() error {
 	defer dir.Close()
 	b.mu.Lock() // an Acquire opens the file or finds the blob given up
 	defer b.mu.Unlock()
-	own := standing{b.mu.own, b.version.Size, b.mu.mtime}
+	own := b.ownLocked()
 	if !b.mu.published || !own.isAt(dir, path.Base(b.name)) {
 		b.mu.own = 0
 		return fmt.Errorf("withdraw %q: %w", b.name, &InTheWayError{b.name, "was changed"})
@@ -223,7 +227,8 @@ func (w *Withdrawal) Stay() error {
 // published, else 0.
 func (r record) ownOf(info fs.FileInfo) uint64 {
 	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || r.own == 0 || st.Ino != r.own || info.Size() != r.version.Size || info.ModTime().UnixNano() != r.mtime {
+	own := standing{r.own, r.version.Size, r.mtime}
+	if !ok || (standing{st.Ino, info.Size(), info.ModTime().UnixNano()}) != own {
 		return 0
 	}
 	return r.own
