@@ -106,8 +106,8 @@ func TestFirstRequestThatStallsIsGivenUp(t *testing.T) {
 	})
 }
 
-// An owner that is asked for a stretch of which it has a part asks the origin for the rest, on both
-// sides of that part.
+// An owner that has only a part of the stretch that it is asked for asks the origin for the rest,
+// on both sides of that part.
 func TestOwnerAsksForNoBlockThatIsThere(t *testing.T) {
 	for _, urgent := range []bool{false, true} {
 		bubble(t, func(t *testing.T, x *fixture) {

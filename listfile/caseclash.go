@@ -56,7 +56,7 @@ func (l *List) CaseClash() (first, second string, n int) {
 
 // fold returns one text for all names that differ only in case or in the form of
 // composed letters (NFC and NFD, Unicode Standard Annex 15). Going to upper case first
-// also joins letters of which several have one capital, such as the two small sigmas of
+// also joins small letters that have the same capital, such as the two small sigmas of
 // Greek.
 func fold(name string) string {
 	return norm.NFC.String(strings.ToLower(strings.ToUpper(norm.NFC.String(name))))

@@ -75,7 +75,7 @@ func playOrigin(in *bufio.Reader, out io.Writer) error {
 }
 
 // of returns the counts of the paths of one load. Its bytes are those that were written
-// to connections, of which some may never have arrived.
+// to connections; some of them may never have arrived.
 func (l load) of(c origintest.Counts) (sum originCounts) {
 	for path, n := range c.Paths {
 		if strings.HasPrefix(path, "/"+l.folder()+"/") {

@@ -123,7 +123,7 @@ type s3fifo struct {
 	ghosts     *line
 }
 
-// newS3FIFO returns an empty S3-FIFO for room blocks, of which small are for the small
+// newS3FIFO returns an empty S3-FIFO for room blocks; small of these blocks are for the small
 // queue. Its ghost queue remembers as many blocks as the main queue holds.
 func newS3FIFO(room, small int) *s3fifo {
 	return &s3fifo{room: room, most: small, reads: map[touch]int{}, ghosts: newLine(room-small, false)}
