@@ -3,12 +3,12 @@
 package lockorder
 
 import (
-	"bytes"
 	"fmt"
 	"runtime"
 	"slices"
-	"strconv"
 	"sync"
+
+	"github.com/petermattis/goid"
 )
 
 // Checked is whether the order is asserted.
@@ -55,7 +55,7 @@ func (m *RWMutex[R]) TryRLock() bool {
 	var rank R
 	ok := m.m.TryRLock()
 	if ok {
-		took(m, rank, caller(2))
+		took(goid.Get(), hold{m, rank, caller(2)})
 	}
 	return ok
 }
@@ -64,7 +64,7 @@ func (m *RWMutex[R]) TryRLock() bool {
 type hold struct {
 	mutex any
 	rank  Rank
-	at    string
+	at    place
 }
 
 // holds has a []hold for each goroutine that holds any, by its number. Only that
@@ -73,26 +73,25 @@ var holds sync.Map
 
 func taking[R Rank](mutex any) {
 	var rank R
-	at := caller(3)
-	for _, h := range holdsOf(goroutine()) {
+	id, at := goid.Get(), caller(3)
+	for _, h := range holdsOf(id) {
 		if h.rank.level() >= rank.level() {
 			panic(fmt.Sprintf("lock order: %T locked at %s while %T is held since %s", rank, at, h.rank, h.at))
 		}
 	}
-	took(mutex, rank, at)
+	took(id, hold{mutex, rank, at})
 }
 
-func took(mutex any, rank Rank, at string) {
-	id := goroutine()
-	holds.Store(id, append(holdsOf(id), hold{mutex, rank, at}))
+func took(id int64, h hold) {
+	holds.Store(id, append(holdsOf(id), h))
 }
 
 func released(mutex any) {
-	id := goroutine()
+	id := goid.Get()
 	held := holdsOf(id)
 	i := slices.IndexFunc(held, func(h hold) bool { return h.mutex == mutex })
 	if i < 0 {
-		panic("lock order: unlocked at " + caller(3) + " by a goroutine that does not hold it")
+		panic(fmt.Sprintf("lock order: unlocked at %s by a goroutine that does not hold it", caller(3)))
 	}
 	if held = slices.Delete(held, i, i+1); len(held) == 0 {
 		holds.Delete(id)
@@ -101,25 +100,24 @@ func released(mutex any) {
 	holds.Store(id, held)
 }
 
-func holdsOf(id uint64) []hold {
+func holdsOf(id int64) []hold {
 	held, _ := holds.Load(id)
 	list, _ := held.([]hold)
 	return list
 }
 
+// place is where a call returns to. It is only made a file and a line when it is printed, which
+// takes longer than a lock.
+type place uintptr
+
 // caller is where the mutex's method was called, so many calls up from here.
-func caller(up int) string {
-	_, file, line, _ := runtime.Caller(up)
-	return fmt.Sprintf("%s:%d", file, line)
+func caller(up int) place {
+	var pcs [1]uintptr
+	runtime.Callers(up+1, pcs[:])
+	return place(pcs[0])
 }
 
-// goroutine is the number of this goroutine: the second word of its trace.
-func goroutine() uint64 {
-	var buf [64]byte
-	words := bytes.Fields(buf[:runtime.Stack(buf[:], false)])
-	id, err := strconv.ParseUint(string(words[1]), 10, 64)
-	if err != nil {
-		panic(err) // the trace has another form now
-	}
-	return id
+func (p place) String() string {
+	at, _ := runtime.CallersFrames([]uintptr{uintptr(p)}).Next()
+	return fmt.Sprintf("%s:%d", at.File, at.Line)
 }
