@@ -31,7 +31,10 @@ func (c *checkCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	defer w.end()
+	// A list of URLs alone is shown with the names that its URLs have, since names that origins
+	// would give cost a request for each entry.
 	list, err := w.lister.readAsWritten(ctx)
+	// The list may be there in spite of an error, which is then about some of its lines.
 	if list == nil {
 		return err
 	}
@@ -42,6 +45,7 @@ func (c *checkCmd) Run(ctx context.Context, std stdio) error {
 	case list.Bad.Count() > 0:
 		return errLeftOut(list.Bad.Count())
 	}
+	// A list without entries is well formed, but a fetch of it would fail.
 	return needEntries(list, w.lister.name)
 }
 

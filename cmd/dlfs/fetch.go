@@ -20,8 +20,9 @@ type fetchCmd struct {
 	Output       string `name:"dir" short:"d" aliases:"output-dir,directory-prefix" placeholder:"DIR" help:"The same."`
 	AdoptPartial bool   `negatable:"" default:"true" help:"Go on with files that another program, such as wget or curl, has left unfinished in DIR, where pieces of them are the origin's. On by default."`
 
-	Check   bool      `name:"check-integrity" short:"V" help:"Verify first what is there, as \"dlfs verify\" does, and fetch again what is wrong."`
-	Daemon  bool      `help:"Return once the directory is open, and go on in the background; \"dlfs wait\" waits for it, \"dlfs stop\" ends it."`
+	Check  bool `name:"check-integrity" short:"V" help:"Verify first what is there, as \"dlfs verify\" does, and fetch again what is wrong."`
+	Daemon bool `help:"Return once the directory is open, and go on in the background; \"dlfs wait\" waits for it, \"dlfs stop\" ends it."`
+	// A flag of mount that users try here, too; Run says why fetch does not have it.
 	MaxSize *diskSize `hidden:""`
 	shardFlag
 	runFlags
@@ -46,6 +47,7 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 		}
 		return daemonize(ctx, std, c.List, log, "fetching into "+c.Dir)
 	}
+	// The parent has opened the log and waits for one word of this process (tellLive).
 	if isDaemon() {
 		var err error
 		if std, err = daemonStreams(std); err != nil {
@@ -75,6 +77,7 @@ func (c *fetchCmd) place() (err error) {
 // error of the log or of the directory reaches the terminal. notes gets remarks about
 // the file.
 func (c *fetchCmd) daemonLog(notes io.Writer) (*logFile, error) {
+	// A log elsewhere needs no directory, so the child makes the directory.
 	if c.LogFile != "" {
 		if err := c.checkLog(c.List, c.Dir); err != nil {
 			return nil, err
@@ -98,6 +101,7 @@ func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
 		return err
 	}
 	defer w.end()
+	// A shard is a list by itself from here on: sizes, room and outcome are those of its entries.
 	w.hooks, w.saveFailed = c.hookFlags, c.SaveFailed
 	w.lister = w.lister.of(c.Shard)
 	list, err := w.readList(ctx)
@@ -112,9 +116,11 @@ func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
 			return err
 		}
 	}
+	// Abs fails only where the current directory was removed; checkPlaces has the words for it.
 	if _, err := filepath.Abs(c.Dir); err != nil {
 		return checkPlaces(c.Dir, c.State)
 	}
+	// A mount whose process has died covers the directory and answers nothing.
 	if _, err := fs.ClearDead(c.Dir); err != nil {
 		return err
 	}
@@ -125,7 +131,9 @@ func (c *fetchCmd) fetch(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	// The directory is open: a parent of --daemon returns now, and errors go to the log from here.
 	tellLive("")
+	// "dlfs stop" ends the command like a signal does.
 	ctx, release := e.stoppable(ctx)
 	defer release()
 	if c.Check {
@@ -152,6 +160,9 @@ func (e *engine) fetch(ctx context.Context, std stdio, saveFailed string) error 
 	ended()
 	e.display.close()
 	quiet()
+	// Two things come before the set is closed, since they ask it: the file of --save-failed and the
+	// hooks. The outcome is kept while the store is open. The summary is printed last, when
+	// everything is durable.
 	failures := e.set.Failures()
 	var saveErr error
 	if saveFailed != "" {

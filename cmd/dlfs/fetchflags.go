@@ -1,6 +1,9 @@
 package main
 
-// fetchFlags shape how files are fetched.
+// fetchFlags say how many requests are made at once, in which order, and what is done when a
+// file has changed. mount, fetch and "verify --repair" have them; most are handed on to
+// fetch.Options and cache.Options as they are.
+// validate tells of wrong numbers; wrong words and sizes are refused while flags are parsed.
 type fetchFlags struct {
 	Jobs       int       `short:"j" default:"8" aliases:"transfers" help:"Files fetched at once in the background."`
 	Split      int       `short:"s" default:"4" aliases:"multi-thread-streams" help:"Requests a file, when there are places free."`

@@ -44,6 +44,7 @@ func parseDuration(text string) (time.Duration, error) {
 // "0". K, M, G and T are powers of 1024; a number alone has the given unit.
 func parseBytes(text string, unit float64) (int64, error) {
 	s := strings.ToLower(strings.TrimSpace(text))
+	// "kB" and "KiB" are both 1024 bytes; "B" alone is one byte.
 	if strings.HasSuffix(s, "b") {
 		s, unit = strings.TrimSuffix(strings.TrimSuffix(s, "b"), "i"), 1
 	}
@@ -53,6 +54,7 @@ func parseBytes(text string, unit float64) (int64, error) {
 	}
 	v, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
 	n := v * unit
+	// The negated comparison also refuses NaN. Less than one byte is an error of the user, not 0.
 	if err != nil || !(n >= 0 && n < math.MaxInt64) || n > 0 && n < 1 {
 		return 0, fmt.Errorf("%q is no size; write one such as 500K, 10M or 1G", printable(text))
 	}

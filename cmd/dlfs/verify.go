@@ -56,6 +56,7 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 	if err := needState(cmp.Or(c.State, c.Dir)); err != nil {
 		return err
 	}
+	// What lies in DIR then has no versions and no digests, and nothing could be compared.
 	if c.State == "" && isElsewhere(c.Dir) {
 		return errElsewhere(c.Dir)
 	}
@@ -65,6 +66,8 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 			return err
 		}
 	}
+	// From here on there are three cases: no list, so the digests are those in the state; a list and
+	// no repair, for which the state is opened for reading; and a repair, which opens it for writing.
 	repair := c.Repair && !c.DryRun
 	if c.List == "" && repair {
 		return usageError("the list that %s was last used with is not known or not there any more; give one: \"dlfs verify --repair %s LIST\"", c.Dir, c.Dir)
@@ -91,6 +94,7 @@ func (c *verifyCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	// What follows reads every file, which may take hours, so "dlfs stop" must end it.
 	ctx, release := e.stoppable(ctx)
 	defer release()
 	v, err := c.verify(ctx, e.set, true, std.out)

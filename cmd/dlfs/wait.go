@@ -36,6 +36,7 @@ func (c *waitCmd) Run(ctx context.Context, std stdio) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("not within %v", c.Timeout))
 		defer cancel()
 	}
+	// From here on, Dir is where the state and the socket are.
 	c.Dir = c.or(c.Dir)
 	w := &waiting{waitCmd: c, log: newLogger(std.err, slog.LevelWarn)}
 	switch {
@@ -91,6 +92,7 @@ func (w *waiting) late(err error) error {
 // usable waits until a mount is live, or every file is complete. It may be called before the
 // mount is begun: a directory without a process is looked at again after askEvery.
 func (w *waiting) usable(ctx context.Context) error {
+	// A directory that is complete needs no mount: its files can be read as they are.
 	if needState(w.Dir) == nil {
 		s, err := briefStatus(ctx, w.Dir, w.log)
 		if err == nil && s.PID == 0 && s.FilesTotal > 0 && s.FilesComplete == s.FilesTotal {
@@ -102,6 +104,8 @@ func (w *waiting) usable(ctx context.Context) error {
 	for {
 		live := false
 		err := follow(ctx, w.Dir, selection{none: true}, func(s *Status) (bool, error) {
+			// An answer without a version has no mountpoint either: it comes from a dlfs of
+			// before both keys, and the wait would never end.
 			if s.Version == "" {
 				return false, errors.New("the dlfs there is of an older version, which does not tell whether its mount is live; end it and start it again")
 			}
@@ -176,6 +180,7 @@ func over(e fetch.EntryStatus) bool { return e.State == stateComplete || e.Error
 // outcomeOf returns the exit for the entries of a status, as if they were the whole
 // list, with a line for each file that has failed.
 func outcomeOf(s *Status, dir string) error {
+	// A copy, since the totals of s stay those of the whole list.
 	of := *s
 	of.Totals = fetch.Totals{FilesTotal: len(s.Entries)}
 	for _, e := range s.Entries {

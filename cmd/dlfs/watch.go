@@ -18,6 +18,7 @@ const askEvery = 250 * time.Millisecond
 // watch shows the progress of the process that has the directory until that process ends, and
 // then the status that it left. If no process has it, only the status is shown.
 func (c *statusCmd) watch(ctx context.Context, std stdio) error {
+	// The first status tells a wrong directory before a display is opened.
 	log := newLogger(std.err, slog.LevelWarn)
 	last, err := briefStatus(ctx, c.Dir, log)
 	if err != nil {
@@ -27,6 +28,7 @@ func (c *statusCmd) watch(ctx context.Context, std stdio) error {
 		if err := c.show(ctx, std, last); err != nil {
 			return err
 		}
+		// The process has ended, and its last answer is older than the state that it left on disk.
 		if last, err = briefStatus(ctx, c.Dir, log); err != nil {
 			return err
 		}
@@ -57,6 +59,7 @@ func (c *statusCmd) show(ctx context.Context, std stdio, now *Status) error {
 	}
 	var last atomic.Pointer[Status]
 	last.Store(now)
+	// The display draws at its own pace, from another goroutine: what it draws is the last answer.
 	d.showWhat(func() *picture {
 		s := last.Load()
 		return &picture{s.frame(), s.Active}
@@ -88,6 +91,7 @@ func briefStatus(ctx context.Context, dir string, log *slog.Logger) (whole *Stat
 func follow(ctx context.Context, dir string, want selection, look func(*Status) (enough bool, err error)) error {
 	t := time.NewTicker(askEvery)
 	defer t.Stop()
+	// pid is the process that was asked last; 0 until one has answered.
 	pid := 0
 	for {
 		var s *Status
@@ -105,6 +109,7 @@ func follow(ctx context.Context, dir string, want selection, look func(*Status) 
 			if pid == 0 {
 				pid = ending(ctx, dir, "lock")
 			}
+			// No process has the directory, and none is about to take it or to let it go.
 			if pid == 0 {
 				return nil
 			}

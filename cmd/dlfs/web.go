@@ -41,6 +41,7 @@ func (c *webCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	// Every source is closed, also those that are sorted out below.
 	for _, s := range sources {
 		defer s.close()
 	}
@@ -50,6 +51,7 @@ func (c *webCmd) Run(ctx context.Context, std stdio) error {
 	for _, s := range sources {
 		opts.Sources = append(opts.Sources, web.Source{Name: s.dir, Ask: s.ask})
 	}
+	// With port 0 the address is known only after Listen, and so is the URL of the page (place).
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("the page cannot be served on %s: %w; give another address with --listen", c.Listen, reasonOf(err))
@@ -96,6 +98,7 @@ func (c *webCmd) options() (opts web.Options, err error) {
 		if opts.URL, err = url.Parse(c.BehindProxy); err != nil || opts.URL.Host == "" || opts.URL.Scheme != "https" && opts.URL.Scheme != "http" {
 			return opts, usageError("--behind-proxy=%s is no URL; write the one that browsers use, such as https://files.example/dlfs/", c.BehindProxy)
 		}
+		// What the page loads has addresses relative to the page, which need the slash.
 		if !strings.HasSuffix(opts.URL.Path, "/") {
 			opts.URL.Path += "/"
 		}
@@ -124,12 +127,15 @@ func (c *webCmd) place(opts *web.Options, at net.Addr) {
 		proxy := opts.URL.Host
 		opts.Hosts = func(name string) bool { return strings.EqualFold(name, proxy) || name == at.String() }
 	case opts.TLS != nil:
+		// A browser compares the name in the address with the certificate, so the first name of the
+		// certificate goes into the address. A name with * is no address.
 		leaf := opts.TLS.Certificates[0].Leaf
 		if len(leaf.DNSNames) > 0 && !strings.HasPrefix(leaf.DNSNames[0], "*") {
 			host = leaf.DNSNames[0]
 		}
 		opts.URL = &url.URL{Scheme: "https", Host: net.JoinHostPort(host, port), Path: "/"}
 		opts.Hosts = func(name string) bool {
+			// A Host header may have a port (RFC 9110 section 7.2), a certificate has none.
 			if bare, _, err := net.SplitHostPort(name); err == nil {
 				name = bare
 			}
@@ -175,6 +181,7 @@ func (c *webCmd) shown(ctx context.Context, sources []*webSource, log *slog.Logg
 			good = append(good, s)
 		case len(c.Dirs) > 0 || ctx.Err() != nil:
 			return nil, err
+		// Without TLS and proxy the page is on the loopback, whose names web.New allows by itself.
 		default:
 			bad = append(bad, err)
 		}
