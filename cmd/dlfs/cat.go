@@ -37,6 +37,7 @@ func (c *catCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	// A wrong name is told before a state is opened, which another process may have.
 	i := slices.IndexFunc(list.Entries, func(e listfile.Entry) bool { return e.Name == c.Name })
 	if i < 0 {
 		return usageError("the list %s has no file %s; \"dlfs ls\" shows its names", w.lister.shownName(), c.Name)
@@ -44,13 +45,17 @@ func (c *catCmd) Run(ctx context.Context, std stdio) error {
 	dir := c.place(c.List)
 	if dir != "" {
 		if kind, err := fs.Kind(dir); err == nil && kind == "fuse.dlfs" {
+			// The process of the mount has the state open, so this one could not open it.
 			return c.fromFile(filepath.Join(dir, c.Name), std.contents())
 		}
 		err := c.fromState(ctx, w, list.Entries, dir, std.contents())
+		// ErrInUse comes before a byte is printed, so that starting again from a state of its own
+		// prints nothing twice.
 		if c.Dir != "" || !errors.Is(err, cache.ErrInUse) {
 			return err
 		}
 	}
+	// One entry is enough for a state that is removed again.
 	tmp, err := os.MkdirTemp("", "dlfs-cat-")
 	if err != nil {
 		return err
@@ -87,6 +92,7 @@ func (c *catCmd) fromState(ctx context.Context, w *work, entries []listfile.Entr
 	ctx, release := e.stoppable(ctx)
 	defer release()
 	err = c.copy(ctx, e.set.File(c.Name), out)
+	// What a read says when it is interrupted differs; the exit code must not.
 	if err != nil && ctx.Err() != nil {
 		err = &exitError{exitInterrupted, context.Cause(ctx)}
 	}

@@ -24,6 +24,7 @@ func (f *requestFlags) clientOptions(log *slog.Logger, maxPerHost int) (opts ori
 	if f.Tries == 0 {
 		opts.Tries = math.MaxInt // for ever
 	}
+	// --limit-rate may be a timetable, which is followed later; this is what it says now.
 	r, _ := f.LimitRate.now(time.Now())
 	opts.Limit.Set(int64(r))
 	if opts.Credentials, err = f.credentials(log); err != nil {
@@ -80,6 +81,7 @@ const oddLinesShown = 5
 // problem with ~/.netrc, which the user has not named, is a warning, and with the other
 // two an error: a request without its password would be refused.
 func (f *requestFlags) netrc(log *slog.Logger) (*origin.Netrc, error) {
+	// named tells whether the user chose the file; ~/.netrc is found without that.
 	path, named := cmp.Or(f.NetrcPath, origin.NetrcPath()), f.NetrcPath != "" || os.Getenv("NETRC") != ""
 	if f.NoNetrc || path == "" {
 		return nil, nil

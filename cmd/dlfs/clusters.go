@@ -35,6 +35,7 @@ func (c *clusterFlags) check(std stdio, command string) error {
 	if c.List == "-" {
 		return usageError("standard input is not there on other machines; give the list as a file or a URL")
 	}
+	// A newline would end the line of the script, and make a command of what follows.
 	for _, s := range append([]string{c.List, c.Dir, c.Name}, c.Flags...) {
 		if strings.ContainsFunc(s, unicode.IsControl) {
 			return usageError("%q has a control character, which a job cannot hold; remove it", s)
@@ -88,6 +89,7 @@ func (c *slurmCmd) Run(std stdio) error {
 	if (c.Peers > 0) != (c.PeerKey != "") {
 		return usageError("--peers and --peer-key go together; make a key with \"head -c 32 /dev/urandom > FILE; chmod 600 FILE\"")
 	}
+	// The job runs in another directory than this command, so paths are made absolute.
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -208,6 +210,8 @@ func (c *kubernetesCmd) values() map[string]any {
 	fetch := command("dlfs", "fetch", "--state", "/state", list, dir)
 	names := fmt.Sprintf("%s-[0-%d].%s:3537", c.Name, c.Peers-1, c.Name)
 	shared := command("dlfs", "fetch", "--peers", names, "--peer-key", "/key/peer.key", list, dir)
+	// Kubernetes sets JOB_COMPLETION_INDEX in the pods of an Indexed Job. This reference is not
+	// doubled, since Kubernetes is to replace it.
 	shard := slices.Insert(slices.Clone(fetch), 2, "--shard", fmt.Sprintf("$(JOB_COMPLETION_INDEX)/%d", c.Shards))
 	return map[string]any{
 		"Name": c.Name, "Image": c.Image, "Claim": cmp.Or(c.Claim, c.Name), "Dir": dir, "Secret": secret, "File": shellWord(c.List),

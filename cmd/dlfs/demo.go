@@ -64,6 +64,7 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) (err error) {
 	for _, line := range strings.SplitN(string(list), "\n", 4)[:3] {
 		fmt.Fprintln(std.out, "    "+strings.ReplaceAll(line, "\t", "  "))
 	}
+	// From here on the list is mounted by this process, in the same way as a user's list.
 	if err := c.materialize(ctx, std, path, dir, files); err != nil {
 		return err
 	}
@@ -88,6 +89,8 @@ func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, 
 		return err
 	}
 	fmt.Fprintf(std.out, "\n$ dlfs mount list.txt %s\n", dir)
+	// peek runs once the mount is live. Its error must not hide the one of the mount, nor the other
+	// way round, so both are kept.
 	if err = m.prepare(); err == nil {
 		var peeked error
 		err = m.serve(ctx, w, list.Entries, std, func(string) {
@@ -97,6 +100,7 @@ func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, 
 			fmt.Fprintf(std.out, "\nEverything was there, so dlfs unmounted itself. What is left is an ordinary directory.\n")
 		}
 	}
+	// Only what keeps this machine from mounting at all leads to a fetch; other errors are told.
 	if why := new(fs.UnavailableError); errors.As(err, &why) {
 		fmt.Fprintf(std.out, "\nThere is no FUSE to be had here: %v.\nSo the same list is fetched without a mount:\n\n$ dlfs fetch list.txt %s\n", why, dir)
 		return c.fetch(ctx, std, path, dir, m.workFlags)
@@ -218,6 +222,7 @@ func serveDemo(files []demoFile, rate int64) (base string, stop func(), err erro
 			http.NotFound(w, r)
 			return
 		}
+		// The name is a good ETag here: a file of the demo never changes under its name.
 		w.Header().Set("ETag", fmt.Sprintf("%q", f.name))
 		http.ServeContent(slowWriter{w, r.Context(), rate}, r, "", time.Unix(1e9, 0), bytes.NewReader(f.body))
 	})}

@@ -27,6 +27,7 @@ type lookFlags struct {
 // get values here that look at a few files: no progress, few requests at once.
 func (c *lookFlags) work(ctx context.Context, std stdio, list string) (*work, error) {
 	f := workFlags{listFlags: c.listFlags, requestFlags: c.requestFlags, logFlags: c.logFlags}
+	// The last three numbers are the defaults of --jobs, --split and --max-per-host.
 	f.Quiet, f.Progress = true, "none"
 	f.Stats, f.MinFree = 1, defaultMinFree
 	f.Jobs, f.Split, f.MaxPerHost = 8, 4, 8
@@ -80,6 +81,7 @@ func (c *lsCmd) Run(ctx context.Context, std stdio) error {
 			return err
 		}
 	}
+	// The writer aligns what was printed since the last Flush.
 	t := tabwriter.NewWriter(std.out, 0, 8, 2, ' ', 0)
 	shown := 0
 	for i := range list.Entries {
@@ -96,12 +98,14 @@ func (c *lsCmd) Run(ctx context.Context, std stdio) error {
 			}
 		}
 	}
+	// A pattern that matches nothing is most often a wrong pattern.
 	if shown == 0 {
 		return fmt.Errorf("no file of %s matches %s; write patterns as for --include, such as *.tar or sub/**", w.lister.shownName(), strings.Join(c.Patterns, ", "))
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	// Wrong lines are an error here as with fetch, but after the names that are right.
 	if n := w.bad.Count(); n > 0 {
 		return fmt.Errorf("%s left out of the list", lines(n))
 	}

@@ -76,6 +76,7 @@ func (m *meters) Collect(ch chan<- prometheus.Metric) {
 	gauge(bytesOf, float64(t.PresentBytes), "present")
 	send(receivedBytes, prometheus.CounterValue, float64(t.OriginBytes), "origin")
 	send(servedBytes, prometheus.CounterValue, float64(fs.Read), "reader")
+	// A label whose value is always zero would only cost the monitor memory.
 	if e.group != nil {
 		send(receivedBytes, prometheus.CounterValue, float64(t.PeerBytes), "peer")
 		send(servedBytes, prometheus.CounterValue, float64(t.ServedBytes), "peer")
@@ -90,6 +91,7 @@ func (m *meters) Collect(ch chan<- prometheus.Metric) {
 	}
 	x := m.expires()
 	gauge(expiringFiles, float64(x.n))
+	// Without a URL that tells its expiry there is no time that would be true.
 	if x.n > 0 {
 		gauge(firstExpiry, float64(x.first.Unix()))
 		gauge(secondsToFirst, time.Until(x.first).Seconds())

@@ -86,6 +86,8 @@ func (e *engine) showMetrics(f *metricsFlags, l net.Listener) (stop func()) {
 		mux.Handle("GET /metrics", metricsHandler(e))
 		server = http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: time.Minute,
 			ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug)}
+		// Serve returns http.ErrServerClosed after Close. Any other error ends the metrics and
+		// nothing else, and the monitor sees it, since it gets no answer.
 		done.Go(func() { server.Serve(l) }) // until Close; stop waits
 	}
 	if f.MetricsFile != "" {

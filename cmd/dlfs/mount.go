@@ -81,6 +81,7 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 			return tellParent(err)
 		}
 	}
+	// A directory on a network filesystem whose server is gone may block for ever.
 	if _, err := abandonable(ctx, func() (any, error) { return nil, c.prepare() }); err != nil {
 		return tellParent(err)
 	}
@@ -171,6 +172,8 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 			e.log.Warn("directory cannot be looked through for files that the mount hides", "dir", c.Dir, "err", err)
 		}
 	}
+	// The store is open before the mount covers the directory; afterwards its path leads into the
+	// mount. What the mount will hide is looked for before, too.
 	m, err := fs.New(e.set, c.Mountpoint, fs.Options{
 		Log: e.log, ReadTimeout: c.ReadTimeout, AllowOther: c.AllowOther,
 		NoPassthrough: c.NoPassthrough, MaxRead: e.memory.buffer(1 << 20), ControlSocket: e.control.path(), LogFile: logPath(c.LogFile),
@@ -179,6 +182,8 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	if err != nil {
 		return tellParent(errors.Join(err, e.close()))
 	}
+	// From here on a list below the mountpoint is read from the directory that the mount covers,
+	// and after a reload the mount shows the new list.
 	e.ends = c.UntilComplete
 	e.cover(m.Point())
 	e.onReload(m.Refresh)

@@ -71,6 +71,7 @@ func parseHelper(args []string) (h helperArgs, err error) {
 			h.operands = append(h.operands, arg)
 			continue
 		}
+		// A word is letters without values, and at most one letter with a value, which ends the word.
 		for i, flag := range arg[1:] {
 			if !strings.ContainsRune("otN", flag) {
 				if err := h.set(flag); err != nil {
@@ -122,9 +123,12 @@ func mountArgs(args []string) ([]string, error) {
 		return nil, fmt.Errorf("usage: mount.dlfs LIST DIR [-o OPTIONS], or a line of /etc/fstab: LIST DIR dlfs OPTIONS 0 0")
 	}
 	list, point := h.operands[0], h.operands[1]
+	// mount(8) waits for the helper to end, so the mount is served by a daemon.
 	flags := []string{"mount", "--daemon", "--source=" + sourceOf(list)}
 	for _, option := range splitOptions(h.options) {
 		key, value, valued := strings.Cut(option, "=")
+		// Every flag of "dlfs mount" is an option of fstab: read_timeout=30s is
+		// --read-timeout=30s. The command line refuses an unknown option as an unknown flag.
 		flag := "--" + strings.ReplaceAll(key, "_", "-")
 		switch {
 		case key == "remount":
@@ -139,9 +143,11 @@ func mountArgs(args []string) ([]string, error) {
 	if h.verbose {
 		flags = append(flags, "--verbose")
 	}
+	// All is checked by now; only the mount itself is left out.
 	if h.fake {
 		return nil, nil
 	}
+	// After "--" a list or a directory may begin with a hyphen.
 	return append(flags, "--", list, point), nil
 }
 

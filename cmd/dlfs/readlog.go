@@ -43,6 +43,7 @@ func (c *logCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return fmt.Errorf("log of %s: %w", c.Dir, err)
 	}
+	// follow replaces f, so the file that is open at the end is the one to close.
 	defer func() { f.Close() }()
 	if err := c.skip(f); err != nil {
 		return fmt.Errorf("log of %s: %w", c.Dir, err)
@@ -121,6 +122,8 @@ func (c *logCmd) follow(ctx context.Context, f **os.File, pid int, w io.Writer) 
 			return nil
 		}
 		_, err := os.Stat("/proc/" + strconv.Itoa(pid))
+		// The process is looked for before its log is read: what it wrote before it ended is printed
+		// by this round, which is then the last one.
 		running = err == nil
 		if _, err := io.Copy(w, *f); err != nil {
 			return err

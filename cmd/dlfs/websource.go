@@ -97,6 +97,7 @@ func (s *webSource) ask(ctx context.Context, method, path string) (status int, b
 // get asks over a connection that is kept, for answerStall at most. A broken connection is
 // errNoProcess: the process has ended meanwhile.
 func (s *webSource) get(ctx context.Context, path string) (int, []byte, error) {
+	// The page asks each second. A process that does not answer must not pile up questions.
 	ctx, cancel := context.WithTimeoutCause(ctx, answerStall, errNoAnswer)
 	defer cancel()
 	resp, err := send(ctx, s.client, http.MethodGet, path, nil)
@@ -109,6 +110,7 @@ func (s *webSource) get(ctx context.Context, path string) (int, []byte, error) {
 	case ctx.Err() != nil:
 		return 0, nil, context.Cause(ctx)
 	case err != nil:
+		// A part of the answer came, and then the process ended.
 		return 0, nil, errors.Join(errNoProcess, err)
 	case len(body) > pageMost:
 		return 0, nil, errTooLong
