@@ -26,6 +26,7 @@ import (
 func (p *parser) aria2(in io.Reader) error {
 	var d *draft
 	var dir string
+	// finish takes the entry that has been read so far, and makes ready for the next one.
 	finish := func() {
 		if d == nil {
 			return
@@ -37,6 +38,7 @@ func (p *parser) aria2(in io.Reader) error {
 		d, dir = nil, ""
 	}
 	err := p.eachLine(in, func(text string, line int) {
+		// eachLine calls with no empty line, so text has a first character.
 		if strings.Contains(blanks, text[:1]) && d != nil {
 			key, value, found := strings.Cut(strings.Trim(text, blanks), "=")
 			if !found {

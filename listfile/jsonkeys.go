@@ -50,7 +50,9 @@ func (d *jsonDraft) key(key string, raw json.RawMessage) error {
 	if bytes.Equal(raw, []byte("null")) {
 		return nil
 	}
+	// Keys are compared without case, hyphens and underlines, as headings are.
 	n := plain(key)
+	// json.RawMessage has no white space before the value, so its first byte tells the type.
 	if take := d.nested(n); take != nil && (raw[0] == '{' || raw[0] == '[') && d.p.chosen == nil {
 		return take(raw)
 	}
@@ -120,6 +122,7 @@ func (d *jsonDraft) word(w word, key string, raw json.RawMessage) error {
 	default:
 		return nil
 	}
+	// Texts such as "null" and "-" mean a missing value, but a file may be named so.
 	if isMissing(f.value) && w.column != nameColumn || f.value == "" {
 		return nil
 	}
@@ -127,9 +130,11 @@ func (d *jsonDraft) word(w word, key string, raw json.RawMessage) error {
 		d.values = append(d.values, f)
 		return nil
 	}
+	// A label, such as a title, is the name only where it looks like one of a file.
 	if w.label && !looksLikeName(f.value) {
 		return nil
 	}
+	// A path is kept by itself, too: it is the name where several objects have the same one.
 	if w.column == nameColumn && plain(key) == "path" {
 		d.path = f
 	}

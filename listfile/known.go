@@ -63,6 +63,7 @@ func notAList(start []byte) string {
 	if torrent.Match(lower) && (bytes.Contains(start, []byte("8:announce")) || bytes.Contains(start, []byte("4:info"))) {
 		return "this is a torrent, not a list; give it to a BitTorrent client, or take a Metalink or a list of URLs"
 	}
+	// XML is looked through for its outermost elements, before which a prolog and comments may stand.
 	if bytes.HasPrefix(lower, []byte("<")) && !isMetalink(start) {
 		for _, e := range elements {
 			if bytes.Contains(lower, []byte(e.element)) {
@@ -73,6 +74,7 @@ func notAList(start []byte) string {
 	if bytes.HasPrefix(start, []byte("#!")) && !bytes.Contains(start, []byte(esgfHead)) {
 		return "this is a script, not a list; write its URLs into a text file, one a line"
 	}
+	// The test for binary data comes last, so that a form with a name is told by its name.
 	if isBinary(start) {
 		return "this is binary data, not a list; a list is text"
 	}
@@ -95,8 +97,8 @@ func lowerASCII(text []byte) []byte {
 
 // isBinary reports whether a file is no text: more than a tenth of the characters in
 // its first 4096 bytes are control characters or no UTF-8. A list in another encoding
-// has fewer of them. A file with "://" in these bytes is not called binary, so that its
-// wrong bytes are told by line.
+// has fewer of them, except in UTF-16, which is recognized by itself. A file with "://"
+// in these bytes is not called binary, so that its wrong bytes are told by line.
 func isBinary(start []byte) bool {
 	if isUTF16(start) || len(start) == 0 {
 		return false

@@ -20,6 +20,7 @@ var noNames = []struct {
 	has  string // one of these characters at least
 	form *regexp.Regexp
 }{
+	// A number without commas may be a name: see isNumber and columnBeside.
 	{"a number", ",", regexp.MustCompile(`^[0-9]{1,3}(,[0-9]{3})+$`)},
 	{"a counter", "/f", regexp.MustCompile(`^(\[[0-9]+/[0-9]+\]|\([0-9]+/[0-9]+\)|[0-9]+ of [0-9]+)$`)},
 	{"a line of a log", ":", regexp.MustCompile(`^\[?([0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[T ]|[0-9]{2}/[0-9]{2} |[A-Z][a-z]{2} [ 0-9][0-9] )[0-9]{2}:[0-9]{2}:[0-9]{2}[^/]*[A-Za-z]`)},
@@ -74,6 +75,7 @@ func quantity(text string) string {
 			return what
 		}
 	}
+	// "404 Not Found" is a status, and "404 notes" may be a name.
 	if n, err := strconv.Atoi(number); err == nil && bare != unit && bare != "" && strings.EqualFold(http.StatusText(n), bare) {
 		return "an HTTP status"
 	}
@@ -219,6 +221,8 @@ func (s *opening) errNoNames() error {
 		seen[f.name] = true
 		status = status && isStatus(f.name) && standsAlone(f.url) && path.Ext(f.name) == ""
 	}
+	// One line proves nothing. A text is one that a program printed if each of the texts comes three
+	// times on average: names of files differ.
 	if named < 2 || !(status || named >= 3 && len(seen) <= named/3) {
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 func (p *parser) tell(s *opening, start []byte) (reader, error) {
 	switch d := p.opts.Format; d {
 	case "":
+	// These forms need their heading, or --columns, to tell which column is the URL.
 	case CSV, TSV, Semicolons, Pipes:
 		return p.tellTable(s, d)
 	case URLs:
@@ -22,15 +23,19 @@ func (p *parser) tell(s *opening, start []byte) (reader, error) {
 	default:
 		return p.readerOf(d), nil
 	}
+	// --columns without --format means a table, in whatever way its columns are divided.
 	if p.chosen != nil {
 		return p.tellTable(s, "")
 	}
+	// An empty list, or one of comments: the reader of lines finds no entry in it.
 	if len(s.lines) == 0 {
 		return p.byLine(p.line), nil
 	}
+	// A script of ESGF has one mark near its start, not on its first line.
 	if bytes.Contains(start, []byte(esgfHead)) {
 		return p.byLine(p.esgf()), nil
 	}
+	// Two forms have a first line that no other form has.
 	switch s.lines[0].text {
 	case tsvHTTPDataHeader:
 		return p.readerOf(TSVHTTPData), nil
@@ -50,6 +55,7 @@ func (p *parser) tell(s *opening, start []byte) (reader, error) {
 // any of their four forms, takes everything that has a URL. Where a form cannot be told from
 // another one, the error asks the user.
 func (p *parser) tellLines(s *opening) (reader, error) {
+	// A heading such as "name : url" is of no form; the forms are tried on the lines below it.
 	if first := s.lines[0]; len(s.lines) > 1 && urlStart(first.text) < 0 && isHeader(first.text) {
 		p.list.Header = first.number
 		below := *s
@@ -60,6 +66,7 @@ func (p *parser) tellLines(s *opening) (reader, error) {
 		return p.readerOf(BagIt), nil
 	}
 	for _, comma := range []rune{',', ';', '|'} {
+		// form is what the error proposes: that of rclone for two fields with a comma, else "".
 		form := map[rune]Dialect{',': Rclone}[comma]
 		verdict := s.judge(comma)
 		if fields := len(splitRow(strings.TrimLeft(s.lines[0].text, blanks), comma)); fields != 2 {
@@ -68,6 +75,7 @@ func (p *parser) tellLines(s *opening) (reader, error) {
 		switch {
 		case verdict == proven && form == Rclone:
 			return p.readerOf(Rclone), nil
+		// The lines may be a table without a heading, or names with the delimiter in them.
 		case verdict != implausible:
 			return nil, errRivals(s.lines[0].text, comma, form)
 		}
@@ -75,6 +83,8 @@ func (p *parser) tellLines(s *opening) (reader, error) {
 			return p.byTable(t), nil
 		}
 	}
+	// An indented option belongs to aria2 alone. Without options, several URLs in a line are mirrors
+	// of one file only where they all end in its name.
 	if s.some(aria2Option.MatchString) || s.every(isMirrors) && s.some(aria2URLs.MatchString) {
 		return p.readerOf(Aria2), nil
 	}
@@ -96,6 +106,7 @@ func (p *parser) tellLines(s *opening) (reader, error) {
 	if s.every(isConda) {
 		return p.readerOf(Conda), nil
 	}
+	// With --base-url a line may be a path. A single line that is cut off may have its URL later on.
 	if p.base == nil && !s.some(hasURL) && (len(s.lines) > 1 || s.whole) && !isHeader(s.lines[0].text) {
 		return nil, errNoList(s)
 	}

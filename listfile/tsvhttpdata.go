@@ -19,6 +19,7 @@ func (p *parser) tsvHTTPData(text string, line int) {
 		p.list.Header = line
 		return
 	}
+	// Spaces do not divide the fields, and an empty field is one whose value is not known.
 	fields := strings.Split(text, "\t")
 	if len(fields) > 3 {
 		p.fail(line, errors.New("more than three TAB-separated fields; write URL<TAB>SIZE<TAB>MD5"))

@@ -10,6 +10,7 @@ import (
 )
 
 var (
+	// Each error names a rule and the way out, and quotes nothing of the URL, which may be a secret.
 	errURLEncoding = errors.New("URL is not valid UTF-8; percent-encode it")
 	errURLSpace    = errors.New("white space inside the URL; write it as %20, and put nothing after the URL")
 	errURLControl  = errors.New("control character inside the URL; remove it")
@@ -38,6 +39,7 @@ func checkURL(raw string) (*url.URL, error) {
 			return nil, errURLUnseen
 		}
 	}
+	// url.Parse would take "host:80/path" for a URL whose scheme is "host".
 	scheme, _, found := strings.Cut(raw, "://")
 	if !found {
 		return nil, errURLScheme
@@ -52,6 +54,7 @@ func checkURL(raw string) (*url.URL, error) {
 		}
 		return nil, errURLSyntax
 	}
+	// u.Host may be ":80", which is not empty and has no host.
 	if u.Hostname() == "" {
 		return nil, errURLHost
 	}
@@ -68,6 +71,7 @@ func plainPath(raw string) (path string, plain bool) {
 			return "", false
 		}
 	}
+	// An IPv6 address in brackets is not plain: checkURL reads it.
 	host := 0
 	for host < len(rest) && isHostByte(rest[host]) {
 		host++
@@ -81,6 +85,7 @@ func plainPath(raw string) (path string, plain bool) {
 		return "", false
 	}
 	path, query, _ := strings.Cut(rest[end:], "?")
+	// A percent sign makes the name differ from the path as written, and "#" begins a fragment.
 	for i := range len(path) {
 		if c := path[i]; c <= ' ' || c >= 0x7f || c == '%' || c == '#' {
 			return "", false
@@ -99,10 +104,11 @@ func isHostByte(c byte) bool {
 	return isLetter(c) || '0' <= c && c <= '9' || c == '-' || c == '.'
 }
 
-// isUnseen reports whether a character is not seen: it only formats others.
+// isUnseen reports whether a character is invisible, since it only formats others, such as
+// a zero-width space (category Cf of Unicode).
 func isUnseen(r rune) bool { return unicode.Is(unicode.Cf, r) }
 
-// isPlainASCII reports whether a text is of ASCII characters that are seen.
+// isPlainASCII reports whether a text is of visible ASCII characters alone, without spaces.
 func isPlainASCII(text string) bool {
 	for i := range len(text) {
 		if text[i] <= ' ' || text[i] >= 0x7f {
@@ -118,11 +124,13 @@ func escapePercent(raw string) string {
 	if !strings.Contains(raw, "%") {
 		return raw
 	}
+	// The host is left alone: an escape there is either right or an error of the URL.
 	_, rest, _ := strings.Cut(raw, "://")
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
 		return raw
 	}
+	// start is where the path, the query or the fragment begins in raw.
 	start := len(raw) - len(rest) + end
 	var b strings.Builder
 	b.WriteString(raw[:start])

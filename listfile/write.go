@@ -40,6 +40,7 @@ func writeLines(entries []Entry, why func(name string) string) []byte {
 		}
 		writeLine(&lines, &entries[i], why(entries[i].Name))
 	}
+	// Reading the lines back is the whole test: the rules of Parse are not repeated here.
 	back, err := Parse(bytes.NewReader(lines.Bytes()), "", Options{})
 	if err != nil || !slices.EqualFunc(back.Entries, entries, isSameLine) {
 		return nil
@@ -108,11 +109,13 @@ func writeObject(b *bufio.Writer, e *Entry, why string) error {
 				j.Pieces.Sums = append(j.Pieces.Sums, sum.String())
 			}
 		}
+		// The name was made from the URL. Without it Parse makes the same name, under the same rules.
 		if d.Guessed {
 			j.Name = ""
 		}
 	}
 	enc := json.NewEncoder(b)
+	// & < > stay as they are in URLs, which a user may copy from the list.
 	enc.SetEscapeHTML(false)
 	return enc.Encode(j)
 }

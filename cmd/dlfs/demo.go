@@ -89,8 +89,7 @@ func (c *demoCmd) materialize(ctx context.Context, std stdio, path, dir string, 
 		return err
 	}
 	fmt.Fprintf(std.out, "\n$ dlfs mount list.txt %s\n", dir)
-	// peek runs once the mount is live. Its error must not hide the one of the mount, nor the other
-	// way round, so both are kept.
+	// peek runs once the mount is live. If both peek and the mount fail, both errors are told.
 	if err = m.prepare(); err == nil {
 		var peeked error
 		err = m.serve(ctx, w, list.Entries, std, func(string) {
