@@ -19,15 +19,18 @@ func (b *Body) connect() error {
 	if b.pin != nil && b.off >= b.end {
 		return nil // there are no such bytes
 	}
+	// The host keeps sending little; without a pause each answer would cost a request at once.
 	if b.short > maxShort {
 		if err := sleep(b.ctx, b.r.c.opts.RetryWait); err != nil {
 			return err
 		}
 	}
+	// A host that is known to ignore ranges is asked for the whole file without one.
 	if b.pin == nil && b.off == 0 && b.r.isPlain() {
 		b.whole, b.end = true, maxOffset
 	}
 	for {
+		// A host that refuses long ranges is asked for shorter ones (cut, shorten).
 		off, end, ranges := b.off, b.r.cut(b.off, b.end), ""
 		if b.whole {
 			off, end = 0, b.end
@@ -43,6 +46,8 @@ func (b *Body) connect() error {
 			return b.start(x, a, end)
 		}
 		x.body.drain()
+		// A good status with content of no use: the next request goes to the URL of the list
+		// again, not to where the redirects led.
 		if x.isGood() && KindOf(err) != NoRanges {
 			b.r.leave(x.gen)
 		}
@@ -66,6 +71,7 @@ func (b *Body) take(x *exchange, off, end int64) (answer, error) {
 	if err = b.judge(x, a, err); err != nil {
 		return a, err
 	}
+	// A whole answer to a request for a part is of use only if the part is the whole file.
 	partOnly := b.off > 0 || b.pin != nil && b.end < b.version.Size
 	if a.whole && !b.whole && partOnly {
 		return a, &Error{Kind: NoRanges, Status: x.resp.StatusCode, Err: errors.New("origin ignores ranges")}
@@ -84,6 +90,7 @@ func (b *Body) take(x *exchange, off, end int64) (answer, error) {
 // judge decides whether an answer, examined with err, is of the version that is
 // pinned, and no page in its place.
 func (b *Body) judge(x *exchange, a answer, err error) error {
+	// Only an answer from the first byte on shows what type its content has.
 	if err == nil && a.off == 0 && a.end > 0 {
 		x.typePage()
 	}
@@ -117,6 +124,7 @@ func (b *Body) judge(x *exchange, a answer, err error) error {
 	if page && (err != nil && b.r.extension() != "" || b.pin != nil && b.pin.unlikely()) {
 		return b.page()
 	}
+	// One answer does not prove a change: another server of the same name may be behind or ahead.
 	if KindOf(err) == Changed {
 		x.body.ticket.leave() // asking anew must not wait for a place this one has
 		err = b.r.confirm(b.ctx, b.pin, a.seen(), err)
@@ -155,12 +163,14 @@ func (b *Body) start(x *exchange, a answer, asked int64) error {
 	}
 	b.cur, b.curEnd, b.gen, b.came = x.body, min(a.end, b.end), x.gen, 0
 	b.endless = a.version.Size == UnknownSize
+	// Such a body ends with the connection, so its end proves nothing (RFC 9112 section 6.3).
 	b.closes = x.resp.ProtoMajor == 1 && x.resp.ContentLength < 0 && len(x.resp.TransferEncoding) == 0
 	b.r.streams.Add(1)
 	if !a.whole {
 		b.ranged = true
 		b.r.sentRange()
 	}
+	// Only an answer that ends before what was asked for counts, and not one at the file's end.
 	if a.end < min(asked, b.end) && a.end-b.off < shortAnswer {
 		b.short++
 	} else {
@@ -184,6 +194,7 @@ func (b *Body) skip(n int64) error {
 	var again maphash.Hash
 	again.SetSeed(b.sum.Seed())
 	read, err := io.CopyN(&again, b.cur, n)
+	// summed is how many bytes sum is of; with another number nothing can be compared.
 	if err == nil && n == b.summed && again.Sum64() != b.sum.Sum64() {
 		b.Close()
 		return b.r.describe(b.ctx, "", b.contradicted())

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// Digest authentication (RFC 7616): who answers 401 with a challenge is asked
-// once more, with a login that is computed from it.
+// Digest authentication (RFC 7616): a server that answers 401 with a challenge gets the request
+// once more, with a login that is computed from the challenge.
 
 // login returns the user and password for a request to u, as for Basic.
 func (c *Credentials) login(u, list *url.URL) (user, password string, ok bool) {
@@ -34,6 +34,7 @@ func (r *Resource) answerChallenge(ctx context.Context, x *exchange, method, ran
 	if x.resp.StatusCode != http.StatusUnauthorized {
 		return x, nil
 	}
+	// Basic and Bearer are sent with the first request, so a 401 to those is final.
 	challenge := findDigest(x.resp.Header)
 	if challenge == nil {
 		return x, nil // it asks for something else
@@ -46,6 +47,7 @@ func (r *Resource) answerChallenge(ctx context.Context, x *exchange, method, ran
 	if err != nil {
 		return x, nil // a challenge that cannot be answered
 	}
+	// of has changed the algorithm of a session for package digest; the server expects its own.
 	answer.Algorithm = challenge.Algorithm
 	x.body.drain()
 	return r.sendAs(ctx, method, x.url, ranges, answer.String())
@@ -90,6 +92,7 @@ func (c *digestChallenge) of(user, password string, o digest.Options) (*digest.C
 		io.WriteString(h, strings.Join(parts, ":")) // a hash never fails to take bytes
 		return hex.EncodeToString(h.Sum(nil))
 	}
+	// The nonce of the client is part of the first hash, so it is chosen here, not by the package.
 	o.Cnonce = rand.Text()
 	o.A1 = join(join(user, plain.Realm, password), plain.Nonce, o.Cnonce)
 	return &plain, o
@@ -105,6 +108,7 @@ func challenges(value string) []string {
 	start, quoted := 0, false
 	for i := 0; i < len(value); i++ {
 		switch c := value[i]; {
+		// A quoted character is taken as it is, also a quote (quoted-pair, RFC 9110 section 5.6.4).
 		case quoted && c == '\\':
 			i++
 		case c == '"':
@@ -136,6 +140,7 @@ func asksFor(resp *http.Response) string {
 		case "basic", "bearer":
 			known = append(known, scheme)
 		default:
+			// A scheme is text of the server and comes into an error, so only a short token is taken.
 			if httpguts.ValidHeaderFieldName(scheme) && len(scheme) <= 20 {
 				unknown = append(unknown, scheme)
 			}

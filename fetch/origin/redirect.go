@@ -11,10 +11,11 @@ import (
 	"dlfs/listfile/digest"
 )
 
+// maxRedirects is how many redirects of one request are followed, as many as net/http follows.
 const maxRedirects = 10
 
-// walk asks from, follows redirects, and returns the first response that is
-// none. The error is described.
+// walk sends a request to the URL from, follows redirects, and returns the first response that is
+// no redirect. ranges is the value of the Range header, "" for none. The error is described.
 func (r *Resource) walk(ctx context.Context, method string, from *url.URL, ranges string) (*exchange, error) {
 	var told digest.Digest
 	seen := map[string]bool{}
@@ -23,10 +24,12 @@ func (r *Resource) walk(ctx context.Context, method string, from *url.URL, range
 		if err != nil {
 			return nil, err
 		}
+		// The request as it was sent, with the cookies it had: the answer may set others.
 		sent := x.sent
 		if x, err = r.answerChallenge(ctx, x, method, ranges); err != nil {
 			return nil, err
 		}
+		// A redirect may tell the digest of the file to which it leads.
 		told = stronger(told, digest.FromHeader(x.resp.Header, x.isWhole()))
 		next, err := x.next(r.c.opts.AllowDowngrade)
 		if next == nil && err == nil {
@@ -37,10 +40,13 @@ func (r *Resource) walk(ctx context.Context, method string, from *url.URL, range
 		if err == nil && hops > maxRedirects {
 			err = refuse("more than %d redirects", maxRedirects)
 		}
+		// A login redirects to its own URL with a new cookie, so a URL that comes again is no circle
+		// unless the cookies do, too.
 		seen[requestKey(u, sent)] = true
 		if err == nil && seen[requestKey(next, r.request(ctx, method, next, ""))] {
 			err = refuse("redirects in a circle")
 		}
+		// Reading a short body to its end lets the connection be used again.
 		x.body.drain()
 		if err != nil {
 			return nil, r.describe(ctx, u.Hostname(), err)
@@ -59,14 +65,16 @@ func requestKey(u *url.URL, req *http.Request) string {
 	return u.String() + "\n" + req.Header.Get("Cookie") + "\n" + req.Header.Get("Authorization")
 }
 
-// next is where a response redirects to, nil if it does not. Only over HTTP is
-// followed, and from https to http only if downgrade allows it.
+// next returns where a response redirects to, nil if it does not redirect. A redirect to another
+// scheme than http and https is an error, and so is one from https to http unless downgrade
+// allows it.
 func (x *exchange) next(downgrade bool) (*url.URL, error) {
 	switch x.resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 	default:
 		return nil, nil
 	}
+	// 300 and 304 have other meanings and are judged with the other statuses.
 	location := x.resp.Header.Get("Location")
 	if location == "" {
 		return nil, nil
@@ -76,6 +84,7 @@ func (x *exchange) next(downgrade bool) (*url.URL, error) {
 	case err != nil:
 		return nil, &Error{Kind: Permanent, Err: errBadLocation}
 	case u.Scheme != "http" && u.Scheme != "https":
+		// The scheme is text of the server, so the error quotes 30 characters at most.
 		return nil, refuse("redirect to scheme %.30q refused", u.Scheme) // as long as the server likes
 	case u.Hostname() == "":
 		return nil, refuse("redirect to a URL without a host refused")
@@ -105,8 +114,9 @@ func stronger(a, b digest.Digest) digest.Digest {
 	return a
 }
 
-// blame says of an error about x that it was not the list's URL that answered so, and
-// that the host refuses this object alone: then a few more attempts are enough.
+// blame adds to an error about x what is known of its cause: the host that answered, where a
+// redirect led to another host than that of the list's URL; and that the host refuses this object
+// alone, for which a few more attempts are enough. It returns err.
 func (r *Resource) blame(x *exchange, err error) error {
 	var e *Error
 	if errors.As(err, &e) && e.Status != 0 && x.url.Host != r.list.Host {

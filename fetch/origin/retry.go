@@ -18,6 +18,7 @@ func (c *Client) retry(ctx context.Context, what fmt.Stringer, f func() error) e
 		}
 		err := f()
 		var e *Error
+		// An error after the end of ctx is a consequence of that, whatever it says.
 		if ctx.Err() != nil || !errors.As(err, &e) || e.Kind != Transient {
 			return err
 		}
@@ -28,6 +29,7 @@ func (c *Client) retry(ctx context.Context, what fmt.Stringer, f func() error) e
 			}
 			continue
 		}
+		// Errors that differ are worth more attempts than one that comes again and again.
 		if alike++; e.Error() != last {
 			alike, last = 1, e.Error()
 		}
@@ -36,8 +38,9 @@ func (c *Client) retry(ctx context.Context, what fmt.Stringer, f func() error) e
 		}
 		d := c.backoff(try)
 		if try == 1 && e.retry.brought {
-			d = 0 // it goes on as well as before, most likely
+			d = 0 // bytes came before the error, so the next request most likely brings more
 		}
+		// The host's own Retry-After counts where it is longer, up to --max-wait.
 		d = max(d, min(e.After, c.opts.MaxWait))
 		c.log.Info("request failed; trying again", "what", what.String(), "in", d.Round(time.Millisecond), "err", err)
 		if err := restFor(ctx, d, isBusy(e.Status)); err != nil {
@@ -49,15 +52,16 @@ func (c *Client) retry(ctx context.Context, what fmt.Stringer, f func() error) e
 // filesWait is how long to wait when there is no descriptor for a connection.
 const filesWait = time.Second
 
-// awaitFiles gives back the descriptors that can be spared and waits. What failed is
-// no attempt that counts.
+// awaitFiles closes idle connections, whose descriptors can be spared, and waits filesWait. The
+// caller does not count the attempt that failed for want of a descriptor.
 func (c *Client) awaitFiles(ctx context.Context, what fmt.Stringer, err error) error {
 	c.log.Warn("too many files are open; waiting", "what", what.String(), "err", err)
 	c.Close()
 	return restFor(ctx, filesWait, false)
 }
 
-// restFor is sleep, told to whom WithRest says.
+// restFor is sleep, and calls the function of WithRest, if ctx has one, at the beginning and at
+// the end of the wait. refused says that the host answered 429 or 503.
 func restFor(ctx context.Context, d time.Duration, refused bool) error {
 	if begin, ok := ctx.Value(restKey{}).(func(bool) func()); ok {
 		defer begin(refused)()

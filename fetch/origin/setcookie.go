@@ -17,6 +17,7 @@ func parseSetCookie(field string, now time.Time) *http.Cookie {
 	if !httpguts.ValidHeaderFieldValue(field) {
 		return nil
 	}
+	// A semicolon ends the value even between quotes, which are part of the value (step 1).
 	pair, attributes, _ := strings.Cut(field, ";")
 	name, value, ok := strings.Cut(pair, "=")
 	c := &http.Cookie{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value)}
@@ -32,6 +33,7 @@ func parseSetCookie(field string, now time.Time) *http.Cookie {
 				c.Expires = t
 			}
 		case "max-age":
+			// A number that needs more than 32 bits is ignored, as a text that is no number is.
 			if n, err := strconv.ParseInt(value, 10, 32); err == nil && !strings.HasPrefix(value, "+") {
 				c.MaxAge = int(n)
 				if n <= 0 {
@@ -51,6 +53,7 @@ func parseSetCookie(field string, now time.Time) *http.Cookie {
 			c.HttpOnly = true
 		}
 	}
+	// A date in the past takes the cookie back, as a negative Max-Age does, which wins over a date.
 	if c.MaxAge == 0 && !c.Expires.IsZero() && !c.Expires.After(now) {
 		c.MaxAge = -1 // it is taken back
 	}
@@ -70,6 +73,7 @@ func parseCookieDate(s string) (t time.Time, ok bool) {
 	var clock []int
 	day, month, year := -1, -1, -1
 	for _, token := range strings.FieldsFunc(s, isDateDelimiter) {
+		// Each part is the first token of its form, and the forms are tried in the order of the RFC.
 		if m := cookieTime.FindStringSubmatch(token); m != nil && clock == nil {
 			clock = []int{number(m[1]), number(m[2]), number(m[3])}
 			continue
@@ -87,6 +91,7 @@ func parseCookieDate(s string) (t time.Time, ok bool) {
 		}
 	}
 	switch {
+	// Years of two digits are those from 1970 to 2069.
 	case year >= 70 && year <= 99:
 		year += 1900
 	case year >= 0 && year <= 69:
