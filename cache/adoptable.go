@@ -18,9 +18,11 @@ func (s *Store) adoptable(name string, version Version) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	// aria2 makes files of their full size at once, and removes its control file when one is whole.
 	if _, err := s.root.Lstat(name + ".aria2"); err == nil && !s.isListed(name+".aria2") {
 		return nil, &InTheWayError{name, "is an unfinished file of aria2"}
 	}
+	// A hole in a file of the right size was left by a program that fills files out of order.
 	if hole, err := s.hasHole(name, info.Size()); err != nil {
 		return nil, err
 	} else if hole {
@@ -49,6 +51,7 @@ func (s *Store) fits(name string, version Version) (fs.FileInfo, error) {
 		return nil, &InTheWayError{name, "cannot be made: a file stands where its directory belongs"}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
+		// The place is free, but a finished file could not be moved there.
 		if away := s.reaches(name); away != nil {
 			return nil, away
 		}
@@ -70,6 +73,7 @@ func (s *Store) fits(name string, version Version) (fs.FileInfo, error) {
 		}
 		return nil, &UnfinishedError{err}
 	}
+	// A filesystem that ignores case finds "A" under "a", and then the name is not the list's.
 	if called, err := s.spelled(name); err != nil {
 		return nil, err
 	} else if !called {
@@ -86,9 +90,11 @@ func (s *Store) hasHole(name string, size int64) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
+	// SEEK_HOLE of an empty file is an error (ENXIO, lseek(2)).
 	if size == 0 {
 		return false, nil
 	}
+	// The end of a file counts as a hole, so one at size means that there is none before it.
 	hole, err := f.Seek(0, unix.SEEK_HOLE)
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EINVAL) {
 		return false, nil

@@ -22,6 +22,7 @@ func (o opener) unfinishedRebuild() (aside string, err error) {
 	if err != nil {
 		return "", err
 	}
+	// The file names what to read, so only a name that setAside makes is believed.
 	if _, err := o.state.Lstat(string(name)); err == nil && strings.HasPrefix(string(name), asidePrefix) {
 		return string(name), nil
 	}
@@ -53,6 +54,8 @@ func (o opener) setAside(why error) (aside string, err error) {
 			}
 		}
 	}
+	// The note comes before the rename: after a crash between the two, unfinishedRebuild finds a
+	// note without a directory and drops it. In the other order the old database would be forgotten.
 	if err := o.writeDurably(rebuilding, aside); err != nil {
 		return "", err
 	}
@@ -73,6 +76,7 @@ func (o opener) writeDurably(name, content string) error {
 	if err := writeState(o.state, name, []byte(content)); err != nil {
 		return err
 	}
+	// fsync of the file alone does not make its name durable; that is in the directory (fsync(2)).
 	for _, name := range []string{name, "."} {
 		f, err := o.state.Open(name)
 		if err != nil {

@@ -24,10 +24,12 @@ const (
 // once it is locked, so that removeLeftovers never sees it without its lock. Where the
 // filesystem has no locks there is no mark, and the directory is never removed by another process.
 func lockTemp(dir *os.Root) (*os.File, error) {
+	// The file is first made under another name, and gets its own by a rename once it is locked.
 	f, err := dir.OpenFile(tempLock+".new", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
+	// Without a lock the file keeps the other name, under which removeLeftover does not look for it.
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return f, nil
 	}
@@ -75,6 +77,7 @@ func removeLeftover(parent *os.Root, name string) (err error) {
 		return err
 	}
 	defer lock.Close()
+	// If the lock can be had, the process that made the copy has ended.
 	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil
@@ -113,6 +116,7 @@ func openOwnDir(parent *os.Root, name string) (*os.Root, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Another process may have put a link in the place of the directory after Lstat has seen it.
 	opened, err := dir.Stat(".")
 	if err == nil && !os.SameFile(seen, opened) {
 		err = fmt.Errorf("%s was replaced while it was opened", name)

@@ -28,6 +28,7 @@ func (o opener) copyLogs(aside string) {
 		return
 	}
 	for _, e := range entries {
+		// badger keeps the log of a table that is still in memory in a file NNNNN.mem.
 		if !strings.HasSuffix(e.Name(), ".mem") || !isLog(e.Name()) || !e.Type().IsRegular() {
 			continue
 		}
@@ -71,6 +72,8 @@ func copyRegular(to *os.Root, name string, from *os.Root, source string) error {
 // have, unless the index has it from a log, which is newer. It reads all keys
 // twice, and keeps them in memory meanwhile.
 func (x *index) rebuild(state *os.Root, aside string) error {
+	// A key may stand in several tables, each time with the version that badger gave to it. Only the
+	// newest one may be taken, so a first pass finds out which that is.
 	newest := map[string]uint64{}
 	salvage(state, aside, x.log, func(key []byte, version uint64, _ y.ValueStruct) {
 		newest[string(key)] = max(newest[string(key)], version)
@@ -81,6 +84,7 @@ func (x *index) rebuild(state *os.Root, aside string) error {
 		if b.err != nil || version != newest[string(key)] || v.Meta&(metaDeleted|metaPointer) != 0 || string(key) == string(countKey) {
 			return
 		}
+		// A value whose checksum is wrong is as good as lost, and is fetched again.
 		content, err := unseal(key, v.Value)
 		if err != nil {
 			return
@@ -89,6 +93,7 @@ func (x *index) rebuild(state *os.Root, aside string) error {
 		if err != nil {
 			b.err = err
 		}
+		// A log has what was written after the tables, so a key that came from a log stays as it is.
 		if known == nil {
 			b.set(key, content)
 			values++
@@ -142,6 +147,7 @@ func eachEntry(id uint64, data []byte, f func(key []byte, version uint64, v y.Va
 		it := t.NewIterator(0)
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
+			// badger appends the version of an entry to its key, in 8 bytes.
 			if key := it.Key(); len(key) > 8 {
 				f(slices.Clone(y.ParseKey(key)), y.ParseTs(key), it.Value())
 			}

@@ -27,6 +27,7 @@ func (s *Store) adoptTwin(b *Blob, dir *os.File, base string) error {
 		return err
 	}
 	defer twin.Close()
+	// What is compared below must still stand under the name afterwards (isAt).
 	before, err := standingOf(twin)
 	if err != nil {
 		return err
@@ -40,6 +41,7 @@ func (s *Store) adoptTwin(b *Blob, dir *os.File, base string) error {
 			return &InTheWayError{b.name, "was put there meanwhile with other bytes, as of another version"}
 		}
 	}
+	// The other process may not have made the bytes durable yet, and the record will say they are.
 	if err := twin.Sync(); err != nil {
 		return err
 	}
@@ -47,6 +49,8 @@ func (s *Store) adoptTwin(b *Blob, dir *os.File, base string) error {
 		return &InTheWayError{b.name, "was changed while it was being fetched"}
 	}
 	b.mu.Lock()
+	// As after an exchange, the blob's own file is no longer needed, and dropReplaced removes it
+	// once the record says that the file under the name is the published one.
 	b.mu.exchanged = true
 	b.mu.Unlock()
 	return nil
