@@ -33,6 +33,34 @@ const (
 	liveWord  = "live\n"
 )
 
+// background is what a command with --daemon does before and in a daemon.
+type background struct {
+	list  string                                     // standard input, if "-", goes to the daemon
+	log   func(notes io.Writer) (*logFile, error)    // opens the daemon's log, in the parent; notes gets remarks for the user
+	doing func() string                              // what the daemon does once it is live, as "mounted at DIR"; called after log
+	work  func(ctx context.Context, std stdio) error // what the command is for
+}
+
+// run does the work in this process, or has a daemon do it if daemon is set: run returns then
+// when the daemon is live or has failed. In the daemon, an error of the work is told to the
+// parent that still waits.
+func (b *background) run(ctx context.Context, std stdio, daemon bool) error {
+	switch {
+	case isDaemon(): // the parent has opened the log and waits for one word (tellLive)
+		var err error
+		if std, err = daemonStreams(std); err != nil {
+			return tellParent(err)
+		}
+	case daemon:
+		log, err := b.log(std.err)
+		if err != nil {
+			return err
+		}
+		return daemonize(ctx, std, b.list, log, b.doing())
+	}
+	return tellParent(b.work(ctx, std))
+}
+
 // isDaemon reports whether this process is a daemon that its parent still waits for, until
 // tellLive or tellParent.
 func isDaemon() bool {

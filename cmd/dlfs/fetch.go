@@ -39,22 +39,8 @@ func (c *fetchCmd) Run(ctx context.Context, std stdio) error {
 	if err := errors.Join(c.place(), c.hookFlags.validate()); err != nil {
 		return err
 	}
-	if c.Daemon && !c.DryRun && !isDaemon() {
-		c.warn(std.err)
-		log, err := c.daemonLog(std.err)
-		if err != nil {
-			return err
-		}
-		return daemonize(ctx, std, c.List, log, "fetching into "+c.Dir)
-	}
-	// The parent has opened the log and waits for one word of this process (tellLive).
-	if isDaemon() {
-		var err error
-		if std, err = daemonStreams(std); err != nil {
-			return tellParent(err)
-		}
-	}
-	return tellParent(c.fetch(ctx, std))
+	b := background{c.List, c.daemonLog, func() string { return "fetching into " + c.Dir }, c.fetch}
+	return b.run(ctx, std, c.Daemon && !c.DryRun)
 }
 
 // place decides what the output directory is, and sets c.Dir: the argument, or --dir, or a
@@ -75,8 +61,9 @@ func (c *fetchCmd) place() (err error) {
 // daemonLog opens the file that takes the daemon's output: --log-file, or the one in
 // the state directory. It runs in the parent, before the daemon is started, so that an
 // error of the log or of the directory reaches the terminal. notes gets remarks about
-// the file.
+// the file and the flags.
 func (c *fetchCmd) daemonLog(notes io.Writer) (*logFile, error) {
+	c.warn(notes)
 	// A log elsewhere needs no directory, so the child makes the directory.
 	if c.LogFile != "" {
 		if err := c.checkLog(c.List, c.Dir); err != nil {

@@ -51,12 +51,12 @@ func (e *engine) remember(err error, failures []fetch.EntryStatus) {
 	}
 }
 
-// keep takes as many failures as the bounds allow, with their reasons cut to reasonKept
-// bytes.
+// keep takes as many failures as the bounds allow, each with the first reasonKept bytes of its
+// reason.
 func (r *lastRun) keep(failures []fetch.EntryStatus) {
 	size := 0
 	for _, f := range failures[:min(failuresKept, len(failures))] {
-		f.Error = f.Error[:min(reasonKept, len(f.Error))]
+		f.Error = cut(f.Error, reasonKept)
 		if size += len(f.Name) + len(f.Error); size > lastRunMost {
 			return
 		}

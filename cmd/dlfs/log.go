@@ -95,11 +95,7 @@ func lineOf(prefix string, r slog.Record) string {
 		writeAttr(&b, a)
 		return b.Len() < lineMost
 	})
-	line := b.String()
-	if len(line) > lineMost {
-		line = strings.ToValidUTF8(line[:lineMost], "") + "…"
-	}
-	return line + "\n"
+	return cut(b.String(), lineMost) + "\n"
 }
 
 // writeAttr appends one attribute as key=value. A value that has blanks, quotes or signs that

@@ -68,10 +68,7 @@ func jsonForm(r slog.Record) string {
 
 // short cuts a text that would make a line too long by itself.
 func short(s string) string {
-	if len(s) > lineMost/2 {
-		return strings.ToValidUTF8(s[:lineMost/2], "") + "…"
-	}
-	return s
+	return cut(s, lineMost/2)
 }
 
 // form is how the log is to be written. records says that everything else on standard

@@ -46,55 +46,48 @@ func (c *mountCmd) Run(ctx context.Context, std stdio) error {
 	if err := c.check(c.UntilComplete, c.State); err != nil {
 		return err
 	}
-	if c.Daemon && !c.DryRun && !isDaemon() {
-		c.warn(std.err)
-		log, err := c.daemonLog(std.err)
-		if err != nil {
-			return err
-		}
-		return daemonize(ctx, std, c.List, log, "mounted at "+c.Mountpoint)
+	if c.RequireSpace && c.MaxSize != nil {
+		return usageError("--require-space and --max-size exclude one another: a bounded directory is never to hold everything")
 	}
-	if isDaemon() {
-		var err error
-		if std, err = daemonStreams(std); err != nil {
-			return tellParent(err)
-		}
-	}
+	b := background{c.List, c.daemonLog, func() string { return "mounted at " + c.Mountpoint }, c.mount}
+	return b.run(ctx, std, c.Daemon && !c.DryRun)
+}
+
+// mount mounts the list in this process and serves it until it is stopped.
+func (c *mountCmd) mount(ctx context.Context, std stdio) error {
 	w, err := c.begin(ctx, std, c.List, cmp.Or(c.Dir, c.Mountpoint))
 	if err != nil {
-		return tellParent(err)
+		return err
 	}
 	defer w.end()
 	w.hooks = c.hookFlags
 	list, err := w.readList(ctx)
 	if err != nil {
-		return tellParent(err)
+		return err
 	}
 	if c.DryRun {
 		return w.dryRun(ctx, std.out, list.Entries, cmp.Or(c.Dir, c.Mountpoint))
 	}
-	if c.RequireSpace && c.MaxSize != nil {
-		return tellParent(usageError("--require-space and --max-size exclude one another: a bounded directory is never to hold everything"))
-	}
 	if c.RequireSpace {
 		if err := w.needRoom(ctx, list.Entries, cmp.Or(c.Dir, c.Mountpoint)); err != nil {
-			return tellParent(err)
+			return err
 		}
 	}
 	// A directory on a network filesystem whose server is gone may block for ever.
 	if _, err := abandonable(ctx, func() (any, error) { return nil, c.prepare() }); err != nil {
-		return tellParent(err)
+		return err
 	}
 	if w.group, err = c.join(ctx, w); err != nil {
-		return tellParent(err)
+		return err
 	}
 	return c.serve(ctx, w, list.Entries, std, tellLive)
 }
 
 // daemonLog opens the file that takes the daemon's output: --log-file, or the one in the state
 // directory, for which the mountpoint and DIR are made ready first. notes gets remarks about the
-// file.
+// file and the flags.
 func (c *mountCmd) daemonLog(notes io.Writer) (*logFile, error) {
+	c.warn(notes)
 	if c.LogFile != "" {
 		if err := c.checkLog(c.List, cmp.Or(c.Dir, c.Mountpoint)); err != nil {
 			return nil, err
@@ -164,7 +157,7 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 	e, err := w.open(ctx, entries, c.Dir, fmt.Sprintf("dlfs mount %s on %s", w.lister.name, c.Mountpoint),
 		fetch.Options{Prefetch: fetch.Mode(c.Prefetch), Serve: true, AdoptPartial: c.AdoptPartial, EvictComplete: c.EvictComplete})
 	if err != nil {
-		return tellParent(err)
+		return err
 	}
 	var notes strings.Builder
 	if c.Dir == c.Mountpoint {
@@ -180,7 +173,7 @@ func (c *mountCmd) serve(ctx context.Context, w *work, entries []listfile.Entry,
 		Source: c.Source, Owner: c.owner(), Umask: (*uint32)(c.Umask),
 	})
 	if err != nil {
-		return tellParent(errors.Join(err, e.close()))
+		return errors.Join(err, e.close())
 	}
 	// From here on a list below the mountpoint is read from the directory that the mount covers,
 	// and after a reload the mount shows the new list.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"dlfs/cache"
 	"dlfs/fetch"
@@ -44,6 +45,25 @@ func TestTheWorstReasonIsTheExitCode(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %q is more than a line", tt.about, err)
+		}
+	}
+}
+
+// TestKeptReasonsAreWholeText keeps reasons that are longer than what is kept of each.
+func TestKeptReasonsAreWholeText(t *testing.T) {
+	var failures []fetch.EntryStatus
+	for i := range 4 {
+		failures = append(failures, fetch.EntryStatus{Name: fmt.Sprint(i), Error: strings.Repeat("x", i) + strings.Repeat("ü", reasonKept)})
+	}
+	var run lastRun
+	run.keep(failures)
+	if len(run.Failures) != len(failures) {
+		t.Errorf("%d of %d failures are kept", len(run.Failures), len(failures))
+	}
+	for i, f := range run.Failures {
+		begin := strings.TrimSuffix(f.Error, "…")
+		if !utf8.ValidString(begin) || !strings.HasPrefix(failures[i].Error, begin) || len(begin) > reasonKept || len(begin) < reasonKept-1 {
+			t.Errorf("kept %d bytes: %q", len(begin), f.Error)
 		}
 	}
 }

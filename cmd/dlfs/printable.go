@@ -20,6 +20,15 @@ func printable(s string) string {
 	}, s)
 }
 
+// cut returns s, or if that is longer than most bytes, its beginning in whole characters and
+// "…". What is no UTF-8 is left out of a beginning.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
 // plainWriter is the last that standard output and standard error have before
 // them: it escapes what a terminal would obey, so that nothing from lists, origins
 // and other processes gets there on a way that was forgotten. Line feeds and

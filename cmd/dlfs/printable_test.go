@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestNothingRawIsPrinted(t *testing.T) {
@@ -42,5 +43,20 @@ func TestPrintedJSONStaysJSON(t *testing.T) {
 	var out status
 	if err := json.Unmarshal([]byte(b.String()), &out); err != nil || out != in {
 		t.Errorf("%+v became %+v, %v", in, out, err)
+	}
+}
+
+// TestACutIsOfWholeCharacters cuts texts at each of their bytes.
+func TestACutIsOfWholeCharacters(t *testing.T) {
+	for _, text := range []string{"plain", "größer", "漢字", "e\u0301", "👍🏽 done"} {
+		for most := range len(text) {
+			begin, cutOff := strings.CutSuffix(cut(text, most), "…")
+			if !cutOff || !utf8.ValidString(begin) || !strings.HasPrefix(text, begin) || len(begin) > most || most-len(begin) >= utf8.UTFMax {
+				t.Errorf("%q is cut at %d bytes to %q", text, most, begin)
+			}
+		}
+		if got := cut(text, len(text)); got != text {
+			t.Errorf("%q is cut to %q, though it has no byte too many", text, got)
+		}
 	}
 }
