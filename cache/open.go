@@ -58,7 +58,10 @@ func OpenState(dir string) (*os.File, error) {
 // subdir makes and opens a directory of the state, see openSubdir.
 func subdir(parent *os.Root, name string) (*os.Root, *os.File, error) {
 	if err := parent.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, nil, err
+		if isFull(err) {
+			return nil, nil, err
+		}
+		return nil, nil, fmt.Errorf("directory %s cannot be made there: %w; give a directory on a disk", name, errors.Unwrap(err))
 	}
 	return openSubdir(parent, name)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -26,6 +25,17 @@ const (
 // errTooLong ends an answer that is longer than any dlfs sends. It also bounds the
 // memory that a wrong program on the socket can take.
 var errTooLong = errors.New("answer of the process there is longer than it can be; it may be no dlfs")
+
+// errOtherJSON is an answer of JSON that has not what every dlfs says.
+var errOtherJSON = errors.New("it is JSON of another kind")
+
+// isOddJSON reports whether reading an answer failed because no dlfs gives such a one: it is
+// empty, no JSON, or JSON of another kind.
+func isOddJSON(err error) bool {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	return errors.Is(err, errOtherJSON) || errors.Is(err, io.EOF) || errors.As(err, &syntax) || errors.As(err, &kind)
+}
 
 // answer is what a process answers, read within bounds: of time (stalled, late) and of
 // bytes (value, all). One goroutine reads it, and closes it with close.
@@ -130,7 +140,7 @@ func (a *answer) sequence(open json.Delim, each func() error) error {
 		return err
 	}
 	if t != open {
-		return fmt.Errorf("%v where %v is expected", t, open)
+		return errOtherJSON
 	}
 	for a.json.More() {
 		if err := each(); err != nil {
@@ -180,7 +190,7 @@ func (a *answer) status(head func(*Status) error, each func(fetch.EntryStatus) e
 		})
 	})
 	if err == nil && !told {
-		err = errors.New("it has no entries")
+		err = errOtherJSON
 	}
 	return err
 }
@@ -195,7 +205,7 @@ func (s *Status) set(fields map[string]json.RawMessage) error {
 		return err
 	}
 	if s.FilesTotal < 0 || s.FilesTotal > entriesMost {
-		return fmt.Errorf("files_total is %d", s.FilesTotal)
+		return errOtherJSON
 	}
 	return nil
 }
@@ -223,7 +233,7 @@ func (a *answer) difference() (kinds []kindOfChange, err error) {
 		return a.decode(&rest)
 	})
 	if err == nil && !known {
-		err = errors.New("it is no difference")
+		err = errOtherJSON
 	}
 	return kinds, err
 }

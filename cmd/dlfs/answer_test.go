@@ -82,6 +82,7 @@ func TestImpostorsOnTheControlSocket(t *testing.T) {
 		"says nothing":           func(*bufio.Writer) {},
 		"no JSON":                func(w *bufio.Writer) { w.WriteString("<html>\x1b[2J\u009b5m</html>") },
 		"another kind":           func(w *bufio.Writer) { w.WriteString(`[1, 2, 3]`) },
+		"an empty object":        func(w *bufio.Writer) { w.WriteString(`{}`) },
 		"a number":               func(w *bufio.Writer) { w.WriteString(`17`) },
 		"breaks off":             func(w *bufio.Writer) { w.WriteString(`{"pid":1,"entries":[{"na`) },
 		"endless entries":        withoutEnd(`{"pid":1,"entries":[`, entry),
@@ -111,7 +112,7 @@ func TestImpostorsOnTheControlSocket(t *testing.T) {
 				if late != nil {
 					t.Errorf("%v did not end: %s", args, errs.String())
 				}
-				if code == 0 && args[0] != "pause" && name != "says nothing" && !(args[0] == "limit" && name == "a number") {
+				if code == 0 && name != "says nothing" && !(args[0] == "limit" && name == "a number") {
 					t.Errorf("%v took it: %.200q", args, out.String())
 				}
 				if n := strings.Count(errs.String(), "\n"); n > 1 || len(errs.String()) > 5000 || out.Len() > 4<<20 {
@@ -295,6 +296,26 @@ func TestOlderProcessIsTold(t *testing.T) {
 		code := run(t.Context(), args, stdio{in: strings.NewReader(""), out: &out, err: &errs})
 		if code != exitFailed || out.Len() > 0 || strings.Count(errs.String(), "\n") != 1 || !strings.Contains(errs.String(), "is of an older version, which cannot do this; stop it and start it again") {
 			t.Errorf("%q: exit code %d, %s%s", args, code, out.String(), errs.String())
+		}
+	}
+}
+
+// TestOtherProgramIsTold: of a program on the socket that is no dlfs, every command that asks it
+// says so in one line of its own words, and what to do.
+func TestOtherProgramIsTold(t *testing.T) {
+	for _, says := range []string{`{}`, `null`, `[]`, `-5`, `"ok"`, `{"error":"no such thing"}`, `<html></html>`, "not\nthis"} {
+		dir := impostor(t, func(w *bufio.Writer) { w.WriteString(says) })
+		for _, args := range [][]string{
+			{"status", dir}, {"status", "--json", dir}, {"wait", dir, "--timeout=30s"}, {"log", dir}, {"web", dir},
+			{"reload", dir}, {"stop", dir}, {"pause", dir}, {"resume", dir}, {"limit", dir}, {"limit", dir, "5M"},
+			{"limit", dir, "--disk=5G"}, {"first", dir, "x"}, {"retry", dir}, {"pin", dir, "x"}, {"unpin", dir, "x"}, {"evict", dir, "x"},
+		} {
+			var out, errs strings.Builder
+			code := run(t.Context(), args, stdio{in: strings.NewReader(""), out: &out, err: &errs})
+			want := "dlfs: " + dir + ": what the process there answers is no answer of dlfs; end that process, and start dlfs again\n"
+			if code != exitFailed || out.Len() > 0 || errs.String() != want {
+				t.Errorf("%q of %q: exit code %d, %s%s", args, says, code, out.String(), errs.String())
+			}
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"net/textproto"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -23,6 +24,9 @@ import (
 var (
 	// errNoProcess says that nothing answers on the control socket.
 	errNoProcess = errors.New("no dlfs is running there")
+
+	// errNoDlfs says that what answers on the control socket is another program.
+	errNoDlfs = errors.New("what the process there answers is no answer of dlfs; end that process, and start dlfs again")
 
 	// errNoAnswer says that a process is there, and stands still.
 	errNoAnswer = fmt.Errorf("the dlfs there has not answered within %v; it may be stopped, or its disk stuck", answerTimeout)
@@ -213,6 +217,28 @@ func orderText(ctx context.Context, dir, method, path string) (string, error) {
 	return text, nil
 }
 
+// orderDone is orderText for a request that is answered with nothing once it is done.
+func orderDone(ctx context.Context, dir, path string) error {
+	text, err := orderText(ctx, dir, "POST", path)
+	if err == nil && text != "" {
+		err = fmt.Errorf("%s: %w", dir, errNoDlfs)
+	}
+	return err
+}
+
+// orderNumber is orderText for a request that is answered with a number.
+func orderNumber(ctx context.Context, dir, method, path string) (int64, error) {
+	text, err := orderText(ctx, dir, method, path)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%s: %w", dir, errNoDlfs)
+	}
+	return n, nil
+}
+
 // visitStatus asks the running process how far it is. It calls head with that,
 // less the entries, and then each with each of those that are wanted.
 func visitStatus(ctx context.Context, dir string, want selection, head func(*Status) error, each func(fetch.EntryStatus) error) error {
@@ -235,7 +261,12 @@ func visitStatus(ctx context.Context, dir string, want selection, head func(*Sta
 		}
 		return each(e)
 	})
-	if err != nil && !errors.Is(err, errEnough) {
+	switch {
+	case errors.Is(err, errEnough):
+		return nil
+	case isOddJSON(err):
+		return errNoDlfs
+	case err != nil:
 		return fmt.Errorf("status of %s: %w", dir, err)
 	}
 	return nil

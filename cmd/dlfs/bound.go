@@ -299,13 +299,9 @@ type evictCmd struct{ someFiles }
 // Run has the running process take files off the disk, and prints how many bytes that
 // has freed. Reads of these files fetch the bytes again.
 func (c *evictCmd) Run(ctx context.Context, std stdio) error {
-	text, err := orderText(ctx, c.or(c.Dir), "POST", c.order("evict"))
+	n, err := orderNumber(ctx, c.or(c.Dir), "POST", c.order("evict"))
 	if err != nil {
 		return err
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return fmt.Errorf("unexpected answer of the process on %s: %w", c.Dir, err)
 	}
 	_, err = fmt.Fprintf(std.out, "%s taken off the disk\n", bytesText(n))
 	return err

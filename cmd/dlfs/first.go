@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -49,15 +48,11 @@ func (c *retryCmd) Run(ctx context.Context, std stdio) error {
 // orderFiles sends a request whose answer is a number of files, and prints that number: with one
 // after it if it is 1, else with many.
 func orderFiles(ctx context.Context, std stdio, dir, path, one, many string) error {
-	text, err := orderText(ctx, dir, "POST", path)
+	n, err := orderNumber(ctx, dir, "POST", path)
 	if err != nil {
 		return err
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return fmt.Errorf("unexpected answer of the process on %s: %w", dir, err)
-	}
-	_, err = fmt.Fprintln(std.out, count(n, "file "+one, "files "+many))
+	_, err = fmt.Fprintln(std.out, count(int(n), "file "+one, "files "+many))
 	return err
 }
 

@@ -112,7 +112,7 @@ func (c *mountCmd) prepare() (err error) {
 		return err
 	}
 	if err := os.Mkdir(c.Mountpoint, 0o755); err != nil && !os.IsExist(err) {
-		return fmt.Errorf("mountpoint %s cannot be made: %w", c.Mountpoint, errors.Unwrap(err))
+		return fmt.Errorf("mountpoint %s cannot be made: %w; give a directory that is there, or one that can be made", c.Mountpoint, errors.Unwrap(err))
 	}
 	if c.Mountpoint, err = filepath.EvalSymlinks(c.Mountpoint); err != nil {
 		return err

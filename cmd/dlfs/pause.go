@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"strconv"
 )
 
 // pauseCmd has prefetch of a running dlfs pause. The help of each field is what a user reads.
@@ -17,8 +16,7 @@ type pauseCmd struct {
 // after the block that each is in; readers go on, and are still served from the
 // origins.
 func (c *pauseCmd) Run(ctx context.Context) error {
-	_, err := orderText(ctx, c.or(c.Dir), "POST", "/pause")
-	return err
+	return orderDone(ctx, c.or(c.Dir), "/pause")
 }
 
 // resumeCmd ends such a pause. The help of each field is what a user reads.
@@ -29,8 +27,7 @@ type resumeCmd struct {
 
 // Run ends a pause.
 func (c *resumeCmd) Run(ctx context.Context) error {
-	_, err := orderText(ctx, c.or(c.Dir), "POST", "/resume")
-	return err
+	return orderDone(ctx, c.or(c.Dir), "/resume")
 }
 
 // limitCmd tells or sets a limit of a running dlfs. The help of each field is what a user
@@ -50,20 +47,14 @@ func (c *limitCmd) Run(ctx context.Context, std stdio) error {
 		return usageError("give a rate or --disk, not both")
 	}
 	if c.Disk != nil {
-		_, err := orderText(ctx, c.or(c.Dir), "POST", "/limit?"+url.Values{"disk": {c.Disk.String()}}.Encode())
-		return err
+		return orderDone(ctx, c.or(c.Dir), "/limit?"+url.Values{"disk": {c.Disk.String()}}.Encode())
 	}
 	if c.Rate != nil {
-		_, err := orderText(ctx, c.or(c.Dir), "POST", fmt.Sprintf("/limit?rate=%d", *c.Rate))
-		return err
+		return orderDone(ctx, c.or(c.Dir), fmt.Sprintf("/limit?rate=%d", *c.Rate))
 	}
-	answer, err := orderText(ctx, c.or(c.Dir), "GET", "/limit")
+	n, err := orderNumber(ctx, c.or(c.Dir), "GET", "/limit")
 	if err != nil {
 		return err
-	}
-	n, err := strconv.ParseInt(answer, 10, 64)
-	if err != nil {
-		return fmt.Errorf("unexpected answer to limit: %w", err)
 	}
 	_, err = fmt.Fprintln(std.out, rate(n))
 	return err

@@ -40,8 +40,11 @@ func (c *reloadCmd) Run(ctx context.Context, std stdio) error {
 	}
 	defer answer.close()
 	kinds, err := answer.difference()
+	if isOddJSON(err) {
+		err = errNoDlfs
+	}
 	if err != nil {
-		return fmt.Errorf("unexpected answer to reload: %w", err)
+		return fmt.Errorf("%s: %w", c.Dir, err)
 	}
 	printKinds(std.out, "", kinds)
 	return nil

@@ -79,8 +79,8 @@ func stopped(ctx context.Context, dir string, answer *answer, notes io.Writer) e
 	}
 	first, held, _ := strings.Cut(text, "\n")
 	pid, err := strconv.Atoi(first)
-	if err != nil {
-		return fmt.Errorf("unexpected answer to stop: %w", err)
+	if err != nil || pid <= 0 {
+		return fmt.Errorf("%s: %w", dir, errNoDlfs)
 	}
 	if held != "" {
 		fmt.Fprintf(notes, "dlfs: %s was in use by %s; it is unmounted now, and their reads fail\n",

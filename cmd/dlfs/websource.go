@@ -65,8 +65,9 @@ func (s *webSource) check(ctx context.Context) error {
 	case status != http.StatusOK:
 		return fmt.Errorf("%s: %s", s.dir, strings.TrimSpace(string(body)))
 	}
-	if err := json.Unmarshal(body, new(Summary)); err != nil {
-		return fmt.Errorf("%s: unexpected answer of the process there: %w", s.dir, err)
+	var sum Summary
+	if err := json.Unmarshal(body, &sum); err != nil || sum.Dir == "" {
+		return fmt.Errorf("%s: %w", s.dir, errNoDlfs)
 	}
 	return nil
 }
