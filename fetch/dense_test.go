@@ -8,8 +8,8 @@ import (
 	"dlfs/fetch/origintest"
 )
 
-// Random reads all over a file of moderate size are served with a request for several blocks
-// each, once they have proven dense: an origin that answers late is asked seldom.
+// Random reads all over a file of moderate size seldom wait for an origin that answers late,
+// once they have proven dense: what is around each is fetched at the same time.
 func TestDenseReadsFetchAround(t *testing.T) {
 	const size, reads, late = 32 << 20, 400, 50 * time.Millisecond
 	bubble(t, func(t *testing.T, x *fixture) {
@@ -22,10 +22,14 @@ func TestDenseReadsFetchAround(t *testing.T) {
 		defer h.Close()
 		rng := rand.New(rand.NewPCG(7, 7))
 		blocks := map[int64]bool{}
+		began := time.Now()
 		for range reads {
 			off := rng.Int64N(size/4096) * 4096
 			x.read(h, off, 4096)
 			blocks[off/bs] = true
+		}
+		if took := time.Since(began); took > time.Duration(len(blocks)/4)*late {
+			t.Errorf("%d blocks took %v", len(blocks), took)
 		}
 		wantHit(t, far)
 		if got := len(x.gets("a")); got > len(blocks)*3/4 {

@@ -68,9 +68,9 @@ type run struct {
 // The first read after an open or a jump asks for nothing beyond itself, nor does
 // the second if it does not adjoin the first.
 func (a *readAhead) note(fi *fill, off, n int64) {
-	end, d := off+n, a.stride.note(off)
+	end, d, several := off+n, a.stride.note(off), a.several.Load()
 	r := a.runAt(off, 0)
-	if r == nil && (d < 0 || d > n+cache.BlockSize) && a.several.Load() == 0 {
+	if r == nil && (d < 0 || d > n+cache.BlockSize) && several == 0 {
 		a.beginRun(off, n)
 		a.followStride(fi, off, n, d)
 		return
@@ -78,12 +78,16 @@ func (a *readAhead) note(fi *fill, off, n int64) {
 	if r == nil {
 		if r = a.runAt(off, nearRun); r == nil {
 			a.jump(off, n)
+			a.followJump(fi, off, n)
 			return
 		}
 	}
 	next := r.next.Load()
 	if end <= next {
 		return // a straggler inside the window
+	}
+	if several == 0 && a.several.Load() > 0 {
+		a.followOthers(fi, r, n)
 	}
 	length := r.length.Add(end - next)
 	r.next.Store(end)
@@ -164,7 +168,6 @@ func (a *readAhead) launch(fi *fill, r *run, window int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f, size, next := fi.file, fi.blob.Version().Size, r.next.Load()
-	step := max(window/readAheadFlights, minWindow) / cache.BlockSize * cache.BlockSize
 	from := next / cache.BlockSize * cache.BlockSize
 	target := min((next+window)/cache.BlockSize*cache.BlockSize, size)
 	if target-r.until.Load() < window/2 && target < size {
@@ -176,7 +179,9 @@ func (a *readAhead) launch(fi *fill, r *run, window int64) {
 		return
 	}
 	r.mark.Store(next + minWindow/4)
-	for a.mayHold(r) {
+	most := a.mostFlights(r)
+	step := max(window/int64(most), minWindow) / cache.BlockSize * cache.BlockSize
+	for a.held(r) < most && len(a.holding) < readAheadFlights {
 		off, n := fi.unassigned(from, target)
 		if n == 0 {
 			r.until.Store(max(r.until.Load(), target))
@@ -203,14 +208,24 @@ func (a *readAhead) mayLaunchLocked(fi *fill) bool {
 	return true
 }
 
-// mayHold reports whether a run may have another flight: runs share them evenly. The caller
-// holds a.mu.
-func (a *readAhead) mayHold(r *run) bool {
-	runs := map[*run]int{r: 0}
+// mostFlights is how many flights a run may have: runs share them evenly. The caller holds
+// a.mu.
+func (a *readAhead) mostFlights(r *run) int {
+	runs := map[*run]bool{r: true}
 	for _, h := range a.holding {
-		runs[h.run]++
+		runs[h.run] = true
 	}
-	return len(a.holding) < readAheadFlights && runs[r] < max(readAheadFlights/len(runs), 1)
+	return max(readAheadFlights/len(runs), 1)
+}
+
+// held counts the flights of a run. The caller holds a.mu.
+func (a *readAhead) held(r *run) (n int) {
+	for _, h := range a.holding {
+		if h.run == r {
+			n++
+		}
+	}
+	return n
 }
 
 // launchOneLocked launches a flight over [off, end), ahead of r, if a host has a place for

@@ -21,6 +21,7 @@ type plain struct {
 // plainHost is what was learnt of one host.
 type plainHost struct {
 	ranges bool // it has sent a range
+	direct bool // it answered without a redirect when that was last looked at
 	only   bool // it refused ranges, and sent the same file without one
 	inVain int  // how often it refused both
 	sloppy bool // its headers are mended before they are read

@@ -44,7 +44,8 @@ func (r *Resource) Probe(ctx context.Context, useHead bool) (v Version, head []b
 
 // head asks once with HEAD. It is not ok when the answer is no use, which is
 // for a GET to settle; the error is ctx's cause alone. Where a HEAD is
-// redirected to is of no use to a GET: a signature is good for one method.
+// redirected to is of no use to a GET: a signature is good for one method. Where
+// a HEAD is not redirected, a GET hardly is.
 func (r *Resource) head(ctx context.Context) (v Version, ok bool, err error) {
 	x, err := r.walk(ctx, http.MethodHead, r.list, "")
 	if err != nil {
@@ -57,6 +58,11 @@ func (r *Resource) head(ctx context.Context) (v Version, ok bool, err error) {
 	v = validators(x.resp.Header)
 	v.Size = x.resp.ContentLength
 	r.pinTold(v).accept(x.digest, false)
+	if x.url == r.list {
+		r.mu.Lock()
+		r.directLocked()
+		r.mu.Unlock()
+	}
 	return v, true, nil
 }
 

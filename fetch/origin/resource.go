@@ -96,9 +96,12 @@ func (c *Client) Resource(url string, opts ResourceOptions) *Resource {
 	}
 	if r.err != nil {
 		r.err = unasked(url, r.err)
-	} else if r.opts.Name == "" {
+		return r
+	}
+	if r.opts.Name == "" {
 		r.opts.Name = path.Base(r.list.Path)
 	}
+	r.mu.direct = c.plain.get(r.list.Host).direct
 	return r
 }
 

@@ -11,7 +11,8 @@ import (
 //
 // There are three states. Unknown: one request walks the redirects, and other
 // requests wait for the header of its response. Direct: the URL itself
-// answers. Target: the URL redirects there, and requests go to the target
+// answers; that is expected at first of a URL whose host has answered for another
+// one itself, so that requests need not wait for the first. Target: the URL redirects there, and requests go to the target
 // alone, until it refuses. A new target has a new generation, so that of many
 // requests that find the same target expired, one forgets it.
 type where struct {
@@ -119,7 +120,7 @@ func (r *Resource) resolved(ctx context.Context, lead *walk, x *exchange, err er
 	case x.isGood() && x.url != r.list:
 		r.setTargetLocked(x.url)
 	case x.isGood():
-		r.mu.direct = true
+		r.directLocked()
 	case x.mayBeOfTheRange(): // the others asked for other ranges
 		r.mu.direct = x.url == r.list
 	default:
@@ -130,8 +131,18 @@ func (r *Resource) resolved(ctx context.Context, lead *walk, x *exchange, err er
 	}
 }
 
+// directLocked notes that the URL itself answered, if no target of it is known. The caller
+// holds mu.
+func (r *Resource) directLocked() {
+	if r.mu.target == nil && !r.mu.direct {
+		r.mu.direct = true
+		r.c.plain.note(r.list.Host, func(h *plainHost) { h.direct = true })
+	}
+}
+
 // setTargetLocked notes that requests go to u from now on. The caller holds mu.
 func (r *Resource) setTargetLocked(u *url.URL) {
+	r.c.plain.note(r.list.Host, func(h *plainHost) { h.direct = false })
 	r.mu.target, r.mu.direct, r.mu.failures = u, false, 0
 	r.mu.gen++
 }

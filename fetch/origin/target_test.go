@@ -128,6 +128,34 @@ func TestDirectCostsNoWaiting(t *testing.T) {
 	})
 }
 
+// A URL is expected to answer itself where its host did for a HEAD or for another URL. So its first
+// requests do not wait for each other. Where it redirects nevertheless, that is learnt.
+func TestFirstRequestsOfKnownHostGoTogether(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		v, _, err := x.probe(true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.url = x.base + "/b.tar"
+		x.Put("/b.tar", origintest.File{Content: content})
+		slow := origintest.FirstByteAfter(5 * time.Second)
+		x.Inject(slow)
+		start := time.Now()
+		x.together(20, &v)()
+		wantPassed(t, start, 5*time.Second)
+		wantHit(t, slow)
+
+		x.Clear()
+		x.ResetCounts()
+		to := x.elsewhere()
+		_, p, err := x.get(nil, 0, 1000)
+		x.wantBytes(p, 1000, err)
+		x.together(20, nil)()
+		x.wantAsked(map[string]int{"/start": 1, "/a.tar": 21})
+		wantHit(t, to)
+	})
+}
+
 // A caller that walks and leaves has another walk; one that waits and leaves hinders no other.
 func TestWalkerLeaves(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
