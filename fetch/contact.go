@@ -298,7 +298,7 @@ func (c *contact) fetch(m *mirror, class hosts.Class) {
 	c.end(func() {
 		fi := f.pinLocked(blob)
 		fi.noRanges = !body.Ranged()
-		fl = fi.enlistLocked(m, class, 0, body.End(), &stream{body, from.ctx, from.cancel, from.urgent})
+		fl = fi.enlistLocked(m, class, 0, body.End(), &stream{body, from.asked, from.ctx, from.cancel, from.urgent})
 		fl.holds++
 	})
 	fl.run()
@@ -329,12 +329,13 @@ func (c *contact) open(m *mirror, class hosts.Class) (*response, error) {
 		return nil, err
 	}
 	m.host.FirstByte(time.Since(asked))
-	return &response{body, ctx, cancel, &c.urgent}, nil
+	return &response{body, asked, ctx, cancel, &c.urgent}, nil
 }
 
 // response is the response of a first contact, to be streamed on.
 type response struct {
 	body   *origin.Body
+	asked  time.Time // when the request was made
 	ctx    context.Context
 	cancel context.CancelFunc
 	urgent *atomic.Bool // as of contact

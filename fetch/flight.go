@@ -52,8 +52,8 @@ type flight struct {
 	fill   *fill
 	mirror *mirror
 	class  hosts.Class
-	launch time.Time
-	whole  bool // the origin knows no ranges: the flight begins at 0, also where blocks are present
+	launch time.Time // when it was launched, or first contact made its request
+	whole  bool      // the origin knows no ranges: the flight begins at 0, also where blocks are present
 	start  int64
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -99,6 +99,7 @@ func (fi *fill) enlistLocked(m *mirror, c hosts.Class, off, end int64, from *str
 	}
 	fl.reach = fl.end
 	if from != nil {
+		fl.launch = from.asked
 		fl.body, fl.ctx, fl.cancel, fl.urgent = from.body, from.ctx, from.cancel, from.urgent
 	} else {
 		fl.urgent = new(atomic.Bool)
@@ -119,6 +120,7 @@ func (fi *fill) enlistLocked(m *mirror, c hosts.Class, off, end int64, from *str
 // stream is an answer that has begun, to be read by a flight.
 type stream struct {
 	body   body
+	asked  time.Time // when the request was made
 	ctx    context.Context
 	cancel context.CancelFunc
 	urgent *atomic.Bool // as of flight
@@ -154,12 +156,11 @@ func (fl *flight) fetch() error {
 	if left, wanted := fl.left(); !fl.reserve(left) && !wanted {
 		return cache.ErrBound
 	}
-	asked := time.Now()
 	if err := fl.open(host); err != nil {
 		return err
 	}
 	defer fl.body.Close()
-	fl.noteSource(asked)
+	fl.noteSource()
 
 	buffers := &fl.fill.file.set.buffers
 	buf := buffers.get()

@@ -81,13 +81,14 @@ func (c *contact) whole(m *mirror, from *response) (*response, error) {
 	if from != nil {
 		return from, nil
 	}
+	asked := time.Now()
 	ctx, cancel := context.WithCancel(origin.Urgent(c.file.set.ctx, &c.urgent))
 	body, err := m.res.GetWhole(ctx, nil)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	return &response{body, ctx, cancel, &c.urgent}, nil
+	return &response{body, asked, ctx, cancel, &c.urgent}, nil
 }
 
 // newGrowth makes the stream that a body goes into. It counts as a flight.

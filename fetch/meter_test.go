@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
 
 	"dlfs/fetch/origintest"
+	"dlfs/fetch/peers"
 )
 
 // link is the network of a machine, which brings so many bytes a second over all connections
@@ -97,6 +99,37 @@ func TestSlowMachineDoesNotDelayTheOthers(t *testing.T) {
 		}
 		if sent > size+size/20 {
 			t.Errorf("the origin sent %d bytes of %d", sent, size)
+		}
+	})
+}
+
+// A machine that turns out to be slow after a first contact has asked it, and before it answers,
+// was not known to be slow when it was asked: the flight that the answer becomes ends, and another
+// machine or the origin gives the rest.
+func TestFirstAnswerOfAMachineThatHasBecomeSlow(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		const rate, machines, slow = 160_000, 4, 3
+		c := newCircle(t, machines)
+		c.links = map[string]*link{c.names[slow]: {rate: rate}}
+		name := c.owned(slow)
+		x.add(name, 64*bs)
+		y := c.join(x, 0, Options{})
+		for i := 1; i < machines; i++ {
+			c.join(x, i, Options{Serve: true, Prefetch: PrefetchNone})
+		}
+		asked := origintest.Header("Server", "origin").On("/" + name).Method("GET").When(func(*http.Request) bool {
+			y.opts.Peers.Ring.Heard(c.names[slow], peers.Pace{Rate: rate, Slow: time.Minute}, time.Now())
+			return true
+		})
+		x.Inject(asked)
+		began := time.Now()
+		check(t, y.Run(t.Context()))
+		y.materialized(name)
+		if asked.Hits() < 2 {
+			t.Errorf("the origin was asked %d times, by the slow machine alone", asked.Hits())
+		}
+		if took, alone := time.Since(began), 64*bs*time.Second/rate; took > alone/5 {
+			t.Errorf("it took %v; the slow machine alone needs %v", took, alone)
 		}
 	})
 }

@@ -116,7 +116,7 @@ func (c *contact) fetchFromPeers(m *mirror, host *hosts.Host) bool {
 			m = fi.extents.mirror
 		}
 		_, border := peers.Extent(0)
-		fl = fi.enlistLocked(m, hosts.Bulk, 0, min(border, blob.Version().Size), &stream{from, ctx, cancel, &c.urgent})
+		fl = fi.enlistLocked(m, hosts.Bulk, 0, min(border, blob.Version().Size), &stream{from, asked, ctx, cancel, &c.urgent})
 		fl.holds++
 		from.watchLocked(fl)
 	})
