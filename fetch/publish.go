@@ -82,7 +82,9 @@ func (fi *fill) published(err error) {
 		r.offer(fi)
 	}
 	f.set.publishing.Add(-1)
-	if err != nil {
+	if err == nil {
+		f.set.log.Debug("file is complete", "name", f.name)
+	} else {
 		f.set.requeue(f) // prefetch was through with it
 	}
 	f.set.poke()

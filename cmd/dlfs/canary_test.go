@@ -162,7 +162,10 @@ func (c *canaryRun) wantSent() {
 func TestSecretsOfAFetch(t *testing.T) {
 	c := newCanaryRun(t)
 	for _, progress := range []string{"line", "json"} {
-		c.run("fetch", "-vv", "--progress", progress, "--save-failed", "failed.txt", "list.txt", "out")
+		said := c.run("fetch", "-vv", "--progress", progress, "--save-failed", "failed.txt", "list.txt", "out")
+		if !strings.Contains(said, " debug request method=GET url=") {
+			t.Errorf("no request is logged: %s", said)
+		}
 	}
 	c.wantSent()
 	c.wantMode(c.path("out/.dlfs"), 0o700)

@@ -14,7 +14,7 @@ import (
 
 // logFlags choose what is logged, and where.
 type logFlags struct {
-	Verbose int    `short:"v" type:"counter" help:"Log more: -v what is retried, -vv everything."`
+	Verbose int    `short:"v" type:"counter" help:"Log more: -v what is retried, -vv every request, too, and every file that is complete."`
 	Quiet   bool   `short:"q" help:"Log errors only, and show no progress."`
 	LogFile string `placeholder:"FILE" help:"Log to FILE instead of standard error. SIGHUP opens it anew."`
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -87,7 +88,9 @@ func (r *Resource) ask(ctx context.Context, ticket *ticket, method string, u *ur
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
+	began := time.Now()
 	resp, err := r.c.exchange(client.Transport.(*http.Transport), req)
+	r.trace(req, statusOf(resp), began)
 	w.rest()
 	r.c.answered.add(u.Host, statusOf(resp))
 	if err != nil {
@@ -115,6 +118,17 @@ func (r *Resource) ask(ctx context.Context, ticket *ticket, method string, u *ur
 		ticket.good(x.isGood() && method == http.MethodGet)
 	}
 	return x, nil
+}
+
+// trace logs a request, at the debug level, and how long its answer took; a status of 0 says that
+// none came, and the log of the retry says why. Of a URL that a redirect led to only the host
+// is logged, since its path may hold a secret.
+func (r *Resource) trace(req *http.Request, status int, began time.Time) {
+	if !r.c.log.Enabled(req.Context(), slog.LevelDebug) {
+		return
+	}
+	r.c.log.Debug("request", "method", req.Method, "url", r.URL(), "host", req.URL.Host, "range", req.Header.Get("Range"),
+		"status", status, "in", time.Since(began).Round(time.Millisecond))
 }
 
 // statusOf is the status of a response, 0 if there is none.

@@ -2,10 +2,12 @@ package origin
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"dlfs/fetch/origintest"
 )
@@ -140,6 +142,33 @@ func TestHeadersOfEveryRequest(t *testing.T) {
 		}
 		if got := seen.all(); !slices.Equal(got, want) {
 			t.Errorf("asked %q", got)
+		}
+	})
+}
+
+// TestARequestIsTraced looks at the debug log of a request that is redirected: each hop is there,
+// without what may be a secret.
+func TestARequestIsTraced(t *testing.T) {
+	bubble(t, func(t *testing.T, x *fixture) {
+		x.c.log = slog.New(slog.NewTextHandler(&x.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		x.url = "http://user:CANARY@list/start?token=CANARY"
+		to := origintest.Redirect(302, "http://cdn/CANARY/a.tar?sig=CANARY").On("/start")
+		x.Put("/CANARY/a.tar", origintest.File{Content: content})
+		slow := origintest.FirstByteAfter(3 * time.Second).On("/CANARY/a.tar")
+		x.Inject(to, slow)
+		_, p, err := x.get(nil, 1000, 500)
+		x.wantBytes(p, 500, err)
+		wantHit(t, to, slow)
+		for _, want := range []string{
+			`msg=request method=GET url=http://list/start?… host=list range="bytes=1000-1499" status=302 in=0s`,
+			`msg=request method=GET url=http://list/start?… host=cdn range="bytes=1000-1499" status=206 in=3s`,
+		} {
+			if !strings.Contains(x.log.String(), want) {
+				t.Errorf("no %s in the log:\n%s", want, x.log.String())
+			}
+		}
+		if strings.Contains(x.log.String(), "CANARY") {
+			t.Errorf("a secret is in the log:\n%s", x.log.String())
 		}
 	})
 }
