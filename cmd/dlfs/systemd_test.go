@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -49,14 +50,14 @@ func TestSetupSystemd(t *testing.T) {
 						t.Errorf("no %q in %s", want, text)
 					}
 				}
-				verifyUnits(t, to)
+				verifyUnits(t, to, flags...)
 			}
 		})
 	}
 }
 
-// verifyUnits has systemd read the units in dir.
-func verifyUnits(t *testing.T, dir string) {
+// verifyUnits has systemd read the units in dir, as those of the system or, with --user, of a user.
+func verifyUnits(t *testing.T, dir string, user ...string) {
 	t.Helper()
 	analyze, err := exec.LookPath("systemd-analyze")
 	need(t, err)
@@ -64,7 +65,9 @@ func verifyUnits(t *testing.T, dir string) {
 	if err != nil || len(paths) == 0 {
 		t.Fatal(paths, err)
 	}
-	out, err := exec.CommandContext(t.Context(), analyze, append([]string{"verify", "--man=no"}, paths...)...).CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), analyze, slices.Concat([]string{"verify", "--man=no"}, user, paths)...)
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir()) // which --user needs
+	out, err := cmd.CombinedOutput()
 	if err != nil || len(out) > 0 {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
