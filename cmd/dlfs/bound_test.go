@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -51,5 +52,27 @@ func TestBoundText(t *testing.T) {
 		if got := boundText(&tt.bound); got != tt.want {
 			t.Errorf("%+v: %q, want %q", tt.bound, got, tt.want)
 		}
+	}
+}
+
+// A share is of the whole filesystem, and a number of bytes is itself.
+func TestBoundOnADisk(t *testing.T) {
+	dir := t.TempDir()
+	whole, half := diskSize{percent: 100}, diskSize{percent: 50}
+	all, err := whole.of(dir)
+	if err != nil || all <= 0 {
+		t.Fatalf("size of the filesystem: %d, %v", all, err)
+	}
+	if n, err := half.of(dir); err != nil || n < all/2-1 || n > all/2+1 {
+		t.Errorf("half of %d is %d, %v", all, n, err)
+	}
+	if n, err := (&diskSize{bytes: 7}).of(dir); n != 7 || err != nil {
+		t.Errorf("7 bytes are %d, %v", n, err)
+	}
+	if n, err := (*diskSize)(nil).of(dir); n != 0 || err != nil {
+		t.Errorf("no bound is %d, %v", n, err)
+	}
+	if _, err := half.of(filepath.Join(dir, "not there")); err == nil || !strings.Contains(err.Error(), "size of the filesystem of") {
+		t.Errorf("of a directory that is not there: %v", err)
 	}
 }

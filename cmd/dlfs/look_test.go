@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -184,4 +185,14 @@ func TestMemo(t *testing.T) {
 		}
 		<-time.After(3 * time.Hour) // the timers end
 	})
+}
+
+// A wrong number in a question of the page is told with the name of its parameter.
+func TestNumberOf(t *testing.T) {
+	for text, want := range map[string]int{"": 20, "0": 0, "7": 7, "-1": -1, "x": -1, "1e3": -1, "99999999999999999999": -1} {
+		n, err := numberOf(url.Values{"cells": {text}}, "cells", 20)
+		if want < 0 && (err == nil || !strings.Contains(err.Error(), "cells")) || want >= 0 && (n != want || err != nil) {
+			t.Errorf("cells=%s: %d, %v", text, n, err)
+		}
+	}
 }

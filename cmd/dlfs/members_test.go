@@ -105,3 +105,17 @@ func TestPeerFlagsThatDoNotGoTogether(t *testing.T) {
 		}
 	}
 }
+
+// A name that leads to the loopback is no address for other machines, unless a route to one of
+// them tells another one.
+func TestTowardsOthers(t *testing.T) {
+	for _, names := range [][]string{{"self:1"}, {"self:1", "127.0.0.2:1"}, {"self:1", "no port"}, nil} {
+		if a, err := towards(names, "self:1"); err == nil || !strings.Contains(err.Error(), "self:1 is a loopback address") {
+			t.Errorf("%q: %v, %v", names, a, err)
+		}
+	}
+	a, err := towards([]string{"self:1", "127.0.0.2:1", "192.0.2.1:1"}, "self:1") // RFC 5737: no machine has the last one
+	if err == nil && (a.IsLoopback() || !a.IsValid()) {
+		t.Errorf("address of this machine towards another one: %v", a) // a machine without a route has an error
+	}
+}
