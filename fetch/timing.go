@@ -19,7 +19,7 @@ const (
 type timing struct {
 	at   time.Time
 	pos  int64
-	slow bool // its source was slow already when it was launched: no other one is of use
+	slow bool // its source was slow already before it was launched: no other one is of use
 }
 
 // source is the name of the machine that the flight asks: this one, if it asks the origin.
@@ -30,14 +30,14 @@ func (fl *flight) source() string {
 	return fl.fill.extents.peering.Ring.Self()
 }
 
-// noteSource notes whether the source was slow when the flight was launched. It is called when
-// the body is open. One that says so in its answer, also in the answer of a first contact, was
-// not: then the flight ends, see timed.
+// noteSource notes whether the source was slow before the flight was launched. It is called when
+// the body is open. One that says so in its answer, also in the answer of a first contact, or
+// that turned out to be slow in that instant, was not: then the flight ends, see timed.
 func (fl *flight) noteSource() {
 	if x := fl.fill.extents; x != nil {
 		fl.fill.file.mu.Lock()
 		defer fl.fill.file.mu.Unlock()
-		fl.timing.slow = x.peering.Ring.Slow(fl.source(), fl.launch)
+		fl.timing.slow = x.peering.Ring.Slow(fl.source(), fl.launch.Add(-1))
 	}
 }
 
