@@ -15,6 +15,7 @@ import (
 // makeDir makes a directory with its parents, and forces the names it made to
 // disk.
 func makeDir(dir string) error {
+	// changed are the directories that get a new name: each has to be synced for that name to last.
 	var changed []string
 	for d := dir; ; d = filepath.Dir(d) {
 		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
@@ -79,6 +80,7 @@ func openSubdir(parent *os.Root, name string) (*os.Root, *os.File, error) {
 	if !info.IsDir() {
 		return nil, nil, fmt.Errorf("%s is not a directory; move it away", name)
 	}
+	// Lstat and OpenRoot may see two directories; ownDir looks at the one that is open.
 	root, err := parent.OpenRoot(name)
 	if owner := info.Sys().(*syscall.Stat_t).Uid; errors.Is(err, fs.ErrPermission) && int(owner) != os.Geteuid() {
 		return nil, nil, foreign(name, owner)
@@ -155,6 +157,7 @@ func (s *Store) takeLock() (err error) {
 		n, _ := s.lock.ReadAt(holder, 0) // best effort, for the message
 		return fmt.Errorf("%w by %s; stop that one, or ask it with \"dlfs status\"", ErrInUse, holder[:n])
 	}
+	// The text is for people alone. The lock itself is what keeps other processes out.
 	if err := s.lock.Truncate(0); err != nil {
 		return err
 	}
@@ -180,6 +183,7 @@ func (s *Store) sweep() error {
 			live[blobID(r.gen)] = true
 		}
 	})
+	// A blob that a damaged record points at would look like one without a record.
 	if errors.Is(err, errDamaged) {
 		return nil // what is live cannot be told
 	}

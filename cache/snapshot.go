@@ -72,6 +72,7 @@ func (s *Store) openReadOnly() (err error) {
 	if err := copyIndex(to, s.state); err != nil {
 		return err
 	}
+	// The copy is thrown away, so a full disk does not matter to it.
 	plenty := func() error { return nil }
 	s.index, err = openIndex(opener{state: to, base: s.snapshot, log: s.log, copied: true}, plenty, plenty)
 	return err
@@ -147,6 +148,7 @@ func copyIndex(to, from *os.Root) error {
 		if err != nil {
 			return err
 		}
+		// The error counts only if nothing has changed: a file may go while it is copied.
 		err = copyFiles(to, from, before)
 		after, err2 := indexFiles(from)
 		if err2 != nil {
@@ -202,6 +204,7 @@ func indexFiles(state *os.Root) (files []indexFile, err error) {
 	}
 	for _, e := range entries {
 		name := e.Name()
+		// LOCK is badger's own, and would keep the copy from being opened.
 		known := isLog(name) || tableName.MatchString(name) || fixedName.MatchString(name) && name != "LOCK"
 		if !known || !e.Type().IsRegular() {
 			continue

@@ -37,6 +37,7 @@ func (f *File) isComplete() bool {
 func (s *Set) watchExpiry(ctx context.Context) {
 	for ctx.Err() == nil {
 		l := s.list.Load()
+		// The warning comes once for each list: the next one waits for another list.
 		if s.awaitExpiry(ctx, l) {
 			select {
 			case <-l.replaced:
@@ -51,6 +52,8 @@ func (s *Set) watchExpiry(ctx context.Context) {
 func (s *Set) awaitExpiry(ctx context.Context, l *list) bool {
 	for {
 		first, n := s.Expiry()
+		// No URL of an incomplete file tells when it expires. sayNeedsURL tells of one that a
+		// host refuses.
 		if n == 0 {
 			return true
 		}

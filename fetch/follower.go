@@ -60,6 +60,8 @@ func (w *follower) join(off, end int64) (moved <-chan struct{}, err error) {
 		return nil, nil
 	}
 	fl := fi.flights.covering(off)
+	// A reader of the peer waits. The flight under way would bring the block too late, so it ends
+	// before the block, and another flight begins there.
 	if fl != nil && w.urgent && !fi.single && fl != w.flight && !fl.soon(off) {
 		fl.cutLocked(off)
 		fl = nil
@@ -88,6 +90,7 @@ func (w *follower) join(off, end int64) (moved <-chan struct{}, err error) {
 func (w *follower) launch(off, end int64) (*flight, error) {
 	fi, x := w.fill, w.fill.extents
 	f := fi.file
+	// The origin of this machine gives the block to no one here, so the peer asks another machine.
 	if w.launched++; w.launched > mostVainFlights || f.mu.failure.recent() != nil || x.isUnfit(x.peering.Ring.Self()) {
 		return nil, isUnfit
 	}

@@ -37,6 +37,8 @@ func (c *contact) outvoted(m *mirror, own word) error {
 	if len(others) == 0 {
 		return nil
 	}
+	// Each word gets the votes of all words that agree with it. Agreement is not transitive where
+	// digests are of two algorithms, so every word is counted by itself.
 	words := append(ask(c.file.set.ctx, others), own)
 	best, most, mine := own, 0, 0
 	for _, w := range words {
@@ -57,6 +59,7 @@ func (c *contact) outvoted(m *mirror, own word) error {
 		return nil
 	}
 	log := c.file.set.log.With("name", c.file.name, "mirror", m.res.URL())
+	// Without a majority, or with this mirror in it, its word stands.
 	if best.agrees(own) || 2*most <= len(words) {
 		log.Warn("mirrors disagree about the file, and the list says neither size nor digest; this mirror is believed", "agree", mine, "of", len(words))
 		return nil
@@ -75,6 +78,7 @@ func (c *contact) voters(m *mirror) (others []*mirror) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e, list := f.mu.entry, f.mirrorsLocked().list
+	// Of two mirrors neither is a majority.
 	if len(list) < 3 || e.Said().Size >= 0 || !e.Said().Digest.IsZero() {
 		return nil
 	}

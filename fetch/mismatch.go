@@ -24,6 +24,7 @@ func (fi *fill) mismatched(d *digesting) {
 	f.mu.Lock()
 	ms := f.mirrorsLocked()
 	ms.mismatches++
+	// Each mirror may be wrong once. A file without mirrors is fetched twice in all.
 	again := ms.mismatches <= max(1, len(ms.list))
 	f.mu.Unlock()
 	if again && !fi.blob.Complete() { // some was evicted, so what is wrong cannot be told from the rest
@@ -45,7 +46,7 @@ func (fi *fill) mismatched(d *digesting) {
 	if !fi.leaveToMirror(d) {
 		fi.fetchAgain(d)
 	}
-	f.set.requeue(f) // prefetch was through with it
+	f.set.requeue(f) // it was complete, so prefetch has taken it off its queue
 }
 
 // fetchAgain has what is wrong be missing, so that it is fetched once more.
@@ -96,7 +97,8 @@ func redo(ctx context.Context, d *digesting) (*cache.Blob, error) {
 		return nil, err
 	}
 	note := blob.Note()
-	note.Digest = "" // if the origin said it, it may say better
+	// Refuted keeps the digest that the bytes do not have: revert compares a later list with it.
+	note.Digest = "" // if the origin told it, the origin may tell another one with the new bytes
 	if blob.Replaces() || len(d.bad) == 0 {
 		note.Refuted = d.want.String()
 	}

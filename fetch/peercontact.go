@@ -21,6 +21,7 @@ func (c *contact) viaPeers(urgent, others bool) bool {
 	}
 	c.asking.Store(true)
 	defer c.asking.Store(false)
+	// A reader waits for the answer, and the origin may be faster than a peer that does not answer.
 	patience := peerPatience
 	if urgent {
 		patience = readerPatience
@@ -50,6 +51,8 @@ func (c *contact) heedsPeers() bool {
 // walk is the walk that asks other machines for the version of the file.
 func (c *contact) walk(urgent, others bool) *walk {
 	f, p := c.file, c.file.set.peering
+	// This machine is in the course, as it would ask the origin. It is left out only if its origin
+	// has refused.
 	unfit := map[string]bool{p.Ring.Self(): others}
 	w := &walk{peering: p, wanted: f.set.ctx, name: f.name, urgent: urgent, pass: others, met: func(peer string, o peers.Outcome) { unfit[peer] = o == peers.Unfit }}
 	w.course = p.Ring.Course(peers.KeyOf(f.name, 0), true, func(peer string) bool { return unfit[peer] }, time.Now())
@@ -75,6 +78,8 @@ func (c *contact) createTold(w *walk) *cache.Blob {
 		return nil // the origin's answer has the same fate, and tells it
 	}
 	note := blob.Note()
+	// No URL of this machine has told the version, so the first answer of the origin must prove
+	// that the origin has it.
 	note.URL, note.Digest = asUnasked, said.String()
 	blob.SetNote(note)
 	return blob
@@ -101,7 +106,9 @@ func (c *contact) fetchFromPeers(m *mirror, host *hosts.Host) bool {
 		cancel()
 		return false
 	}
+	// The answer came in the place of the origin's, and counts for the origin's host like that.
 	host.FirstByte(time.Since(asked))
+	// An empty file is complete without a flight, and a set that is closing launches none.
 	if blob.Complete() || !f.set.begin() {
 		from.Close()
 		cancel()
@@ -117,6 +124,7 @@ func (c *contact) fetchFromPeers(m *mirror, host *hosts.Host) bool {
 		}
 		_, border := peers.Extent(0)
 		fl = fi.enlistLocked(m, hosts.Bulk, 0, min(border, blob.Version().Size), &stream{from, asked, ctx, cancel, &c.urgent})
+		// The hold keeps the flight going without readers, to its end.
 		fl.holds++
 		from.watchLocked(fl)
 	})
@@ -131,6 +139,7 @@ func (c *contact) openFirst(ctx context.Context) (*peerBody, *walk) {
 	defer c.asking.Store(false)
 	w := c.walk(false, false)
 	ctx, cancel := context.WithCancel(ctx)
+	// The time is for the beginning of the answer: the body is read after the timer is stopped.
 	timer := time.AfterFunc(peerPatience, cancel)
 	b := w.getFirst(ctx)
 	inTime := timer.Stop()

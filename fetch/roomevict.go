@@ -23,12 +23,15 @@ func (r *room) choose(n int64, inUse map[*fill]bool) map[*fill][]cache.Extent {
 			break
 		}
 		fi := m.fills[run.File]
+		// The policy is not told of everything that happens to a version, so a run may be of one that
+		// is gone, pinned by now or published by now. Such a run is dropped here.
 		whole := fi != nil && fi.blob.Published()
 		if fi == nil || fi.file.pinned.Load() || whole && (run != wholeRun(fi) || !r.mayWithdraw(fi)) {
 			m.policy.Remove(run)
 			continue
 		}
 		if whole {
+			// The file goes as a whole; it needs no extents.
 			going[fi] = nil
 			n -= fi.blob.Version().Size
 			continue
@@ -60,6 +63,7 @@ func (r *room) evict(going map[*fill][]cache.Extent, inUse map[*fill]bool) int64
 		}
 		list = append(list, cache.Eviction{Blob: fi.blob, Extents: extents})
 	}
+	// r.mu is not held here: Evict waits for the disk.
 	freed, err := r.set.store.Evict(list)
 	if err != nil {
 		r.set.log.Warn("blocks cannot be evicted", "dir", r.set.store.Path(), "err", err)
@@ -75,6 +79,7 @@ func (r *room) evict(going map[*fill][]cache.Extent, inUse map[*fill]bool) int64
 			continue
 		}
 		r.took(fi, extents)
+		// A digest that is computed of the file in its order has lost its bytes.
 		fi.file.change(fi.tornLocked)
 	}
 	r.mu.Lock()

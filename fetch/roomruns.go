@@ -11,11 +11,13 @@ import (
 func (r *room) took(fi *fill, extents []cache.Extent) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	// The version was given up meanwhile (delist), and another one may have begun.
 	if r.mu.fills[fi.number] != fi {
 		return
 	}
 	gone := r.mu.gone[fi.number]
 	if gone == nil {
+		// Most versions lose no run, so the set is made with the first one that goes.
 		gone = newRuns(fi.blob.Version().Size/r.runBytes + 1)
 		r.mu.gone[fi.number] = gone
 	}
@@ -48,6 +50,7 @@ func (r *room) offer(fi *fill) {
 		r.mu.policy.Add(wholeRun(fi))
 		return
 	}
+	// A run is known to the policy while a block of it is present.
 	for off := int64(0); off < fi.blob.Version().Size; off += r.runBytes {
 		if fi.blob.PresentIn(off, r.runBytes) > 0 {
 			r.mu.policy.Add(evict.Run{File: fi.number, Index: uint32(off / r.runBytes)})
@@ -80,6 +83,7 @@ func (r *room) put(fi *fill, off, n int64) {
 	gone := r.mu.gone[fi.number]
 	r.eachRun(fi, off, n, func(run evict.Run) {
 		r.mu.policy.Add(run)
+		// The run was evicted before, so its bytes were fetched for a second time.
 		if gone.has(run.Index) {
 			start := int64(run.Index) * r.runBytes
 			r.mu.refetched += min(off+n, start+r.runBytes) - max(off, start)
@@ -130,6 +134,7 @@ func (r *room) hold(fi *fill) bool {
 	defer r.mu.Unlock()
 	m := &r.mu
 	first := m.holds[fi] == 0
+	// At most half of what is left for blocks may be held, so that eviction always finds something.
 	if first && m.held+size > (now.Max-now.State)/2 || !fi.blob.Hold() {
 		return false
 	}

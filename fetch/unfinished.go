@@ -38,6 +38,8 @@ func (c *contact) takeOver(m *mirror, v origin.Version, inTheWay *cache.Unfinish
 	}
 	defer u.Close()
 	theirs := &comparison{ctx: f.set.ctx, res: m.res, version: v, file: u}
+	// A file of the full size may be complete, with holes where the file has zeros. Only the holes
+	// are compared: if the origin has zeros there, the file is taken as it is.
 	if u.Size() == v.Size {
 		whole, err := theirs.agree(holes(u))
 		if err != nil {
@@ -47,6 +49,7 @@ func (c *contact) takeOver(m *mirror, v origin.Version, inTheWay *cache.Unfinish
 			return f.set.store.CreateProven(f.name, cache.Version(v))
 		}
 	}
+	// Each extent costs requests, and a file in so many pieces has little to save.
 	if len(u.Data()) > maxData {
 		return nil, inTheWay
 	}

@@ -55,6 +55,7 @@ func (r *room) withdraw(fills map[*cache.Blob]*fill, inUse map[*fill]bool) (free
 	if len(blobs) == 0 {
 		return 0
 	}
+	// Each file stays under its name until withdrawOne, which also tells the fill of it.
 	going, err := r.set.store.Withdraw(blobs)
 	if err != nil {
 		r.set.log.Warn("finished files cannot be evicted", "dir", r.set.store.Path(), "err", err)
@@ -68,6 +69,7 @@ func (r *room) withdraw(fills map[*cache.Blob]*fill, inUse map[*fill]bool) (free
 		freed += fi.blob.Version().Size
 	}
 	for _, blob := range blobs {
+		// Without an error, a file that is still published was left there because it is in use.
 		if err == nil && blob.Published() {
 			inUse[fills[blob]] = true
 		}
@@ -80,6 +82,7 @@ func (r *room) withdraw(fills map[*cache.Blob]*fill, inUse map[*fill]bool) (free
 
 // withdrawOne ends a withdrawal: the file goes, and its version is filled anew.
 func (r *room) withdrawOne(fi *fill, w *cache.Withdrawal) error {
+	// Until Remove has succeeded the file stands under its name, and Stay has the store say so again.
 	if err := w.Remove(); err != nil {
 		return errors.Join(err, w.Stay())
 	}

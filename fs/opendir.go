@@ -26,6 +26,7 @@ func (o *openDir) entry(i uint64) fuse.DirEntry {
 	}
 	e := fuse.DirEntry{Name: name, Off: i + 1}
 	if file != nil {
+		// The inode number changes with the version of a file, as the one that Lookup gives does.
 		var gen uint64
 		if local := file.Known(); local != nil {
 			gen = local.Generation()
@@ -43,6 +44,7 @@ func (b *bridge) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.Open
 	if d == nil {
 		return b.RawFileSystem.OpenDir(cancel, in, out)
 	}
+	// The listing stays the one of this moment, also after a reload, so that no name is listed twice.
 	out.Fh = b.dirs.open(&openDir{dir: d, listing: d.now()})
 	return fuse.OK
 }

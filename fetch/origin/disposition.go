@@ -21,6 +21,7 @@ func fileNameOf(header string) string {
 	if !ok {
 		name = plainValue(params["filename"])
 	}
+	// Some servers send the path of the file, also with the backslashes of Windows.
 	return name[strings.LastIndexAny(name, `/\`)+1:]
 }
 
@@ -99,8 +100,10 @@ func extendedValue(s string) (value string, ok bool) {
 // filename*1 and so on (RFC 2231 section 3).
 func continued(params map[string]string) (string, bool) {
 	var b strings.Builder
+	// Only the first part can have the charset; the parts that end with "*" are percent-encoded.
 	encoded := strings.Contains(params["filename*0*"], "'")
 	for n := 0; ; n++ {
+		// Ten parts are enough: no name that a filesystem takes is longer than they are.
 		key := "filename*" + string(rune('0'+n))
 		part, ok := params[key]
 		if escaped, is := params[key+"*"]; is {
@@ -124,6 +127,7 @@ func plainValue(s string) string {
 	if !utf8.ValidString(s) {
 		return fromLatin1(s)
 	}
+	// Encoded words are no part of RFC 6266, but servers that build mail send them.
 	if strings.Contains(s, "=?") {
 		if decoded, err := new(mime.WordDecoder).DecodeHeader(s); err == nil {
 			return decoded

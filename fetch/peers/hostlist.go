@@ -24,6 +24,7 @@ func ParseHosts(list string) (names []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// Lists such as "n[1-8]:3537" and "n1,n2:3537" have one port for all.
 	port := DefaultPort
 	if _, p := cutPort(items[len(items)-1]); p != "" {
 		port = p
@@ -57,6 +58,7 @@ func ParseHosts(list string) (names []string, err error) {
 // splitItems splits a host list at the commas outside of brackets. The error says that
 // brackets are not closed, or an item is empty.
 func splitItems(list string) (items []string, err error) {
+	// The comma that is added ends the last item like the others.
 	from, depth := 0, 0
 	for i, c := range list + "," {
 		switch {
@@ -103,6 +105,7 @@ func expand(name string) ([]string, error) {
 		return []string{name}, nil
 	}
 	inside, after, _ := strings.Cut(rest, "]")
+	// Brackets around a literal IPv6 address are those of a URL, not a range.
 	if strings.Contains(inside, ":") && before == "" && after == "" && net.ParseIP(inside) != nil {
 		return []string{inside}, nil
 	}
@@ -119,6 +122,7 @@ func expand(name string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		// The product is looked at before it is made: n[1-9999][1-9999] stands for a hundred million.
 		if len(names)+len(numbers)*len(tails) > maxNames {
 			return nil, fmt.Errorf("host list: %q stands for more than %d names", name, maxNames)
 		}
