@@ -146,6 +146,7 @@ func (e *engine) pinLocked(rules pinRules) error {
 		each = append(each, p)
 	}
 	pinned := func(f *fetch.File) bool {
+		// The last rule counts, so the first match from the end decides.
 		for i := len(rules) - 1; i >= 0; i-- {
 			if each[i].Match(f.Name()) {
 				return rules[i][0] == '+'
@@ -164,6 +165,8 @@ func (e *engine) pinLocked(rules pinRules) error {
 			before += size
 		}
 	}
+	// Pinned files are never evicted: if they fill the bound, nothing else can be read. Fewer
+	// bytes than before are let through, or a user could not unpin what is too much.
 	if room := e.store.Room(); bytes > room.Max-room.State && bytes > before {
 		return usageError("the pinned files have %s, and --max-size leaves %s for files; pin fewer, or raise it with \"dlfs limit --disk\"", bytesText(bytes), bytesText(room.Max-room.State))
 	}
@@ -192,6 +195,7 @@ var errNoBound = usageError("the dlfs there has no --max-size, so every file sta
 func (c *control) pin(sign string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		e := c.engine
+		// The patterns must match something now, as a wrong pattern would be a rule without effect.
 		files, err := c.asked(r)
 		if e.set.Bound() == nil {
 			err = errNoBound
@@ -202,6 +206,7 @@ func (c *control) pin(sign string) http.HandlerFunc {
 		}
 		e.reloading.Lock()
 		defer e.reloading.Unlock()
+		// The rules are stored only after they were found to fit.
 		rules := e.pins.add(r.URL.Query()["match"], sign)
 		err = e.pinLocked(rules)
 		if err == nil {

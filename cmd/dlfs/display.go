@@ -44,6 +44,7 @@ const redraw = 150 * time.Millisecond
 // an outbox, so that a reader that has stopped does not block the program.
 func newDisplay(std stdio, p progressFlags, l logFlags) (*display, error) {
 	d := &display{mode: p.Progress, std: std, opts: p, stop: make(chan struct{})}
+	// Nobody watches a log while it grows, and lines of progress would fill it.
 	if d.mode == "auto" && (l.Quiet || isDaemon() || l.toJournal(std.err)) {
 		d.mode = "none"
 	}
@@ -53,6 +54,7 @@ func newDisplay(std stdio, p progressFlags, l logFlags) (*display, error) {
 			d.mode = "bar"
 		}
 	}
+	// A ticker of no time would panic.
 	if d.mode != "" && p.Stats <= 0 {
 		return nil, &exitError{exitUsage, fmt.Errorf("--stats must be above 0")}
 	}
@@ -77,6 +79,7 @@ func newDisplay(std stdio, p progressFlags, l logFlags) (*display, error) {
 	}
 	d.lines = newLineHandler(w, l.level(), form)
 	d.log = slog.New(d.lines)
+	// Packages that log through package log, such as net/http, come into this log, too.
 	adoptStandardLog(d.log)
 	return d, nil
 }

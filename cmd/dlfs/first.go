@@ -73,6 +73,7 @@ func (c *control) first(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		refuse(w, err)
 		return
+	// A part is fetched by reads of its own, since prefetch knows whole files alone.
 	case p.set:
 		for _, f := range files {
 			c.engine.set.Retry(f) // a failure of a moment ago would be the answer
@@ -86,6 +87,7 @@ func (c *control) first(w http.ResponseWriter, r *http.Request) {
 			c.engine.set.First(f)
 		}
 	}
+	// The command sends patterns and prints the number; the page sends a name and needs no answer.
 	if form.Has("match") {
 		fmt.Fprint(w, len(files))
 	}
@@ -184,6 +186,7 @@ func (a *errands) fetchOne(f *fetch.File, p part) error {
 		return err
 	}
 	defer h.Close()
+	// Open has made contact, so the size is known unless the file grows.
 	off, n := p.of(h.Copy().Version().Size)
 	return h.Ensure(a.ctx, off, n)
 }

@@ -41,6 +41,7 @@ func (m *meter) frame(set *fetch.Set) frame {
 // rate is in bytes a second, where so many bytes have come until now.
 func (m *meter) rate(now time.Time, bytes int64) float64 {
 	m.samples = append(m.samples, sample{now, bytes})
+	// The first sample that stays is the newest one that is older than the window.
 	for len(m.samples) > 2 && now.Sub(m.samples[1].at) > rateWindow {
 		m.samples = m.samples[1:]
 	}
@@ -161,6 +162,7 @@ func presentOf(t fetch.Totals, n int) int {
 	case t.TotalBytes == 0: // those that are known are empty
 		return share(int64(t.FilesComplete), int64(t.FilesTotal), n)
 	}
+	// The share of the known files, times the share of the files that are known.
 	known := float64(t.FilesKnown) / float64(t.FilesTotal)
 	return int(known * float64(share(t.PresentBytes, t.TotalBytes, n)))
 }
@@ -199,6 +201,7 @@ func share(part, whole int64, n int) int {
 	case part >= whole:
 		return n
 	}
+	// part * n may need more than 64 bits.
 	hi, lo := bits.Mul64(uint64(part), uint64(n))
 	quo, _ := bits.Div64(hi, lo, uint64(whole)) // hi is below whole, as part is
 	return int(quo)

@@ -32,6 +32,7 @@ func (c *helpCmd) Run(kctx *kong.Context, std stdio) error {
 	if c.Topic == "" {
 		return listHelp(kctx, std.out)
 	}
+	// No topic has the name of a command, so the order of the two does not matter.
 	if page, err := pages.ReadFile("doc/" + c.Topic + ".md"); err == nil {
 		return showPage(page, std)
 	}
@@ -110,8 +111,11 @@ func showPage(page []byte, std stdio) error {
 // paged shows a page in $PAGER, or in less, and waits until the reader has left it.
 // It reports false if there is no such program.
 func paged(page []byte, out *os.File, errs io.Writer) bool {
+	// PAGER may have arguments, such as "less -S", which the shell parts.
 	pager := exec.Command("sh", "-c", cmp.Or(os.Getenv("PAGER"), "less"))
 	pager.Stdin, pager.Stdout, pager.Stderr = bytes.NewReader(page), out, errs
+	// F: a page that fits is printed and less ends; R: colours are shown; X: the text stays on the
+	// screen afterwards (less(1)). git sets the same.
 	pager.Env = append(os.Environ(), "LESS="+cmp.Or(os.Getenv("LESS"), "FRX"))
 	if pager.Start() != nil {
 		return false

@@ -26,6 +26,7 @@ func ending(ctx context.Context, dir, name string) (pid int) {
 		return 0
 	}
 	defer lock.Close()
+	// The store writes "process N (OWNER)" into the lock.
 	text, err := io.ReadAll(io.LimitReader(lock, 200))
 	if err != nil {
 		return 0

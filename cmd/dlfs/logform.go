@@ -32,6 +32,7 @@ func textForm(layout string) logForm {
 // journalForm is a line for systemd's journal, which has the time and wants the priority
 // (sd-daemon(3)).
 func journalForm(r slog.Record) string {
+	// The numbers are those of syslog(3): 3 is an error, 4 a warning, 6 information, 7 for debugging.
 	priority := 7
 	switch {
 	case r.Level >= slog.LevelError:
@@ -46,6 +47,7 @@ func journalForm(r slog.Record) string {
 
 // jsonForm is an object as slog's JSONHandler writes it, with durations as text.
 func jsonForm(r slog.Record) string {
+	// A handler for each record costs little beside the system call that writes the line.
 	var b bytes.Buffer
 	h := slog.NewJSONHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		switch v := a.Value.Resolve(); v.Kind() {
@@ -74,6 +76,7 @@ func short(s string) string {
 // form is how the log is to be written. records says that everything else on standard
 // error is to be written so, too: it is a part of the log.
 func (f *logFlags) form(errs io.Writer) (form logForm, records bool) {
+	// With a log file of its own, standard error is for people, and not part of the log.
 	isLog := f.LogFile == "" || isDaemon()
 	switch {
 	case f.LogFormat == "json":

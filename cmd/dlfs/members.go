@@ -50,6 +50,7 @@ func (m *members) names(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		// Machines compare their lists, and DNS gives the addresses in any order.
 		slices.Sort(addrs)
 		for i, a := range addrs {
 			addrs[i] = net.JoinHostPort(a, port)
@@ -86,6 +87,7 @@ func findSelf(ctx context.Context, names []string, told string) (string, error) 
 		}
 		return one[0], nil
 	}
+	// Names are compared first, since that needs no network.
 	own, err := named(names)
 	if err != nil {
 		return "", err
@@ -115,6 +117,7 @@ func named(names []string) (own []string, err error) {
 		host, _, _ := net.SplitHostPort(name) // ParseHosts has made it of a host and a port
 		short, _, _ := strings.Cut(host, ".")
 		for _, mine := range []string{kernel, os.Getenv("SLURMD_NODENAME")} {
+			// The first label of an address, such as 10 of 10.0.0.1, is no name.
 			if mine != "" && (host == mine || short == mine) && !slices.Contains(own, name) && net.ParseIP(host) == nil {
 				own = append(own, name)
 			}
@@ -149,6 +152,7 @@ func addressed(ctx context.Context, names []string) (own []string, err error) {
 			}
 			for _, a := range addrs {
 				ip := net.ParseIP(a)
+				// Debian has the machine's own name lead to 127.0.1.1, which no interface has.
 				if local[a] || ip != nil && ip.IsLoopback() {
 					mu.Lock()
 					own = append(own, name)
@@ -176,6 +180,7 @@ func listenAsPeer(ctx context.Context, self string, names []string, told bool) (
 	if err != nil {
 		return nil, fmt.Errorf("--peers: the address of %s, which is this machine: %w", self, err)
 	}
+	// An address that others can reach is taken, if the name has one.
 	at := addrs[0].Unmap()
 	for _, a := range addrs {
 		if !a.Unmap().IsLoopback() {
@@ -183,6 +188,7 @@ func listenAsPeer(ctx context.Context, self string, names []string, told bool) (
 			break
 		}
 	}
+	// The loopback as an address or as "localhost" is what the user wants: all processes are here.
 	if _, err := netip.ParseAddr(host); err != nil && at.IsLoopback() && host != "localhost" {
 		if at, err = towards(names, self); err != nil {
 			return nil, err

@@ -26,6 +26,7 @@ func tellHidden(w io.Writer, dir string, set *fetch.Set) error {
 	}
 	listed := map[string]bool{".": true} // of those that are there
 	for _, f := range set.Files() {
+		// An entry makes its directories part of the list. "." ends the walk up, since it is listed.
 		for name := f.Name(); !listed[name]; name = path.Dir(name) {
 			if _, is := there[name]; is {
 				listed[name] = true
@@ -34,6 +35,7 @@ func tellHidden(w io.Writer, dir string, set *fetch.Set) error {
 	}
 	var hidden []string
 	for name := range there {
+		// Of a hidden directory only the topmost name counts.
 		if !listed[name] && listed[path.Dir(name)] {
 			hidden = append(hidden, name)
 		}
@@ -60,6 +62,7 @@ func neighbours(dir string) (map[string]struct{}, error) {
 	there := map[string]struct{}{}
 	for dirs := []string{"."}; len(dirs) > 0 && len(there) < maxNeighbours; dirs = dirs[1:] {
 		entries, err := firstEntries(root, dirs[0], maxNeighbours-len(there))
+		// A directory below that may not be read is one name, and its content is not told of.
 		if err != nil && dirs[0] == "." {
 			return nil, err
 		}

@@ -27,6 +27,8 @@ func withBad(err error, n int) error {
 	}
 	more := errLeftOut(n)
 	var e *exitError
+	// A fresh list mends missing URLs, but nothing mends the lines that were left out, so the
+	// exit code is the one of a failure.
 	if err == nil || errors.As(err, &e) && e.code == exitNeedsURL {
 		return &exitError{exitFailed, errors.Join(err, more)}
 	}
@@ -47,6 +49,7 @@ func outcome(t fetch.Totals, dir string, runErr, stopped error) error {
 	exit := func(code int, format string, args ...any) error {
 		return &exitError{code, fmt.Errorf(format, args...)}
 	}
+	// The order of the cases is the order in which the reasons count.
 	switch {
 	case left == 0:
 		return nil
@@ -84,7 +87,7 @@ const failuresShown = 20
 // summarize prints what was reached, and before it the failures with their reasons:
 // first those that another try may cure, then those that need a fresh list.
 func summarize(w io.Writer, t fetch.Totals, failures []fetch.EntryStatus, took time.Duration, dir string) {
-	needURL := func(f fetch.EntryStatus) bool { return f.State == "needs-url" }
+	needURL := func(f fetch.EntryStatus) bool { return f.State == stateNeedsURL }
 	printFailures(w, "failed", failures, func(f fetch.EntryStatus) bool { return !needURL(f) })
 	printFailures(w, "needs a URL", failures, needURL)
 	fmt.Fprintf(w, "%d of %d files complete in %s: %s, %s of it received in %s%s\n",

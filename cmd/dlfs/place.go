@@ -37,6 +37,7 @@ func checkDir(dir, inStead string) error {
 	if err != nil {
 		return errors.New("the current directory is gone; change to another one")
 	}
+	// there goes up until something exists.
 	there := abs
 	for {
 		info, err := os.Stat(there)
@@ -66,6 +67,7 @@ func checkDir(dir, inStead string) error {
 	if kind := unfitDisk(&st); kind != "" && inStead != "" && !(kind == "FUSE" && isKernels(there)) {
 		return fmt.Errorf("%s is on %s, where the state of dlfs is not safe; %s", abs, kind, inStead)
 	}
+	// AT_EACCESS has the effective user count, as it does when the directory is written.
 	switch err := unix.Faccessat(unix.AT_FDCWD, there, unix.W_OK|unix.X_OK, unix.AT_EACCESS); {
 	case errors.Is(err, unix.EROFS):
 		return fmt.Errorf("%s is on a read-only filesystem; give a directory that can be written", abs)

@@ -71,6 +71,7 @@ func (e *engine) reload(ctx context.Context, where string, body io.Reader) (diff
 	if err != nil {
 		return diff, err
 	}
+	// The list is read and parsed before the lock is taken, so that a slow list holds nothing up.
 	e.group.refresh(ctx) // before the lock: names are looked up
 	return e.replace(ctx, from, list)
 }
@@ -105,6 +106,7 @@ func (e *engine) replace(ctx context.Context, from *lister, list *listfile.List)
 	if err := from.remember(e.store); err != nil {
 		return diff, err
 	}
+	// From here on nothing fails: the set has the list, and what depends on it follows.
 	diff = e.set.Reload(list.Entries)
 	if err := e.pinLocked(e.pins); err != nil {
 		e.log.Warn("new files are not pinned", "err", err)

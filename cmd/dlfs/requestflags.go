@@ -61,6 +61,7 @@ func (f *requestFlags) validate() error {
 	switch {
 	case f.Tries < 0:
 		return usageError("--tries must be at least 1, or 0 for ever")
+	// A time of 0 would not mean "at once" or "for ever" to everybody, so it means nothing here.
 	case f.ConnectFor <= 0 || f.IdleFor <= 0 || f.RetryWait <= 0 || f.MaxWait <= 0:
 		return usageError("--connect-timeout, --timeout, --max-wait and --retry-wait must be above 0")
 	case f.NoNetrc && f.NetrcPath != "":
@@ -159,6 +160,7 @@ func (f *requestFlags) tls() (*tls.Config, error) {
 		c.RootCAs = pool
 	}
 	if f.Cert != "" {
+		// Many tools write the certificate and its key into one file.
 		key := f.Key
 		if key == "" {
 			key = f.Cert

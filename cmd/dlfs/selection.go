@@ -52,6 +52,7 @@ func (s selection) files(set *fetch.Set) []*fetch.File {
 	if s.none {
 		return nil
 	}
+	// The states of files change while they are listed, so they are compared one by one (matches).
 	if len(s.names) == 0 {
 		return set.Files()
 	}

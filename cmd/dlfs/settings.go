@@ -37,6 +37,7 @@ func (s *settings) add(where, name, value string) {
 	if s.values == nil {
 		s.values, s.where = map[string][]string{}, map[string]string{}
 	}
+	// "jobs = 8" and "--jobs = 8" are the same, as users copy flags from a command line.
 	name = strings.TrimPrefix(strings.TrimSpace(name), "--")
 	s.values[name] = append(s.values[name], value)
 	s.where[name] = where
@@ -57,6 +58,7 @@ func readConfig(path string) (s settings, err error) {
 		if text == "" || strings.HasPrefix(text, "#") {
 			continue
 		}
+		// A name alone is a switch, such as "quiet".
 		name, value, ok := strings.Cut(text, "=")
 		if !ok {
 			value = "true"
@@ -172,6 +174,8 @@ func hasFlag(node *kong.Node, name string) bool {
 // one decides, so --config comes last.
 func resolvers(config string, kctx *kong.Context) (list []kong.Resolver, err error) {
 	var all []settings
+	// The list is known only after the command line was parsed once; it is parsed again with the
+	// resolvers that this returns.
 	for _, p := range kctx.Path {
 		if p.Positional == nil || p.Positional.Name != "list" || p.Positional.Target.String() == "-" {
 			continue

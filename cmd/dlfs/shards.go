@@ -53,6 +53,7 @@ func (e *engine) tellOthers() {
 	e.reloading.Lock()
 	part := e.lister.shard // this is the shard of every list to come, too
 	e.reloading.Unlock()
+	// A process without --shard has the whole list, and is told of as the only shard.
 	if part.of == 0 {
 		part = shard{0, 1}
 	}
@@ -70,6 +71,7 @@ func (e *engine) tellOthers() {
 			}
 		}
 	}()
+	// The last word is written after the last sync, so that it tells of every file that is in place.
 	e.shardEnd = func() {
 		close(stop)
 		<-stopped
@@ -131,6 +133,7 @@ func shardsOf(dir string, log *slog.Logger) ([]shardStatus, error) {
 			log.Warn("what a shard says is not readable; it is left out", "file", path, "err", err)
 			continue
 		}
+		// Files of a division into another number of shards may have been left by an earlier run.
 		told[part.of] = append(told[part.of], s)
 		if s.Told.After(last) {
 			last, newest = s.Told, part.of

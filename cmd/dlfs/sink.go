@@ -36,6 +36,7 @@ func writeSink(path string, mode fs.FileMode, write func(w io.Writer) error) err
 			return err
 		}
 	}
+	// A rename replaces a file only within one filesystem, so the new one is made in its directory.
 	beside := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%08x", filepath.Base(path), rand.Uint32()))
 	f, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
@@ -121,6 +122,7 @@ func (a *answers) judge(err error) error {
 	if failed == nil {
 		return err
 	}
+	// "dlfs ls LIST | head" closes the pipe when it has seen enough.
 	if errors.Is(*failed, unix.EPIPE) {
 		if errors.Is(err, *failed) { // the help was not written, which the parser calls a mistake
 			return nil

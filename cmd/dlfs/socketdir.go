@@ -26,6 +26,7 @@ func socketDirs(uid int) (dirs []string) {
 	if uid == 0 {
 		dirs = append(dirs, "/run/dlfs")
 	}
+	// A login makes /run/user/UID (pam_systemd(8)); a batch job may have no more than TMPDIR.
 	return append(dirs, fmt.Sprintf("/run/user/%d/dlfs", uid), filepath.Join(os.TempDir(), fmt.Sprintf("dlfs-%d", uid)))
 }
 
@@ -63,6 +64,7 @@ func listenElsewhere(state *os.File) (l net.Listener, path string, err error) {
 			continue
 		}
 		path := filepath.Join(dir, name)
+		// The caller has the lock of the state directory, so no living process listens there.
 		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 			continue
 		}
@@ -80,6 +82,7 @@ func dialElsewhere(ctx context.Context, state *os.File, owner int) (net.Conn, er
 	if err != nil {
 		return nil, err
 	}
+	// A connection proves nothing: the caller checks which user answers (peer.go).
 	users := []int{os.Geteuid(), owner, 0}
 	for i, uid := range users {
 		if slices.Contains(users[:i], uid) {

@@ -89,6 +89,7 @@ func (p *textStatus) print(e fetch.EntryStatus) {
 // end writes the files that entry has kept, in the order of the list, and how many are left
 // out.
 func (p *textStatus) end() error {
+	// Files that are not complete come first, but what is shown is in the order of the list.
 	shown := append(p.left, p.complete...)
 	shown = shown[:min(filesShown, len(shown))]
 	slices.SortFunc(shown, func(a, b numberedEntry) int { return a.n - b.n })
@@ -128,6 +129,7 @@ func (p *jsonStatus) head(s *Status) error {
 	if err != nil {
 		return err
 	}
+	// The object is encoded with an empty list, and cut there: the entries are written between.
 	entries := bytes.LastIndex(text, []byte("[]")) // the entries are the last key
 	p.tail = string(text[entries+2:]) + "\n"
 	_, err = p.w.Write(text[:entries+1])

@@ -44,6 +44,7 @@ func readStatus(ctx context.Context, dir string, want selection, log *slog.Logge
 	if isElsewhere(dir) {
 		return readShards(dir, log, head)
 	}
+	// The state is read from a copy, so a process that starts meanwhile is not disturbed.
 	store, err := cache.OpenReadOnly(dir, cache.Options{Log: log})
 	if err != nil {
 		return err
@@ -64,13 +65,15 @@ func readStatus(ctx context.Context, dir string, want selection, log *slog.Logge
 			countFailure(&failed, reasons[e.Name].State)
 		}
 	}
+	// The totals count what is on disk. Only the last run knows which of the rest have failed.
 	s.Totals = set.Totals()
 	s.FilesFailed, s.FilesNeedURL, s.FilesMismatch = failed.FilesFailed, failed.FilesNeedURL, failed.FilesMismatch
 	if run != nil {
 		run.Failures = nil // the failures are among the entries
 	}
+	// The set knows no failures of earlier runs, so the states that are wanted are selected below.
 	all := want
-	all.states = nil // the reasons are yet to come
+	all.states = nil
 	err = eachStatus(s, set, all, head, func(e fetch.EntryStatus) error {
 		if why, failed := reasons[e.Name]; failed && e.State != stateComplete {
 			e.State, e.Error = why.State, why.Error

@@ -104,8 +104,12 @@ func (c *systemdCmd) units() (u units, err error) {
 	if u.Name == "" {
 		u.Name = "dlfs" + unitName(point)
 	}
+	// Without --daemon: systemd watches the process that it has started, which tells it when the
+	// mount is live (sd_notify(3)).
 	u.Start = unitCommand(append([]string{self, "mount", list, point}, c.Flags...)...)
 	u.Reload = unitCommand(self, "reload", point)
+	// The service waits for the filesystems that the mountpoint and the list are on
+	// (RequiresMountsFor= in systemd.unit(5)).
 	u.Needs = unitWord(filepath.Dir(point))
 	if !isURL(list) {
 		u.Watch = unitText(list)
@@ -142,6 +146,7 @@ func (c *systemdCmd) tellNext(w io.Writer, names []string) {
 	} else {
 		fmt.Fprintf(w, "dlfs: %s in %s; once that is %s, run\n", strings.Join(names, ", "), c.To, dir)
 	}
+	// The first two are the service and the path unit. The path unit starts the other ones.
 	fmt.Fprintf(w, "dlfs: %s daemon-reload && %s enable --now %s\n", systemctl, systemctl, strings.Join(names[:min(2, len(names))], " "))
 }
 

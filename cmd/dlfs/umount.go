@@ -39,6 +39,7 @@ func (c *umountCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	// ErrMounted is the usual case: the mount is live, and its process is asked below.
 	cleared, err := fs.ClearDead(point)
 	if cleared || err != nil && !errors.Is(err, fs.ErrMounted) {
 		return err
@@ -77,6 +78,7 @@ func stopped(ctx context.Context, dir string, answer *answer, notes io.Writer) e
 	if err != nil {
 		return fmt.Errorf("answer to stop of the process on %s: %w", dir, err)
 	}
+	// The answer has the process id on its first line, and a program on each of the others.
 	first, held, _ := strings.Cut(text, "\n")
 	pid, err := strconv.Atoi(first)
 	if err != nil || pid <= 0 {
