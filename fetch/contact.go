@@ -25,6 +25,7 @@ type contact struct {
 	began  time.Time
 	done   chan struct{} // closed when the contact has ended
 	asking atomic.Bool   // peers are being asked
+	begs   atomic.Bool   // a peer is being asked that may ask this machine before it answers
 	urgent atomic.Bool   // a reader waits for it
 }
 

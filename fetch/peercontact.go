@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"dlfs/cache"
@@ -9,6 +10,14 @@ import (
 	"dlfs/fetch/origin"
 	"dlfs/fetch/peers"
 	"dlfs/listfile/digest"
+)
+
+const (
+	// contactBusy is the first delay of a first contact whose owner is busy, and
+	// longestContactBusy the longest one. A random time of up to the same length is added to each
+	// delay.
+	contactBusy        = 20 * time.Millisecond
+	longestContactBusy = 160 * time.Millisecond
 )
 
 // viaPeers ends the contact with what a peer says of the file, if one says something. Where
@@ -54,8 +63,8 @@ func (c *contact) walk(urgent, others bool) *walk {
 	// This machine is in the course, as it would ask the origin. It is left out only if its origin
 	// has refused.
 	unfit := map[string]bool{p.Ring.Self(): others}
-	w := &walk{peering: p, wanted: f.set.ctx, name: f.name, urgent: urgent, pass: others, met: func(peer string, o peers.Outcome) { unfit[peer] = o == peers.Unfit }}
-	w.course = p.Ring.Course(peers.KeyOf(f.name, 0), true, func(peer string) bool { return unfit[peer] }, time.Now())
+	w := &walk{peering: p, wanted: f.set.ctx, name: f.name, urgent: urgent, pass: others, begs: &c.begs, met: func(peer string, o peers.Outcome) { unfit[peer] = o == peers.Unfit }}
+	w.course = p.Ring.Course(peers.KeyOf(f.name, 0), urgent || others, func(peer string) bool { return unfit[peer] }, time.Now())
 	return w
 }
 
@@ -95,7 +104,12 @@ func (c *contact) fetchFromPeers(m *mirror, host *hosts.Host) bool {
 		return false
 	}
 	ctx, cancel := context.WithCancel(f.set.ctx)
-	from, w := c.openFirst(ctx)
+	from, w, err := c.awaitFirst(ctx, m, host)
+	if err != nil {
+		cancel()
+		c.pin(found{}, err)
+		return true
+	}
 	if from == nil {
 		cancel()
 		return false
@@ -132,25 +146,42 @@ func (c *contact) fetchFromPeers(m *mirror, host *hosts.Host) bool {
 	return true
 }
 
-// openFirst asks other machines for the first extent, until ctx ends. It returns the walk with
-// the version. The answer is nil if no machine gives it.
-func (c *contact) openFirst(ctx context.Context) (*peerBody, *walk) {
+// awaitFirst is openFirst, again and again while the owner is busy, unless a reader waits, for
+// peerPatience at most. Meanwhile the place of host is given back. With an error, which says that
+// the set is closing, it has not been taken again.
+func (c *contact) awaitFirst(ctx context.Context, m *mirror, host *hosts.Host) (*peerBody, *walk, error) {
 	c.asking.Store(true)
 	defer c.asking.Store(false)
-	w := c.walk(false, false)
+	asked := time.Now()
+	from, end, w := c.openFirst(ctx)
+	for wait := contactBusy; from == nil && m == nil && end == peers.Later && !c.urgent.Load() && time.Since(asked) < peerPatience; wait = min(2*wait, longestContactBusy) {
+		host.Put(hosts.Bulk)
+		sleep(ctx, wait+rand.N(wait))
+		if err := host.Take(ctx, hosts.Bulk); err != nil {
+			return nil, nil, err
+		}
+		from, end, w = c.openFirst(ctx)
+	}
+	return from, w, nil
+}
+
+// openFirst asks other machines for the first extent, until ctx ends. It returns the walk with
+// the version. The answer is nil if no machine gives it; then end is how the course ends.
+func (c *contact) openFirst(ctx context.Context) (from *peerBody, end peers.Kind, w *walk) {
+	w = c.walk(false, false)
 	ctx, cancel := context.WithCancel(ctx)
 	// The time is for the beginning of the answer: the body is read after the timer is stopped.
 	timer := time.AfterFunc(peerPatience, cancel)
-	b := w.getFirst(ctx)
+	b, end := w.getFirst(ctx)
 	inTime := timer.Stop()
 	if b != nil && inTime {
-		return &peerBody{Body: b, cancel: cancel}, w
+		return &peerBody{Body: b, cancel: cancel}, end, w
 	}
 	if b != nil {
 		b.Close()
 	}
 	cancel()
-	return nil, w
+	return nil, end, w
 }
 
 // asUnasked is the hash of the URL that told a version which a peer told: no URL's.

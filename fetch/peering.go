@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"context"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -189,7 +190,7 @@ func (fi *fill) nextExtent() (m *mirror, off, end int64) {
 // The caller holds f.mu.
 func (p *prefetcher) launchPeered(f *File, fi *fill) {
 	if fi == nil {
-		p.contactPeered(f)
+		p.set.peering.contactLocked(f)
 		return
 	}
 	m, off, end := fi.nextExtent()
@@ -203,28 +204,32 @@ func (p *prefetcher) launchPeered(f *File, fi *fill) {
 	fi.launchLocked(m, hosts.Bulk, off, end).holds++
 }
 
-// contactPeered begins first contact of a file, if there is a place for it: at the origin if the
-// first extent is this machine's own, else at the peers. The peers are asked first in any case.
-// The caller holds f.mu.
-func (p *prefetcher) contactPeered(f *File) {
-	pe := p.set.peering
-	host := pe.host
-	m := f.mirrorsLocked().free(hosts.Bulk)
-	own := f.mu.conduct.changes > 0 || f.mu.conduct.peersLie || pe.owns(f.name)
-	if own && m == nil {
-		return
-	}
-	if own {
+// contactLocked begins first contact of a file that is fetched for prefetch, if there is a place
+// for it: at the origin if the first extent is this machine's own, else at the peers. The peers
+// are asked first in any case. The caller holds f.mu.
+func (p *peering) contactLocked(f *File) {
+	var m *mirror
+	host := p.host
+	if f.mu.conduct.changes > 0 || f.mu.conduct.peersLie || p.owns(f.name) {
+		if m = f.mirrorsLocked().free(hosts.Bulk); m == nil {
+			return
+		}
 		host = m.host
 	}
-	if !host.Try(hosts.Bulk) {
-		return
+	if host.Try(hosts.Bulk) {
+		p.contactFromLocked(f, m, host)
 	}
+}
+
+// contactFromLocked begins first contact of a file with a prefetch place of host, which it gives
+// back: at m, or at the peers if m is nil. It reports false if the set is closing. The caller holds
+// f.mu.
+func (p *peering) contactFromLocked(f *File, m *mirror, host *hosts.Host) bool {
 	begun := f.contactLocked(func(c *contact) {
 		switch {
-		case own && !c.fetchFromPeers(m, host):
+		case m != nil && !c.fetchFromPeers(m, host):
 			c.fetch(m, hosts.Bulk)
-		case !own && !c.fetchFromPeers(nil, host):
+		case m == nil && !c.fetchFromPeers(nil, host):
 			c.probe(false)
 			host.Put(hosts.Bulk)
 		}
@@ -232,6 +237,29 @@ func (p *prefetcher) contactPeered(f *File) {
 	if begun == nil {
 		host.Put(hosts.Bulk)
 	}
+	return begun != nil
+}
+
+// contactOwned begins first contact of a file whose first extent is this machine's own, because
+// prefetch of another machine wants it: one request asks the origin for the version and the
+// extent. It waits for a place at the host, until ctx ends.
+func (p *peering) contactOwned(ctx context.Context, f *File) error {
+	f.mu.Lock()
+	m := f.mirrorsLocked().hopeful()
+	f.mu.Unlock()
+	if err := m.host.Take(ctx, hosts.Bulk); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mu.contact != nil || f.mu.cur != nil { // begun meanwhile
+		m.host.Put(hosts.Bulk)
+		return nil
+	}
+	if !p.contactFromLocked(f, m, m.host) {
+		return errClosing
+	}
+	return nil
 }
 
 // holdUp reports whether nothing comes of a file because other machines are being asked

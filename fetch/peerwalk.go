@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"dlfs/fetch/peerhttp"
@@ -25,6 +26,7 @@ type walk struct {
 	urgent  bool
 	pass    bool // a busy machine is passed by: the origin has refused already
 	met     func(peer string, o peers.Outcome)
+	begs    *atomic.Bool // is true while a peer is asked that may ask others for it; nil if it does not matter
 }
 
 // follow asks one peer after the other with ask, until one gives what is wanted. Else it reports
@@ -40,7 +42,9 @@ func (w *walk) follow(ctx context.Context, ask func(peer string, q peerhttp.Ques
 			continue
 		}
 		peer := next.Peers[0]
+		w.beg(next.Kind == peers.Fetch)
 		err := ask(peer, w.question(next.Kind == peers.Cached))
+		w.beg(false)
 		if err == nil {
 			w.peering.Ring.Answered(peer)
 			return next.Kind, true
@@ -48,6 +52,13 @@ func (w *walk) follow(ctx context.Context, ask func(peer string, q peerhttp.Ques
 		if !w.note(ctx, peer, err) {
 			return peers.Origin, false
 		}
+	}
+}
+
+// beg notes whether a peer is being asked that may ask others.
+func (w *walk) beg(now bool) {
+	if w.begs != nil {
+		w.begs.Store(now)
 	}
 }
 
@@ -74,9 +85,9 @@ func (w *walk) getVersion(ctx context.Context) (ok bool) {
 }
 
 // getFirst is getVersion, and returns the bytes of the first extent, which come with the version;
-// nil if no peer gives them.
-func (w *walk) getFirst(ctx context.Context) (b *peerhttp.Body) {
-	w.follow(ctx, func(peer string, q peerhttp.Question) (err error) {
+// nil if no peer gives them. Then end is how the course ends.
+func (w *walk) getFirst(ctx context.Context) (b *peerhttp.Body, end peers.Kind) {
+	end, _ = w.follow(ctx, func(peer string, q peerhttp.Question) (err error) {
 		q.N = peers.ExtentSize
 		w.version, b, err = w.peering.Client.First(ctx, peer, q)
 		return err
@@ -85,7 +96,7 @@ func (w *walk) getFirst(ctx context.Context) (b *peerhttp.Body) {
 		w.digest = b.Digest()
 		w.peering.gave()
 	}
-	return b
+	return b, end
 }
 
 // question is what the walk asks of a peer. With cached set, the peer answers only from what

@@ -133,7 +133,7 @@ func (an *answer) give(ctx context.Context) error {
 	if f == nil {
 		return isUnfit
 	}
-	fi, err := p.fillOf(ctx, f, a.Cached)
+	fi, err := p.fillOf(ctx, f, a)
 	if err != nil {
 		return err
 	}
@@ -182,9 +182,9 @@ func (an *answer) give(ctx context.Context) error {
 	return nil
 }
 
-// fillOf returns the version of a file that is served. With cached it is only one that is
-// known.
-func (p *peering) fillOf(ctx context.Context, f *File, cached bool) (*fill, error) {
+// fillOf returns the version of a file that is served. For a request of what is there it is only
+// one that is known.
+func (p *peering) fillOf(ctx context.Context, f *File, a peerhttp.Asked) (*fill, error) {
 	ctx, cancel := context.WithTimeout(ctx, firstBlockFor)
 	defer cancel()
 	for {
@@ -200,17 +200,26 @@ func (p *peering) fillOf(ctx context.Context, f *File, cached bool) (*fill, erro
 			return nil, isUnfit
 		case fi != nil:
 			return fi, nil
-		case cached:
+		case a.Cached:
 			return nil, isAbsent
-		case under != nil && under.asking.Load(): // perhaps the very machine that asks
+		case under != nil && under.begs.Load(): // perhaps the very machine that asks
 			return nil, isBusy
+		case under == nil && failure.recent() == nil && wantsExtent(a) && p.owns(f.name):
+			err = p.contactOwned(ctx, f)
+		default:
+			_, err = f.contact(ctx, false)
 		}
-		if _, err := f.contact(ctx, false); err != nil && ctx.Err() != nil {
+		if err != nil && ctx.Err() != nil {
 			return nil, isBusy
 		} else if err != nil {
 			return nil, err
 		}
 	}
+}
+
+// wantsExtent reports whether prefetch of another machine asks for all of the first extent.
+func wantsExtent(a peerhttp.Asked) bool {
+	return !a.Head && !a.Urgent && a.Off == 0 && a.N >= peers.ExtentSize
 }
 
 // send sends the bytes of the extent: those that are present at once, the others as the flight

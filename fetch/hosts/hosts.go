@@ -54,8 +54,8 @@ type Hosts struct {
 	hosts map[string]*Host // guarded by mu
 }
 
-// Host is one origin host. It is safe for concurrent use; no method but TakeReader and
-// Turn blocks.
+// Host is one origin host. It is safe for concurrent use; no method but Take, TakeReader
+// and Turn blocks.
 type Host struct {
 	readers *semaphore.Weighted // a place for each reader's flight, first come first served
 	born    time.Time
@@ -66,6 +66,7 @@ type Host struct {
 	bulk    int           // prefetch flights that may still start; below 0 when resting ones go on
 	resting int           // prefetch flights that wait before another attempt, see Rest
 	ahead   int           // read-ahead flights that may still start
+	freed   chan struct{} // closed when a speculative place is given back; nil while none is waited for
 	waiting int           // reader flights under way, and readers who wait for other flights
 	pace    pace          // of prefetch beside readers
 	ttfb    time.Duration // typical time to the first byte
@@ -140,6 +141,44 @@ func (h *Host) Put(c Class) {
 	defer h.mu.Unlock()
 	if c != Demand {
 		*h.places(c)++
+		h.tell()
+	}
+}
+
+// Take is Try that waits for a place, until ctx ends.
+func (h *Host) Take(ctx context.Context, c Class) error {
+	for {
+		freed, ok := h.tryOrAwait(c)
+		if ok {
+			return nil
+		}
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// tryOrAwait is Try. If it reports false, freed is closed when a place is given back.
+func (h *Host) tryOrAwait(c Class) (freed <-chan struct{}, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if *h.places(c) > 0 {
+		*h.places(c)--
+		return nil, true
+	}
+	if h.freed == nil {
+		h.freed = make(chan struct{})
+	}
+	return h.freed, false
+}
+
+// tell wakes those who wait in Take. The caller holds h.mu.
+func (h *Host) tell() {
+	if h.freed != nil {
+		close(h.freed)
+		h.freed = nil
 	}
 }
 
@@ -163,6 +202,7 @@ func (h *Host) rest(places, jobs int) {
 	defer h.mu.Unlock()
 	h.bulk += places
 	h.resting += jobs
+	h.tell()
 }
 
 // Rests is how many prefetch flights wait before another attempt while the host may
