@@ -8,8 +8,8 @@
 // The first promise is that a byte handed out is provably the byte at the asked
 // offset of the pinned version. Position is taken from Content-Range, never
 // from the status; validators and total size are compared on every response;
-// an encoded, shifted or unlabelled body is refused, and so is a web page in
-// the place of a file. That a file has changed is confirmed before it is
+// an encoded, shifted or unlabelled body is refused, and so is a web page (page.go) or
+// an error document (errordoc.go) in the place of a file. That a file has changed is confirmed before it is
 // believed.
 //
 // The second promise is that no call hangs: a watchdog ends a request that makes no

@@ -69,6 +69,9 @@ func (r *Resource) look(ctx context.Context, p *pin) (v Version, err error) {
 	case r.isPage(x.resp) && r.extension() != "":
 		return v, unsettled(errPage)
 	}
+	if doc := r.errorDoc(x, a); doc != nil {
+		return v, unsettled(doc)
+	}
 	return a.version, nil
 }
 

@@ -105,6 +105,9 @@ func (b *Body) judge(x *exchange, a answer, err error) error {
 		b.r.pageMeant.Store(true)
 		page = false
 	}
+	if doc := b.r.errorDoc(x, a); doc != nil {
+		return doc
+	}
 	if a.off == 0 && a.end > 0 && b.r.isNamedPage() {
 		if b.r.isLoginForPage(b.ctx, x, a) {
 			return &Error{Kind: NeedsURL, Err: errPage}

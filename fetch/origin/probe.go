@@ -117,7 +117,8 @@ func (r *Resource) Glance(ctx context.Context) (n int64, said digest.Digest, ok 
 // tellsLength reports whether the answer to a HEAD says how long the file is.
 func (r *Resource) tellsLength(resp *http.Response) bool {
 	return resp.StatusCode == http.StatusOK && resp.ContentLength > 0 &&
-		resp.Header.Get("Content-Encoding") == "" && len(resp.TransferEncoding) == 0 && !r.isPage(resp)
+		resp.Header.Get("Content-Encoding") == "" && len(resp.TransferEncoding) == 0 &&
+		!r.isPage(resp) && !r.isTypedErrorDoc(resp)
 }
 
 // Filename asks what the origin calls the file (Content-Disposition, RFC 6266);
