@@ -111,12 +111,8 @@ func tellParent(err error) error {
 	os.Unsetenv(daemonEnv)
 	pipe := os.NewFile(daemonFD, "parent")
 	defer pipe.Close()
-	fmt.Fprint(pipe, err)
-	var e *exitError
-	if errors.As(err, &e) {
-		return &exitError{e.code, nil}
-	}
-	return &exitError{exitFailed, nil}
+	fmt.Fprint(pipe, advised(err))
+	return &exitError{codeOf(err), nil}
 }
 
 // daemonize starts the daemon, which logs to log and closes it here, and waits until it

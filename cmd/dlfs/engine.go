@@ -87,7 +87,7 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 		printDifference(e.display.notes(), "dlfs: ", diff)
 	}
 	if err := w.lister.remember(e.store); err != nil {
-		return nil, errors.Join(err, e.store.Close())
+		return nil, errors.Join(fmt.Errorf("state of %s cannot be written: %w", dir, err), e.store.Close())
 	}
 	opts.Log, opts.Jobs, opts.Split, opts.MaxPerHost = e.log, f.Jobs, f.Split, f.MaxPerHost
 	opts.Order, opts.OnChange, opts.TrustSize = fetch.Order(f.Order), fetch.Change(f.OnChange), f.TrustSize

@@ -213,9 +213,17 @@ func TestOwnFilesOnAFullDisk(t *testing.T) {
 	if err := os.Mkdir(mnt, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	said, err = dlfs(t, "mount", "--daemon", d.list(), mnt, "--dir", d.out()).CombinedOutput()
-	if exitCode(err) != exitDiskFull || strings.Count(string(said), "\n") != 1 || !strings.Contains(string(said), "make room") {
-		t.Errorf("a daemon on a full disk ended with %v: %s", err, said)
+	elsewhere := filepath.Join(d.dir, "log") // is opened, so that the daemon is what fails
+	for _, args := range [][]string{
+		{"mount", "--daemon", d.list(), mnt, "--dir", d.out()},
+		{"mount", "--daemon", "--log-file", elsewhere, d.list(), mnt, "--dir", d.out()},
+		{"fetch", "--daemon", "--log-file", elsewhere, d.list(), d.out()},
+		{"fetch", "--daemon", "--min-free", "0", "--log-file", elsewhere, d.list(), d.out()},
+	} {
+		said, err = dlfs(t, args...).CombinedOutput()
+		if exitCode(err) != exitDiskFull || strings.Count(string(said), "\n") != 1 || strings.Count(string(said), "make room") != 1 || !strings.Contains(string(said), d.out()) {
+			t.Errorf("%q on a full disk ended with %v: %s", args, err, said)
+		}
 	}
 	said, err = dlfs(t, "mount", "--daemon", "--verbose", d.list(), mnt, "--dir", out, "--log-file", log).CombinedOutput()
 	if err != nil {

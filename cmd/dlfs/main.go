@@ -154,12 +154,18 @@ func run(ctx context.Context, args []string, std stdio) int {
 		return e.code
 	case errors.Is(err, syscall.EPIPE) && !errors.Is(err, errInterrupted):
 		return exitOK // the reader of an answer has left, and wants no more
-	case isDiskFull(err):
-		report(std.err, fmt.Errorf("%w; make room and run the same command again", err))
-		return exitDiskFull
 	}
-	report(std.err, err)
-	return exitFailed
+	report(std.err, advised(err))
+	return codeOf(err)
+}
+
+// advised adds to the error of a full disk what to do. An exitError says it already.
+func advised(err error) error {
+	var e *exitError
+	if isDiskFull(err) && !errors.As(err, &e) {
+		return fmt.Errorf("%w; make room and run the same command again", err)
+	}
+	return err
 }
 
 // isDiskFull reports whether an error is one of a full disk, or of a full quota on it.
