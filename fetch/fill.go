@@ -222,11 +222,11 @@ func (fi *fill) stand(seats []*seat, interrupted bool) {
 		if !s.flight.seats.leave(s) {
 			continue
 		}
-		if interrupted {
-			s.flight.lingerLocked()
-		} else {
-			s.flight.leaveLocked()
+		if d := s.flight.lingers(); interrupted && d > 0 {
+			s.flight.leaveIn(d)
+			continue
 		}
+		s.flight.leaveLocked()
 	}
 }
 

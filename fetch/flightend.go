@@ -28,14 +28,19 @@ func (fl *flight) cutLocked(off int64) {
 	}
 }
 
-// lingerLocked is leaveLocked for when an interrupted reader left.
-func (fl *flight) lingerLocked() {
-	left := linger - time.Since(fl.launch)
-	if left <= 0 || fl.class != hosts.Demand {
-		fl.leaveLocked()
-		return
+// lingers returns for how long the flight goes on after an interrupted reader has left it, since
+// that reader may be back at once. It is 0 for a flight that was not launched for a reader, and
+// for one that is older than linger.
+func (fl *flight) lingers() time.Duration {
+	if fl.class != hosts.Demand {
+		return 0
 	}
-	time.AfterFunc(left, func() {
+	return max(0, linger-time.Since(fl.launch))
+}
+
+// leaveIn calls leaveLocked after d. It does not block.
+func (fl *flight) leaveIn(d time.Duration) {
+	time.AfterFunc(d, func() {
 		fl.fill.file.mu.Lock()
 		defer fl.fill.file.mu.Unlock()
 		fl.leaveLocked()

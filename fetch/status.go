@@ -96,7 +96,10 @@ func (s *Set) Active(n int) []EntryStatus {
 func (s *Set) Failures() []EntryStatus {
 	var list []EntryStatus
 	for _, f := range s.Files() {
-		if !f.hasFailed() { // and is not loaded for this
+		f.mu.Lock()
+		failed := f.mu.failure != nil
+		f.mu.Unlock()
+		if !failed { // Status would load the file
 			continue
 		}
 		if e := f.Status(); e.Error != "" {
@@ -104,11 +107,4 @@ func (s *Set) Failures() []EntryStatus {
 		}
 	}
 	return list
-}
-
-// hasFailed reports whether the last attempt failed.
-func (f *File) hasFailed() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.mu.failure != nil
 }
