@@ -18,8 +18,8 @@ import (
 const maxRestarts = 5
 
 // growth is a file of unknown length being fetched: one request for the whole,
-// into a stream that readers follow. It lives until the origin says that that
-// was all, since what is lost of it is lost from the start.
+// into a stream that readers follow. It lives until the origin has sent everything: if the
+// request breaks off before, the file is fetched from its start again.
 type growth struct {
 	// Constant data
 	file   *File
@@ -52,6 +52,8 @@ func (c *contact) grow(m *mirror, from *response, class hosts.Class) {
 		return
 	}
 	f, v := c.file, from.body.Version()
+	// The first answer had no length, and the one to the whole file has one: the file is filled in
+	// blocks like all others.
 	if v.Size != origin.UnknownSize { // now it does say
 		said := from.body.Digest()
 		from.close()
@@ -67,6 +69,7 @@ func (c *contact) grow(m *mirror, from *response, class hosts.Class) {
 		c.pin(found{}, err)
 		return
 	}
+	// Readers who waited for the contact follow the growth from here on.
 	c.end(func() { f.mu.cur, f.mu.failure = g, nil })
 	f.set.log.Info("origin does not say how long the file is; it is read to its end", "name", f.name)
 	go func() { // owned by the Set; Close waits
@@ -167,6 +170,8 @@ const boundPatience = time.Minute
 // append waits for room if the disk is full, since to start again costs more. In a store
 // with a bound, other files make room if a reader has the file open.
 func (g *growth) append(p []byte) error {
+	// A batch job (opts.Serve is false) fails at once, so that it ends with the exit code of a full
+	// disk. A mount waits.
 	f, err := g.file, g.stream.Append(p)
 	began := time.Now()
 	for errors.Is(err, cache.ErrNoSpace) && f.set.opts.Serve {

@@ -49,7 +49,8 @@ func newList(files []*File, order Order) *list {
 	return l
 }
 
-// byExpiry sorts by when a file's last URL dies; those that never do come last.
+// byExpiry returns the files by when their last URL expires. Files whose URLs tell no time come
+// last, in the order of the list.
 func byExpiry(files []*File) []*File {
 	type dated struct {
 		f  *File
@@ -111,6 +112,7 @@ func (s *Set) Reload(entries []listfile.Entry) Difference {
 	files := make([]*File, len(entries))
 	for i := range entries {
 		e := &entries[i]
+		// A name that stays keeps its File, and with it its blocks, flights and open handles.
 		if f := old.byName.find(e.Name); f != nil {
 			files[i] = f
 			kept[f.order.Load()] = true
@@ -127,10 +129,12 @@ func (s *Set) Reload(entries []listfile.Entry) Difference {
 		diff.Added = append(diff.Added, e.Name)
 	}
 	s.list.Store(newList(files, s.opts.Order))
+	// This wakes those who wait for another list, such as watchExpiry.
 	close(old.replaced)
 	for i, f := range old.files {
 		if !kept[i] {
 			diff.Removed = append(diff.Removed, f.name)
+			// The File is kept for a later list that has the name again (admit).
 			f.remove()
 			s.removed[f.name] = f
 		}
@@ -164,8 +168,8 @@ func (s *Set) admit(e *listfile.Entry) *File {
 	return f
 }
 
-// replace has the file go on by another entry of its name. It reports whether
-// the URLs are other ones, and whether the size or digest is.
+// replace has the file go on with another entry of its name. newURL says that the two entries
+// have different URLs, changed that they have different sizes or digests.
 func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
 	var fi *fill
 	f.change(func() {
@@ -176,10 +180,11 @@ func (f *File) replace(e *listfile.Entry) (newURL, changed bool) {
 		changed = otherDigest || was.Size != now.Size
 		if keep := f.mu.mirrors.all(); keep != nil {
 			if otherDigest || was.Refused != nil || now.Refused != nil || !maps.EqualFunc(was.Header, now.Header, slices.Equal) {
-				keep = nil // they were made with other ideas
+				keep = nil // the old requests have other headers, or another digest to expect
 			}
 			f.mu.mirrors.list = f.newMirrors(keep)
 		}
+		// A failure was of the old URL or of the old digest, so the file is tried again at once.
 		f.forgiveLocked()
 		f.mu.conduct.changes, f.mu.conduct.restarts, f.mu.conduct.peersLie = 0, 0, false
 		if fi = f.fill(); fi != nil && otherDigest {

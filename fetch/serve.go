@@ -65,6 +65,7 @@ func (p *peering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
+	// A machine that asks is alive, also if it was left out because it did not answer.
 	p.Ring.Answered(a.Peer)
 	p.Ring.Told(a.Peer, a.Through)
 	p.paced(a.Peer, a.Pace)
@@ -165,6 +166,7 @@ func (an *answer) give(ctx context.Context) error {
 	if a.Cached && !fi.blob.Has(a.Off, a.N) {
 		return isAbsent
 	}
+	// What is fetched for the peer would have to be stored here first.
 	if !p.set.store.FullSince().IsZero() && !fi.blob.Has(a.Off, a.N) {
 		return isFull
 	}
