@@ -6,7 +6,7 @@ import "sync"
 // the options say nothing else.
 const bufferSize = 512 << 10
 
-// bufferPool keeps the buffers of flights. Each is of one block at least.
+// bufferPool keeps the buffers of flights, or of answers to other machines. Each is of one block at least.
 type bufferPool struct {
 	size int
 	pool sync.Pool

@@ -34,6 +34,7 @@ type peering struct {
 	host    *hosts.Host // whose places flights from peers take
 	holders peers.Holders
 	sends   sends
+	buffers bufferPool   // of answers
 	served  atomic.Int64 // bytes
 	meter   meter
 	asked   atomic.Int64 // when a machine last asked for something, in nanoseconds since 1970
@@ -61,7 +62,7 @@ func (s *Set) join(opts *Peers) *peering {
 		return nil
 	}
 	places := min(max(2*opts.Ring.Len(), 8), mostPeerFlights)
-	p := &peering{Peers: *opts, set: s, host: hosts.New(places).Host("peers"), sends: newSends()}
+	p := &peering{Peers: *opts, set: s, host: hosts.New(places).Host("peers"), sends: newSends(), buffers: bufferPool{size: sendBuffer}}
 	p.gave()
 	p.Client.Talk(p.says, p.heard)
 	return p

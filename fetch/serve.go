@@ -23,6 +23,9 @@ const (
 
 	leastBulkSends = 8
 	readerSends    = 8
+
+	// sendBuffer is how many bytes of an answer are in memory at once.
+	sendBuffer = 128 << 10
 )
 
 // sends are the answers with bytes that may be under way at once: so many for readers of
@@ -236,8 +239,8 @@ func (an *answer) send(ctx context.Context, fi *fill, v peerhttp.Version) error 
 	control := http.NewResponseController(an.w)
 	follow := &follower{fill: fi, urgent: a.Urgent}
 	defer follow.leave()
-	buf := p.set.buffers.get()
-	defer p.set.buffers.put(buf)
+	buf := p.buffers.get()
+	defer p.buffers.put(buf)
 	for off, end := a.Off, a.Off+a.N; off < end; {
 		n := fi.presentFrom(off, min(end, off+int64(len(buf))))
 		if n == 0 {
