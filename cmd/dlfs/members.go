@@ -194,6 +194,9 @@ func listenAsPeer(ctx context.Context, self string, names []string, told bool) (
 			return nil, err
 		}
 	}
+	if at.IsUnspecified() {
+		return nil, usageError("--peers: %s is no address of one machine; write the address at which others reach it", self)
+	}
 	if !told && isPublic(at) {
 		return nil, usageError("--peers: %s is the public address %s; if every machine that reaches it may try to connect, name it with --peer-self=%s", self, at, self)
 	}

@@ -66,6 +66,11 @@ func TestPublicAddressIsNotListenedAtUnasked(t *testing.T) {
 			t.Errorf("%s is public: %v", addr, got)
 		}
 	}
+	for _, self := range []string{"0.0.0.0:3537", "[::]:3537"} {
+		if l, err := listenAsPeer(t.Context(), self, nil, true); err == nil || !strings.Contains(err.Error(), "no address of one machine") {
+			t.Errorf("%s: %v, %v", self, l, err)
+		}
+	}
 	if l, err := listenAsPeer(t.Context(), "8.8.8.8:3537", nil, false); err == nil || !strings.Contains(err.Error(), "--peer-self") {
 		t.Errorf("a public address is listened at: %v, %v", l, err)
 	}
