@@ -59,6 +59,7 @@ type mortal struct {
 	stream  *Stream
 	streams int
 	parts   int
+	adopted int // files of withdraw that stay
 
 	said map[string]map[int64]bool // true after the next sync
 }
@@ -99,7 +100,7 @@ func (w *mortal) open() (err error) {
 		return err
 	}
 	return w.store.Each(func(name string, b *Blob) error {
-		if strings.HasPrefix(name, "stream") || b.Published() && name != "redo" && name != "withdrawn" {
+		if strings.HasPrefix(name, "stream") || b.Published() && name != "redo" && !strings.HasPrefix(name, "withdrawn") {
 			return nil
 		}
 		if err := b.Acquire(); err != nil {
@@ -324,11 +325,19 @@ func (w *mortal) evict() (err error) {
 	return err
 }
 
-// withdraw completes a file and publishes it, or takes it out of the output directory again.
+// withdraw completes a file and publishes it, or takes it out of the output directory again. A
+// file whose process died between its name and its record is adopted as one that another program
+// may have put there, and stays: then the next name is used.
 func (w *mortal) withdraw() (err error) {
-	b := w.blobs["withdrawn"]
+	name := func() string { return fmt.Sprintf("withdrawn%d", w.adopted) }
+	b := w.blobs[name()]
+	for ; b != nil && b.Published() && !b.Own(); b = w.blobs[name()] {
+		b.Release()
+		delete(w.blobs, name())
+		w.adopted++
+	}
 	if b == nil {
-		b, err = w.create("withdrawn", `"1"`, 2*BlockSize+9)
+		b, err = w.create(name(), `"1"`, 2*BlockSize+9)
 	}
 	for i := range int64(3) {
 		if err == nil && !b.Complete() {
@@ -348,7 +357,7 @@ func (w *mortal) withdraw() (err error) {
 		err = errors.Join(err, wd.Remove(), wd.Finish())
 		b = wd.Again()
 	}
-	w.blobs["withdrawn"] = b
+	w.blobs[b.name] = b
 	return errors.Join(err, b.Acquire())
 }
 
