@@ -172,31 +172,33 @@ func order(ctx context.Context, dir, method, path string, body io.Reader) (*answ
 	switch {
 	case ctx.Err() != nil:
 		return nil, &exitError{exitInterrupted, context.Cause(ctx)}
+	case errors.Is(err, syscall.ENOTCONN): // what the kernel says of a mount without a process
+		return nil, diedError(dir)
 	case errors.Is(err, errNoProcess):
 		return nil, fmt.Errorf("no dlfs is running on %s; \"dlfs mount\" or \"dlfs fetch\" starts one", dir)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	if err := a.refusal(dir); err != nil {
+	if err := a.refusal("on " + dir); err != nil {
 		a.close()
 		return nil, err
 	}
 	return a, nil
 }
 
-// refusal is why the process on dir did not do what it was asked for, with the exit code that
-// belongs to it; nil if it did.
-func (a *answer) refusal(dir string) error {
+// refusal is why the process did not do what it was asked for, with the exit code that belongs to
+// it; nil if it did. where is the process for the user, as "on DIR".
+func (a *answer) refusal(where string) error {
 	if a.resp.StatusCode == http.StatusOK {
 		return nil
 	}
 	text, err := a.text()
 	if err != nil {
-		return fmt.Errorf("answer of the process on %s: %w", dir, err)
+		return fmt.Errorf("answer of the process %s: %w", where, err)
 	}
 	switch a.resp.StatusCode {
 	case http.StatusNotFound, http.StatusMethodNotAllowed: // the socket has no such thing
-		return fmt.Errorf("the dlfs on %s is of an older version, which cannot do this; stop it and start it again", dir)
+		return fmt.Errorf("the dlfs %s is of an older version, which cannot do this; stop it and start it again", where)
 	case http.StatusUnprocessableEntity:
 		return &exitError{exitUsage, errors.New(text)}
 	}
@@ -240,14 +242,14 @@ func orderNumber(ctx context.Context, dir, method, path string) (int64, error) {
 }
 
 // visitStatus asks the running process how far it is. It calls head with that,
-// less the entries, and then each with each of those that are wanted.
+// less the entries, and then each with each of those that are wanted. Its errors do not name dir.
 func visitStatus(ctx context.Context, dir string, want selection, head func(*Status) error, each func(fetch.EntryStatus) error) error {
 	a, err := ask(ctx, dir, "GET", "/status"+want.query(), nil)
 	if err != nil {
 		return err
 	}
 	defer a.close()
-	if err := a.refusal(dir); err != nil {
+	if err := a.refusal("there"); err != nil {
 		return err
 	}
 	err = a.status(func(s *Status) error {
@@ -267,7 +269,7 @@ func visitStatus(ctx context.Context, dir string, want selection, head func(*Sta
 	case isOddJSON(err):
 		return errNoDlfs
 	case err != nil:
-		return fmt.Errorf("status of %s: %w", dir, err)
+		return fmt.Errorf("its status: %w", err)
 	}
 	return nil
 }

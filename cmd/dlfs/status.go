@@ -173,6 +173,9 @@ func (s *Status) outcome(dir string) error {
 	if err := shardsLeft(s.Shards, time.Now()); err != nil {
 		return &exitError{exitInterrupted, err}
 	}
+	if s.FilesTotal == 0 && s.PID == 0 {
+		return noListError(dir)
+	}
 	var stopped error
 	over := s.FilesComplete+s.FilesFailed == s.FilesTotal
 	switch {
@@ -196,7 +199,11 @@ func (s *Status) line() string {
 	if s.PID != 0 {
 		line = fmt.Sprintf("process %d: ", s.PID)
 	}
-	line += totalsText(s.Totals)
+	if s.FilesTotal == 0 && s.PID == 0 && len(s.Shards) == 0 {
+		line += "no list yet; \"dlfs mount\" or \"dlfs fetch\" gives it one"
+	} else {
+		line += totalsText(s.Totals)
+	}
 	if s.PID != 0 && s.FilesComplete < s.FilesTotal {
 		line += fmt.Sprintf(", %s/s", bytesText(s.Rate))
 		if eta := s.frame().etaText(); eta != "" && (s.Bound == nil || !s.Bound.Stopped) {

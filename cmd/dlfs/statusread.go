@@ -21,7 +21,7 @@ import (
 func needState(dir string) error {
 	_, err := os.Stat(filepath.Join(dir, ".dlfs"))
 	if errors.Is(err, syscall.ENOTCONN) {
-		return fmt.Errorf("the dlfs that served %s has died; mount the list again, or run \"dlfs umount %s\"", dir, dir)
+		return diedError(dir)
 	}
 	if errors.Is(err, syscall.EACCES) {
 		return fmt.Errorf("%s may not be looked into by this user; ask as the user of its dlfs, or as root", dir)
@@ -30,6 +30,17 @@ func needState(dir string) error {
 		return fmt.Errorf("%s holds no state of dlfs; give the directory of a mount or fetch", dir)
 	}
 	return nil
+}
+
+// diedError says that dir is a mount whose process has died.
+func diedError(dir string) error {
+	return fmt.Errorf("the dlfs that served %s has died; mount the list again, or run \"dlfs umount %s\"", dir, dir)
+}
+
+// noListError says that the state in dir knows no file: no run has begun there, or the state is
+// lost.
+func noListError(dir string) error {
+	return fmt.Errorf("%s has no list yet; \"dlfs mount\" or \"dlfs fetch\" gives it one", dir)
 }
 
 // readStatus reads the state of a directory that no process has, for statusOf: it calls head

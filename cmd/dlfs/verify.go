@@ -138,6 +138,10 @@ func (c *verifyCmd) report(ctx context.Context, std stdio, newSet func(*cache.St
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
+	if len(set.Files()) == 0 {
+		set.Close()
+		return errors.Join(noListError(c.Dir), store.Close())
+	}
 	v, err := c.verify(ctx, set, false, std.out)
 	set.Close()
 	if err := errors.Join(err, store.Close()); err != nil {

@@ -154,7 +154,7 @@ func (s *webSource) readEnded(ctx context.Context) ([]byte, error) {
 		return nil
 	}, func(fetch.EntryStatus) error { return nil })
 	if err == nil && sum.FilesTotal == 0 {
-		err = fmt.Errorf("%s has no list yet; \"dlfs mount\" or \"dlfs fetch\" gives it one", s.dir)
+		err = noListError(s.dir)
 	}
 	if err != nil {
 		return nil, err
