@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,9 +22,10 @@ func (s *Set) Run(ctx context.Context) error {
 	p := &prefetcher{set: s, loaded: make(chan struct{}), list: l, queue: newQueue(l.queue),
 		later: map[*File]time.Time{}, inFront: map[*File]struct{}{}}
 	whileRunning, stop := context.WithCancel(ctx)
+	var passes atomic.Int64
 	g.Go(func() error { return s.loadLists(ctx, whileRunning, p.loaded) })
 	for i := range s.probers() {
-		g.Go(func() error { s.probeLists(whileRunning, p.loaded, i, s.probers()); return nil })
+		g.Go(func() error { s.probeLists(whileRunning, p.loaded, i, s.probers(), &passes); return nil })
 	}
 	g.Go(func() error { s.watchExpiry(whileRunning); return nil })
 	g.Go(func() error {
@@ -51,6 +53,7 @@ func (s *Set) loadLists(ctx, whileRunning context.Context, loaded chan struct{})
 		if err != nil {
 			return err
 		}
+		s.settled()
 		select {
 		case <-l.replaced:
 		case <-whileRunning.Done():
@@ -71,8 +74,9 @@ func (s *Set) probers() int {
 }
 
 // probeLists probes every nth file of the list from the first on, and of every
-// list that replaces it, once it is known what need not be asked.
-func (s *Set) probeLists(ctx context.Context, loaded <-chan struct{}, first, n int) {
+// list that replaces it, once it is known what need not be asked. passes counts how often a
+// prober has come to the end of a list.
+func (s *Set) probeLists(ctx context.Context, loaded <-chan struct{}, first, n int, passes *atomic.Int64) {
 	select {
 	case <-loaded:
 	case <-ctx.Done():
@@ -90,10 +94,20 @@ func (s *Set) probeLists(ctx context.Context, loaded <-chan struct{}, first, n i
 				f.contact(ctx, false) // a failure is kept in the file
 			}
 		}
+		if passes.Add(1)%int64(n) == 0 && s.opts.Serve {
+			s.settled()
+		}
 		select {
 		case <-l.replaced:
 		case <-ctx.Done():
 		}
+	}
+}
+
+// settled calls Options.OnSettled.
+func (s *Set) settled() {
+	if s.opts.OnSettled != nil {
+		s.opts.OnSettled()
 	}
 }
 

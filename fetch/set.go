@@ -83,6 +83,11 @@ type Options struct {
 	// If nil, nothing is called.
 	OnComplete func(*File)
 
+	// OnSettled is called in Run when a list has been loaded, and where Serve is set also when
+	// the sizes of its files have been asked for: then memory is free that was in use. The
+	// first and the second may be called at the same time. If nil, nothing is called.
+	OnSettled func()
+
 	// Serve has Run go on when there is nothing left to do, and try failed
 	// files again from time to time, as a mount wants.
 	Serve bool

@@ -94,6 +94,7 @@ func (w *work) openNow(ctx context.Context, entries []listfile.Entry, dir, owner
 	opts.MaxFiles = files.readers
 	opts.Peers = w.group.options()
 	opts.Buffer = e.memory.buffer(bufferSize)
+	opts.OnSettled = giveBack
 	// Flights end when the set is closed, not when the command is interrupted:
 	// that leaves them time to finish the block they are in.
 	e.prefetch, e.errands = opts.Prefetch, newErrands(e)

@@ -52,6 +52,16 @@ func (m memory) limitHeap() {
 	debug.SetMemoryLimit(limit)
 }
 
+// giveBack gives the memory of a large heap back to the system that is free, or would be after
+// a collection. Otherwise what the loading of a long list left stays with the process until the
+// next collection, which comes when the heap has grown, or after two minutes.
+func giveBack() {
+	var now runtime.MemStats
+	if runtime.ReadMemStats(&now); now.HeapSys-now.HeapReleased > spareHeap {
+		debug.FreeOSMemory()
+	}
+}
+
 // spareHeap is how much the heap may grow before it is collected, where it is large.
 const spareHeap = 96 << 20
 

@@ -114,3 +114,23 @@ func TestCgroupLimit(t *testing.T) {
 		})
 	}
 }
+
+// What a long list left is given back to the system.
+func TestFreeMemoryIsGivenBack(t *testing.T) {
+	const size = 4 * spareHeap
+	held := func() uint64 {
+		var now runtime.MemStats
+		runtime.ReadMemStats(&now)
+		return now.HeapSys - now.HeapReleased
+	}
+	left := make([]byte, size)
+	for i := 0; i < len(left); i += 4096 {
+		left[i] = 1
+	}
+	before := held()
+	runtime.KeepAlive(left)
+	giveBack()
+	if after := held(); after+size/2 > before {
+		t.Errorf("the heap holds %d bytes of %d", after, before)
+	}
+}
