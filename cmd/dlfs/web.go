@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"dlfs/cmd/dlfs/web"
 	"dlfs/fs"
@@ -58,7 +59,9 @@ func (c *webCmd) Run(ctx context.Context, std stdio) error {
 	}
 	c.place(&opts, l.Addr())
 	s := web.New(opts)
-	fmt.Fprintln(std.out, s.OpenURL())
+	if _, err := fmt.Fprintln(std.out, s.OpenURL()); err != nil && !errors.Is(err, syscall.EPIPE) {
+		return errors.Join(err, l.Close()) // nobody could open the page without its address
+	}
 	fmt.Fprintln(std.err, "dlfs: open this address in a browser; its token lets anybody in who has it. Stop with Ctrl-C.")
 	return s.Serve(ctx, l)
 }
