@@ -23,20 +23,27 @@ type Version struct {
 const UnknownSize = -1
 
 // validators returns the version a header describes, except for its size. A
-// weak entity tag is no proof of identity (RFC 9110 section 8.8.1).
+// weak entity tag is no proof of identity (RFC 9110 section 8.8.1), nor is an empty one, which
+// servers send that have none.
 func validators(h http.Header) Version {
 	v := Version{ETag: h.Get("ETag"), LastModified: h.Get("Last-Modified")}
-	if !strings.HasPrefix(v.ETag, `"`) {
+	if !strings.HasPrefix(v.ETag, `"`) || isEmptyTag(v.ETag) {
 		v.ETag = ""
 	}
 	return v
 }
+
+// isEmptyTag reports whether an ETag is strong or weak and has nothing between its quotes.
+func isEmptyTag(tag string) bool { return strings.TrimPrefix(tag, "W/") == `""` }
 
 // weakTag returns the weak entity tag of a header, "" if there is none. It is no
 // proof of identity, but another one is a reason to doubt. So is a tag without quotes,
 // which some servers send against RFC 9110 section 8.8.3: it counts as weak.
 func weakTag(h http.Header) string {
 	tag := h.Get("ETag")
+	if isEmptyTag(tag) {
+		return ""
+	}
 	if tag == "" || isWeak(tag) {
 		return tag
 	}
@@ -57,9 +64,9 @@ func (a answer) seen() Version {
 	return v
 }
 
-// strong returns v without a weak entity tag.
+// strong returns v without a weak entity tag, or an empty one that an earlier release kept.
 func (v Version) strong() Version {
-	if isWeak(v.ETag) {
+	if isWeak(v.ETag) || isEmptyTag(v.ETag) {
 		v.ETag = ""
 	}
 	return v

@@ -234,6 +234,41 @@ func TestChanged(t *testing.T) {
 	}
 }
 
+// An empty entity tag is none: a date tells versions apart beside it, and the size alone without
+// one, also where an earlier release kept the tag.
+func TestEmptyTagIsNoValidator(t *testing.T) {
+	same, other := time.Unix(1e9, 0), time.Unix(2e9, 0)
+	for _, tag := range []string{`""`, `W/""`} {
+		bubble(t, func(t *testing.T, x *fixture) {
+			empty := origintest.Header("ETag", tag)
+			x.Inject(empty)
+			put := func(mod time.Time, n int64) {
+				x.Put("/a.tar", origintest.File{Content: origintest.Content{Seed: 1, Size: n}, ModTime: mod})
+			}
+			put(same, size)
+			want := x.pin()
+			if want.ETag != "" || want.LastModified == "" {
+				t.Fatalf("%s: pinned %v", tag, want)
+			}
+			put(other, size)
+			_, _, err := x.get(want, 1000, 500)
+			wantKind(t, err, Changed)
+
+			put(time.Unix(0, 0), size) // has no date
+			kept := &Version{Size: size, ETag: tag}
+			x.opts.Pinned = true
+			_, p, err := x.get(kept, 1000, 500)
+			if len(p) != 500 || err != nil {
+				t.Errorf("%s kept: %d bytes, %v", tag, len(p), err)
+			}
+			put(time.Unix(0, 0), size+1)
+			_, _, err = x.get(kept, 1000, 500)
+			wantKind(t, err, Changed)
+			wantHit(t, empty)
+		})
+	}
+}
+
 // Once pinned, an entity tag stays, though an answer between left it out.
 func TestPinDoesNotDrift(t *testing.T) {
 	bubble(t, func(t *testing.T, x *fixture) {
