@@ -13,6 +13,9 @@ func (fl *flight) disproveLocked() {
 	f := fl.fill.file
 	if fail := f.mu.failure; fail != nil && fl.born.After(fail.at) {
 		f.mu.failure, fl.mirror.failure = nil, nil
+		if fl.mirror.res == nil { // of the peers: else no mirror of the list would be asked again
+			f.mu.mirrors.forgive()
+		}
 		f.set.requeue(f) // prefetch has put the file off
 	}
 }
