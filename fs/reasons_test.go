@@ -27,7 +27,9 @@ func TestReasons(t *testing.T) {
 		t.Errorf("before any file was asked for: %q, %v", before, err)
 	}
 	for _, name := range []string{"good", "gone", "refused"} {
-		os.ReadFile(x.path(name)) // its error is what is told
+		if _, err := os.ReadFile(x.path(name)); (err == nil) != (name == "good") {
+			t.Errorf("reading %s: %v", name, err)
+		}
 	}
 	text, err := os.ReadFile(path)
 	must(t, err)

@@ -11,10 +11,11 @@ import (
 //
 // There are three states. Unknown: one request walks the redirects, and other
 // requests wait for the header of its response. Direct: the URL itself
-// answers; that is expected at first of a URL whose host has answered for another
-// one itself, so that requests need not wait for the first. Target: the URL redirects there, and requests go to the target
-// alone, until it refuses. A new target has a new generation, so that of many
-// requests that find the same target expired, one forgets it.
+// answers. A URL begins so if its host has answered for another URL itself: then its
+// requests need not wait for the first one. Target: the URL redirects there, and
+// requests go to the target alone, until it refuses. A new target has a new
+// generation, so that of many requests that find the same target expired, one
+// forgets it.
 type where struct {
 	target   *url.URL
 	direct   bool
