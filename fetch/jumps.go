@@ -37,9 +37,6 @@ func (a *readAhead) followOthers(fi *fill, r *run, n int64) {
 		if other == r || other.length.Load() == 0 || len(a.holding) == readAheadFlights {
 			continue
 		}
-		from, to := fi.blocksOf(other.next.Load(), n)
-		if at, missing := fi.unassigned(from, to); missing > 0 {
-			a.launchOneLocked(fi, other, at, at+missing)
-		}
+		a.bringLocked(fi, other, other.next.Load(), n)
 	}
 }

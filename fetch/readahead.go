@@ -228,6 +228,15 @@ func (a *readAhead) held(r *run) (n int) {
 	return n
 }
 
+// bringLocked launches a flight, ahead of r if that is not nil, over the first unassigned run of
+// the blocks of [off +n). It reports false if there is one and no host has a place for it. The
+// caller holds a.mu and file.mu.
+func (a *readAhead) bringLocked(fi *fill, r *run, off, n int64) bool {
+	from, to := fi.blocksOf(off, n)
+	at, missing := fi.unassigned(from, to)
+	return missing == 0 || a.launchOneLocked(fi, r, at, at+missing) > 0
+}
+
 // launchOneLocked launches a flight over [off, end), ahead of r, if a host has a place for
 // it, and returns where it ends; 0 if it is not launched. The caller holds a.mu and file.mu.
 func (a *readAhead) launchOneLocked(fi *fill, r *run, off, end int64) int64 {

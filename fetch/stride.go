@@ -52,8 +52,7 @@ func (a *readAhead) followStride(fi *fill, off, n, d int64) {
 		return
 	}
 	for i := int64(1); i <= readAheadFlights && len(a.holding) < readAheadFlights; i++ {
-		from, to := fi.blocksOf(off+i*step, n)
-		if at, missing := fi.unassigned(from, to); missing > 0 && a.launchOneLocked(fi, nil, at, at+missing) == 0 {
+		if !a.bringLocked(fi, nil, off+i*step, n) {
 			return
 		}
 	}
